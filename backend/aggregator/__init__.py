@@ -1,0 +1,1 @@
+"""v1: the aggregator that recomputes the metrics from PostgreSQL on a schedule."""

@@ -1,0 +1,1 @@
+"""The order API: three endpoints on Starlette, one for each pipeline."""

@@ -1,0 +1,42 @@
+"""What the process wrapper needs to know of a part: how to start it, when it is ready, how to stop it."""
+
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+
+async def nothing() -> None:
+    """Do nothing: the default of a part that has nothing to prepare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process of the stack, as ``coffee run NAME`` keeps it.
+
+    The life of a part: wait until all of ``needs`` are up; ``prepare``; start ``argv``; ask ``ready`` until it
+    says yes; ``settle``; publish that it is up; keep asking ``ready`` now and then. Where the process dies, the
+    same again after a backoff. A part that is ``external`` has no process: it is only asked and settled.
+    """
+
+    name: str
+    """Process name, as in the Procfile."""
+    argv: tuple[str, ...]
+    """Program and arguments; empty where the part is external."""
+    ready: Callable[[], Awaitable[bool]]
+    """Tell, quickly and without raising, whether the part can do its work now."""
+    port: int | None = None
+    """Main TCP port, where it listens; checked to be free before the start."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables added to the environment of the process."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    """What ends it in order."""
+    stop_within_s: float = 4.0
+    """Seconds it gets before SIGKILL; honcho gives the wrapper 5."""
+    needs: tuple[str, ...] = ()
+    """Names of the parts that must be up first."""
+    prepare: Callable[[], Awaitable[None]] = nothing
+    """What must be done before each start, idempotent; raises StackError with what to do."""
+    settle: Callable[[], Awaitable[None]] = nothing
+    """What must be done once it answers and before others may use it, idempotent: migrations, topics."""
+    external: bool = False
+    """Given by a URL: not started here."""

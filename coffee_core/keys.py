@@ -1,0 +1,95 @@
+"""Names that live outside the program: Redis keys, the stream, the topics, the consumer groups.
+
+The metric keys are read by outside users: a test pins every one of them.
+"""
+
+from dataclasses import dataclass
+
+from coffee_core.pipelines import Pipeline
+
+STREAM = "orders:stream"
+"""v2's log: a Redis stream."""
+STREAM_GROUP = "order-workers"
+"""Consumer group of the stream workers."""
+DEAD_STREAM = "orders:dead"
+"""v2's dead letters: a Redis stream with the entry's fields, its reason and its origin."""
+TOPIC = "orders"
+"""v3's log: a Kafka topic keyed by message id."""
+DEAD_TOPIC = "orders.dead"
+"""v3's dead letters: a Kafka topic."""
+FLINK_GROUP = "flink-processors"
+"""Consumer group of the Flink job."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricKeys:
+    """The six metric keys of one pipeline, as the outside reads them, and the lab's own beside them."""
+
+    pipeline: Pipeline
+
+    def _metric(self, name: str) -> str:
+        return f"{self.pipeline}:metrics:{name}"
+
+    def _lab(self, name: str) -> str:
+        return f"{self.pipeline}:lab:{name}"
+
+    @property
+    def total_orders(self) -> str:
+        """String: orders shown. Written last of all six, so that one notification tells of them all."""
+        return self._metric("total_orders")
+
+    @property
+    def total_revenue(self) -> str:
+        """String: revenue in cents."""
+        return self._metric("total_revenue")
+
+    @property
+    def drink_counts(self) -> str:
+        """Hash: drink → orders."""
+        return self._metric("drink_counts")
+
+    @property
+    def drink_revenue(self) -> str:
+        """Hash: drink → cents."""
+        return self._metric("drink_revenue")
+
+    @property
+    def store_counts(self) -> str:
+        """Hash: store → orders."""
+        return self._metric("store_counts")
+
+    @property
+    def store_revenue(self) -> str:
+        """Hash: store → cents."""
+        return self._metric("store_revenue")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All six, total_orders last: the order in which they are written."""
+        return (
+            self.total_revenue,
+            self.drink_counts,
+            self.drink_revenue,
+            self.store_counts,
+            self.store_revenue,
+            self.total_orders,
+        )
+
+    @property
+    def latency(self) -> str:
+        """Hash: bucket of ``coffee_core.latency`` → orders that became visible that late."""
+        return self._lab("latency")
+
+    @property
+    def counters(self) -> str:
+        """Hash of the lab's counters: duplicates, dead, last_update_us, and what else a pipeline keeps."""
+        return self._lab("counters")
+
+    @property
+    def fence(self) -> str:
+        """v1: the snapshot of the last run; v3: the epoch of the job that may write."""
+        return self._lab("fence")
+
+    def idempotency(self, message_id: str) -> str:
+        """Return the string (with an expiry) of the content first seen under this message id (v2, v3)."""
+        return self._lab(f"idempotency:{message_id}")

@@ -1,0 +1,1 @@
+"""Load on the API: schedule, mix of orders, sender."""

@@ -1,0 +1,119 @@
+"""What the process wrappers write and everyone else reads: the parts' states, the stack's addresses.
+
+Files under ``COFFEE_HOME/run``, each replaced as a whole by a rename, so that nobody reads half of one.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class State(StrEnum):
+    """Where a part stands."""
+
+    WAITING = "waiting"
+    """Its wrapper runs and waits for another part."""
+    STARTING = "starting"
+    """Its process runs and is not yet ready."""
+    UP = "up"
+    """Ready: its own check has passed."""
+    BACKOFF = "backoff"
+    """It died and will be started again shortly."""
+    STOPPING = "stopping"
+    """It was told to end and is finishing what it has in hand."""
+    EXTERNAL = "external"
+    """Given by a URL: not started here."""
+    STOPPED = "stopped"
+    """Not running."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """One part of the running stack."""
+
+    name: str
+    """Process name, as in the Procfile."""
+    pid: int | None
+    """Process id of the part itself (not of its wrapper), where it runs."""
+    port: int | None
+    """Main TCP port, where it listens."""
+    state: State
+    """Where it stands."""
+    detail: str = ""
+    """One line more: what it waits for, how it died."""
+    since_us: int = 0
+    """Since when it stands there: microseconds since the epoch."""
+    restarts: int = 0
+    """How often its wrapper has started it again."""
+    wrapper_pid: int | None = None
+    """Process id of its wrapper; where that process is gone, the part is stopped whatever the file says."""
+
+
+def run_dir(home: Path) -> Path:
+    """Return the folder of the run files."""
+    return home / "run"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file as a whole, readable by its owner alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_state(home: Path, state: PartState) -> None:
+    """Publish the state of one part."""
+    write_private(run_dir(home) / f"{state.name}.json", json.dumps(asdict(state)))
+
+
+def read_states(home: Path) -> list[PartState]:
+    """Return the state of every part that was ever published there, by name.
+
+    A part whose wrapper has gone is reported as stopped, without a pid.
+    """
+    states = []
+    for path in sorted(run_dir(home).glob("*.json")):
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:  # removed by `coffee down` between the listing and the reading
+            continue
+        state = PartState(**{**raw, "state": State(raw["state"])})
+        if state.wrapper_pid is None or not alive(state.wrapper_pid):
+            state = PartState(state.name, None, state.port, State.STOPPED, since_us=state.since_us)
+        states.append(state)
+    return states
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process exists (a zombie does, until its parent reaps it)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def write_env(home: Path, values: Mapping[str, str]) -> None:
+    """Publish the addresses of the running stack as KEY=VALUE lines."""
+    write_private(run_dir(home) / "env", "".join(f"{key}={value}\n" for key, value in values.items()))
+
+
+def read_env(home: Path) -> dict[str, str]:
+    """Return the addresses published last, or nothing where no stack has been started there."""
+    try:
+        text = (run_dir(home) / "env").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)

@@ -1,0 +1,192 @@
+"""Configuration: read once from the environment, checked loudly, one field a setting.
+
+``docs/settings.md`` is the table of these fields; a test holds the two against each other.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from coffee_core.errors import ConfigError
+from coffee_core.pipelines import Pipeline, parse_pipelines
+from coffee_core.runstate import read_env
+
+
+def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str) -> Any:
+    return field(
+        default_factory=lambda: parse(default),
+        metadata={"env": env, "default": default, "parse": parse, "doc": doc},
+    )
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+_port = _whole(1, 65_535)
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}")
+        return text.rstrip("/")
+
+    return parse
+
+
+def _servers(text: str) -> str:
+    for server in filter(None, text.split(",")):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError("must be HOST:PORT, several separated by commas")
+    return text
+
+
+def _home(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of coffee-rt."""
+
+    home: Path = _setting("COFFEE_HOME", ".coffee", _home, "folder of the embedded stack's data, logs and state")
+    pipelines: tuple[Pipeline, ...] = _setting(
+        "COFFEE_PIPELINES", "v1,v2,v3", parse_pipelines, "pipelines to run; without v3 no Kafka and no Flink"
+    )
+    given_database_url: str = _setting(
+        "DATABASE_URL", "", _url("postgresql", "postgres"), "your own PostgreSQL; empty: an embedded one"
+    )
+    given_redis_url: str = _setting(
+        "REDIS_URL", "", _url("redis", "rediss"), "your own Redis or Valkey; empty: an embedded one"
+    )
+    given_kafka_servers: str = _setting(
+        "KAFKA_BOOTSTRAP_SERVERS", "", _servers, "your own Kafka; empty: an embedded broker"
+    )
+    given_flink_rest_url: str = _setting(
+        "FLINK_REST_URL", "", _url("http", "https"), "your own Flink; empty: an embedded cluster"
+    )
+    given_api_url: str = _setting(
+        "API_URL",
+        "",
+        _url("http", "https"),
+        "where the dashboard and the load find the API; empty: the local one",
+    )
+    host: str = _setting("COFFEE_HOST", "127.0.0.1", str, "address the API listens on")
+    api_port: int = _setting("COFFEE_API_PORT", "8005", _port, "port of the API")
+    postgres_port: int = _setting("COFFEE_POSTGRES_PORT", "5432", _port, "port of the embedded PostgreSQL")
+    redis_port: int = _setting("COFFEE_REDIS_PORT", "6379", _port, "port of the embedded Redis server")
+    kafka_port: int = _setting("COFFEE_KAFKA_PORT", "9092", _port, "port of the embedded Kafka broker")
+    kafka_controller_port: int = _setting(
+        "COFFEE_KAFKA_CONTROLLER_PORT", "9093", _port, "port of the embedded Kafka controller"
+    )
+    flink_rest_port: int = _setting(
+        "COFFEE_FLINK_REST_PORT", "8081", _port, "port of the embedded JobManager's REST API and web page"
+    )
+    flink_rpc_port: int = _setting("COFFEE_FLINK_RPC_PORT", "6123", _port, "RPC port of the embedded JobManager")
+    flink_blob_port: int = _setting(
+        "COFFEE_FLINK_BLOB_PORT", "6124", _port, "blob port of the embedded JobManager"
+    )
+    aggregator_interval_s: int = _setting(
+        "COFFEE_AGGREGATOR_INTERVAL_S", "10", _whole(1, 3_600), "seconds between two runs of v1's aggregator"
+    )
+    worker_batch_orders: int = _setting(
+        "COFFEE_WORKER_BATCH_ORDERS",
+        "1000",
+        _whole(1, 10_000),
+        "most entries that a stream worker takes at once",
+    )
+    topic_partitions: int = _setting(
+        "COFFEE_TOPIC_PARTITIONS", "4", _whole(1, 256), "partitions of the topic, when it is created"
+    )
+    flink_parallelism: int = _setting(
+        "COFFEE_FLINK_PARALLELISM",
+        "1",
+        _whole(1, 64),
+        "parallelism of the Flink job, and slots of each TaskManager",
+    )
+    dedup_horizon_h: int = _setting(
+        "COFFEE_DEDUP_HORIZON_H",
+        "24",
+        _whole(1, 720),
+        "hours for which v2's API and v3's job remember a message id",
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment (``os.environ`` where none is given); an empty value is the default.
+
+        Raises ConfigError naming the variable, its value and what it must be.
+        """
+        environ = os.environ if environ is None else environ
+        return cls(**{each.name: _read(each, environ) for each in fields(cls)})
+
+    @classmethod
+    def attach(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment and, below it, the addresses that a running stack has published in its home.
+
+        For commands that meet a stack which is already there. Raises ConfigError as ``from_env`` does.
+        """
+        environ = os.environ if environ is None else environ
+        home = cls.from_env({key: value for key, value in environ.items() if key == "COFFEE_HOME"}).home
+        given = {key: value for key, value in environ.items() if value}
+        return cls.from_env({**read_env(home), **given})
+
+    @property
+    def database_url(self) -> str:
+        """PostgreSQL, given or embedded."""
+        return self.given_database_url or f"postgresql://coffee@127.0.0.1:{self.postgres_port}/coffee"
+
+    @property
+    def redis_url(self) -> str:
+        """Redis, given or embedded."""
+        return self.given_redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
+
+    @property
+    def kafka_servers(self) -> str:
+        """Kafka bootstrap servers, given or embedded."""
+        return self.given_kafka_servers or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def flink_rest_url(self) -> str:
+        """Flink's REST API, given or embedded."""
+        return self.given_flink_rest_url or f"http://127.0.0.1:{self.flink_rest_port}"
+
+    @property
+    def api_url(self) -> str:
+        """The order API, without a trailing slash."""
+        return self.given_api_url or f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The five addresses of the stack by the names of their variables, as ``coffee env`` prints them."""
+        return {
+            "API_URL": self.api_url,
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_servers,
+            "FLINK_REST_URL": self.flink_rest_url,
+        }
+
+
+def _read(each: "Field[Any]", environ: Mapping[str, str]) -> Any:
+    name, text = each.metadata["env"], environ.get(each.metadata["env"], "").strip()
+    text = text or each.metadata["default"]
+    try:
+        return each.metadata["parse"](text)
+    except ValueError as error:
+        # A URL may carry a password: it is not repeated.
+        shown = "" if name.endswith("_URL") else f"{text!r} "
+        raise ConfigError(f"{name} {shown}cannot be used: {error}") from error
