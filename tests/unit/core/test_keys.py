@@ -1,0 +1,24 @@
+"""The names that outside users read: a change here breaks somebody's dashboard."""
+
+import pytest
+
+from coffee_core import keys
+from coffee_core.pipelines import Pipeline
+
+METRICS = ("total_revenue", "drink_counts", "drink_revenue", "store_counts", "store_revenue", "total_orders")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2", "v3"])
+def test_the_six_metric_keys_are_the_founding_ones(version: str) -> None:
+    assert keys.MetricKeys(Pipeline(version)).metrics == tuple(f"{version}:metrics:{name}" for name in METRICS)
+
+
+def test_the_logs_and_their_groups_are_the_founding_ones() -> None:
+    assert (keys.STREAM, keys.STREAM_GROUP) == ("orders:stream", "order-workers")
+    assert (keys.TOPIC, keys.FLINK_GROUP) == ("orders", "flink-processors")
+
+
+def test_everything_else_lies_under_lab() -> None:
+    own = keys.MetricKeys(Pipeline.V2)
+    for key in (own.latency, own.counters, own.fence, own.idempotency("x")):
+        assert key.startswith("v2:lab:")
