@@ -1,0 +1,65 @@
+"""Brings the schema of a database up to the newest revision."""
+
+import asyncpg
+
+from backend.db.resources import HEAD, PACKAGE
+from coffee_core.errors import StackError
+
+_LOCK_ID = 0x636F66666565
+"""Key of the advisory lock that lets one process migrate at a time ("coffee" in ASCII)."""
+
+
+async def current_revision(database_url: str) -> str | None:
+    """Return the revision of the database, or None where it has never been migrated.
+
+    Raises asyncpg's and the operating system's errors where it cannot be asked.
+    """
+    connection = await asyncpg.connect(database_url)
+    try:
+        if await connection.fetchval("select to_regclass('alembic_version')") is None:
+            return None
+        revision: str | None = await connection.fetchval("select version_num from alembic_version")
+        return revision
+    finally:
+        await connection.close()
+
+
+async def migrate(database_url: str) -> None:
+    """Apply what is missing, in one transaction; safe when several processes do so at once.
+
+    Raises StackError where the database has a revision that this program does not know, and asyncpg's errors.
+    """
+    revision = await current_revision(database_url)
+    if revision == HEAD:
+        return
+    if revision is not None and revision > HEAD:
+        raise StackError(
+            f"the database is at revision {revision}, this program knows {HEAD} and older: update coffee-rt"
+        )
+    await _upgrade(database_url)
+
+
+async def _upgrade(database_url: str) -> None:
+    # Imported here: they take some 300 ms, which a start with nothing to apply need not pay.
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import Connection, text
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    def upgrade(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(PACKAGE).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url), poolclass=NullPool
+    )
+    try:
+        async with engine.begin() as connection:
+            # Held until the commit: who waited here finds nothing left to apply.
+            await connection.execute(text("select pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
+            await connection.run_sync(upgrade)
+    finally:
+        await engine.dispose()
