@@ -1,0 +1,16 @@
+"""What the tests ask of Flink's REST API."""
+
+import aiohttp
+
+from coffee_core.settings import Settings
+
+
+async def active_taskmanager(settings: Settings) -> str:
+    """Return the name of the TaskManager that runs the job."""
+    async with aiohttp.ClientSession(settings.flink_rest_url, raise_for_status=True) as session:
+        async with session.get("/jobs/overview") as answer:
+            (job,) = [job for job in (await answer.json())["jobs"] if job["state"] == "RUNNING"]
+        async with session.get(f"/jobs/{job['jid']}") as answer:
+            vertex = (await answer.json())["vertices"][0]["id"]
+        async with session.get(f"/jobs/{job['jid']}/vertices/{vertex}/taskmanagers") as answer:
+            return str((await answer.json())["taskmanagers"][0]["taskmanager-id"])

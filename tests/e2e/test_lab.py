@@ -1,0 +1,67 @@
+"""The lab itself: what runs, what is said of it, and that it comes back as it was."""
+
+import psutil
+
+from coffee_core.pipelines import Pipeline
+from tests.e2e.lab import Lab
+from tests.e2e.truth import mixed_attempts, post_all, shown_tally, stored_tally
+from tests.waiting import until
+
+PARTS = {
+    "postgres",
+    "redis",
+    "kafka",
+    "flink-jobmanager",
+    "flink-taskmanager-1",
+    "flink-taskmanager-2",
+    "flink-job",
+    "cafe-order-api",
+    "cafe-order-aggregator",
+    "stream-worker",
+}
+LISTENING = {"postgres", "redis", "kafka", "flink-jobmanager", "cafe-order-api"}
+
+
+def test_status_lists_every_part_with_its_pid_port_and_state(lab: Lab) -> None:
+    parts = lab.status()
+    assert set(parts) == PARTS
+    for name, part in parts.items():
+        assert part["state"] == "up", part
+        assert psutil.pid_exists(part["pid"]), part
+        assert (part["port"] is not None) >= (name in LISTENING), part
+
+
+def test_env_prints_the_addresses_of_the_running_stack(lab: Lab) -> None:
+    printed = dict(line.split("=", 1) for line in lab.coffee("env").stdout.splitlines())
+    assert lab.settings.addresses.items() <= printed.items()
+
+
+def test_everything_listens_on_loopback_alone(lab: Lab) -> None:
+    for process in lab.processes():
+        for connection in process.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                assert connection.laddr.ip in {"127.0.0.1", "::ffff:127.0.0.1", "::1"}, (process, connection)
+
+
+async def test_stopping_and_starting_again_keeps_every_order_and_total(lab: Lab) -> None:
+    for pipeline in Pipeline:
+        await post_all(lab.settings, pipeline, mixed_attempts(pipeline, 200, seed=10))
+
+    async def in_step() -> bool:
+        pairs = [(await stored_tally(lab.settings, p), await shown_tally(lab.settings, p)) for p in Pipeline]
+        return all(stored == shown and stored.orders >= 180 for stored, shown in pairs)
+
+    await until(in_step, within_s=60)
+    before = {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in Pipeline}
+    assert lab.stop() == 0, lab.report()
+    assert not lab.processes()
+    lab.start()
+    assert {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in Pipeline} == before
+    for pipeline in Pipeline:
+        await post_all(lab.settings, pipeline, mixed_attempts(pipeline, 200, seed=11))
+
+    async def more_is_shown() -> bool:
+        tallies = {p: await shown_tally(lab.settings, p) for p in Pipeline}
+        return all(tallies[p].orders > before[p].orders for p in Pipeline) and await in_step()
+
+    await until(more_is_shown, within_s=60)

@@ -1,0 +1,70 @@
+"""`coffee up` in a real terminal: the dashboard is there, takes keys, and nothing is left when it goes."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from coffee_core.pipelines import Pipeline
+from tests.e2e.lab import Lab
+from tests.e2e.terminal import Terminal
+from tests.e2e.truth import shown_tally, stored_tally
+from tests.waiting import until
+
+UP = [sys.executable, "-m", "backend.cli", "up"]
+
+
+@pytest.fixture
+async def small_lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    """v1 and v2, not started; whatever is started is gone afterwards."""
+    lab = Lab(tmp_path / "coffee home", "v1,v2")
+    yield lab
+    lab.kill_if_running()
+
+
+async def _up(lab: Lab, terminal: Terminal) -> None:
+    async def all_up() -> bool:
+        assert terminal.process.poll() is None, terminal.text + lab.report()
+        states = [part["state"] for part in lab.status().values()]
+        return len(states) == 5 and set(states) == {"up"}
+
+    await until(lambda: "v2" in terminal.text, within_s=60)
+    await until(all_up, within_s=60)
+
+
+async def test_an_order_by_key_and_a_clean_end_by_key(small_lab: Lab) -> None:
+    terminal = Terminal(UP, small_lab.env)
+    try:
+        await _up(small_lab, terminal)
+
+        async def the_order_is_shown() -> bool:
+            return (await shown_tally(small_lab.settings, Pipeline.V2)).orders == 1
+
+        terminal.type("2")
+        await until(the_order_is_shown, within_s=30)
+        assert (await stored_tally(small_lab.settings, Pipeline.V2)).orders == 1
+        terminal.type("q")
+        await until(lambda: terminal.process.poll() is not None, within_s=60)
+        assert terminal.process.returncode == 0, terminal.text
+        assert not small_lab.processes()
+    finally:
+        terminal.close()
+
+
+async def test_control_c_ends_everything(small_lab: Lab) -> None:
+    terminal = Terminal(UP, small_lab.env)
+    try:
+        await _up(small_lab, terminal)
+        terminal.type("\x03")
+        await until(lambda: terminal.process.poll() is not None, within_s=60)
+        assert not small_lab.processes()
+    finally:
+        terminal.close()
+
+
+async def test_a_killed_terminal_leaves_nothing_running(small_lab: Lab) -> None:
+    terminal = Terminal(UP, small_lab.env)
+    await _up(small_lab, terminal)
+    terminal.tear_away()
+    await until(lambda: not small_lab.processes(), within_s=60)
