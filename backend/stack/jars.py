@@ -1,0 +1,182 @@
+"""The jars of Kafka and of Flink's connectors: fetched once into the user's cache, verified against the lock.
+
+Nothing here knows an address: jgo asks Maven Central by coordinate. Once every jar is verified no network is
+touched; a stamp of size and mtime spares the hashing at a warm start.
+"""
+
+import fcntl
+import json
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from backend.stack.jarlock import JarLock, LockedJar, read_lock, verify
+from coffee_core.errors import StackError
+from coffee_core.runstate import write_private
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all, from any thread, one call at a time."""
+
+_AT_ONCE = 4
+_ATTEMPTS = 4
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class JarPaths:
+    """Where the verified jars lie."""
+
+    kafka: tuple[Path, ...]
+    """The broker's class path."""
+    connectors: tuple[Path, ...]
+    """Flink's connectors and the PostgreSQL driver."""
+    planner: Path
+    """The planner that Flink's client loads directly, without the loader of the wheel."""
+
+
+@dataclass(slots=True)
+class _Counter:
+    """Adds up the bytes of all downloads for one bar."""
+
+    total: int
+    report: Progress
+    done: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.done += count
+            self.report(self.done, self.total)
+
+    @contextmanager
+    def of_file(self, _name: str, _size: int) -> Iterator[Callable[[int], None]]:
+        yield self.add
+
+
+def cache_dir() -> Path:
+    """Return the user's cache folder of coffee-rt."""
+    return user_cache_path("coffee-rt", appauthor=False)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Let one process at a time work in a folder of the cache; the lock ends with its holder."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def ensure_jars(
+    progress: Progress = lambda _done, _total: None,
+    *,
+    folder: Path | None = None,
+    lock: JarLock | None = None,
+    repositories: Mapping[str, str] | None = None,
+) -> JarPaths:
+    """Return the paths of all jars, fetching those that are missing; blocks, several processes may call it at once.
+
+    ``repositories`` (name → URL) stands in for Maven Central, e.g. a mirror of one's own.
+    Raises StackError naming the jar that could not be fetched or that is not the one of the lock.
+    """
+    folder = folder or cache_dir() / "jars"
+    lock = read_lock() if lock is None else lock
+    with exclusive(folder):
+        jars = [jar for group in lock.values() for jar in group]
+        stamps = _read_stamps(folder)
+        missing = [jar for jar in jars if not _present(jar, folder, stamps)]
+        if missing:
+            _fetch_all(missing, folder, progress, repositories)
+            stamps = {jar.file_name: _stamp(jar, folder / jar.file_name) for jar in jars}
+            write_private(folder / "verified.json", json.dumps(stamps))
+    paths = {group: tuple(folder / jar.file_name for jar in group_jars) for group, group_jars in lock.items()}
+    return JarPaths(paths["kafka"], paths["connectors"], paths["planner"][0])
+
+
+def _stamp(jar: LockedJar, path: Path) -> list[int | str]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, jar.sha256]
+
+
+def _read_stamps(folder: Path) -> dict[str, list[int | str]]:
+    try:
+        stamps: dict[str, list[int | str]] = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return stamps
+
+
+def _present(jar: LockedJar, folder: Path, stamps: Mapping[str, list[int | str]]) -> bool:
+    """Tell whether the jar is there as the lock has it; what is there otherwise is discarded."""
+    path = folder / jar.file_name
+    try:
+        if stamps.get(jar.file_name) != _stamp(jar, path):
+            verify(jar, path)
+    except FileNotFoundError:
+        return False
+    except StackError:
+        path.unlink()
+        return False
+    return True
+
+
+def _fetch_all(
+    missing: list[LockedJar], folder: Path, progress: Progress, repositories: Mapping[str, str] | None
+) -> None:
+    counter = _Counter(sum(jar.bytes for jar in missing), progress)
+    # What an interrupted run has left half done.
+    for left in folder.glob("partial-*"):
+        shutil.rmtree(left)
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix="partial-") as scratch,
+        ThreadPoolExecutor(_AT_ONCE) as pool,
+    ):
+        # The largest first: the others then fill the time it takes.
+        largest_first = sorted(missing, key=lambda jar: -jar.bytes)
+        futures = [
+            pool.submit(_fetch, jar, folder, Path(scratch), counter, repositories) for jar in largest_first
+        ]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _fetch(
+    jar: LockedJar, folder: Path, scratch: Path, counter: _Counter, repositories: Mapping[str, str] | None
+) -> None:
+    # jgo and requests take 0.4 s to import, which a warm start need not pay.
+    from jgo.maven import MavenContext, PythonResolver
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        before = counter.done
+        with tempfile.TemporaryDirectory(dir=scratch) as place:
+            context = MavenContext(
+                resolver=PythonResolver(progress_callback=counter.of_file),
+                repo_cache=Path(place),
+                remote_repos=None if repositories is None else dict(repositories),
+                timeout=_TIMEOUT_S,
+            )
+            try:
+                path = context.create_dependency(jar.coordinate).artifact.resolve()
+            except (OSError, RuntimeError) as error:
+                if attempt == _ATTEMPTS:
+                    raise StackError(
+                        f"{jar.coordinate} could not be fetched ({error}); check the network and start again"
+                    ) from error
+                counter.add(min(0, before - counter.done))
+                time.sleep(2 ** (attempt - 1))
+                continue
+            verify(jar, path)
+            path.replace(folder / jar.file_name)
+            return
