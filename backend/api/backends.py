@@ -1,0 +1,66 @@
+"""The dependencies of the pipelines that run here, and the tasks that keep them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+from backend.api.health import Health
+from backend.api.intakes import Direct, Intake, Streams
+from backend.api.kafka_backend import KafkaBackend
+from backend.api.kafka_intake import Log
+from backend.api.postgres_backend import PostgresBackend
+from backend.api.redis_backend import RedisBackend
+from coffee_core import keys
+from coffee_core.pipelines import Pipeline
+from coffee_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Backends:
+    """What the pipelines of this API stand on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._runners: list[Callable[[], Coroutine[None, None, None]]] = []
+        self.intakes: dict[Pipeline, Intake] = {}
+        """Where the orders of each pipeline go; only pipelines that run here are there."""
+        self.healths: dict[str, Health] = {}
+        """Health of each dependency by its name."""
+        horizon_h = settings.dedup_horizon_h
+        redis = RedisBackend(settings.redis_url)
+        if Pipeline.V1 in settings.pipelines:
+            postgres = PostgresBackend(settings.database_url)
+            self._add(postgres)
+            self.intakes[Pipeline.V1] = Direct(postgres)
+        if Pipeline.V2 in settings.pipelines or Pipeline.V3 in settings.pipelines:
+            self._add(redis)
+        if Pipeline.V2 in settings.pipelines:
+            self.intakes[Pipeline.V2] = Streams(redis, horizon_h)
+        if Pipeline.V3 in settings.pipelines:
+            kafka = KafkaBackend(settings.kafka_servers, keys.TOPIC)
+            self._add(kafka)
+            self.intakes[Pipeline.V3] = Log(kafka, redis, horizon_h)
+
+    def _add(self, backend: PostgresBackend | RedisBackend | KafkaBackend) -> None:
+        self._runners.append(backend.run)
+        self.healths[backend.health.name] = backend.health
+
+    @asynccontextmanager
+    async def running(self, on_crash: Callable[[], None]) -> AsyncIterator[None]:
+        """Keep all of them connected meanwhile; ``on_crash`` is called where one cannot go on."""
+
+        def done(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled() and (error := task.exception()):
+                log.critical("a dependency can no longer be watched", exc_info=error)
+                on_crash()
+
+        tasks = [asyncio.create_task(run()) for run in self._runners]
+        for task in tasks:
+            task.add_done_callback(done)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # a failure was logged by done()

@@ -1,0 +1,133 @@
+"""The Kafka side of the API: an idempotent producer that is made, watched and replaced in the background."""
+
+import asyncio
+import logging
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerClosed
+
+from backend.api.health import Health
+from backend.api.outcome import OutcomeUnknownError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 1.8
+"""Seconds for a producer to meet the cluster and get its producer id; below the timeout of a probe."""
+ENQUEUE_TIMEOUT_S = 0.8
+"""Seconds for a record to find room in the producer's buffer."""
+ACK_TIMEOUT_S = 3.0
+"""Seconds after which the outcome of a record counts as unknown."""
+REQUEST_TIMEOUT_MS = 3_000
+"""Milliseconds for one request to a broker."""
+CLOSE_TIMEOUT_S = 1.0
+"""Seconds for a producer that is given up to deliver what it holds."""
+MAX_BATCH_BYTES = 256 * 1024
+"""Most bytes that wait for one partition: about a thousand orders."""
+
+
+class KafkaBackend:
+    """One topic, as the API uses it."""
+
+    def __init__(self, servers: str, topic: str) -> None:
+        self.health = Health("kafka")
+        """Whether the cluster answers and has the topic."""
+        self._servers = servers
+        self._topic = topic
+        self._producer: AIOKafkaProducer | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Keep a producer, forever; it is closed when this is cancelled."""
+        try:
+            await self.health.keep_asking(self._probe)
+        finally:
+            self._retire()
+            await asyncio.gather(*self._closing)
+
+    async def send(self, key: bytes, value: bytes) -> None:
+        """Return when every in-sync replica has the record.
+
+        Raises UnavailableError where it certainly was not sent, OutcomeUnknownError where it may have been.
+        """
+        self.health.require()
+        producer = self._producer
+        if producer is None:
+            raise UnavailableError("kafka has no producer yet")
+        try:
+            async with asyncio.timeout(ENQUEUE_TIMEOUT_S):
+                acknowledged = await producer.send(self._topic, value, key)
+        except TimeoutError as error:
+            self.health.doubt()
+            raise UnavailableError("kafka takes nothing at the moment") from error
+        except KafkaError as error:
+            self._fail(producer, error)
+            raise UnavailableError(f"kafka takes nothing ({error})") from error
+        try:
+            async with asyncio.timeout(ACK_TIMEOUT_S):
+                await acknowledged
+        except TimeoutError as error:
+            # The record stays in the producer, which goes on trying: it may be written much later.
+            self.health.doubt()
+            raise OutcomeUnknownError(f"kafka did not acknowledge within {ACK_TIMEOUT_S:g} s") from error
+        except KafkaError as error:
+            self._fail(producer, error)
+            raise OutcomeUnknownError(f"kafka broke off ({error})") from error
+
+    async def _probe(self) -> None:
+        producer = self._producer
+        if producer is None:
+            producer = self._producer = await self._start()
+        # The first question also makes the producer know the topic's partitions before an order needs them.
+        producer.client.add_topic(self._topic)
+        if not await producer.client.force_metadata_update():
+            raise UnavailableError(f"no broker of {self._servers} answers")
+        if not producer.client.cluster.partitions_for_topic(self._topic):
+            raise UnavailableError(f"the topic {self._topic} is missing")
+
+    async def _start(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id="coffee-api",
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await producer.start()
+        except BaseException as error:
+            await producer.stop()  # a producer that never started has nothing to deliver: this is immediate
+            if isinstance(error, KafkaError | OSError):
+                raise UnavailableError(f"cannot connect to {self._servers} ({error})") from error
+            raise
+        return producer
+
+    def _fail(self, producer: AIOKafkaProducer, error: KafkaError) -> None:
+        # After an error that it does not retry, an idempotent producer's sequence numbers may no longer be what
+        # the broker expects: it would fail for ever, so a new one takes over.
+        log.warning("kafka: %r: a new producer takes over", error)
+        if producer is self._producer:
+            self._retire()
+            self.health.went_down(f"the producer failed ({error})")
+            self.health.doubt()
+
+    def _retire(self) -> None:
+        if self._producer is not None:
+            task = asyncio.create_task(_close(self._producer))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            self._producer = None
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    stopping = asyncio.create_task(producer.stop())
+    _, late = await asyncio.wait({stopping}, timeout=CLOSE_TIMEOUT_S)
+    if late:
+        # stop() waits for every record to be delivered, with a dead broker for ever, and has no public way out.
+        log.warning("kafka: a producer is closed with records that no broker has taken")
+        await producer.client.close()
+        await producer._sender.close()  # noqa: SLF001
+        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
+    await stopping

@@ -1,0 +1,70 @@
+"""v3: a record, acknowledged by Kafka."""
+
+import asyncio
+
+import msgspec
+
+from backend.api.kafka_backend import KafkaBackend
+from backend.api.outcome import KeyConflictError, OutcomeUnknownError, UnavailableError
+from backend.api.redis_backend import RedisBackend
+from coffee_core import keys
+from coffee_core.order import Order
+from coffee_core.pipelines import Pipeline
+
+MEMORY_TIMEOUT_S = 0.25
+"""Seconds that an order of v3 waits for Redis, which it can do without."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Log:
+    """v3: to the topic, always; Redis only helps to refuse a key that was used for another order.
+
+    The job behind it compares too: what slips through here becomes a dead letter there.
+    """
+
+    def __init__(self, kafka: KafkaBackend, redis: RedisBackend, dedup_horizon_h: int) -> None:
+        self._kafka = kafka
+        self._redis = redis
+        self._keys = keys.MetricKeys(Pipeline.V3)
+        self._horizon_ms = dedup_horizon_h * 3_600_000
+        self._writing: set[asyncio.Task[None]] = set()
+        self.health = kafka.health
+        """Kafka's."""
+
+    async def take(self, order: Order, keyed: bool) -> None:
+        """Produce the order, also where it is a repeat: the first one may never have reached the log."""
+        key = str(order.message_id)
+        if keyed and await self._known_otherwise(order):
+            raise KeyConflictError
+        try:
+            await self._kafka.send(key.encode(), _encode(order.to_fields()))
+        except OutcomeUnknownError:
+            self._remember(order, keyed)
+            raise
+        self._remember(order, keyed)
+
+    async def _known_otherwise(self, order: Order) -> bool:
+        self._kafka.health.require()  # else a dead Kafka would still cost a round trip to Redis
+        try:
+            seen = await self._redis.command(
+                "GET", self._keys.idempotency(str(order.message_id)), within_s=MEMORY_TIMEOUT_S
+            )
+        except (UnavailableError, OutcomeUnknownError):
+            return False  # Redis' own health says so, in its log line and in /readyz
+        return seen is not None and seen != order.content.encode()
+
+    def _remember(self, order: Order, keyed: bool) -> None:
+        # Only now: an order that went nowhere must not occupy its key. Nobody waits for it, but it is written
+        # before the answer is, so that this client's next request finds it.
+        if keyed:
+            task = asyncio.create_task(self._write(order))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _write(self, order: Order) -> None:
+        key = self._keys.idempotency(str(order.message_id))
+        try:
+            await self._redis.command("SET", key, order.content, "NX", "PX", self._horizon_ms)
+        except (UnavailableError, OutcomeUnknownError):
+            return  # best effort: see _known_otherwise

@@ -1,0 +1,40 @@
+"""GET /api/lab: what the dashboard cannot read from Redis."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from backend.api.backends import Backends
+from backend.api.readiness import dependencies
+from backend.api.tallies import Answers
+from coffee_core.clock import now_us
+from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import read_states
+
+
+def route(backends: Backends, answers: Mapping[Pipeline, Answers], home: Path) -> Route:
+    """Return /api/lab; ``home`` is where the parts of the stack publish their states."""
+    started_us = now_us()
+
+    async def lab(_: Request) -> Response:
+        states = await asyncio.to_thread(read_states, home)  # a dozen small files
+        time_us = now_us()
+        return JSONResponse(
+            {
+                "time_us": time_us,
+                "uptime_s": (time_us - started_us) / 1_000_000,
+                "ready": {str(pipeline): intake.health.up for pipeline, intake in backends.intakes.items()},
+                "dependencies": dependencies(backends),
+                "api_latency": {str(pipeline): each.latency() for pipeline, each in answers.items()},
+                "answers": {str(pipeline): each.statuses() for pipeline, each in answers.items()},
+                "parts": [asdict(state) for state in states],
+            },
+            headers={"Cache-Control": "no-store"},
+        )
+
+    return Route("/api/lab", lab)

@@ -1,0 +1,65 @@
+"""Around everything: request ids and Prometheus metrics, as pure ASGI middleware."""
+
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.api import request_ids
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+
+class Observe:
+    """Counts and times every request, and gives each one its id."""
+
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+        self._app = app
+        self._requests = Counter(
+            "coffee_api_requests", "Requests answered.", ("route", "method", "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "coffee_api_request_seconds",
+            "From the first byte of a request to its answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._in_flight = Gauge("coffee_api_requests_in_flight", "Requests being answered.", registry=registry)
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        header = (request_ids.HEADER, request_ids.assign(scope))
+        status = 500
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        started = perf_counter()
+        self._in_flight.inc()
+        try:
+            await self._app(scope, receive, observed_send)
+        finally:
+            self._in_flight.dec()
+            route = scope.get("route")
+            path = "unmatched" if route is None else route.path
+            requests, seconds = self._children_of(path, scope["method"], status)
+            requests.inc()
+            seconds.observe(perf_counter() - started)
+
+    def _children_of(self, path: str, method: str, status: int) -> tuple[Counter, Histogram]:
+        key = (path, method if method in _METHODS else "other", status)
+        children = self._children.get(key)
+        if children is None:  # labels() costs more than counting does
+            children = (self._requests.labels(*key), self._seconds.labels(path))
+            self._children[key] = children
+        return children

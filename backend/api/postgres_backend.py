@@ -1,0 +1,140 @@
+"""The PostgreSQL side of the API: a pool that may start without a server, and the probe beside it."""
+
+import asyncio
+import sys
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from backend.api import resources
+from backend.api.health import Health
+from backend.api.outcome import OutcomeUnknownError, UnavailableError
+
+POOL_CONNECTIONS = 16
+"""Most connections: enough that one fsync of PostgreSQL commits several orders at once."""
+WARM_CONNECTIONS = 4
+"""Connections opened as soon as PostgreSQL is there, so that the first orders do not wait for one."""
+CONNECT_TIMEOUT_S = 0.8
+"""Seconds for a connection, or for a free one of the pool."""
+COMMIT_TIMEOUT_S = 2.0
+"""Seconds after which the outcome of a COMMIT counts as unknown."""
+
+_INSERT = resources.text("insert_order.sql")
+_SELECT = resources.text("select_content.sql")
+_PROBE = "SELECT FROM orders LIMIT 0"
+
+_UNCERTAIN_CLASSES = ("08", "57", "XX", "40003")
+"""SQLSTATEs after which a single statement may still have been committed: lost, shut down, broken inside."""
+
+Content = tuple[str, str, int, datetime]
+"""What the client said: drink, store, cents, moment."""
+
+
+async def _keep_session(_: object) -> None:
+    """Do nothing at release: no session state is ever set, and the default is one round trip more an order."""
+
+
+class PostgresBackend:
+    """PostgreSQL, as the API uses it."""
+
+    def __init__(self, url: str) -> None:
+        self.health = Health("postgres")
+        """Whether PostgreSQL is there and has its table."""
+        self._url = url
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._probe_connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def run(self) -> None:
+        """Keep a pool, forever; its connections are closed when this is cancelled."""
+        # min_size 0 opens nothing yet: the API starts without PostgreSQL.
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=0,
+            max_size=POOL_CONNECTIONS,
+            max_queries=sys.maxsize,
+            max_inactive_connection_lifetime=0,
+            reset=_keep_session,
+            timeout=CONNECT_TIMEOUT_S,
+            server_settings={"application_name": "coffee-api"},
+        )
+        try:
+            await self.health.keep_asking(self._probe)
+        finally:
+            self._pool.terminate()
+            if self._probe_connection is not None:
+                self._probe_connection.terminate()
+
+    async def insert(
+        self, message_id: UUID, drink: str, store: str, cents: int, ordered_at: datetime, accepted_at: datetime
+    ) -> Content | None:
+        """Commit one order of v1; return None where it was added, else what is there under its message id.
+
+        Raises UnavailableError where it certainly was not stored, OutcomeUnknownError where it may have been.
+        """
+        self.health.require()
+        connection = await self._acquire()
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                added = await connection.execute(_INSERT, message_id, drink, store, cents, ordered_at, accepted_at)
+                if added.endswith(" 1"):
+                    return None
+                row = await connection.fetchrow(_SELECT, message_id)
+        except asyncpg.PostgresError as error:
+            self.health.doubt()
+            if str(error.sqlstate).startswith(_UNCERTAIN_CLASSES):
+                raise OutcomeUnknownError(f"postgres broke off ({error})") from error
+            raise UnavailableError(f"postgres refuses ({error})") from error
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            self.health.doubt()
+            connection.terminate()  # it may still be busy with what was given up
+            raise OutcomeUnknownError(f"postgres did not answer ({type(error).__name__})") from error
+        finally:
+            await self._release(connection)
+        if row is None:
+            raise OutcomeUnknownError("a row with this message id was there and was deleted meanwhile")
+        return (row[0], row[1], row[2], row[3])
+
+    async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+        assert self._pool is not None, "healthy before it ran"
+        try:
+            return await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
+        except TimeoutError as error:
+            raise UnavailableError("postgres has no connection free") from error
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.health.doubt()
+            raise UnavailableError(f"cannot connect to postgres ({error})") from error
+
+    async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+        assert self._pool is not None
+        await self._pool.release(connection)
+
+    async def _probe(self) -> None:
+        try:
+            if self._probe_connection is None or self._probe_connection.is_closed():
+                self._probe_connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S)
+            await self._probe_connection.execute(_PROBE)
+        except asyncpg.UndefinedTableError as error:
+            raise UnavailableError("the table of orders is missing: run the migrations") from error
+        except TimeoutError:
+            self._drop_probe_connection()
+            raise
+        except asyncio.CancelledError:
+            self._drop_probe_connection()
+            raise
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise UnavailableError(str(error) or type(error).__name__) from error
+        if not self.health.up:
+            await self._warm()
+
+    async def _warm(self) -> None:
+        assert self._pool is not None
+        opened = [await self._acquire() for _ in range(WARM_CONNECTIONS)]
+        for connection in opened:
+            await connection.prepare(_INSERT)
+            await self._release(connection)
+
+    def _drop_probe_connection(self) -> None:
+        if self._probe_connection is not None:
+            self._probe_connection.terminate()
+            self._probe_connection = None

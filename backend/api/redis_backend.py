@@ -1,0 +1,98 @@
+"""The Redis side of the API: one link, kept alive by the probe, and commands with a deadline."""
+
+import asyncio
+import hashlib
+from typing import Any
+
+from backend.api import redis_link
+from backend.api.health import Health
+from backend.api.outcome import OutcomeUnknownError, UnavailableError
+from backend.api.redis_link import RedisLink, ReplyError
+
+CONNECT_TIMEOUT_S = 0.8
+"""Seconds for a connection and its greeting."""
+COMMAND_TIMEOUT_S = 2.0
+"""Seconds after which the outcome of a command counts as unknown."""
+
+PING_TIMEOUT_S = 1.5
+"""Seconds after which a connection that does not answer is closed; below the timeout of a probe."""
+
+
+class Script:
+    """A Lua script, called by its digest."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        """Its source."""
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        """What EVALSHA knows it by."""
+
+
+class RedisBackend:
+    """Redis, as the API uses it."""
+
+    def __init__(self, url: str) -> None:
+        self.health = Health("redis")
+        """Whether Redis is there."""
+        self._url = url
+        self._link: RedisLink | None = None
+
+    async def run(self) -> None:
+        """Keep a connection, forever; it is closed when this is cancelled."""
+        try:
+            await self.health.keep_asking(self._probe)
+        finally:
+            if self._link is not None:
+                self._link.close()
+
+    async def command(self, *command: str | int | bytes, within_s: float = COMMAND_TIMEOUT_S) -> Any:
+        """Send one command and return its reply.
+
+        Raises UnavailableError where it certainly had no effect, OutcomeUnknownError where it may have had one.
+        """
+        try:
+            return await self._reply(command, within_s)
+        except ReplyError as error:
+            raise UnavailableError(f"redis refuses ({error})") from error
+
+    async def call(self, script: Script, keys: tuple[str, ...], *args: str | int) -> Any:
+        """Run a script and return its reply; raises as ``command`` does."""
+        try:
+            return await self._reply(("EVALSHA", script.digest, len(keys), *keys, *args), COMMAND_TIMEOUT_S)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise UnavailableError(f"redis refuses ({error})") from error
+        # Redis has forgotten the script (a restart, SCRIPT FLUSH): send it whole, which also teaches it again.
+        return await self.command("EVAL", script.text, len(keys), *keys, *args)
+
+    async def _reply(self, command: tuple[str | int | bytes, ...], within_s: float) -> Any:
+        self.health.require()
+        if self._link is None:
+            raise UnavailableError("the connection to redis is closed")
+        reply = self._link.send(*command)
+        try:
+            async with asyncio.timeout(within_s):
+                return await reply
+        except TimeoutError as error:
+            self.health.doubt()
+            raise OutcomeUnknownError(f"redis did not answer within {within_s:g} s") from error
+
+    async def _probe(self) -> None:
+        try:
+            if self._link is None or not self._link.is_open:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    self._link = await redis_link.connect(self._url, self._lost)
+            async with asyncio.timeout(PING_TIMEOUT_S):
+                await self._link.send("PING")
+        except TimeoutError:
+            # A link that no longer answers would hand out late replies; whoever waits on it is told now.
+            if self._link is not None:
+                self._link.close()
+            raise
+        except (ReplyError, OutcomeUnknownError) as error:
+            raise UnavailableError(str(error)) from error
+
+    def _lost(self, reason: str) -> None:
+        if self.health.up:  # else the probe already knows, and keeps its backoff
+            self.health.went_down(reason)
+            self.health.doubt()
