@@ -108,6 +108,9 @@ class Settings:
         _whole(1, 10_000),
         "most entries that a stream worker takes at once",
     )
+    worker_name: str = _setting(
+        "COFFEE_WORKER_NAME", "", str, "a stream worker's consumer name, its own for good; empty: host and number"
+    )
     topic_partitions: int = _setting(
         "COFFEE_TOPIC_PARTITIONS", "4", _whole(1, 256), "partitions of the topic, when it is created"
     )

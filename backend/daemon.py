@@ -1,0 +1,115 @@
+"""What every long-running process of the backend does alike: connect, retry with backoff, end in order."""
+
+import asyncio
+import logging
+import random
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import redis.asyncio
+import uvloop
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from coffee_core.errors import CoffeeError
+
+OUTAGES = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a server that is away, starting, full or wrongly set up raises: worth another try, for ever."""
+
+SOCKET_TIMEOUT_S = 5.0
+"""Seconds after which an answer of Redis no longer counts; a blocking read must end well before."""
+STATEMENT_TIMEOUT_S = 30.0
+"""Seconds after which a statement of a daemon is given up."""
+_FIRST_DELAY_S = 0.05
+_LONGEST_DELAY_S = 1.0
+
+
+async def open_postgres(url: str, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> asyncpg.Connection[Any]:
+    """Open one connection. Raises an error of ``OUTAGES``."""
+    return await asyncpg.connect(url, timeout=SOCKET_TIMEOUT_S, command_timeout=statement_timeout_s)
+
+
+def open_redis(url: str) -> redis.asyncio.Redis:
+    """Return a client that answers in text and connects at its first command.
+
+    Bytes that are no UTF-8 survive the way to text and back (surrogateescape). The client retries nothing by
+    itself: whoever lost an answer must find out what became of the command.
+    """
+    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
+        url,
+        decode_responses=True,
+        encoding_errors="surrogateescape",
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return client
+
+
+class Outage:
+    """The time between a failure and the next success: one log line at either end, growing pauses within."""
+
+    def __init__(self, stop: asyncio.Event, log: logging.Logger) -> None:
+        self._stop = stop
+        self._log = log
+        self._failures = 0
+        self._since = 0.0
+        self._reported: type[BaseException] | None = None
+
+    async def failed(self, error: BaseException) -> None:
+        """Note a failure and pause, with jitter and at most 1 s, or until the process is to stop."""
+        if not self._failures:
+            self._since = time.monotonic()
+        if type(error) is not self._reported:
+            self._reported = type(error)
+            self._log.warning("retrying until it works: %s: %s", type(error).__name__, error)
+        # The exponent is bounded: an outage may last long enough to overflow a float.
+        longest = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(self._failures, 10))
+        self._failures += 1
+        await sleep(random.uniform(longest / 2, longest), self._stop)
+
+    def over(self) -> None:
+        """Note a success."""
+        if self._failures:
+            self._log.warning("works again after %.1f s", time.monotonic() - self._since)
+        self._failures = 0
+        self._reported = None
+
+
+async def sleep(seconds: float, stop: asyncio.Event) -> None:
+    """Wait that long, or until the process is to stop."""
+    if seconds <= 0:
+        return
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def run_daemon(name: str, body: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Run a daemon until SIGTERM or SIGINT sets its event and it returns; the exit code is 0, or 1 after an error.
+
+    The log goes to stderr, a line an event.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S"
+    )
+
+    async def supervised() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await body(stop)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(supervised())
+    except CoffeeError as error:
+        logging.getLogger(name).error("%s", error)  # noqa: TRY400 - the message says it all
+        return 1
+    return 0

@@ -1,0 +1,81 @@
+-- What the scripts share. KEYS, always the same ten: stream, dead letters, counters, latency, then the six metrics
+-- in the order in which they are written, total_orders last.
+-- Fields of the counters used here: duplicates, dead; shown, a second copy of total_orders by which a flush of the
+-- metrics is noticed; suspect, a count of reasons to reconcile; cut, the token of a reconciliation under way;
+-- reconciled, how many there were; last_update_us.
+local stream, dead_stream, counters, latency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local total_revenue, total_orders = KEYS[5], KEYS[10]
+local hashes = {KEYS[6], KEYS[7], KEYS[8], KEYS[9]} -- drink counts and revenue, store counts and revenue
+
+local function is_integer(text)
+    return #text <= 17 and string.match(text, '^-?%d+$') ~= nil
+end
+
+-- Lua does not roll back: whatever could make a write fail is looked for before the first one.
+local function find_fault()
+    local kinds = {'stream', 'stream', 'hash', 'hash', 'string', 'hash', 'hash', 'hash', 'hash', 'string'}
+    for i, kind in ipairs(kinds) do
+        local found = redis.call('TYPE', KEYS[i]).ok
+        if found ~= 'none' and found ~= kind then
+            return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', must be a ' .. kind .. '; delete it'
+        end
+    end
+    for _, key in ipairs({total_revenue, total_orders}) do
+        local value = redis.call('GET', key)
+        if value and not is_integer(value) then
+            return 'ERR ' .. key .. ' is no whole number; delete it'
+        end
+    end
+    for _, key in ipairs({latency, hashes[1], hashes[2], hashes[3], hashes[4]}) do
+        for _, value in ipairs(redis.call('HVALS', key)) do
+            if not is_integer(value) then
+                return 'ERR ' .. key .. ' holds a value that is no whole number; delete it'
+            end
+        end
+    end
+    local fields = {'duplicates', 'dead', 'shown', 'suspect', 'reconciled'}
+    for i, value in ipairs(redis.call('HMGET', counters, unpack(fields))) do
+        if value and not is_integer(value) then
+            return 'ERR ' .. counters .. ' ' .. fields[i] .. ' is no whole number; delete it'
+        end
+    end
+end
+
+local function sum(key)
+    local total = 0
+    for _, value in ipairs(redis.call('HVALS', key)) do
+        total = total + tonumber(value)
+    end
+    return total
+end
+
+local function shown()
+    return tonumber(redis.call('HGET', counters, 'shown') or '0')
+end
+
+local function shown_orders()
+    return tonumber(redis.call('GET', total_orders) or '0')
+end
+
+-- The metrics agree with one another and with their second copy, and nobody has called them suspect.
+local function is_healthy()
+    local orders = redis.call('GET', total_orders)
+    if not orders or redis.call('HEXISTS', counters, 'suspect') == 1 then
+        return false
+    end
+    orders = tonumber(orders)
+    local revenue = tonumber(redis.call('GET', total_revenue) or '0')
+    return orders == shown()
+        and orders == sum(hashes[1]) and revenue == sum(hashes[2])
+        and orders == sum(hashes[3]) and revenue == sum(hashes[4])
+end
+
+local function now_us()
+    local time = redis.call('TIME')
+    return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- An integer for a command or a text: Lua and Redis may write a big or a round one as 1e+15.
+local function whole(number)
+    return string.format('%.0f', number + 0) -- + 0, or minus zero becomes -0
+end

@@ -1,0 +1,127 @@
+"""The loop: read what is there, store it, give it its effect."""
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from backend.daemon import OUTAGES, Outage, open_postgres, open_redis
+from backend.stream_worker.effects import Effects
+from backend.stream_worker.entries import Entry, parse
+from backend.stream_worker.group import Group
+from backend.stream_worker.reconcile import reconcile
+from backend.stream_worker.store import RowVanishedError, store
+
+_log = logging.getLogger(__name__)
+_CLAIM_EVERY_S = 2.0
+_CHECK_EVERY_S = 1.0
+
+
+class Worker:
+    """A stream worker with one connection to each server."""
+
+    def __init__(
+        self, connection: asyncpg.Connection[Any], client: Redis, consumer: str, batch_orders: int
+    ) -> None:
+        self._connection = connection
+        self._client = client
+        self._group = Group(client, consumer, batch_orders)
+        self._effects = Effects(client)
+        # First comes what was delivered to this name before, to a process that died or in an answer that was lost.
+        self._own_pending = True
+        self._claim_at = 0.0
+        self._check_at = 0.0
+
+    async def start(self) -> None:
+        """Create what is missing and reconcile where the metrics are not sound."""
+        if await self._group.ensure():
+            _log.info("created the consumer group")
+        if not await self._effects.sound():
+            await self._reconcile()
+
+    async def step(self) -> int:
+        """Take one batch to its end, or wait half a second for one; return the number of entries.
+
+        Raises the errors of both servers: then nothing that is not finished has been acknowledged, and a new
+        Worker under the same name takes it up.
+        """
+        entries = await self._next()
+        if not entries:
+            if time.monotonic() >= self._check_at:
+                self._check_at = time.monotonic() + _CHECK_EVERY_S
+                if not await self._effects.sound():
+                    await self._reconcile()
+            return 0
+        batch = parse(entries)
+        await store(self._connection, batch)
+        applied = await self._effects.apply(batch)
+        for letter in batch.dead:
+            _log.warning("dead letter %s: %s: %s", letter.entry_id, letter.reason, letter.detail)
+        if batch.gone:
+            _log.warning("%d entries were deleted from the stream before they were read", len(batch.gone))
+        if not applied.sound and time.monotonic() >= self._check_at:
+            self._check_at = time.monotonic() + _CHECK_EVERY_S
+            await self._reconcile()
+        return len(entries)
+
+    async def retire(self) -> None:
+        """Take this consumer off the group, where it has nothing pending."""
+        await self._group.retire()
+
+    async def _next(self) -> list[Entry]:
+        if self._own_pending:
+            if entries := await self._group.own():
+                return entries
+            self._own_pending = False
+        if time.monotonic() >= self._claim_at:
+            if entries := await self._group.of_the_dead():
+                _log.info("took over %d entries of other consumers", len(entries))
+                return entries
+            self._claim_at = time.monotonic() + _CLAIM_EVERY_S
+        return await self._group.new()
+
+    async def _reconcile(self) -> None:
+        drift = await reconcile(self._connection, self._client)
+        if drift:
+            _log.warning("reconciled the metrics with the table: %+d orders", drift.orders)
+
+
+async def run_worker(
+    stop: asyncio.Event, database_url: str, redis_url: str, consumer: str, batch_orders: int
+) -> None:
+    """Work until told to stop, whatever the servers do; the batch in hand is finished first."""
+    outage = Outage(stop, _log)
+    said_ready = False
+    while not stop.is_set():
+        try:
+            async with AsyncExitStack() as stack:
+                client = await stack.enter_async_context(open_redis(redis_url))
+                connection = await open_postgres(database_url)
+                # Not close(), which would wait for a server that hangs.
+                stack.callback(connection.terminate)
+                worker = Worker(connection, client, consumer, batch_orders)
+                await worker.start()
+                if not said_ready:
+                    _log.info("ready, as consumer %s", consumer)
+                    said_ready = True
+                while not stop.is_set():
+                    await worker.step()
+                    outage.over()
+                await worker.retire()
+        except ResponseError as error:
+            await _response_error(error, outage)
+        except (*OUTAGES, RowVanishedError) as error:
+            await outage.failed(error)
+
+
+async def _response_error(error: ResponseError, outage: Outage) -> None:
+    if str(error).startswith(("NOGROUP", "UNBLOCKED")):
+        # The stream was flushed or deleted, perhaps under a blocked read: the next start creates it again.
+        _log.warning("the stream or its group has vanished: %s", error)
+        return
+    await outage.failed(error)
