@@ -1,0 +1,81 @@
+"""The upper blocks of a column: its chain, its totals, its last line."""
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from coffee_tui.feed.snapshot import Health, PipelineView, Stage
+from coffee_tui.theme import DIM, GREY, HEALTH, MOOD, TEXT
+from coffee_tui.widgets.digits import NUMBER_WIDTH, large
+from coffee_tui.widgets.panel import ColumnPanel
+from coffee_tui.widgets.text import UNKNOWN, clip, money
+
+
+def _stage(stage: Stage) -> tuple[str, str]:
+    # A cron that does its work is not always at work: a clock, not a lamp.
+    if stage.label == "cron" and stage.health is Health.GOOD:
+        return "◷", HEALTH[Health.GOOD][1]
+    return HEALTH[stage.health]
+
+
+class Chain(ColumnPanel):
+    """The parts an order passes, each with its state."""
+
+    DEFAULT_CSS = "Chain { height: 1; }"
+
+    def rows(self, view: PipelineView, width: int) -> list[Text]:
+        """Return one row; on a narrow column the arrows go, then the second word."""
+        labels = [stage.label for stage in view.chain]
+        arrow = " → "
+        if sum(len(label) + 2 for label in labels) + 3 * (len(labels) - 1) > width:
+            arrow = " "
+        if sum(len(label) + 2 for label in labels) + len(labels) - 1 > width:
+            arrow, labels = "", [label.replace("PG, Redis", "PG,R") for label in labels]
+        gap = "" if not arrow else " "
+        row = Text()
+        for index, (stage, label) in enumerate(zip(view.chain, labels, strict=True)):
+            glyph, colour = _stage(stage)
+            row.append(arrow if index else "", DIM)
+            row.append(glyph + gap, colour)
+            row.append(label, TEXT if stage.health is Health.GOOD else colour)
+        return [row]
+
+
+class Totals(ColumnPanel):
+    """Orders in large digits, revenue beside them or below."""
+
+    def rows(self, view: PipelineView, width: int) -> list[Text]:
+        """Return three rows and, where the column is narrow, a fourth."""
+        number = large(UNKNOWN if view.orders is None else f"{view.orders:,}", NUMBER_WIDTH)
+        digits = [Text(row, TEXT) for row in number]
+        beside = width - len(number[0]) - 2
+        if beside < 10:
+            revenue = money(view.revenue_cents, width - 8)
+            below = Text("orders", GREY).append(revenue.rjust(width - 6), f"bold {TEXT}")
+            return [*digits, below]
+        digits[0].append("  orders", GREY)
+        digits[1].append("  " + money(view.revenue_cents, beside), f"bold {TEXT}")
+        return digits
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
+        """Return the rows that ``rows`` will draw."""
+        return 4 if width - NUMBER_WIDTH - 2 < 10 else 3
+
+
+class Said(ColumnPanel):
+    """The last line of a column: a sentence, wrapped over two rows at most."""
+
+    DEFAULT_CSS = "Said { height: 2; dock: bottom; }"
+
+    def rows(self, view: PipelineView, width: int) -> list[Text]:
+        """Return two rows."""
+        glyph, colour = MOOD[view.sentence.mood]
+        first, second = _fold(view.sentence.text, width - 2)
+        return [Text(f"{glyph} {first}", colour), Text(f"  {second}", colour)]
+
+
+def _fold(text: str, width: int) -> tuple[str, str]:
+    if cell_len(text) <= width:
+        return text, ""
+    cut = text.rfind(" ", 0, width + 1)
+    cut = cut if cut > 0 else width
+    return text[:cut], clip(text[cut:].strip(), width)

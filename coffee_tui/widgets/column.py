@@ -1,0 +1,42 @@
+"""One pipeline from its name to its last line."""
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.reactive import reactive
+
+from coffee_core.pipelines import INFO, Pipeline
+from coffee_tui.feed.snapshot import Mood, PipelineView
+from coffee_tui.widgets.blocks import Chain, Said, Totals
+from coffee_tui.widgets.breakdown import Drinks, Stores
+from coffee_tui.widgets.pace import Pace
+
+
+class PipelineColumn(Vertical):
+    """A column; its blocks are bound to its view and to the scales that all columns share."""
+
+    view: reactive[PipelineView] = reactive(PipelineView(Pipeline.V1))
+    """What to show."""
+    top_rate: reactive[float] = reactive(1.0)
+    """Orders per second at the top of the rate's sparkline."""
+    top_count: reactive[int] = reactive(1)
+    """Orders of a bar of full length."""
+    spark_rows: reactive[int] = reactive(1)
+    """Rows of each sparkline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(id=f"column-{pipeline}", classes=str(pipeline))
+        self.border_title = f"{pipeline}  {INFO[pipeline].title}"
+        self.set_reactive(PipelineColumn.view, PipelineView(pipeline))
+
+    def compose(self) -> ComposeResult:
+        """Stack the blocks."""
+        yield Chain().data_bind(PipelineColumn.view)
+        yield Totals().data_bind(PipelineColumn.view)
+        yield Pace().data_bind(PipelineColumn.view, PipelineColumn.top_rate, PipelineColumn.spark_rows)
+        yield Drinks().data_bind(PipelineColumn.view, PipelineColumn.top_count)
+        yield Stores().data_bind(PipelineColumn.view, PipelineColumn.top_count)
+        yield Said().data_bind(PipelineColumn.view)
+
+    def watch_view(self, view: PipelineView) -> None:
+        """Frame a broken pipeline in red; its last line says why."""
+        self.set_class(view.sentence.mood is Mood.BROKEN, "broken")

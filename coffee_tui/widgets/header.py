@@ -1,0 +1,79 @@
+"""The top line: how each part stands, how the dashboard learns of changes, how long the stack is up."""
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from coffee_tui.feed.snapshot import Health, Link, PartView, Snapshot
+from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, RED, TEXT
+from coffee_tui.widgets.text import uptime
+
+_SHORT = {
+    "cafe-order-api": "api",
+    "cafe-order-aggregator": "cron",
+    "stream-worker": "worker",
+    "flink-jobmanager": "flink",
+    "flink-taskmanager": "flink",
+    "flink-job": "flink",
+}
+_WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, Health.GOOD)
+
+
+class Header(Widget):
+    """One row."""
+
+    DEFAULT_CSS = "Header { height: 1; padding: 0 1; }"
+
+    snapshot: reactive[Snapshot] = reactive(Snapshot())
+    """What to show."""
+
+    def render(self) -> Text:
+        """Draw the name at the left, the rest at the right."""
+        width, snapshot = self.size.width, self.snapshot
+        right = Text("  ").join([*_groups(snapshot), _mode(snapshot), _uptime(snapshot)])
+        left = Text("coffee-rt", f"bold {TEXT}")
+        if width > right.cell_len + 48:
+            left.append("  three ways to take an order", GREY)
+        if left.cell_len + 1 + right.cell_len > width:
+            left = Text()
+        gap = max(0, width - left.cell_len - right.cell_len)
+        return Text("", no_wrap=True, overflow="crop", end="").append(left).append(" " * gap).append(right)
+
+
+def _groups(snapshot: Snapshot) -> list[Text]:
+    groups: dict[str, list[PartView]] = {}
+    for part in snapshot.parts:
+        groups.setdefault(short_name(part.name), []).append(part)
+    links = {"api": snapshot.api, "redis": snapshot.redis}
+    for name in links:
+        groups.setdefault(name, [])
+    return [_group(name, parts, links.get(name)) for name, parts in sorted(groups.items())]
+
+
+def short_name(name: str) -> str:
+    """Return a part's name as the header has room for it."""
+    for long, short in _SHORT.items():
+        if name.startswith(long):
+            return short
+    return name
+
+
+def _group(name: str, parts: Sequence[PartView], link: Link | None) -> Text:
+    healths = [part.health for part in parts]
+    if link is not None and (link.up is False or not healths):
+        healths.append({True: Health.GOOD, False: Health.BROKEN, None: Health.UNKNOWN}[link.up])
+    worst = next(health for health in _WORST_FIRST if health in healths)
+    glyph, colour = HEALTH[worst]
+    return Text(f"{name} ", GREY if worst is Health.GOOD else colour).append(glyph, colour)
+
+
+def _mode(snapshot: Snapshot) -> Text:
+    if snapshot.redis.up is False:
+        return Text("no connection", RED)
+    return Text(snapshot.mode, DIM if snapshot.mode == "live" else AMBER)
+
+
+def _uptime(snapshot: Snapshot) -> Text:
+    return Text("up ", GREY).append(uptime(snapshot.uptime_s).rjust(5), f"bold {TEXT}")

@@ -1,0 +1,54 @@
+"""Orders per second and the two latencies of a column, each with its sparkline on the scale of all columns."""
+
+from rich.text import Text
+from textual.reactive import reactive
+
+from coffee_tui.feed.snapshot import PipelineView, Quantiles
+from coffee_tui.theme import DIM, GREY, TEXT
+from coffee_tui.widgets.panel import ColumnPanel
+from coffee_tui.widgets.scale import LATENCY, LATENCY_LABEL, sparkline
+from coffee_tui.widgets.text import clip, latency, rate
+
+_LABEL = 10
+_VALUE = 8
+
+
+class Pace(ColumnPanel):
+    """How fast and how late."""
+
+    top_rate: reactive[float] = reactive(1.0)
+    """Orders per second at the top of every rate's sparkline."""
+    spark_rows: reactive[int] = reactive(1, layout=True)
+    """Rows of each sparkline."""
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
+        """Return the rows that ``rows`` will draw."""
+        return 3 * self.spark_rows + (2 if self.spark_rows > 1 else 0)
+
+    def rows(self, view: PipelineView, width: int) -> list[Text]:
+        """Return a heading, three figures with their sparklines, and the scale where there is room."""
+        spark = max(0, width - _LABEL - 2 * _VALUE)
+        rates = [None if one is None else one / self.top_rate for one in view.rate_history]
+        drawn = [
+            *self._figure("orders/s", rates, spark, rate(view.rate), ""),
+            *self._latency("API", view.api, view.api_history, spark),
+            *self._latency("dashboard", view.dashboard, view.dashboard_history, spark),
+        ]
+        if self.spark_rows == 1:
+            return drawn
+        heading = Text(" " * (_LABEL + spark)).append("p50".rjust(_VALUE) + "p99".rjust(_VALUE), DIM)
+        drawn.insert(self.spark_rows, heading)
+        return [*drawn, Text(clip(LATENCY_LABEL, width), DIM)]
+
+    def _latency(self, label: str, now: Quantiles, history: tuple[float | None, ...], spark: int) -> list[Text]:
+        fractions = [None if one is None else LATENCY.fraction(one) for one in history]
+        return self._figure(label, fractions, spark, latency(now.p50_us), latency(now.p99_us))
+
+    def _figure(
+        self, label: str, fractions: list[float | None], spark: int, first: str, second: str
+    ) -> list[Text]:
+        lines = sparkline(fractions, spark, self.spark_rows) if spark else [""] * self.spark_rows
+        rows = [Text(" " * _LABEL).append(line, self.accent) for line in lines]
+        rows[-1] = Text(label.ljust(_LABEL), GREY).append(lines[-1], self.accent)
+        rows[-1].append(first.rjust(_VALUE) + second.rjust(_VALUE), f"bold {TEXT}")
+        return rows
