@@ -55,8 +55,8 @@ class Log:
         return seen is not None and seen != order.content.encode()
 
     def _remember(self, order: Order, keyed: bool) -> None:
-        # Only now: an order that went nowhere must not occupy its key. Nobody waits for it, but it is written
-        # before the answer is, so that this client's next request finds it.
+        # Only now: an order that went nowhere must not occupy its key. The answer does not wait for it, and yet
+        # the client's next request finds it: this task runs before the event loop reads another request.
         if keyed:
             task = asyncio.create_task(self._write(order))
             self._writing.add(task)
