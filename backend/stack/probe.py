@@ -65,3 +65,15 @@ async def postgres_answers(url: str) -> bool:
     if answer[:1] == b"R":
         return True
     return answer[:1] == b"E" and not any(code in answer for code in _POSTGRES_NOT_NOW)
+
+
+async def kafka_answers(servers: str) -> bool:
+    """Tell whether one of the brokers answers an ApiVersions request."""
+    request = struct.pack("!ihhih", 10, 18, 0, 1, -1)
+    for server in filter(None, servers.split(",")):
+        host, _, port = server.strip().rpartition(":")
+        answer = await _ask(host, int(port), request, 10)
+        # The length, our correlation id, and error 0.
+        if answer[4:10] == b"\0\0\0\1\0\0":
+            return True
+    return False

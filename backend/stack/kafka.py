@@ -1,0 +1,117 @@
+"""The Kafka broker: one node that is its own controller (KRaft), on loopback, its jars from Maven Central."""
+
+import asyncio
+import base64
+import uuid
+from pathlib import Path
+
+from backend.stack.jars import JarPaths
+from backend.stack.java import Archive, Background, java, join, write_argument_file
+from backend.stack.part import Part
+from backend.stack.preparation import fetch_jars
+from backend.stack.probe import kafka_answers
+from backend.stack.topics import create_topics
+from coffee_core.runstate import write_private
+from coffee_core.settings import Settings
+
+NAME = "kafka"
+_TUNING = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""One node with a few partitions: it starts and idles on little."""
+_background = Background()
+
+
+def part(settings: Settings) -> Part:
+    """Return the embedded broker, or the given ones as an external part."""
+
+    async def ready() -> bool:
+        return await kafka_answers(settings.kafka_servers)
+
+    async def settle() -> None:
+        await create_topics(settings)
+        if not settings.given_kafka_servers:
+            _background.start(_archive(await fetch_jars()))
+
+    if settings.given_kafka_servers:
+        return Part(NAME, (), ready, settle=settle, external=True)
+    home = settings.home / NAME
+    arguments = home / "java.args"
+
+    async def prepare() -> None:
+        await asyncio.to_thread(_configure, settings, _archive(await fetch_jars()))
+
+    return Part(
+        NAME,
+        (str(java()), f"@{arguments}"),
+        ready,
+        port=settings.kafka_port,
+        prepare=prepare,
+        settle=settle,
+    )
+
+
+def _archive(jars: JarPaths) -> Archive:
+    return Archive(NAME, jars.kafka, _TUNING[2:])
+
+
+def _configure(settings: Settings, archive: Archive) -> None:
+    home = settings.home / NAME
+    data = home / "data"
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _identify(data)
+    properties = home / "server.properties"
+    write_private(properties, "".join(f"{key}={value}\n" for key, value in _properties(settings, data).items()))
+    write_argument_file(
+        home / "java.args",
+        [
+            *_TUNING,
+            *archive.options(),
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-cp",
+            join(archive.classpath),
+            "kafka.Kafka",
+            str(properties),
+        ],
+    )
+
+
+def _identify(data: Path) -> None:
+    """Give the node its identity once, which is all that formatting would do."""
+    path = data / "meta.properties"
+    if not path.exists():
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        write_private(path, f"version=1\ncluster.id={cluster}\nnode.id=1\n")
+
+
+def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
+    broker, controller = (f"127.0.0.1:{port}" for port in (settings.kafka_port, settings.kafka_controller_port))
+    single = {
+        f"{topic}.{name}": 1
+        for topic, names in {
+            "offsets.topic": ("num.partitions", "replication.factor"),
+            "transaction.state.log": ("num.partitions", "replication.factor", "min.isr"),
+            "share.coordinator.state.topic": ("num.partitions", "replication.factor", "min.isr"),
+        }.items()
+        for name in names
+    }
+    return {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@{controller}",
+        "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{broker}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        # In a properties file a backslash escapes; a space inside a value does not.
+        "log.dirs": str(data).replace("\\", "\\\\"),
+        **single,
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": 0,
+        "num.network.threads": 2,
+        "num.io.threads": 2,
+        "background.threads": 2,
+        "log.cleaner.threads": 1,
+        "log.cleaner.dedupe.buffer.size": 4_194_304,
+        "log.segment.bytes": 268_435_456,
+    }

@@ -1,0 +1,48 @@
+"""The topics of v3."""
+
+import asyncio
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from coffee_core.errors import StackError
+from coffee_core.keys import DEAD_TOPIC, TOPIC
+from coffee_core.settings import Settings
+
+_WITHIN_S = 20.0
+_KEPT = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+"""Kept for ever: a replay counts from the first order on."""
+_MOST_REPLICAS = 3
+
+
+async def create_topics(settings: Settings) -> None:
+    """Create the topics where they are missing. Raises StackError where the broker refuses for 20 s."""
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            while (problem := await _create(settings)) is not None:
+                # A broker that has just started answers before it may create topics.
+                await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        raise StackError(f"Kafka at {settings.kafka_servers} does not create the topics: {problem!r}") from error
+
+
+async def _create(settings: Settings) -> KafkaError | OSError | None:
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers, request_timeout_ms=5_000)
+    try:
+        await client.start()
+        replicas = min(_MOST_REPLICAS, len((await client.describe_cluster())["brokers"]))
+        response = await client.create_topics(
+            [
+                NewTopic(TOPIC, settings.topic_partitions, replicas, topic_configs=_KEPT),
+                NewTopic(DEAD_TOPIC, 1, replicas, topic_configs=_KEPT),
+            ]
+        )
+        for _topic, code, *_message in response.topic_errors:
+            kind = for_code(code)
+            if code and kind is not TopicAlreadyExistsError:
+                return kind()
+    except (KafkaError, OSError) as error:
+        return error
+    finally:
+        await client.close()
+    return None
