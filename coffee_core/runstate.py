@@ -76,22 +76,26 @@ def write_state(home: Path, state: PartState) -> None:
     write_private(run_dir(home) / f"{state.name}.json", json.dumps(asdict(state)))
 
 
-def read_states(home: Path) -> list[PartState]:
-    """Return the state of every part that was ever published there, by name.
+def read_state(home: Path, name: str) -> PartState | None:
+    """Return the state of one part, or None where it was never published there.
 
     A part whose wrapper has gone is reported as stopped, without a pid.
     """
-    states = []
-    for path in sorted(run_dir(home).glob("*.json")):
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:  # removed by `coffee down` between the listing and the reading
-            continue
-        state = PartState(**{**raw, "state": State(raw["state"])})
-        if state.wrapper_pid is None or not alive(state.wrapper_pid):
-            state = PartState(state.name, None, state.port, State.STOPPED, since_us=state.since_us)
-        states.append(state)
-    return states
+    try:
+        raw = json.loads((run_dir(home) / f"{name}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    state = PartState(**{**raw, "state": State(raw["state"])})
+    if state.wrapper_pid is None or not alive(state.wrapper_pid):
+        return PartState(state.name, None, state.port, State.STOPPED, since_us=state.since_us)
+    return state
+
+
+def read_states(home: Path) -> list[PartState]:
+    """Return the state of every part that was ever published there, by name, as ``read_state`` does."""
+    # None: removed by `coffee down` between the listing and the reading.
+    states = (read_state(home, path.stem) for path in sorted(run_dir(home).glob("*.json")))
+    return [state for state in states if state is not None]
 
 
 def alive(pid: int) -> bool:

@@ -36,7 +36,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of the migrated database of a real PostgreSQL; tests take ``database_url`` instead."""
     folder = tmp_path_factory.mktemp("postgres server")
     settings = _settings(folder, "COFFEE_POSTGRES_PORT")
-    with serving(postgres_stack.part(settings), folder / "log"):
+    with serving(postgres_stack.part(settings), settings, folder / "log"):
         yield settings.database_url
 
 
@@ -45,7 +45,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real Valkey; tests take ``redis_url`` instead."""
     folder = tmp_path_factory.mktemp("redis server")
     settings = _settings(folder, "COFFEE_REDIS_PORT")
-    with serving(redis_stack.part(settings), folder / "log"):
+    with serving(redis_stack.part(settings), settings, folder / "log"):
         yield settings.redis_url
 
 

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from backend.stack.child import child_env, spawn
+from backend.stack.child import child_env, how
 from backend.stack.part import Part
+from coffee_core.settings import Settings
 from tests.waiting import until
 
 T = TypeVar("T")
@@ -41,11 +42,13 @@ def tail(log: Path) -> str:
 
 
 @contextlib.contextmanager
-def serving(part: Part, log: Path, within_s: float = 30.0) -> Iterator["subprocess.Popen[bytes]"]:
+def serving(
+    part: Part, settings: Settings, log: Path, within_s: float = 30.0
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Keep this part running for the length of the block; it dies with this process, whatever kills that."""
     run(part.prepare)
     with log.open("ab") as output:
-        process = spawn(part.argv, child_env(part.env), output)
+        process = subprocess.Popen(part.argv, **how(child_env(settings, part.env), output))
     try:
 
         async def up() -> bool:

@@ -1,0 +1,47 @@
+"""One log file a part, which its process writes to directly; kept below a size by copying and cutting it."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import IO
+
+MAX_BYTES = 8_000_000
+"""Size at which a log is moved aside; one older file is kept."""
+
+
+def log_path(home: Path, name: str) -> Path:
+    """Return the log file of a part."""
+    return home / "logs" / f"{name}.log"
+
+
+def open_log(path: Path) -> IO[bytes]:
+    """Open a log for appending, readable by its owner alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rotate(path)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.fdopen(handle, "ab", buffering=0)
+
+
+def rotate(path: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Move what a log holds to ``….log.1`` where it has grown too large.
+
+    The process keeps its descriptor, so the file is copied and cut rather than renamed; a line written in between
+    is lost.
+    """
+    try:
+        if path.stat().st_size <= max_bytes:
+            return
+    except FileNotFoundError:
+        return
+    aside = path.with_name(f"{path.name}.1")
+    shutil.copyfile(path, aside)
+    aside.chmod(0o600)
+    os.truncate(path, 0)
+
+
+def last_line(path: Path, since: int = 0) -> str:
+    """Return the last line that says anything behind byte ``since``, cut to 200 characters; else nothing."""
+    with path.open("rb") as file:
+        file.seek(max(since, path.stat().st_size - 4_096))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    return next((line[:200] for line in reversed(lines) if line), "")

@@ -1,0 +1,15 @@
+"""Waits for what other processes do: they set no event of ours."""
+
+import asyncio
+from collections.abc import Callable
+
+
+async def poll(condition: Callable[[], bool], step_s: float, within_s: float | None = None) -> bool:
+    """Ask until it is true, or until the time is up; return the last answer."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(step_s)
+    except TimeoutError:
+        return condition()
+    return True

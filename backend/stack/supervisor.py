@@ -1,0 +1,82 @@
+"""``coffee up --headless``: all wrappers in one process.
+
+Not honcho's Manager: that forks a process for every line, ends everything when one ends, kills after five seconds
+whatever is not done, and knows no SIGHUP. One process with a task a part starts in a tenth of the time and memory.
+"""
+
+import asyncio
+import os
+
+from backend.stack import lock
+from backend.stack.parts import Stack, stack
+from backend.stack.polling import poll
+from backend.stack.published import forget_addresses, forget_states, publish
+from backend.stack.terminal import Terminal
+from backend.stack.until import run_and_leave, stop_at_eof, stop_on_signals, stop_with_launchers
+from backend.stack.wrapper import Wrapper
+from coffee_core.runstate import State, read_state
+from coffee_core.settings import Settings
+
+_STEP_S = 0.05
+
+
+def supervise(settings: Settings, *, until_eof: bool = False) -> None:
+    """Run the whole stack until we are told to end, or until standard input closes; never returns.
+
+    Raises AlreadyRunningError where a stack runs in this home, StackError where it cannot be run here.
+    """
+    os.umask(0o077)
+    terminal = Terminal()
+    here = stack(settings)
+    home = here.settings.home
+    for name in (lock.SUPERVISOR, *here.parts):
+        lock.hold(home, name)
+    forget_states(here.settings)
+    publish(here.settings)
+    run_and_leave(_supervise(here, terminal, until_eof=until_eof))
+
+
+async def _supervise(here: Stack, terminal: Terminal, *, until_eof: bool) -> int:
+    wrappers = [
+        Wrapper(part, here.settings, terminal.of(name), here.dependents(name)) for name, part in here.parts.items()
+    ]
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if not stopping.is_set():
+            stopping.set()
+            terminal.line("coffee", "stopping")
+            for wrapper in wrappers:
+                wrapper.stop()
+
+    stop_on_signals(stop)
+    if until_eof:
+        stop_at_eof(stop)
+    if here.missing:
+        terminal.line("coffee", here.missing)
+    runs = [asyncio.create_task(wrapper.run()) for wrapper in wrappers]
+    aside = [
+        asyncio.create_task(stop_with_launchers(stop, with_parent=False)),
+        asyncio.create_task(_tell_when_up(here, terminal)),
+    ]
+    # A wrapper ends before it is told to only by a fault of its own: then all end, and loudly.
+    await asyncio.wait(runs, return_when=asyncio.FIRST_COMPLETED)
+    stop()
+    outcomes = await asyncio.gather(*runs, return_exceptions=True)
+    for task in aside:
+        task.cancel()
+    faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for fault in faults:
+        terminal.line("coffee", f"{type(fault).__name__}: {fault}")
+    forget_addresses(here.settings)
+    terminal.line("coffee", "everything has stopped")
+    return 1 if faults else 0
+
+
+async def _tell_when_up(here: Stack, terminal: Terminal) -> None:
+    def all_up() -> bool:
+        states = [read_state(here.settings.home, name) for name in here.parts]
+        return all(state is not None and state.state in (State.UP, State.EXTERNAL) for state in states)
+
+    await poll(all_up, _STEP_S)
+    terminal.line("coffee", f"all up; orders to {here.settings.api_url}; `coffee-tui` shows them, Ctrl-C ends it")
