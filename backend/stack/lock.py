@@ -30,13 +30,17 @@ def hold(home: Path, name: str) -> int:
     if not _taken(handle):
         owner = os.read(handle, 32).decode().strip() or "unknown"
         os.close(handle)
-        what = "the stack" if name == SUPERVISOR else name
-        raise AlreadyRunningError(
-            f"{what} already runs in {home} (pid {owner}): `coffee-tui` attaches to it, `coffee down` ends it"
-        )
+        raise already_running(home, "the stack" if name == SUPERVISOR else name, owner)
     os.ftruncate(handle, 0)
     os.pwrite(handle, str(os.getpid()).encode(), 0)
     return handle
+
+
+def already_running(home: Path, what: str, pid: int | str) -> AlreadyRunningError:
+    """Return the error that says what runs there, and what to do about it."""
+    return AlreadyRunningError(
+        f"{what} already runs in {home} (pid {pid}): `coffee-tui` attaches to it, `coffee down` ends it"
+    )
 
 
 def _taken(handle: int) -> bool:

@@ -43,13 +43,18 @@ def stack(settings: Settings) -> Stack:
 
     Raises StackError where a program of the lab is not installed.
     """
-    missing = ""
-    if Pipeline.V3 in settings.pipelines and importlib.util.find_spec("pyflink") is None:
-        missing = "v3 is left out: apache-flink is not installed (no wheel of it exists for this machine)"
-        others = tuple(each for each in settings.pipelines if each is not Pipeline.V3)
-        settings = replace(settings, pipelines=others or (Pipeline.V1, Pipeline.V2))
+    settings, missing = runnable(settings)
     parts = {part.name: part for part in _parts(settings)}
     return Stack(settings, {name: parts[name] for name in NAMES if name in parts}, missing)
+
+
+def runnable(settings: Settings) -> tuple[Settings, str]:
+    """Return the settings without the pipelines that cannot run here, and why one cannot."""
+    if Pipeline.V3 not in settings.pipelines or importlib.util.find_spec("pyflink") is not None:
+        return settings, ""
+    others = tuple(each for each in settings.pipelines if each is not Pipeline.V3)
+    missing = "v3 is left out: apache-flink is not installed (no wheel of it exists for this machine)"
+    return replace(settings, pipelines=others or (Pipeline.V1, Pipeline.V2)), missing
 
 
 def _parts(settings: Settings) -> list[Part]:

@@ -79,6 +79,11 @@ def binary(name: str) -> Path:
     raise StackError("PostgreSQL's wheel is not installed: install coffee-rt[lab] or set DATABASE_URL")
 
 
+def binary_of_server() -> Path:
+    """Return the server's program. Raises StackError where the wheel is not installed."""
+    return binary("postgres")
+
+
 def _server(data: Path, port: int) -> tuple[str, ...]:
     options = [f"-c{name}={value}" for name, value in {**_OPTIONS, "port": str(port)}.items()]
     return dropped((str(binary("postgres")), "-D", str(data), *options), *account(data))

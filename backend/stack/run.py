@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from typing import NoReturn
 
 from backend.stack import lock
 from backend.stack.parts import NAMES, Stack, stack
@@ -14,7 +15,7 @@ from coffee_core.errors import CoffeeError, ConfigError
 from coffee_core.settings import Settings
 
 
-def run(name: str) -> None:
+def run(name: str) -> NoReturn:
     """Keep this part running until we are told to end; never returns.
 
     Raises ConfigError where there is no such part, and StackError where it runs already or cannot be run here.

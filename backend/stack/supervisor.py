@@ -6,6 +6,8 @@ whatever is not done, and knows no SIGHUP. One process with a task a part starts
 
 import asyncio
 import os
+import sys
+from typing import NoReturn
 
 from backend.stack import lock
 from backend.stack.parts import Stack, stack
@@ -14,13 +16,14 @@ from backend.stack.published import forget_addresses, forget_states, publish
 from backend.stack.terminal import Terminal
 from backend.stack.until import run_and_leave, stop_at_eof, stop_on_signals, stop_with_launchers
 from backend.stack.wrapper import Wrapper
+from coffee_core.errors import CoffeeError
 from coffee_core.runstate import State, read_state
 from coffee_core.settings import Settings
 
 _STEP_S = 0.05
 
 
-def supervise(settings: Settings, *, until_eof: bool = False) -> None:
+def supervise(settings: Settings, *, until_eof: bool = False) -> NoReturn:
     """Run the whole stack until we are told to end, or until standard input closes; never returns.
 
     Raises AlreadyRunningError where a stack runs in this home, StackError where it cannot be run here.
@@ -80,3 +83,15 @@ async def _tell_when_up(here: Stack, terminal: Terminal) -> None:
 
     await poll(all_up, _STEP_S)
     terminal.line("coffee", f"all up; orders to {here.settings.api_url}; `coffee-tui` shows them, Ctrl-C ends it")
+
+
+def main() -> None:
+    """Run the stack of the environment for as long as standard input stays open."""
+    try:
+        supervise(Settings.from_env(), until_eof=True)
+    except CoffeeError as error:
+        sys.exit(f"coffee: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""``coffee``: finds the command and loads that alone; turns an error into one line and an exit code."""
+
+import importlib
+import sys
+
+import click
+
+from coffee_core.errors import CoffeeError, ConfigError
+
+FAILED, MISUSED, NOT_RUNNING = 1, 2, 3
+
+COMMANDS = {
+    "up": "Start everything and open the dashboard (--headless: without it).",
+    "down": "Stop what runs, and wait until it has gone.",
+    "status": "List the parts with pid, port and state.",
+    "env": "Print the addresses of the running stack as KEY=VALUE lines.",
+    "order": "Send one order into v1, v2, v3 or all of them.",
+    "doctor": "Check what this machine has, and say what is missing.",
+    "reset": "Delete all data, after asking.",
+    "run": "Keep one part running: a line of the Procfile.",
+}
+"""Each lies in ``backend.cli.<name>`` as ``command``."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"backend.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="coffee-rt")
+def coffee() -> None:
+    """Three ways to take an order, run for real on this machine and compared live.
+
+    Settings come from the environment (COFFEE_HOME, COFFEE_API_PORT, DATABASE_URL, …): see docs/settings.md.
+
+    Exit codes: 0 done · 1 failed, the reason is on stderr · 2 a wrong option or setting · 3 no stack runs there.
+    """
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    try:
+        code = coffee.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        click.echo("aborted", err=True)
+        code = FAILED
+    except CoffeeError as error:
+        click.echo(f"coffee: {error}", err=True)
+        code = MISUSED if isinstance(error, ConfigError) else FAILED
+    sys.exit(code if isinstance(code, int) else 0)
