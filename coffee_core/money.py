@@ -18,10 +18,11 @@ def to_cents(price: Decimal) -> int:
     # The bounds come first: a huge exponent must not be expanded into a huge integer.
     if not 0 < price <= MAX_PRICE_CENTS * _CENT:
         raise OrderError("price", f"must be greater than 0 and at most {MAX_PRICE_CENTS // 100}")
-    exponent = price.normalize().as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -2:
+    # quantize, not normalize: the latter rounds to 28 digits, and 5.000…0001 would pass as 5.
+    cents = price.quantize(_CENT)
+    if cents != price:
         raise OrderError("price", "must have at most two decimal places")
-    return int(price.scaleb(2))
+    return int(cents.scaleb(2))
 
 
 def from_cents(cents: int) -> str:
