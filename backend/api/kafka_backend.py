@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from time import monotonic
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
@@ -11,14 +12,16 @@ from backend.api.outcome import OutcomeUnknownError, UnavailableError
 
 log = logging.getLogger(__name__)
 
-START_TIMEOUT_S = 1.8
-"""Seconds for a producer to meet the cluster and get its producer id; below the timeout of a probe."""
+START_TIMEOUT_S = 10.0
+"""Seconds for a producer to meet the cluster and get its producer id; a cold broker hands out none at first."""
 ENQUEUE_TIMEOUT_S = 0.8
 """Seconds for a record to find room in the producer's buffer."""
-ACK_TIMEOUT_S = 3.0
+ACK_TIMEOUT_S = 2.5
 """Seconds after which the outcome of a record counts as unknown."""
 REQUEST_TIMEOUT_MS = 3_000
 """Milliseconds for one request to a broker."""
+REPLACE_AFTER_S = 30.0
+"""Seconds without any broker after which a new producer asks the bootstrap servers where the brokers are now."""
 CLOSE_TIMEOUT_S = 1.0
 """Seconds for a producer that is given up to deliver what it holds."""
 MAX_BATCH_BYTES = 256 * 1024
@@ -34,6 +37,8 @@ class KafkaBackend:
         self._servers = servers
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._last_answer_s = 0.0
         self._closing: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -41,6 +46,10 @@ class KafkaBackend:
         try:
             await self.health.keep_asking(self._probe)
         finally:
+            if self._starting is not None:
+                await asyncio.wait({self._starting}, timeout=CLOSE_TIMEOUT_S)
+                self._starting.cancel()
+                await asyncio.gather(self._starting, return_exceptions=True)
             self._retire()
             await asyncio.gather(*self._closing)
 
@@ -74,17 +83,29 @@ class KafkaBackend:
             raise OutcomeUnknownError(f"kafka broke off ({error})") from error
 
     async def _probe(self) -> None:
-        producer = self._producer
-        if producer is None:
-            producer = self._producer = await self._start()
+        if self._producer is not None and monotonic() - self._last_answer_s > REPLACE_AFTER_S:
+            self._retire()
+        producer = self._producer or await self._started()
         # The first question also makes the producer know the topic's partitions before an order needs them.
         producer.client.add_topic(self._topic)
         if not await producer.client.force_metadata_update():
             raise UnavailableError(f"no broker of {self._servers} answers")
+        self._last_answer_s = monotonic()
         if not producer.client.cluster.partitions_for_topic(self._topic):
             raise UnavailableError(f"the topic {self._topic} is missing")
 
-    async def _start(self) -> AIOKafkaProducer:
+    async def _started(self) -> AIOKafkaProducer:
+        # In a task of its own, which outlives a probe that gives up: cancelled here, aiokafka leaks a connection.
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        await asyncio.wait({self._starting})
+        started, self._starting = self._starting, None
+        started.result()
+        if self._producer is None:
+            raise UnavailableError("the producer is being replaced")
+        return self._producer
+
+    async def _start(self) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._servers,
             client_id="coffee-api",
@@ -102,7 +123,8 @@ class KafkaBackend:
             if isinstance(error, KafkaError | OSError):
                 raise UnavailableError(f"cannot connect to {self._servers} ({error})") from error
             raise
-        return producer
+        self._producer = producer
+        self._last_answer_s = monotonic()
 
     def _fail(self, producer: AIOKafkaProducer, error: KafkaError) -> None:
         # After an error that it does not retry, an idempotent producer's sequence numbers may no longer be what

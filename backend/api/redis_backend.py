@@ -42,8 +42,9 @@ class RedisBackend:
         try:
             await self.health.keep_asking(self._probe)
         finally:
-            if self._link is not None:
-                self._link.close()
+            link, self._link = self._link, None
+            if link is not None:
+                link.close()
 
     async def command(self, *command: str | int | bytes, within_s: float = COMMAND_TIMEOUT_S) -> Any:
         """Send one command and return its reply.
@@ -93,6 +94,7 @@ class RedisBackend:
             raise UnavailableError(str(error)) from error
 
     def _lost(self, reason: str) -> None:
-        if self.health.up:  # else the probe already knows, and keeps its backoff
+        # Where it is down already the probe knows, and keeps its backoff; without a link this is the end.
+        if self.health.up and self._link is not None:
             self.health.went_down(reason)
             self.health.doubt()
