@@ -15,12 +15,13 @@ def main() -> None:
     from coffee_core.settings import Settings
     from coffee_tui.app import CoffeeApp
     from coffee_tui.feed.live import LiveFeed
+    from coffee_tui.feed.orders import LiveOrders
 
     try:
         settings = Settings.attach()
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
-    app = CoffeeApp(settings, LiveFeed(settings))
+    app = CoffeeApp(settings.pipelines, LiveFeed(settings), LiveOrders(settings))
     app.run()
     raise SystemExit(app.return_code or 0)
 

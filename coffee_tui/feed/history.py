@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Generic, TypeVar
 
 from coffee_core.latency import difference, quantile_us
 from coffee_core.pipelines import Pipeline
+from coffee_tui.feed.meter import Changes, Meter
 from coffee_tui.feed.readings import MetricsReading
 from coffee_tui.feed.snapshot import Quantiles
 
@@ -19,37 +19,6 @@ OVERDUE = 2.0
 """A run is overdue after this many intervals."""
 LAST_UPDATE = "last_update_us"
 """Counter: when the metric keys were last written, microseconds since the epoch."""
-
-_Value = TypeVar("_Value")
-
-
-class Changes(Generic[_Value]):
-    """A step function of time: its value from each change on, as far back as a window needs."""
-
-    def __init__(self, span_s: float) -> None:
-        self._span_s = span_s
-        self._steps: deque[tuple[float, _Value]] = deque()
-
-    def add(self, at_s: float, value: _Value) -> None:
-        """Note the value at a moment (monotonic seconds, never decreasing)."""
-        if not self._steps or self._steps[-1][1] != value:
-            self._steps.append((at_s, value))
-        # Two steps stay in any case: the last change is asked for, however long ago it was.
-        while len(self._steps) > 2 and self._steps[1][0] <= at_s - self._span_s:
-            self._steps.popleft()
-
-    def at(self, moment_s: float) -> tuple[float, _Value] | None:
-        """Return (since when, value) at a moment; the first value known where the moment lies before it."""
-        found = self._steps[0] if self._steps else None
-        for step in self._steps:
-            if step[0] > moment_s:
-                break
-            found = step
-        return found
-
-    def last_two(self) -> tuple[tuple[float, _Value], tuple[float, _Value]] | None:
-        """Return the last two steps, or None where nothing has changed yet."""
-        return (self._steps[-2], self._steps[-1]) if len(self._steps) > 1 else None
 
 
 class Histogram:
@@ -86,20 +55,15 @@ class PipelineHistory:
     def __init__(self, pipeline: Pipeline) -> None:
         # v1 is written by a run every few seconds: between two runs nothing is slow, nothing has stopped.
         self._in_runs = pipeline is Pipeline.V1
-        self._orders: Changes[int] = Changes(RATE_S)
+        self._orders = Meter(RATE_S)
         self._runs: Changes[tuple[int, int]] = Changes(0.0)
-        self._first_s: float | None = None
         self._api, self._dashboard = Histogram(), Histogram()
-        self._total = 0
         self.rates: deque[float | None] = deque(maxlen=SLOTS)
         self.api_p99: deque[float | None] = deque(maxlen=SLOTS)
         self.dashboard_p99: deque[float | None] = deque(maxlen=SLOTS)
 
     def add_metrics(self, at_s: float, reading: MetricsReading) -> None:
         """Note what Redis said at a moment (monotonic seconds)."""
-        if self._first_s is None:
-            self._first_s = at_s
-        self._total = reading.orders
         self._orders.add(at_s, reading.orders)
         self._dashboard.add(at_s, reading.latency)
         if updated_us := reading.counters.get(LAST_UPDATE, 0):
@@ -132,10 +96,7 @@ class PipelineHistory:
             interval_s = max(1e-6, (to_us - from_us) / 1e6)
             overdue = now_s - seen_s > OVERDUE * interval_s
             return None if overdue else max(0.0, (to_orders - from_orders) / interval_s)
-        before = self._orders.at(now_s - RATE_S)
-        if before is None or self._first_s is None or now_s <= self._first_s:
-            return None
-        return max(0.0, (self._total - before[1]) / min(RATE_S, max(1.0, now_s - self._first_s)))
+        return self._orders.rate(now_s)
 
     def dashboard(self, now_s: float) -> Quantiles:
         """Return the dashboard latency of the window; where there are runs, of the last that brought orders."""

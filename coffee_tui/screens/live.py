@@ -1,36 +1,52 @@
 """The Live screen: owns what is shown; its widgets are bound to it."""
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.events import Resize
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Footer
 
 from coffee_core.pipelines import Pipeline
+from coffee_tui.feed.orders import Orders
+from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.feed.snapshot import Snapshot, largest_count, largest_rate
-from coffee_tui.messages import Fed
+from coffee_tui.messages import Fed, Ordered
+from coffee_tui.screens.help import HelpScreen
+from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.widgets.column import PipelineColumn
 from coffee_tui.widgets.header import Header
 from coffee_tui.widgets.lateness import Lateness
+from coffee_tui.widgets.orders import OrdersPanel
 from coffee_tui.widgets.parts import Parts
 
 ROOMY_ROWS = 38
 """From this many rows on the sparklines are two rows high and the blocks stand apart."""
-BAND_ROWS = 30
+BAND_ROWS = 29
 """From this many rows on the band above the columns is there."""
+ROOMY_CELLS = 150
+"""From this many cells on a column has a margin inside."""
 
 
 class LiveScreen(Screen[None]):
-    """Three columns, a header, the order panel."""
+    """A header, the band, one column for each pipeline, the order panel."""
 
     CSS_PATH = "live.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = list(KEYS)
 
     snapshot: reactive[Snapshot] = reactive(Snapshot())
-    """What is shown."""
+    """What the feed said last."""
+    orders: reactive[OrdersView] = reactive(OrdersView())
+    """What the order panel shows."""
 
-    def __init__(self, pipelines: tuple[Pipeline, ...]) -> None:
+    def __init__(self, pipelines: tuple[Pipeline, ...], orders: Orders) -> None:
         super().__init__()
+        self._pipelines = pipelines
         self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in pipelines}
+        self._orders = orders
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -39,26 +55,59 @@ class LiveScreen(Screen[None]):
         yield Lateness().data_bind(LiveScreen.snapshot)
         with Horizontal(id="columns"):
             yield from self._columns.values()
-        yield Footer()
+        yield OrdersPanel(self._pipelines).data_bind(LiveScreen.orders)
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_fed(self, message: Fed) -> None:
         """Take a newer snapshot."""
         self.snapshot = message.snapshot
 
+    def on_ordered(self, message: Ordered) -> None:
+        """Take a newer view of the orders."""
+        self.orders = message.orders
+
     def watch_snapshot(self, snapshot: Snapshot) -> None:
         """Hand each column its view and the scales that all of them share."""
         top_rate, top_count = largest_rate(snapshot.pipelines), largest_count(snapshot.pipelines)
         for view in snapshot.pipelines:
-            column = self._columns[view.pipeline]
-            column.view = view
-            column.top_rate, column.top_count = top_rate, top_count
+            column = self._columns.get(view.pipeline)
+            if column is not None:
+                column.view, column.top_rate, column.top_count = view, top_rate, top_count
         self.set_class(snapshot.redis.up is False, "no-redis")
-        self.set_class(snapshot.coming_up or not snapshot.redis.up, "coming-up")
+        self.set_class(snapshot.api.up is False, "no-api")
+        self.set_class(snapshot.coming_up, "coming-up")
 
-    def on_resize(self) -> None:
-        """Fit the layout to the rows there are."""
-        rows = self.app.size.height
+    def on_resize(self, event: Resize) -> None:
+        """Fit the layout to the cells there are."""
+        rows = event.size.height
         self.set_class(rows >= ROOMY_ROWS, "roomy")
         self.set_class(rows >= BAND_ROWS, "band")
+        self.set_class(event.size.width >= ROOMY_CELLS, "wide")
         for column in self._columns.values():
             column.spark_rows = 2 if rows >= ROOMY_ROWS else 1
+
+    def action_order(self, *names: str) -> None:
+        """Send one order into each named pipeline that this dashboard shows."""
+        self._orders.order([pipeline for pipeline in self._pipelines if pipeline in names])
+
+    def action_toggle(self) -> None:
+        """Start or stop the load."""
+        self._orders.toggle()
+
+    def action_rate(self, steps: int) -> None:
+        """Choose another rate."""
+        self._orders.change_rate(steps)
+
+    def action_into(self) -> None:
+        """Choose the next set of pipelines."""
+        sets = choices(self._pipelines)
+        at = sets.index(self.orders.pipelines) if self.orders.pipelines in sets else -1
+        self._orders.choose(sets[(at + 1) % len(sets)])
+
+    def action_burst(self) -> None:
+        """Send a burst."""
+        self._orders.burst()
+
+    def action_help(self) -> None:
+        """Show every key."""
+        self.app.push_screen(HelpScreen(KEYS))

@@ -7,7 +7,9 @@ from coffee_tui.feed.snapshot import Health, PipelineView, Stage
 from coffee_tui.theme import DIM, GREY, HEALTH, MOOD, TEXT
 from coffee_tui.widgets.digits import NUMBER_WIDTH, large
 from coffee_tui.widgets.panel import ColumnPanel
-from coffee_tui.widgets.text import UNKNOWN, clip, money
+from coffee_tui.widgets.text import UNKNOWN, clip, money, rate
+
+_BESIDE = 10
 
 
 def _stage(stage: Stage) -> tuple[str, str]:
@@ -44,21 +46,21 @@ class Totals(ColumnPanel):
     """Orders in large digits, revenue beside them or below."""
 
     def rows(self, view: PipelineView, width: int) -> list[Text]:
-        """Return three rows and, where the column is narrow, a fourth."""
+        """Return three rows; on a narrow column a fourth, with revenue and orders per second."""
         number = large(UNKNOWN if view.orders is None else f"{view.orders:,}", NUMBER_WIDTH)
         digits = [Text(row, TEXT) for row in number]
         beside = width - len(number[0]) - 2
-        if beside < 10:
-            revenue = money(view.revenue_cents, width - 8)
-            below = Text("orders", GREY).append(revenue.rjust(width - 6), f"bold {TEXT}")
-            return [*digits, below]
+        if beside < _BESIDE:
+            pace = rate(view.rate)
+            below = Text(money(view.revenue_cents, width - len(pace) - 1), f"bold {TEXT}")
+            return [*digits, below.append(pace.rjust(width - below.cell_len), TEXT)]
         digits[0].append("  orders", GREY)
         digits[1].append("  " + money(view.revenue_cents, beside), f"bold {TEXT}")
         return digits
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
         """Return the rows that ``rows`` will draw."""
-        return 4 if width - NUMBER_WIDTH - 2 < 10 else 3
+        return 4 if width - NUMBER_WIDTH - 2 < _BESIDE else 3
 
 
 class Said(ColumnPanel):

@@ -11,6 +11,8 @@ from coffee_tui.widgets.text import clip, latency, rate
 
 _LABEL = 10
 _VALUE = 8
+NARROW = 30
+"""A column with fewer cells has no sparklines."""
 
 
 class Pace(ColumnPanel):
@@ -27,7 +29,9 @@ class Pace(ColumnPanel):
 
     def rows(self, view: PipelineView, width: int) -> list[Text]:
         """Return a heading, three figures with their sparklines, and the scale where there is room."""
-        spark = max(0, width - _LABEL - 2 * _VALUE)
+        if width < NARROW:
+            return self._narrow(view, width)
+        spark = width - _LABEL - 2 * _VALUE
         rates = [None if one is None else one / self.top_rate for one in view.rate_history]
         drawn = [
             *self._figure("orders/s", rates, spark, rate(view.rate), ""),
@@ -40,6 +44,14 @@ class Pace(ColumnPanel):
         drawn.insert(self.spark_rows, heading)
         return [*drawn, Text(clip(LATENCY_LABEL, width), DIM)]
 
+    def _narrow(self, view: PipelineView, width: int) -> list[Text]:
+        drawn = [Text("p50".rjust(width - _VALUE - 1) + "p99".rjust(_VALUE + 1), DIM)]
+        for label, now in (("API", view.api), ("shown", view.dashboard)):
+            row = Text(label.ljust(width - 2 * _VALUE - 2), GREY)
+            row.append(latency(now.p50_us).rjust(_VALUE + 1) + latency(now.p99_us).rjust(_VALUE + 1), TEXT)
+            drawn.append(row)
+        return drawn
+
     def _latency(self, label: str, now: Quantiles, history: tuple[float | None, ...], spark: int) -> list[Text]:
         fractions = [None if one is None else LATENCY.fraction(one) for one in history]
         return self._figure(label, fractions, spark, latency(now.p50_us), latency(now.p99_us))
@@ -47,7 +59,7 @@ class Pace(ColumnPanel):
     def _figure(
         self, label: str, fractions: list[float | None], spark: int, first: str, second: str
     ) -> list[Text]:
-        lines = sparkline(fractions, spark, self.spark_rows) if spark else [""] * self.spark_rows
+        lines = sparkline(fractions, spark, self.spark_rows)
         rows = [Text(" " * _LABEL).append(line, self.accent) for line in lines]
         rows[-1] = Text(label.ljust(_LABEL), GREY).append(lines[-1], self.accent)
         rows[-1].append(first.rjust(_VALUE) + second.rjust(_VALUE), f"bold {TEXT}")

@@ -1,0 +1,148 @@
+"""What is ordered: random orders over the menu, with repeats and malformed ones among them."""
+
+import json
+import random
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from uuid import UUID
+
+from coffee_core.clock import now_us, to_datetime
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.pipelines import Pipeline
+
+_PRICES_CENTS = {"cappuccino": (400, 550), "americano": (300, 400), "latte": (425, 600)}
+_RECENT = 1_000
+
+
+class Kind(StrEnum):
+    """What an attempt is meant to be."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    """The same order under the same Idempotency-Key as an earlier attempt."""
+    MALFORMED = "malformed"
+    """Must be refused with a 4xx."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request as it is to be sent."""
+
+    pipeline: Pipeline
+    """Where it goes."""
+    kind: Kind
+    """What it is meant to be."""
+    body: bytes
+    """The request's body."""
+    key: UUID | None
+    """Its Idempotency-Key, where it has one."""
+    timestamp: str
+    """Its timestamp, unique among new orders of one mix: finds its row where it has no key."""
+    drink: str
+    store: str
+    price_cents: int
+    """Price in cents."""
+    ordered_at_us: int
+    """The timestamp, in microseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class MixSettings:
+    """Shares and weights."""
+
+    repeats: float = 0.05
+    """Share of attempts that repeat an earlier one under its key."""
+    malformed: float = 0.01
+    """Share of attempts that must be refused."""
+    keyless: float = 0.0
+    """Share of new orders without an Idempotency-Key; they are never repeated."""
+    drinks: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(DRINKS, 1.0))
+    """Drink → weight."""
+    stores: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(STORES, 1.0))
+    """Store → weight."""
+
+
+class Mix:
+    """Makes attempts, the same ones for the same seed and start.
+
+    With ``remember`` every attempt is kept in ``attempted``, for a test that compares row by row; without it
+    memory stays constant however long it runs.
+    """
+
+    def __init__(
+        self,
+        settings: MixSettings | None = None,
+        *,
+        seed: int | None = None,
+        start_us: int | None = None,
+        remember: bool = False,
+    ) -> None:
+        self._settings = settings or MixSettings()
+        self._random = random.Random(seed)
+        self._time_us = now_us() if start_us is None else start_us
+        self._recent: dict[Pipeline, deque[Attempt]] = {each: deque(maxlen=_RECENT) for each in Pipeline}
+        self._remember = remember
+        self.attempted: list[Attempt] = []
+        """Every attempt in the order made, where the mix remembers."""
+
+    def next(self, pipeline: Pipeline) -> Attempt:
+        """Make the next attempt for a pipeline."""
+        attempt = self._make(pipeline)
+        if self._remember:
+            self.attempted.append(attempt)
+        return attempt
+
+    def _make(self, pipeline: Pipeline) -> Attempt:
+        chance = self._random.random()
+        recent = self._recent[pipeline]
+        if chance < self._settings.malformed:
+            return self._malformed(pipeline)
+        if recent and chance < self._settings.malformed + self._settings.repeats:
+            return replace(self._random.choice(recent), kind=Kind.REPEAT)
+        attempt = self._new(pipeline, Kind.NEW)
+        if attempt.key is not None:
+            recent.append(attempt)
+        return attempt
+
+    def _new(self, pipeline: Pipeline, kind: Kind) -> Attempt:
+        self._time_us += 1
+        drink = self._weighted(self._settings.drinks)
+        store = self._weighted(self._settings.stores)
+        low, high = _PRICES_CENTS[drink]
+        cents = self._random.randrange(low, high + 1, 5)
+        key = UUID(int=self._random.getrandbits(128), version=4)
+        timestamp = _rfc3339(self._time_us)
+        body = json.dumps({"drink": drink, "store": store, "price": "@", "timestamp": timestamp})
+        # Written as the decimal it is: no float comes between the cents and the client.
+        raw = body.replace('"@"', f"{cents // 100}.{cents % 100:02d}").encode()
+        keyless = kind is Kind.NEW and self._random.random() < self._settings.keyless
+        return Attempt(
+            pipeline, kind, raw, None if keyless else key, timestamp, drink, store, cents, self._time_us
+        )
+
+    def _weighted(self, weights: Mapping[str, float]) -> str:
+        return self._random.choices(tuple(weights), tuple(weights.values()))[0]
+
+    def _malformed(self, pipeline: Pipeline) -> Attempt:
+        well = self._new(pipeline, Kind.MALFORMED)
+        fields = json.loads(well.body)
+        spoilt = self._random.choice(_SPOILS)(fields)
+        raw = spoilt if isinstance(spoilt, bytes) else json.dumps(spoilt).encode()
+        return replace(well, body=raw)
+
+
+def _rfc3339(time_us: int) -> str:
+    return to_datetime(time_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+_SPOILS = (
+    lambda fields: {**fields, "drink": "mocha"},
+    lambda fields: {**fields, "store": "airport"},
+    lambda fields: {**fields, "price": 0},
+    lambda fields: {**fields, "price": 4.005},
+    lambda fields: {**fields, "timestamp": fields["timestamp"].removesuffix("Z")},
+    lambda fields: {name: value for name, value in fields.items() if name != "price"},
+    lambda fields: json.dumps(fields)[:-1].encode(),
+)

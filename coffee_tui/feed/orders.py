@@ -1,0 +1,184 @@
+"""Orders out of the dashboard: one by a key, many by the load process. Nothing here waits for the screen."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from coffee_core.load.report import LoadReport
+from coffee_core.pipelines import Pipeline
+from coffee_core.settings import Settings
+from coffee_tui.feed.load_process import LoadProcess
+from coffee_tui.feed.meter import Meter
+from coffee_tui.feed.orders_view import BURST_ORDERS, RATES, KeyOrder, OrdersView
+from coffee_tui.feed.reasons import one_line
+
+if TYPE_CHECKING:
+    from coffee_core.load.mix import Attempt
+    from coffee_core.load.sender import Sender
+
+_RATE_S = 2.0
+_TICK_S = 0.5
+
+Command = dict[str, Any]
+"""A command of ``coffee_core.load.protocol``."""
+PublishOrders = Callable[[OrdersView], None]
+"""Takes a view; never blocks."""
+
+
+class Orders(Protocol):
+    """What the keys of the screen do. Every method returns at once."""
+
+    async def run(self, publish: PublishOrders) -> None:
+        """Do what is asked for, and publish views, until cancelled."""
+        ...
+
+    def order(self, pipelines: Iterable[Pipeline]) -> None:
+        """Send one order into each pipeline."""
+        ...
+
+    def toggle(self) -> None:
+        """Start or stop the load."""
+        ...
+
+    def change_rate(self, steps: int) -> None:
+        """Choose a rate so many steps up or down."""
+        ...
+
+    def choose(self, pipelines: tuple[Pipeline, ...]) -> None:
+        """Choose where load goes."""
+        ...
+
+    def burst(self) -> None:
+        """Send a burst into each chosen pipeline."""
+        ...
+
+
+class LiveOrders:
+    """Orders into a running API."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._api_url = settings.api_url
+        self._view = OrdersView(pipelines=settings.pipelines)
+        self._asked: asyncio.Queue[Pipeline | Command] = asyncio.Queue()
+        self._publish: PublishOrders = _nowhere
+        self._process = LoadProcess(self._api_url, self._report, self._died)
+        self._counted = LoadReport()
+        self._offered, self._ended = Meter(_RATE_S), Meter(_RATE_S)
+
+    async def run(self, publish: PublishOrders) -> None:
+        """Do what is asked for, and publish views, until cancelled; then end the load process."""
+        # Not at the top: the first frame of the screen need not wait for the HTTP client.
+        from coffee_core.load.mix import Mix, MixSettings
+        from coffee_core.load.sender import Sender
+
+        self._publish = publish
+        self._publish(self._view)
+        mix = Mix(MixSettings(repeats=0, malformed=0))
+        try:
+            async with Sender(self._api_url) as sender, asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._tick(), name="orders: tick")
+                while True:
+                    asked = await self._asked.get()
+                    if isinstance(asked, Pipeline):
+                        tasks.create_task(self._send(sender, mix.next(asked)), name=f"orders: one into {asked}")
+                    else:
+                        await self._tell(asked)
+        finally:
+            await self._process.close()
+
+    def order(self, pipelines: Iterable[Pipeline]) -> None:
+        """Send one order into each pipeline."""
+        for pipeline in pipelines:
+            self._asked.put_nowait(pipeline)
+
+    def toggle(self) -> None:
+        """Start or stop the load."""
+        self._show(running=not self._view.running, trouble="")
+        self._asked.put_nowait(self._command())
+
+    def change_rate(self, steps: int) -> None:
+        """Choose a rate so many steps up or down."""
+        at = RATES.index(self._view.rate_per_s) + steps
+        self._show(rate_per_s=RATES[min(len(RATES) - 1, max(0, at))])
+        if self._view.running:
+            self._asked.put_nowait(self._command())
+
+    def choose(self, pipelines: tuple[Pipeline, ...]) -> None:
+        """Choose where load goes."""
+        self._show(pipelines=pipelines)
+        if self._view.running:
+            self._asked.put_nowait(self._command())
+
+    def burst(self) -> None:
+        """Send a burst into each chosen pipeline."""
+        at = time.strftime("%H:%M:%S")
+        self._show(burst=f"{BURST_ORDERS:,} each at {at}", trouble="")
+        self._asked.put_nowait({"do": "burst", "orders": BURST_ORDERS, "pipelines": self._view.pipelines})
+
+    def _command(self) -> Command:
+        if not self._view.running:
+            return {"do": "stop"}
+        return {"do": "run", "rate_per_s": self._view.rate_per_s, "pipelines": self._view.pipelines}
+
+    async def _tell(self, command: Command) -> None:
+        try:
+            await self._process.tell(command)
+        except OSError as error:
+            self._died(f"the load process cannot be reached: {one_line(error)}")
+
+    async def _send(self, sender: "Sender", attempt: "Attempt") -> None:
+        price = f"$ {attempt.price_cents // 100}.{attempt.price_cents % 100:02d}"
+        sent = KeyOrder(attempt.pipeline, f"{attempt.drink} at {attempt.store}, {price}")
+        self._show_key(sent)
+        answer = await sender.send(attempt)
+        ended = replace(
+            sent,
+            outcome=str(answer.outcome),
+            status=answer.status,
+            reason=answer.reason,
+            latency_us=answer.latency_us,
+        )
+        self._show_key(ended)
+
+    def _show_key(self, order: KeyOrder) -> None:
+        others = [one for one in self._view.keys if one.pipeline is not order.pipeline]
+        self._show(keys=tuple(sorted([*others, order], key=lambda one: one.pipeline)))
+
+    def _report(self, report: LoadReport) -> None:
+        """Take what the load process counts; a process started anew counts from 0 again."""
+        if report.total("sent") < self._counted.total("sent"):
+            self._offered, self._ended = Meter(_RATE_S), Meter(_RATE_S)
+        self._counted = report
+        names = ("sent", "acknowledged", "refused", "rejected", "unknown", "late", "in_flight")
+        counts = {name: report.total(name) for name in names}
+        now_s = time.monotonic()
+        self._offered.add(now_s, report.total("offered"))
+        self._ended.add(now_s, counts["sent"] - counts["in_flight"])
+        self._show(**counts, **self._rates(now_s))
+
+    def _rates(self, now_s: float) -> dict[str, float]:
+        return {
+            "offered_per_s": self._offered.rate(now_s) or 0.0,
+            "answered_per_s": self._ended.rate(now_s) or 0.0,
+        }
+
+    def _died(self, why: str) -> None:
+        self._show(running=False, trouble=why, offered_per_s=0.0, answered_per_s=0.0)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._process.check()
+            self._show(**self._rates(time.monotonic()))
+
+    def _show(self, **changes: Any) -> None:
+        view = replace(self._view, **changes)
+        if view != self._view:
+            self._view = view
+            self._publish(view)
+
+
+def _nowhere(_view: OrdersView) -> None:
+    """Publish to nobody: before the screen is there."""

@@ -1,0 +1,29 @@
+"""The keys of the Live screen: the footer and the help are made from them."""
+
+from itertools import combinations
+
+from textual.binding import Binding
+
+from coffee_core.pipelines import Pipeline
+from coffee_tui.feed.orders_view import BURST_ORDERS
+
+KEYS: tuple[Binding, ...] = (
+    Binding("1", "order('v1')", "order v1", tooltip="one order into v1 (Direct)"),
+    Binding("2", "order('v2')", "v2", tooltip="one order into v2 (Streams)"),
+    Binding("3", "order('v3')", "v3", tooltip="one order into v3 (Kafka + Flink)"),
+    Binding("a", "order('v1','v2','v3')", "all", tooltip="one order into each"),
+    Binding("space", "toggle", "start/stop", tooltip="start or stop the load"),
+    Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
+    Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
+    Binding("p", "into", "into", tooltip="choose which pipelines get the load"),
+    Binding("b", "burst", "burst", tooltip=f"a burst of {BURST_ORDERS:,} orders into each chosen pipeline"),
+    Binding("question_mark", "help", "help", key_display="?", tooltip="this help"),
+    Binding("q", "app.quit", "quit", tooltip="quit (so does Ctrl-C)"),
+)
+"""Every key, in the order of the footer."""
+
+
+def choices(pipelines: tuple[Pipeline, ...]) -> list[tuple[Pipeline, ...]]:
+    """Return the sets of pipelines to choose from: all of them, each alone, then each pair."""
+    sets = [pipelines, *combinations(pipelines, 1), *combinations(pipelines, 2)]
+    return list(dict.fromkeys(sets))
