@@ -1,0 +1,56 @@
+"""The options of the job."""
+
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from coffee_core.settings import Settings
+
+JOB_NAME = "coffee-orders"
+"""Name by which the submitter knows its job."""
+CHECKPOINT_EVERY = "1 s"
+
+
+def checkpoint_dir(settings: Settings) -> Path:
+    """Return the folder of the checkpoints: a folder for each job, ``chk-N`` in it."""
+    return settings.home / "flink" / "checkpoints"
+
+
+def options(settings: Settings, restore: str | None) -> dict[str, str]:
+    """Return Flink's options for the job, which continues from the checkpoint at ``restore`` (a URI) if there is one."""
+    rest = urlsplit(settings.flink_rest_url)
+    chosen = {
+        "pipeline.name": JOB_NAME,
+        "execution.target": "remote",
+        "rest.address": rest.hostname or "127.0.0.1",
+        "rest.port": str(rest.port or (443 if rest.scheme == "https" else 80)),
+        "parallelism.default": str(settings.flink_parallelism),
+        # Python in the TaskManager's own process: nothing is buffered for it at a checkpoint's barrier.
+        "python.execution-mode": "thread",
+        "python.executable": sys.executable,
+        "python.client.executable": sys.executable,
+        "python.pythonpath": str(Path(__file__).parent.parent),
+        "pipeline.object-reuse": "true",
+        "execution.buffer-timeout.interval": "0 ms",
+        "execution.checkpointing.interval": CHECKPOINT_EVERY,
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.dir": checkpoint_dir(settings).as_uri(),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "3",
+        "state.backend.type": "hashmap",
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "2147483647",
+        "restart-strategy.fixed-delay.delay": "50 ms",
+        "table.local-time-zone": "UTC",
+        # One Redis call each 2 ms, not one an order.
+        "table.exec.mini-batch.enabled": "true",
+        "table.exec.mini-batch.allow-latency": "2 ms",
+        "table.exec.mini-batch.size": "5000",
+        # What the deduplication remembers; the tally has a hint of its own.
+        "table.exec.state.ttl": f"{settings.dedup_horizon_h} h",
+        # One source and one deduplication for all three inserts.
+        "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
+    }
+    if restore is not None:
+        chosen["execution.state-recovery.path"] = restore
+    return chosen

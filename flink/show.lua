@@ -1,0 +1,84 @@
+-- Shows one tally of v3 in Redis: as a whole, or not at all.
+--
+-- KEYS  1 fence  2 total_revenue  3 drink_counts  4 drink_revenue  5 store_counts  6 store_revenue  7 total_orders
+--       8 latency  9 counters
+-- ARGV  1 epoch  2 orders  3 revenue (cents)  4 duplicates  5 dead letters  6 now (µs)
+--       7 sum of accepted_at (µs), kept as text: it outgrows a Lua number
+--       8 orders shown when the caller last looked  9 latency bucket of the orders since, or ''
+--       10 number of drinks, then (name, orders, cents) of each drink, then of each store
+-- Answers {1 shown | 0 older than what is shown | -1 another epoch | -2 no epoch, orders shown before}.
+
+local epoch = redis.call('GET', KEYS[1])
+if not epoch then return {-2, 0} end
+if epoch ~= ARGV[1] then
+    redis.call('HINCRBY', KEYS[9], 'refused', 1)
+    return {-1, 0}
+end
+
+-- Lua does not roll back: everything is read and judged before the first write. What is no number was put there
+-- by somebody else; it is dropped, and the difference is then the whole value.
+local spoiled = {}
+local function whole(text)
+    return text and string.match(text, '^-?%d+$') and tonumber(text)
+end
+local function stored(key)
+    local value = redis.pcall('GET', key)
+    local number = type(value) ~= 'table' and whole(value)
+    if value and not number then spoiled[#spoiled + 1] = {'DEL', key} end
+    return number or 0
+end
+local function stored_fields(key, names)
+    local found = redis.pcall('HMGET', key, unpack(names))
+    if found.err then
+        spoiled[#spoiled + 1] = {'DEL', key}
+        found = {}
+    end
+    local numbers = {}
+    for i, name in ipairs(names) do
+        numbers[i] = whole(found[i]) or 0
+        if found[i] and not whole(found[i]) then spoiled[#spoiled + 1] = {'HDEL', key, name} end
+    end
+    return numbers
+end
+
+local orders = tonumber(ARGV[2])
+local shown = stored(KEYS[7])
+if orders < shown then
+    redis.call('HINCRBY', KEYS[9], 'refused', 1)
+    return {0, shown}
+end
+
+local writes = {}
+local function add(command, key, field, difference)
+    if difference ~= 0 then
+        local amount = string.format('%.0f', difference)
+        writes[#writes + 1] = field and {command, key, field, amount} or {command, key, amount}
+    end
+end
+local function add_fields(first, last, counts_key, revenue_key)
+    local names, counts, cents = {}, {}, {}
+    for i = first, last, 3 do
+        names[#names + 1], counts[#counts + 1], cents[#cents + 1] = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+    end
+    local old_counts, old_cents = stored_fields(counts_key, names), stored_fields(revenue_key, names)
+    for i, name in ipairs(names) do
+        add('HINCRBY', counts_key, name, counts[i] - old_counts[i])
+        add('HINCRBY', revenue_key, name, cents[i] - old_cents[i])
+    end
+end
+
+add('INCRBY', KEYS[2], nil, tonumber(ARGV[3]) - stored(KEYS[2]))
+local drinks_end = 10 + 3 * tonumber(ARGV[10])
+add_fields(11, drinks_end, KEYS[3], KEYS[4])
+add_fields(drinks_end + 1, #ARGV, KEYS[5], KEYS[6])
+if ARGV[9] ~= '' and tonumber(ARGV[8]) == shown then
+    add('HINCRBY', KEYS[8], ARGV[9], orders - shown)
+end
+-- Last: whoever subscribes to this one key finds the others written.
+add('INCRBY', KEYS[7], nil, orders - shown)
+
+for _, command in ipairs(spoiled) do redis.call(unpack(command)) end
+redis.call('HSET', KEYS[9], 'duplicates', ARGV[4], 'dead', ARGV[5], 'last_update_us', ARGV[6],
+    'shown_orders', ARGV[2], 'shown_accepted_us', ARGV[7])
+for _, command in ipairs(writes) do redis.call(unpack(command)) end
+return {1, shown}

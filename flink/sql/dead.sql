@@ -1,0 +1,13 @@
+-- Dead letters, keyed by where they come from: after a restore one may be written again, under the same key.
+CREATE TEMPORARY TABLE dead_orders (
+    origin STRING,
+    letter STRING
+) WITH (
+    'connector' = 'kafka',
+    'topic' = '{dead_topic}',
+    'properties.bootstrap.servers' = '{kafka_servers}',
+    'key.format' = 'raw',
+    'key.fields' = 'origin',
+    'value.format' = 'raw',
+    'value.fields-include' = 'EXCEPT_KEY'
+)

@@ -1,0 +1,1 @@
+INSERT INTO shown SELECT show_in_redis({arguments}) FROM tally

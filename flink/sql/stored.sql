@@ -1,0 +1,21 @@
+-- The table of orders. The sink knows one upsert, DO UPDATE; a trigger there keeps the first row.
+CREATE TEMPORARY TABLE stored_orders (
+    version STRING,
+    message_id STRING,
+    drink STRING,
+    store STRING,
+    price_cents INT,
+    ordered_at STRING,
+    accepted_at STRING,
+    source_id STRING,
+    PRIMARY KEY (version, message_id) NOT ENFORCED
+) WITH (
+    'connector' = 'jdbc',
+    'url' = '{jdbc_url}',
+    'username' = '{jdbc_user}',
+    'password' = '{jdbc_password}',
+    'table-name' = 'orders',
+    'sink.buffer-flush.max-rows' = '500',
+    'sink.buffer-flush.interval' = '5 ms',
+    'sink.max-retries' = '5'
+)
