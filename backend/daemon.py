@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import redis.asyncio
@@ -17,6 +17,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from coffee_core.errors import CoffeeError
+
+Database: TypeAlias = "asyncpg.Connection[Any]"
+"""A connection to PostgreSQL (generic for the type checker alone)."""
 
 OUTAGES = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a server that is away, starting, full or wrongly set up raises: worth another try, for ever."""
@@ -29,7 +32,7 @@ _FIRST_DELAY_S = 0.05
 _LONGEST_DELAY_S = 1.0
 
 
-async def open_postgres(url: str, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> asyncpg.Connection[Any]:
+async def open_postgres(url: str, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> Database:
     """Open one connection. Raises an error of ``OUTAGES``."""
     return await asyncpg.connect(url, timeout=SOCKET_TIMEOUT_S, command_timeout=statement_timeout_s)
 

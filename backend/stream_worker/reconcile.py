@@ -9,11 +9,10 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import asyncpg
 from redis.asyncio import Redis
 
+from backend.daemon import Database
 from backend.stream_worker.effects import SCRIPT_KEYS
 from backend.stream_worker.resources import lua, sql
 from coffee_core.menu import DRINKS, STORES
@@ -39,7 +38,7 @@ class Drift:
         return bool(self.orders or self.revenue_cents or self.fields)
 
 
-async def reconcile(connection: asyncpg.Connection[Any], client: Redis) -> Drift | None:
+async def reconcile(connection: Database, client: Redis) -> Drift | None:
     """Apply the drift and return it; None where another reconciliation or a flush came in between: try again.
 
     Costs a scan of the partition. Raises the errors of both servers, after which nothing has been applied (or, if

@@ -1,10 +1,10 @@
 """Stores a batch in PostgreSQL and finds out which of its entries the rows came from."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import asyncpg
 
+from backend.daemon import Database
 from backend.stream_worker.entries import Batch, DeadLetter, Placed, printable
 from backend.stream_worker.resources import sql
 from coffee_core.clock import to_datetime
@@ -19,7 +19,7 @@ class RowVanishedError(CoffeeError):
     """An order was removed from the table while it was being stored; the batch must be taken again."""
 
 
-async def store(connection: asyncpg.Connection[Any], batch: Batch) -> None:
+async def store(connection: Database, batch: Batch) -> None:
     """Insert and commit the orders of a batch; afterwards ``placed`` holds those alone whose row is their own.
 
     The others have become duplicates or dead letters. Raises asyncpg's errors, after which some of the batch may
@@ -30,7 +30,7 @@ async def store(connection: asyncpg.Connection[Any], batch: Batch) -> None:
         await _store(connection, placed, batch)
 
 
-async def _store(connection: asyncpg.Connection[Any], placed: Sequence[Placed], batch: Batch) -> None:
+async def _store(connection: Database, placed: Sequence[Placed], batch: Batch) -> None:
     try:
         inserted = await _insert(connection, placed)
     except asyncpg.PostgresError as error:
@@ -51,7 +51,7 @@ async def _store(connection: asyncpg.Connection[Any], placed: Sequence[Placed], 
         await _sort_out(connection, placed, batch)
 
 
-async def _insert(connection: asyncpg.Connection[Any], placed: Sequence[Placed]) -> int:
+async def _insert(connection: Database, placed: Sequence[Placed]) -> int:
     orders = [each.order for each in placed]
     status = await connection.execute(
         _INSERT,
@@ -66,7 +66,7 @@ async def _insert(connection: asyncpg.Connection[Any], placed: Sequence[Placed])
     return int(status.rpartition(" ")[2])
 
 
-async def _sort_out(connection: asyncpg.Connection[Any], placed: Sequence[Placed], batch: Batch) -> None:
+async def _sort_out(connection: Database, placed: Sequence[Placed], batch: Batch) -> None:
     orders = [each.order for each in placed]
     rows = await connection.fetch(
         _READ_BACK,

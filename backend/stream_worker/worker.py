@@ -4,13 +4,11 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack
-from typing import Any
 
-import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from backend.daemon import OUTAGES, Outage, open_postgres, open_redis
+from backend.daemon import OUTAGES, Database, Outage, open_postgres, open_redis
 from backend.stream_worker.effects import Effects
 from backend.stream_worker.entries import Entry, parse
 from backend.stream_worker.group import Group
@@ -25,9 +23,7 @@ _CHECK_EVERY_S = 1.0
 class Worker:
     """A stream worker with one connection to each server."""
 
-    def __init__(
-        self, connection: asyncpg.Connection[Any], client: Redis, consumer: str, batch_orders: int
-    ) -> None:
+    def __init__(self, connection: Database, client: Redis, consumer: str, batch_orders: int) -> None:
         self._connection = connection
         self._client = client
         self._group = Group(client, consumer, batch_orders)
