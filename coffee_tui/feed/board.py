@@ -44,7 +44,7 @@ class Board:
     def read_lab(self, moment: Moment, reading: LabReading) -> None:
         """Take what the API said."""
         self._lab = reading
-        self._parts = reading.parts or self._parts
+        self._parts = reading.parts
         self.api = _still(self.api, moment)
         for pipeline, column in self._columns.items():
             column.history.add_api(moment.at_s, reading.latency.get(pipeline, {}))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from coffee_core.runstate import read_states
+from coffee_core.runstate import PartState, read_env, read_states
 from coffee_core.settings import Settings
 from coffee_tui.feed.board import Board
 from coffee_tui.feed.clock import Moment
@@ -134,10 +134,13 @@ class LiveFeed:
                 await asyncio.sleep(TICK_S)
 
     async def _read_parts(self) -> None:
-        try:
-            parts = await asyncio.to_thread(read_states, self._settings.home)
-        except PermissionError as error:
-            # Somebody else's stack: its addresses are enough, its run files are not ours to read.
-            self._board.lost_api(Moment(), one_line(error))
-            return
-        self._board.read_parts(parts)
+        self._board.read_parts(await asyncio.to_thread(_local_parts, self._settings))
+
+
+def _local_parts(settings: Settings) -> list[PartState]:
+    try:
+        if read_env(settings.home).get("API_URL", settings.api_url) != settings.api_url:
+            return []  # the stack that runs here is not the one that is shown
+        return read_states(settings.home)
+    except PermissionError:
+        return []  # somebody else's stack: its addresses were given, its run files are not ours to read

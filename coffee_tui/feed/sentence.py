@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.history import LAST_UPDATE, OVERDUE
@@ -39,27 +40,32 @@ class Known:
 
 def sentence(known: Known) -> Sentence:
     """Say how a pipeline stands; what keeps orders from being shown comes first."""
-    return _links(known) or _parts(known) or _progress(known)
+    return _troubled(known) or _links(known) or _progress(known)
 
 
 def _links(known: Known) -> Sentence | None:
     if known.redis.up is False:
-        return Sentence(f"Redis does not answer: {known.redis.detail}", Mood.BROKEN)
+        return Sentence(_silent("Redis", known.redis), Mood.BROKEN)
     if known.metrics is None:
         return Sentence("waiting for Redis", Mood.BUSY)
+    if known.api.up is False:
+        return Sentence(_silent("API", known.api), Mood.BROKEN)
+    if known.ready is False:
+        return Sentence(f"the API takes no {known.pipeline} orders now", Mood.BUSY)
     return None
 
 
-def _parts(known: Known) -> Sentence | None:
+def _silent(name: str, link: Link) -> str:
+    since = datetime.fromtimestamp(link.since_us / 1e6).astimezone().strftime("%H:%M:%S")
+    return f"{name} silent since {since}: {link.detail}"
+
+
+def _troubled(known: Known) -> Sentence | None:
     for part in known.troubled:
         mood = Mood.BROKEN if part.health is Health.BROKEN else Mood.BUSY
         for_s = f" for {seconds(known.now_us - part.since_us)}" if part.since_us else ""
         detail = f" · {part.detail}" if part.detail else ""
         return Sentence(f"{part.name} {part.word}{for_s}{detail}", mood)
-    if known.api.up is False:
-        return Sentence(f"API does not answer: {known.api.detail}", Mood.BROKEN)
-    if known.ready is False:
-        return Sentence(f"the API takes no {known.pipeline} orders yet", Mood.BUSY)
     return None
 
 

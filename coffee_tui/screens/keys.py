@@ -12,7 +12,7 @@ KEYS: tuple[Binding, ...] = (
     Binding("2", "order('v2')", "v2", tooltip="one order into v2 (Streams)"),
     Binding("3", "order('v3')", "v3", tooltip="one order into v3 (Kafka + Flink)"),
     Binding("a", "order('v1','v2','v3')", "all", tooltip="one order into each"),
-    Binding("space", "toggle", "start/stop", tooltip="start or stop the load"),
+    Binding("space", "load", "start/stop", tooltip="start or stop the load"),
     Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
     Binding("p", "into", "into", tooltip="choose which pipelines get the load"),

@@ -23,12 +23,16 @@ from coffee_tui.widgets.lateness import Lateness
 from coffee_tui.widgets.orders import OrdersPanel
 from coffee_tui.widgets.parts import Parts
 
+AIRY_ROWS = 43
+"""From this many rows on the band stands apart."""
 ROOMY_ROWS = 38
 """From this many rows on the sparklines are two rows high and the blocks stand apart."""
-BAND_ROWS = 29
+BAND_ROWS = 30
 """From this many rows on the band above the columns is there."""
-ROOMY_CELLS = 150
+WIDE_CELLS = 150
 """From this many cells on a column has a margin inside."""
+FOOTER_CELLS = 104
+"""From this many cells on the keys of the footer stand apart."""
 
 
 class LiveScreen(Screen[None]):
@@ -47,6 +51,7 @@ class LiveScreen(Screen[None]):
         self._pipelines = pipelines
         self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in pipelines}
         self._orders = orders
+        self._has_been_up = False
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -75,22 +80,32 @@ class LiveScreen(Screen[None]):
                 column.view, column.top_rate, column.top_count = view, top_rate, top_count
         self.set_class(snapshot.redis.up is False, "no-redis")
         self.set_class(snapshot.api.up is False, "no-api")
-        self.set_class(snapshot.coming_up, "coming-up")
+        # Once everything has been up, a part that breaks is shown where it stands: the band stays, and grows.
+        if snapshot.parts:
+            links_down = snapshot.redis.up is False and snapshot.api.up is False
+            self._has_been_up = not snapshot.coming_up or (self._has_been_up and not links_down)
+        self.set_class(snapshot.coming_up and not self._has_been_up, "coming-up")
 
     def on_resize(self, event: Resize) -> None:
         """Fit the layout to the cells there are."""
         rows = event.size.height
+        self.set_class(rows >= AIRY_ROWS, "airy")
         self.set_class(rows >= ROOMY_ROWS, "roomy")
         self.set_class(rows >= BAND_ROWS, "band")
-        self.set_class(event.size.width >= ROOMY_CELLS, "wide")
+        self.set_class(event.size.width >= WIDE_CELLS, "wide")
+        self.set_class(event.size.width < FOOTER_CELLS, "tight")
         for column in self._columns.values():
             column.spark_rows = 2 if rows >= ROOMY_ROWS else 1
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the keys of pipelines that this stack does not run."""
+        return action != "order" or any(pipeline in parameters for pipeline in self._pipelines)
 
     def action_order(self, *names: str) -> None:
         """Send one order into each named pipeline that this dashboard shows."""
         self._orders.order([pipeline for pipeline in self._pipelines if pipeline in names])
 
-    def action_toggle(self) -> None:
+    def action_load(self) -> None:
         """Start or stop the load."""
         self._orders.toggle()
 

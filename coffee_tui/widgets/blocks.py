@@ -10,6 +10,7 @@ from coffee_tui.widgets.panel import ColumnPanel
 from coffee_tui.widgets.text import UNKNOWN, clip, money, rate
 
 _BESIDE = 10
+"""Cells that revenue needs beside the digits."""
 
 
 def _stage(stage: Stage) -> tuple[str, str]:

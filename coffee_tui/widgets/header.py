@@ -24,7 +24,7 @@ _WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, 
 class Header(Widget):
     """One row."""
 
-    DEFAULT_CSS = "Header { height: 1; padding: 0 1; }"
+    DEFAULT_CSS = "Header { text-wrap: nowrap; text-overflow: clip; height: 1; padding: 0 1; }"
 
     snapshot: reactive[Snapshot] = reactive(Snapshot())
     """What to show."""

@@ -17,7 +17,7 @@ _TICKS = ((1e3, "1 ms"), (1e4, "10 ms"), (1e5, "100 ms"), (1e6, "1 s"), (1e7, "1
 class Lateness(Widget):
     """A dot for p50, a bar to p99; a dotted line that grows while nothing is shown."""
 
-    DEFAULT_CSS = "Lateness { height: 4; padding: 0 2; }"
+    DEFAULT_CSS = "Lateness { text-wrap: nowrap; text-overflow: clip; height: 4; padding: 0 2; }"
 
     snapshot: reactive[Snapshot] = reactive(Snapshot())
     """What to show."""

@@ -22,7 +22,7 @@ _OUTCOME = {
 class OrdersPanel(Widget):
     """Three rows."""
 
-    DEFAULT_CSS = "OrdersPanel { height: 3; padding: 0 1; }"
+    DEFAULT_CSS = "OrdersPanel { text-wrap: nowrap; text-overflow: clip; height: 3; padding: 0 1; }"
 
     orders: reactive[OrdersView] = reactive(OrdersView())
     """What to show."""
@@ -40,10 +40,12 @@ class OrdersPanel(Widget):
 
     def _load(self, view: OrdersView, wide: bool) -> Text:
         row = Text("● ", TEXT).append("running", f"bold {TEXT}") if view.running else Text("○ stopped", GREY)
-        row.append("   into ", GREY)
+        row.append("   into " if wide else " ", GREY)
         for pipeline in self._pipelines:
             chosen = pipeline in view.pipelines
-            row.append(f" {pipeline} ", f"bold {GROUND} on {ACCENT[pipeline]}" if chosen else DIM).append(" ")
+            row.append(f" {pipeline} ", f"bold {GROUND} on {ACCENT[pipeline]}" if chosen else DIM).append(
+                " " if wide else ""
+            )
         row.append(f"{step(view.rate_per_s):>7}/s each", f"bold {TEXT}" if view.running else GREY)
         if view.trouble:
             return row.append(f"   × {view.trouble}", RED)
@@ -79,7 +81,7 @@ def _outcomes(view: OrdersView, wide: bool) -> Text:
     row = Text()
     for long, short, count, colour in figures:
         row.append(f"{long if wide else short} ", GREY)
-        row.append(f"{count:,}".ljust(9 if wide else 6), colour if count else GREY)
+        row.append(f"{count:,}".ljust(8 if wide else 6), colour if count else GREY)
     return row
 
 

@@ -12,7 +12,7 @@ from coffee_tui.theme import ACCENT
 class ColumnPanel(Widget):
     """One block of a column, bound to the column's view: drawn again only where the view has changed."""
 
-    DEFAULT_CSS = "ColumnPanel { height: auto; }"
+    DEFAULT_CSS = "ColumnPanel { text-wrap: nowrap; text-overflow: clip; height: auto; }"
 
     view: reactive[PipelineView] = reactive(PipelineView(Pipeline.V1))
     """What to show."""

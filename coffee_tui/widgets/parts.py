@@ -14,7 +14,7 @@ _ROWS = 4
 class Parts(Widget):
     """A grid of parts, down then across, in the place of the band above."""
 
-    DEFAULT_CSS = "Parts { height: 4; padding: 0 2; }"
+    DEFAULT_CSS = "Parts { text-wrap: nowrap; text-overflow: clip; height: 4; padding: 0 2; }"
 
     snapshot: reactive[Snapshot] = reactive(Snapshot())
     """What to show."""
