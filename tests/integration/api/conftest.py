@@ -1,0 +1,33 @@
+"""An order API of v1 and v2 before real servers."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+
+from tests.integration.api.process import Api, running
+from tests.waiting import until
+
+
+@pytest.fixture
+async def api(tmp_path: Path, database_url: str, redis_url: str) -> AsyncIterator[Api]:
+    async with running(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url, COFFEE_PIPELINES="v1,v2") as api:
+        await until(lambda: api.is_ready("v1"))
+        await until(lambda: api.is_ready("v2"))
+        yield api
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator["Redis[str]"]:
+    async with Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
