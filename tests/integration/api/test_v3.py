@@ -1,0 +1,125 @@
+"""v3: a 202 is a record of the topic, and a repeat is one more: the job counts it once."""
+
+import json
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from redis.asyncio import Redis
+
+from backend.stack import kafka as kafka_stack
+from coffee_core.keys import TOPIC, MetricKeys
+from coffee_core.order import Order
+from coffee_core.pipelines import Pipeline
+from coffee_core.settings import Settings
+from tests.integration.api.process import ORDER, OTHER, Api, running
+from tests.servers import free_port, serving
+from tests.waiting import until
+
+
+@dataclass(frozen=True)
+class Broker:
+    settings: Settings
+    process: "subprocess.Popen[bytes]"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    folder = tmp_path_factory.mktemp("kafka server")
+    ports = {f"COFFEE_KAFKA_{name}PORT": str(free_port()) for name in ("", "CONTROLLER_")}
+    settings = Settings.from_env({"COFFEE_HOME": str(folder), **ports})
+    with serving(kafka_stack.part(settings), settings, folder / "log", within_s=90) as process:
+        yield Broker(settings, process)
+
+
+@pytest.fixture
+async def api(tmp_path: Path, broker: Broker, redis_url: str) -> AsyncIterator[Api]:
+    servers = broker.settings.kafka_servers
+    async with running(
+        tmp_path, KAFKA_BOOTSTRAP_SERVERS=servers, REDIS_URL=redis_url, COFFEE_PIPELINES="v3"
+    ) as api:
+        await until(lambda: api.is_ready("v3"))
+        yield api
+
+
+async def _values(broker: Broker, message_id: str) -> list[dict[str, str | int]]:
+    """Read the whole topic; return the values under one key."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.settings.kafka_servers, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(TOPIC, number) for number in range(broker.settings.topic_partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning()
+        records = []
+        for partition, end in (await consumer.end_offsets(partitions)).items():
+            while await consumer.position(partition) < end:
+                records += (await consumer.getmany(partition, timeout_ms=1000)).get(partition, [])
+    finally:
+        await consumer.stop()
+    return [json.loads(record.value) for record in records if record.key == message_id.encode()]
+
+
+async def test_an_accepted_order_is_a_record(api: Api, broker: Broker) -> None:
+    status, said = await api.order("v3")
+    assert (status, said["status"]) == (202, "accepted")
+    [value] = await _values(broker, said["message_id"])
+    order = Order.from_fields(value)
+    assert order.content == "latte|uptown|500|1736935200000000"
+    assert value == order.to_fields()
+
+
+async def test_a_repeat_is_always_produced_again(api: Api, broker: Broker) -> None:
+    key = "01900000-0000-7000-8000-000000000001"
+    assert await api.order("v3", key=key) == await api.order("v3", key=key)
+    assert len(await _values(broker, key)) == 2
+
+
+async def test_a_key_of_another_order_is_refused(api: Api, broker: Broker) -> None:
+    key = "01900000-0000-7000-8000-000000000002"
+    await api.order("v3", key=key)
+    status, problem = await api.order("v3", OTHER, key)
+    assert (status, problem["type"], problem["field"]) == (422, "/problems/key-conflict", "Idempotency-Key")
+    assert len(await _values(broker, key)) == 1
+
+
+async def test_nothing_is_produced_of_what_is_refused(api: Api, broker: Broker) -> None:
+    key = "01900000-0000-7000-8000-000000000003"
+    assert (await api.order("v3", {**ORDER, "drink": "tea"}, key))[0] == 422
+    assert await _values(broker, key) == []
+
+
+async def test_it_does_without_redis(tmp_path: Path, broker: Broker) -> None:
+    key = "01900000-0000-7000-8000-000000000004"
+    async with running(
+        tmp_path,
+        KAFKA_BOOTSTRAP_SERVERS=broker.settings.kafka_servers,
+        COFFEE_REDIS_PORT=str(free_port()),
+        COFFEE_PIPELINES="v3",
+    ) as api:
+        await until(lambda: api.is_ready("v3"))
+        assert await api.order("v3", key=key) == (202, {"message_id": key, "status": "accepted"})
+        assert (await api.get("/readyz"))[1]["dependencies"]["redis"]["up"] is False
+    assert len(await _values(broker, key)) == 1
+
+
+async def test_a_broker_that_hangs_leaves_the_outcome_unknown(api: Api, broker: Broker, redis_url: str) -> None:
+    key = "01900000-0000-7000-8000-000000000005"
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        status, problem = await api.order("v3", key=key)
+        assert (status, problem["type"], problem["message_id"]) == (504, "/problems/outcome-unknown", key)
+        await until(lambda: api.is_not_ready("v3"))
+        assert (await api.order("v3"))[0] == 503
+        # The order may be on the log, so its key is taken.
+        remembered = MetricKeys(Pipeline.V3).idempotency(key)
+        async with Redis.from_url(redis_url, decode_responses=True) as client:
+            assert await client.get(remembered) == "latte|uptown|500|1736935200000000"
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+    await until(lambda: api.is_ready("v3"))
+    assert (await api.order("v3", key=key))[0] == 202
+    assert len(await _values(broker, key)) == 2, "the producer went on trying and wrote the first one once"
