@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from coffee_core.errors import CoffeeError
+from coffee_core.runstate import tell_ready
 
 Database: TypeAlias = "asyncpg.Connection[Any]"
 """A connection to PostgreSQL (generic for the type checker alone)."""
@@ -68,6 +69,7 @@ class Outage:
         """Note a failure and pause, with jitter and at most 1 s, or until the process is to stop."""
         if not self._failures:
             self._since = time.monotonic()
+            tell_ready(ready=False)
         if type(error) is not self._reported:
             self._reported = type(error)
             self._log.warning("retrying until it works: %s: %s", type(error).__name__, error)
@@ -80,6 +82,7 @@ class Outage:
         """Note a success."""
         if self._failures:
             self._log.warning("works again after %.1f s", time.monotonic() - self._since)
+            tell_ready(ready=True)
         self._failures = 0
         self._reported = None
 

@@ -2,9 +2,11 @@
 
 import sys
 
+from backend.daemon import READY_FILE
 from backend.stack import postgres, redis
 from backend.stack.part import Part
 from backend.stack.probe import http_ok
+from coffee_core.runstate import run_dir
 from coffee_core.settings import Settings
 
 API = "cafe-order-api"
@@ -13,11 +15,6 @@ WORKER = "stream-worker"
 
 _ANY = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 _NEEDS = (postgres.NAME, redis.NAME)
-
-
-async def _runs() -> bool:
-    """Say yes: a daemon without a port is ready while it runs, and waits by itself for a server that is away."""
-    return True
 
 
 def api(settings: Settings) -> Part:
@@ -31,14 +28,27 @@ def api(settings: Settings) -> Part:
     return Part(API, _python("backend.api"), ready, port=settings.api_port, needs=_NEEDS)
 
 
-def aggregator(_settings: Settings) -> Part:
+def aggregator(settings: Settings) -> Part:
     """Return v1's aggregator."""
-    return Part(AGGREGATOR, _python("backend.aggregator"), _runs, needs=_NEEDS)
+    return _daemon(settings, AGGREGATOR, "backend.aggregator")
 
 
-def worker(_settings: Settings) -> Part:
+def worker(settings: Settings) -> Part:
     """Return one stream worker of v2."""
-    return Part(WORKER, _python("backend.stream_worker"), _runs, needs=_NEEDS)
+    return _daemon(settings, WORKER, "backend.stream_worker")
+
+
+def _daemon(settings: Settings, name: str, module: str) -> Part:
+    """Return a daemon that listens nowhere: ready while the file is there by which it says so."""
+    file = run_dir(settings.home) / f"{name}.ready"
+
+    async def prepare() -> None:
+        file.unlink(missing_ok=True)
+
+    async def ready() -> bool:
+        return file.exists()
+
+    return Part(name, _python(module), ready, env={READY_FILE: str(file)}, needs=_NEEDS, prepare=prepare)
 
 
 def _python(module: str) -> tuple[str, ...]:

@@ -102,6 +102,7 @@ async def run_worker(
                 stack.callback(connection.terminate)
                 worker = Worker(connection, client, consumer, batch_orders)
                 await worker.start()
+                tell_ready(ready=True)
                 if not said_ready:
                     _log.info("ready, as consumer %s", consumer)
                     said_ready = True
