@@ -19,7 +19,7 @@ _CHEAPEST_CENTS, _DEAREST_CENTS = 250, 650
 
 
 @click.command("order")
-@click.argument("pipeline", type=click.Choice([*Pipeline, "all"]))
+@click.argument("pipeline", type=click.Choice([*(each.value for each in Pipeline), "all"]))
 @click.option("--drink", type=click.Choice(DRINKS), help="Default: any.")
 @click.option("--store", type=click.Choice(STORES), help="Default: any.")
 @click.option("--price", metavar="5.00", help="Default: any from 2.50 to 6.50.")
