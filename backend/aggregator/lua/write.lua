@@ -1,0 +1,47 @@
+#!lua
+-- Replace the metrics as a whole, unless another run has done so since this one looked.
+-- KEYS: fence, counters, latency, then the six metrics, total_orders last. ARGV: the fence this run started from
+-- ('' for none); its own; JSON {orders, revenue, hashes: [{field: value} of four], latency: {bucket: orders},
+-- counters: {field: value}}.
+-- Returns 1 where it was written, 0 where the fence has moved.
+-- The shebang makes Redis refuse the script as a whole where memory or the disk is full.
+local fence, counters, latency = KEYS[1], KEYS[2], KEYS[3]
+if (redis.call('GET', fence) or '') ~= ARGV[1] then
+    return 0
+end
+for _, key in ipairs({counters, latency}) do
+    local kind = redis.call('TYPE', key).ok
+    if kind ~= 'none' and kind ~= 'hash' then
+        return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', must be a hash; delete it')
+    end
+end
+for _, value in ipairs(redis.call('HVALS', latency)) do
+    if #value > 17 or not string.match(value, '^%d+$') then
+        return redis.error_reply('ERR ' .. latency .. ' holds a value that is no whole number; delete it')
+    end
+end
+
+-- Lua and Redis may write a big or a round number as 1e+15.
+local function whole(number)
+    return string.format('%.0f', number)
+end
+
+local totals = cjson.decode(ARGV[3])
+redis.call('SET', fence, ARGV[2])
+for bucket, orders in pairs(totals.latency) do
+    redis.call('HINCRBY', latency, bucket, whole(orders))
+end
+for field, value in pairs(totals.counters) do
+    redis.call('HSET', counters, field, whole(value))
+end
+redis.call('SET', KEYS[4], whole(totals.revenue))
+for i = 1, 4 do
+    -- Deleted first, so that a field which is no longer on the menu goes, and an expiry with it.
+    redis.call('DEL', KEYS[4 + i])
+    for field, value in pairs(totals.hashes[i]) do
+        redis.call('HSET', KEYS[4 + i], field, whole(value))
+    end
+end
+-- Last: whoever watches this one key sees all of the above with it.
+redis.call('SET', KEYS[9], whole(totals.orders))
+return 1

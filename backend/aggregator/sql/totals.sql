@@ -1,0 +1,46 @@
+-- Totals of v1 in one scan that PostgreSQL may run in parallel: orders and cents by drink, by store, and by how late
+-- the order becomes visible (a bucket of the latency histogram; null where the previous run has shown it already).
+-- $1: snapshot of the previous run, or null; $2: when that was taken; $3: µs until the result is expected in Redis.
+-- Always returns a row, which carries the snapshot of this statement: without orders the rest of it is null.
+with run as materialized (
+    select
+        pg_current_snapshot() as snapshot,
+        pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon,
+        -- A snapshot from the future belongs to another cluster: then nothing is known of what has been shown.
+        case when pg_snapshot_xmax($1::text::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
+            then $1::text::pg_snapshot end as previous,
+        -- A transaction takes an order from its insert to its commit in far less than this: what was stored
+        -- before has been shown, and its transaction id need not be looked at.
+        $2::timestamptz - interval '5 minutes' as known_until,
+        clock_timestamp() + $3::bigint * interval '1 microsecond' as visible_at
+),
+
+groups as (
+    select drink, store, bucket, count(*) as orders, sum(price_cents)::bigint as cents
+    from (
+        select
+            drink,
+            store,
+            price_cents,
+            case when (select previous from run) is null
+                or stored_at >= (select known_until from run)
+                -- xmin holds the lower 32 bits of the transaction id; the upper are those that put it below
+                -- the horizon. A subtransaction's id is not in a snapshot: v1 inserts without savepoints.
+                and not pg_visible_in_snapshot(
+                    (
+                        (select horizon from run)
+                        - (((select horizon from run) - xmin::text::bigint) & 4294967295)
+                    )::text::xid8,
+                    (select previous from run)
+                )
+                then least(287, floor(8 * ln(greatest(
+                    extract(epoch from (select visible_at from run) - accepted_at)::float8 * 1e6, 1
+                )) / ln(2::float8)))::integer
+            end as bucket
+        from orders_v1
+    ) as shown
+    group by drink, store, bucket
+)
+
+select run.snapshot::text as snapshot, groups.*
+from run left join groups on true
