@@ -53,6 +53,19 @@ class PartState:
     """Process id of its wrapper; where that process is gone, the part is stopped whatever the file says."""
 
 
+READY_FILE = "COFFEE_READY_FILE"
+"""Variable naming a file that is there for as long as a daemon without a port can work."""
+
+
+def tell_ready(*, ready: bool) -> None:
+    """Tell our wrapper, where there is one, whether we can work now."""
+    if name := os.environ.get(READY_FILE):
+        if ready:
+            Path(name).touch(mode=0o600)
+        else:
+            Path(name).unlink(missing_ok=True)
+
+
 def run_dir(home: Path) -> Path:
     """Return the folder of the run files."""
     return home / "run"

@@ -2,11 +2,10 @@
 
 import sys
 
-from backend.daemon import READY_FILE
 from backend.stack import postgres, redis
 from backend.stack.part import Part
 from backend.stack.probe import http_ok
-from coffee_core.runstate import run_dir
+from coffee_core.runstate import READY_FILE, run_dir
 from coffee_core.settings import Settings
 
 API = "cafe-order-api"

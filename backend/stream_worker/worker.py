@@ -14,6 +14,7 @@ from backend.stream_worker.entries import Entry, parse
 from backend.stream_worker.group import Group
 from backend.stream_worker.reconcile import reconcile
 from backend.stream_worker.store import RowVanishedError, store
+from coffee_core.runstate import tell_ready
 
 _log = logging.getLogger(__name__)
 _CLAIM_EVERY_S = 2.0
