@@ -62,6 +62,7 @@ class Outage:
         self._stop = stop
         self._log = log
         self._failures = 0
+        self._told = False
         self._since = 0.0
         self._reported: type[BaseException] | None = None
 
@@ -82,7 +83,9 @@ class Outage:
         """Note a success."""
         if self._failures:
             self._log.warning("works again after %.1f s", time.monotonic() - self._since)
+        if self._failures or not self._told:
             tell_ready(ready=True)
+            self._told = True
         self._failures = 0
         self._reported = None
 
