@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 10.0
 """Seconds for a producer to meet the cluster and get its producer id; a cold broker hands out none at first."""
-ENQUEUE_TIMEOUT_S = 0.8
+ENQUEUE_TIMEOUT_S = 0.5
 """Seconds for a record to find room in the producer's buffer."""
-ACK_TIMEOUT_S = 2.5
+ACK_TIMEOUT_S = 2.2
 """Seconds after which the outcome of a record counts as unknown."""
 REQUEST_TIMEOUT_MS = 3_000
 """Milliseconds for one request to a broker."""
@@ -121,7 +121,7 @@ class KafkaBackend:
         except BaseException as error:
             await producer.stop()  # a producer that never started has nothing to deliver: this is immediate
             if isinstance(error, KafkaError | OSError):
-                raise UnavailableError(f"cannot connect to {self._servers} ({error})") from error
+                raise UnavailableError(f"cannot connect to {self._servers} ({type(error).__name__})") from error
             raise
         self._producer = producer
         self._last_answer_s = monotonic()

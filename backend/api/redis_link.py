@@ -86,14 +86,16 @@ async def connect(url: str, on_lost: Callable[[str], None]) -> RedisLink:
 
     Raises UnavailableError saying what failed.
     """
-    options: dict[str, Any] = dict(parse_url(url))
-    host, port = options.get("host", "localhost"), options.get("port", 6379)
     try:
+        options: dict[str, Any] = dict(parse_url(url))
+        host, port = options.get("host", "localhost"), options.get("port", 6379)
         _, link = await asyncio.get_running_loop().create_connection(
             lambda: RedisLink(on_lost), host, port, ssl=_tls(options)
         )
     except OSError as error:
         raise UnavailableError(f"cannot connect to {host}:{port} ({error.strerror or error})") from error
+    except ValueError as error:
+        raise UnavailableError(f"REDIS_URL cannot be used ({error})") from error
     try:
         if password := options.get("password"):
             await link.send("AUTH", *filter(None, (options.get("username"),)), password)
