@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--epoch", required=True, help="epoch in which the job may write to Redis")
     parser.add_argument("--restore", type=Path, help="folder of the checkpoint to continue from")
     given = parser.parse_args()
-    restore = given.restore.absolute().as_uri() if given.restore else None
+    restore = f"file://{given.restore.absolute()}" if given.restore else None
     sys.stdout.write(submit(Settings.from_env(), given.epoch, restore) + "\n")
 
 

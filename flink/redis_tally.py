@@ -110,6 +110,6 @@ class RedisTally:
 
 def _fields(cells: list[int]) -> list[str | int]:
     names = (*DRINKS, *STORES)
-    return [each for name, i in zip(names, range(0, len(cells), 2), strict=True) for each in (name, *cells[i : i + 2])]
-
-
+    return [
+        each for name, i in zip(names, range(0, len(cells), 2), strict=True) for each in (name, *cells[i : i + 2])
+    ]

@@ -97,6 +97,13 @@ def ensure_jars(
             _fetch_all(missing, folder, progress, repositories)
             stamps = {jar.file_name: _stamp(jar, folder / jar.file_name) for jar in jars}
             write_private(folder / "verified.json", json.dumps(stamps))
+    return jar_paths(folder=folder, lock=lock)
+
+
+def jar_paths(*, folder: Path | None = None, lock: JarLock | None = None) -> JarPaths:
+    """Return where the jars are or will be, without looking whether they are there."""
+    folder = folder or cache_dir() / "jars"
+    lock = read_lock() if lock is None else lock
     paths = {group: tuple(folder / jar.file_name for jar in group_jars) for group, group_jars in lock.items()}
     return JarPaths(paths["kafka"], paths["connectors"], paths["planner"][0])
 
@@ -141,9 +148,7 @@ def _fetch_all(
     ):
         # The largest first: the others then fill the time it takes.
         largest_first = sorted(missing, key=lambda jar: -jar.bytes)
-        futures = [
-            pool.submit(_fetch, jar, folder, Path(scratch), counter, repositories) for jar in largest_first
-        ]
+        futures = [pool.submit(_fetch, jar, folder, Path(scratch), counter, repositories) for jar in largest_first]
         try:
             for future in futures:
                 future.result()

@@ -61,16 +61,20 @@ class Archive:
         # A list of this process alone: two stacks that start at once would write into each other's.
         return ("-Xshare:auto", f"-XX:DumpLoadedClassList={self.class_list}.{os.getpid()}")
 
+    def _is_wanted(self, listed: Path) -> bool:
+        return listed.exists() and not self.path.exists()
+
     async def make_later(self, after_s: float = _SETTLED_S) -> None:
         """Make the archive from the list of the running program, gently and after a while; nothing if it is there.
 
         A failure costs nothing but the faster start: it is left for the next run.
         """
         listed = Path(f"{self.class_list}.{os.getpid()}")
-        if self.path.exists() or not listed.exists():
-            return
         await asyncio.sleep(after_s)
+        if not await asyncio.to_thread(self._is_wanted, listed):
+            return
         part = self.path.with_suffix(f".{os.getpid()}")
+        await asyncio.to_thread(_keep_own_classes, listed)
         process = await asyncio.create_subprocess_exec(
             *("nice", "-n", "19", str(java()), "-Xshare:dump", *self.flags, "-Xlog:disable", "-Xlog:all=off"),
             f"-XX:SharedClassListFile={listed}",
@@ -89,6 +93,12 @@ class Archive:
                 process.kill()
             for left in (part, listed):
                 left.unlink(missing_ok=True)
+
+
+def _keep_own_classes(class_list: Path) -> None:
+    """Drop the classes of other loaders (their ``source`` is a temporary jar): one missing fails the whole dump."""
+    lines = class_list.read_text(encoding="utf-8").splitlines(keepends=True)
+    class_list.write_text("".join(line for line in lines if " source: " not in line), encoding="utf-8")
 
 
 def join(classpath: Sequence[Path]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from backend.stack.bytecode import compile_bytecode
 from backend.stack.jars import JarPaths, ensure_jars
 from backend.stack.progress import say
 
@@ -15,3 +16,12 @@ def _say_bytes(done: int, total: int) -> None:
 async def fetch_jars() -> JarPaths:
     """Return the verified jars, telling of the bytes while they are fetched. Raises StackError."""
     return await asyncio.to_thread(ensure_jars, _say_bytes)
+
+
+def _say_files(done: int, total: int) -> None:
+    say(f"compiling PyFlink once, {done:,} of {total:,} files")
+
+
+async def compile_wheel() -> None:
+    """Compile the bytecode of PyFlink, telling of the files."""
+    await asyncio.to_thread(compile_bytecode, _say_files)

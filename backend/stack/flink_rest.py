@@ -1,0 +1,38 @@
+"""Questions to Flink's REST API that never raise: a part asks itself whether it is ready."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+
+Question = Callable[[], Awaitable[bool]]
+_TIMEOUT = aiohttp.ClientTimeout(total=2)
+
+
+async def _get(base: str, path: str) -> dict[str, Any]:
+    """Return the answer, or nothing where there is none."""
+    try:
+        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(f"{base}{path}") as response:
+            answer: dict[str, Any] = await response.json() if response.status == 200 else {}
+    except (aiohttp.ClientError, OSError, TimeoutError, json.JSONDecodeError):
+        return {}
+    return answer
+
+
+async def answers(base: str) -> bool:
+    """Tell whether a JobManager serves its REST API there."""
+    return "taskmanagers" in await _get(base, "/overview")
+
+
+async def task_managers(base: str) -> set[str]:
+    """Return the ids of the TaskManagers that are registered."""
+    return {each["id"] for each in (await _get(base, "/taskmanagers")).get("taskmanagers", [])}
+
+
+async def job_runs(base: str, name: str) -> bool:
+    """Tell whether a job of this name runs with all of its tasks running."""
+    return any(
+        job["name"] == name and job["state"] == "RUNNING" and job["tasks"]["running"] == job["tasks"]["total"]
+        for job in (await _get(base, "/jobs/overview")).get("jobs", [])
+    )

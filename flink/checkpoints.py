@@ -1,0 +1,31 @@
+"""The job's checkpoints on disk: the newest one to continue from, and those that nobody needs any more."""
+
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def newest_checkpoint(folder: Path, refused: Collection[Path] = ()) -> Path | None:
+    """Return the folder of the newest completed checkpoint of any job, leaving out those that were refused.
+
+    A checkpoint is complete once its ``_metadata`` is there: Flink writes it last.
+    """
+    complete = [path for path in folder.glob("*/chk-*/_metadata") if path.parent not in refused]
+    return max(complete, key=_age).parent if complete else None
+
+
+def _age(metadata: Path) -> tuple[int, int]:
+    """Order by time, and checkpoints of one job by their number where a file system's clock is coarse."""
+    return metadata.stat().st_mtime_ns, int(metadata.parent.name.removeprefix("chk-"))
+
+
+def remove_others(folder: Path, job_id: str) -> None:
+    """Remove the checkpoints of earlier jobs, once this one has completed a checkpoint of its own."""
+    if not any(folder.glob(f"{job_id}/chk-*/_metadata")):
+        return
+    for other in folder.iterdir():
+        if other.name != job_id and _JOB_ID.fullmatch(other.name):
+            shutil.rmtree(other)
