@@ -64,7 +64,13 @@ def _parts(settings: Settings) -> list[Part]:
     if Pipeline.V2 in settings.pipelines:
         parts.append(services.worker(settings))
     if Pipeline.V3 in settings.pipelines:
-        from backend.stack import flink_cluster, kafka  # not loaded where they do not run
+        from backend.stack import flink_cluster, flink_job, kafka  # not loaded where they do not run
 
-        parts += [kafka.part(settings), *flink_cluster.parts(settings)]
+        parts += [
+            kafka.part(settings),
+            flink_cluster.job_manager(settings),
+            flink_cluster.task_manager(settings, 1),
+            flink_cluster.task_manager(settings, 2),
+            flink_job.part(settings),
+        ]
     return parts

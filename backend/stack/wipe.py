@@ -5,7 +5,7 @@ from pathlib import Path
 
 from coffee_core.errors import StackError
 
-_OURS = ("postgres", "postgres.new", "redis", "kafka", "flink", "logs", "run")
+_OURS = ("postgres", "postgres.new", "redis", "kafka", "flink", "locks", "logs", "run")
 """What the stack makes there. COFFEE_HOME may be a folder that holds other things too: they are left alone."""
 
 

@@ -33,7 +33,7 @@ class Home:
 
     def start(self, *command: str) -> "subprocess.Popen[bytes]":
         with (self.path.parent / "up.log").open("ab") as log:
-            return subprocess.Popen(
+            self.up = subprocess.Popen(
                 command or [*COFFEE, "up", "--headless", "--pipelines", "v1,v2"],
                 env=self.env,
                 stdin=subprocess.DEVNULL,
@@ -41,6 +41,13 @@ class Home:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        return self.up
+
+    def down(self) -> int:
+        """End it by `coffee down` and return the exit code of what ran."""
+        said = self.coffee("down")
+        assert (said.returncode, said.stdout) == (0, "everything has stopped\n"), said
+        return self.up.wait(5)
 
     def coffee(self, *words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -85,7 +92,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 async def test_up_status_env_order_and_down(home: Home) -> None:
-    up = home.start()
+    home.start()
     parts = await home.all_up()
     for name in ("postgres", "redis", "cafe-order-api"):
         assert psutil.Process(parts[name]["pid"]).is_running()
@@ -100,8 +107,7 @@ async def test_up_status_env_order_and_down(home: Home) -> None:
     assert "already runs" in second.stderr
     assert "coffee-tui" in second.stderr
     assert home.coffee("reset", "--yes").returncode == 1
-    assert home.coffee("down").returncode == 0
-    assert up.wait(5) == 0
+    assert home.down() == 0
     await home.nothing_left()
     assert home.coffee("status").returncode == 3
     assert home.coffee("env").returncode == 3
@@ -120,7 +126,7 @@ async def test_what_was_taken_is_still_there_and_the_home_is_closed_to_others(ho
         p for p in (home.path, *home.path.rglob("*")) if p.lstat().st_mode & 0o077 and not p.is_symlink()
     ]
     assert open_to_others == []
-    assert home.coffee("down").returncode == 0
+    assert home.down() == 0
 
 
 async def test_a_killed_server_comes_back(home: Home) -> None:
@@ -133,7 +139,7 @@ async def test_a_killed_server_comes_back(home: Home) -> None:
         return part["state"] == "up" and part["restarts"] == 1 and part["pid"] != parts["postgres"]["pid"]
 
     await until(back, 20)
-    assert home.coffee("down").returncode == 0
+    assert home.down() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -163,17 +169,17 @@ async def test_a_port_that_is_taken_is_said_and_waited_for(home: Home) -> None:
         assert f"pid {os.getpid()}" in part["detail"]
         assert "COFFEE_REDIS_PORT" in part["detail"]
     await home.all_up()
-    assert home.coffee("down").returncode == 0
+    assert home.down() == 0
 
 
 async def test_honcho_runs_the_same_and_down_ends_it(home: Home) -> None:
     root = Path(__file__).parents[3]
     home.env["COFFEE_PIPELINES"] = "v1,v2"
-    honcho = home.start(sys.executable, "-m", "honcho", "-d", str(root), "start")
+    home.env["PATH"] = f"{Path(sys.executable).parent}:{home.env['PATH']}"
+    home.start(sys.executable, "-m", "honcho", "-d", str(root), "start")
     await home.all_up()
     assert home.coffee("up", "--headless").returncode == 1
-    assert home.coffee("down").returncode == 0
-    assert honcho.wait(15) == 0
+    assert home.down() == 0
     await home.nothing_left()
 
 
