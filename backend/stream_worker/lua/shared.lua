@@ -57,14 +57,12 @@ local function shown_orders()
     return tonumber(redis.call('GET', total_orders) or '0')
 end
 
--- The metrics agree with one another and with their second copy, and nobody has called them suspect.
+-- The metrics are all there, agree with one another and with their second copy, and nobody has called them suspect.
 local function is_healthy()
-    local orders = redis.call('GET', total_orders)
-    if not orders or redis.call('HEXISTS', counters, 'suspect') == 1 then
+    if redis.call('EXISTS', unpack(KEYS, 5, 10)) < 6 or redis.call('HEXISTS', counters, 'suspect') == 1 then
         return false
     end
-    orders = tonumber(orders)
-    local revenue = tonumber(redis.call('GET', total_revenue) or '0')
+    local orders, revenue = shown_orders(), tonumber(redis.call('GET', total_revenue))
     return orders == shown()
         and orders == sum(hashes[1]) and revenue == sum(hashes[2])
         and orders == sum(hashes[3]) and revenue == sum(hashes[4])

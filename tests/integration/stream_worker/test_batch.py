@@ -1,0 +1,116 @@
+"""What one worker makes of what it reads."""
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from backend.daemon import Database
+from backend.stream_worker.effects import METRICS
+from backend.stream_worker.entries import parse
+from backend.stream_worker.store import RowVanishedError, store
+from coffee_core import keys
+from coffee_core.ids import new_message_id
+from tests.integration.stream_worker.bench import assert_exact, counters, dead, drain, mixed, order, post, started
+
+
+async def test_orders_become_rows_and_metrics(connection: Database, client: Redis) -> None:
+    await post(client, *mixed(250))
+    await drain(await started(connection, client, batch_orders=100), client)
+    await assert_exact(connection, client, 250)
+    assert "duplicates" not in await counters(client)
+
+
+async def test_a_row_knows_its_entry(connection: Database, client: Redis) -> None:
+    (entry_id,) = await post(client, order())
+    await drain(await started(connection, client), client)
+    assert await connection.fetchval("select source_id from orders_v2") == entry_id
+
+
+async def test_repeats_within_a_batch_and_later_count_once(connection: Database, client: Redis) -> None:
+    repeated = order()
+    entry_ids = await post(client, repeated, *mixed(10), repeated, repeated)
+    worker = await started(connection, client)
+    await drain(worker, client)
+    await post(client, repeated)
+    await drain(worker, client)
+    await assert_exact(connection, client, 11)
+    assert (await counters(client))["duplicates"] == 3
+    kept = await connection.fetchval("select source_id from orders_v2 where message_id = $1", repeated.message_id)
+    assert kept == entry_ids[0]
+
+
+async def test_another_order_under_the_same_key_is_a_dead_letter(connection: Database, client: Redis) -> None:
+    key = new_message_id()
+    _, other = await post(client, order(key), order(key, price_cents=700))
+    await drain(await started(connection, client), client)
+    await assert_exact(connection, client, 1)
+    (letter,) = await dead(client)
+    assert (letter["reason"], letter["origin"], letter["price_cents"]) == ("key-conflict", other, "700")
+    assert (await counters(client))["dead"] == 1
+
+
+async def test_what_cannot_be_read_is_a_dead_letter_byte_by_byte(connection: Database, client: Redis) -> None:
+    await post(client, order())
+    await client.execute_command("XADD", keys.STREAM, "*", "drink", b"caf\xe9")
+    fields = order().to_fields()
+    await client.xadd(keys.STREAM, {**fields, "price_cents": "5.00"})  # type: ignore[dict-item]
+    await client.xadd(keys.STREAM, {str(number): "x" for number in range(9000)})
+    await drain(await started(connection, client), client)
+    await assert_exact(connection, client, 1)
+    letters = await dead(client)
+    assert [letter["reason"] for letter in letters] == ["malformed"] * 3
+    assert letters[0]["drink"] == "caf\udce9"
+    assert letters[1]["detail"].startswith("price_cents: must be a whole number")
+    assert letters[1]["message_id"] == fields["message_id"]
+    assert len(letters[2]) == 1003
+
+
+async def test_what_postgresql_refuses_is_a_dead_letter_and_the_rest_is_stored(
+    connection: Database, client: Redis
+) -> None:
+    await connection.execute("alter table orders_v2 add constraint no_bargains check (price_cents <> 13)")
+    bargains = [order(price_cents=13), order(price_cents=13)]
+    await post(client, *mixed(40), bargains[0], *(order() for _ in range(17)), bargains[1])
+    rows_to_come = 57 + 1 - 1 - sum(each.price_cents == 13 for each in mixed(40))
+    await drain(await started(connection, client), client)
+    await assert_exact(connection, client, rows_to_come)
+    letters = await dead(client)
+    assert {letter["reason"] for letter in letters} == {"refused"}
+    assert {str(each.message_id) for each in bargains} <= {letter["message_id"] for letter in letters}
+    assert letters[0]["detail"].startswith("23514: ")
+
+
+async def test_entries_deleted_by_somebody_do_not_stay_pending(connection: Database, client: Redis) -> None:
+    await started(connection, client)
+    (gone, _) = await post(client, order(), order())
+    await client.xreadgroup(keys.STREAM_GROUP, "test-1", {keys.STREAM: ">"})
+    await client.xdel(keys.STREAM, gone)
+    await drain(await started(connection, client), client)
+    await assert_exact(connection, client, 1)
+
+
+async def test_a_metric_key_of_the_wrong_type_stops_the_batch_before_its_first_write(
+    connection: Database, client: Redis
+) -> None:
+    worker = await started(connection, client)
+    await client.delete(METRICS.store_revenue)
+    await client.set(METRICS.store_revenue, "somebody's")
+    await post(client, order())
+    with pytest.raises(ResponseError, match="v2:metrics:store_revenue is a string"):
+        await worker.step()
+    assert await client.xlen(keys.STREAM) == 1
+    assert await client.hvals(METRICS.drink_counts) == ["0"] * 3
+    await client.delete(METRICS.store_revenue)
+    await drain(await started(connection, client), client)
+    await assert_exact(connection, client, 1)
+
+
+async def test_a_row_that_vanishes_while_it_is_stored_is_no_effect(connection: Database, client: Redis) -> None:
+    repeated = order()
+    await connection.execute(
+        "create function vanish() returns trigger language plpgsql as $$ begin return null; end $$;"
+        "create trigger vanish before insert on orders_v2 for each row execute function vanish()"
+    )
+    fields = {name: str(value) for name, value in repeated.to_fields().items()}
+    with pytest.raises(RowVanishedError):
+        await store(connection, parse([("1-1", fields)]))
