@@ -1,4 +1,4 @@
-"""Runs ``flink.job`` as a process of its own: PyFlink's client needs a JVM, and only for the submission."""
+"""Runs PyFlink's client as a process of its own: it needs a JVM, and only while it submits."""
 
 import asyncio
 import os
@@ -16,14 +16,20 @@ class SubmitError(CoffeeError):
     """The job could not be submitted."""
 
 
-async def run_client(epoch: str, restore: Path | None) -> str:
-    """Submit the job and return its id. Raises SubmitError with the last words of the client.
+async def submit_orders(epoch: str, restore: Path | None) -> str:
+    """Submit the job of the orders and return its id. Raises SubmitError."""
+    return await _run("flink.job", ["--epoch", epoch, *(["--restore", str(restore)] if restore else [])])
 
-    Where this is cancelled the client and its JVM are ended too.
-    """
-    given = ["--epoch", epoch] + (["--restore", str(restore)] if restore else [])
+
+async def submit_warm_up(slots: int) -> str:
+    """Submit the job that warms this many slots, with little claim to the processor. Raises SubmitError."""
+    return await _run("flink.warm", ["--slots", str(slots)], niceness=10)
+
+
+async def _run(module: str, given: list[str], niceness: int = 0) -> str:
+    """Run a client to its end and return the id that it prints; cancelled, end the client and its JVM."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "flink.job", *given),
+        *("nice", "-n", str(niceness), sys.executable, "-m", module, *given),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -33,12 +39,12 @@ async def run_client(epoch: str, restore: Path | None) -> str:
         async with asyncio.timeout(_WITHIN_S):
             output, errors = await process.communicate()
     except TimeoutError:
-        raise SubmitError(f"the client did not submit the job within {_WITHIN_S:.0f} s") from None
+        raise SubmitError(f"the client did not submit its job within {_WITHIN_S:.0f} s") from None
     finally:
         _end_group(process.pid)
     if process.returncode != 0:
         said = errors.decode(errors="replace").strip().splitlines()[-_SAID_LINES:]
-        raise SubmitError("the client could not submit the job: " + "\n".join(said))
+        raise SubmitError("the client could not submit its job: " + "\n".join(said))
     return output.decode().split()[-1]
 
 

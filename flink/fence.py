@@ -14,9 +14,16 @@ _FIRST = "1"
 
 async def current_epoch(redis: Redis, file: Path) -> str:
     """Return the epoch, putting back one that a flush has erased: the file remembers it. Raises RedisError."""
-    kept = file.read_text(encoding="utf-8").strip() if file.exists() else ""
+    kept = _kept(file)
     await redis.set(FENCE, kept or _FIRST, nx=True)
     epoch = str(await redis.get(FENCE) or "")
     if epoch and epoch != kept:
         write_private(file, f"{epoch}\n")
     return epoch or kept or _FIRST
+
+
+def _kept(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""

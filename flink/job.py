@@ -7,11 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from pyflink.common import Configuration
-from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
+from pyflink.table import DataTypes
 from pyflink.table.udf import udf
 
 from coffee_core.settings import Settings
+from flink.environment import table_environment
 from flink.options import options
 from flink.redis_sink import ShowInRedis
 from flink.statements import DEFINITIONS, INSERTS, statement, values
@@ -19,11 +19,7 @@ from flink.statements import DEFINITIONS, INSERTS, statement, values
 
 def submit(settings: Settings, epoch: str, restore: str | None) -> str:
     """Submit the job, from a checkpoint or from the first order, and return its id."""
-    configuration = Configuration()
-    for key, value in options(settings, restore).items():
-        configuration.set_string(key, value)
-    mode = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration)
-    environment = TableEnvironment.create(mode.build())
+    environment = table_environment(options(settings, restore))
     filled = values(settings)
     for name in DEFINITIONS:
         environment.execute_sql(statement(name, filled))

@@ -95,14 +95,15 @@ class RedisTally:
         return int(answer)
 
     def _read_seen(self) -> tuple[int, int]:
-        orders, sum_us = self._redis.hmget(KEYS.counters, "shown_orders", "shown_accepted_us")
+        found: Any = self._redis.hmget(KEYS.counters, ["shown_orders", "shown_accepted_us"])
+        orders, sum_us = found
         try:
             return int(orders or 0), int(sum_us or 0)
         except ValueError:
             return 0, 0
 
     def _bucket(self, orders: int, sum_us: int, now: int) -> int | str:
-        """Return the bucket of the mean latency of the orders since the last row shown; '' where there are none."""
+        """Return the bucket of the mean latency of the orders since the last row shown, '' if there are none."""
         assert self._seen is not None
         count = orders - self._seen[0]
         return bucket_of(now - (sum_us - self._seen[1]) / count) if count > 0 else ""
@@ -110,6 +111,7 @@ class RedisTally:
 
 def _fields(cells: list[int]) -> list[str | int]:
     names = (*DRINKS, *STORES)
-    return [
-        each for name, i in zip(names, range(0, len(cells), 2), strict=True) for each in (name, *cells[i : i + 2])
-    ]
+    fields: list[str | int] = []
+    for name, count, cents in zip(names, cells[::2], cells[1::2], strict=True):
+        fields += (name, count, cents)
+    return fields

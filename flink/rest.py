@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
-_ENDED = {"FAILED", "CANCELED", "FINISHED", "SUSPENDED"}
+ENDED = frozenset({"FAILED", "CANCELED", "FINISHED", "SUSPENDED"})
+"""States in which a job stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Job:
     @property
     def active(self) -> bool:
         """It runs, or will run again by itself."""
-        return self.state not in _ENDED
+        return self.state not in ENDED
 
 
 class FlinkRest:
@@ -46,11 +47,17 @@ class FlinkRest:
         jobs = [_job(each) for each in listed if each["name"] == name]
         return sorted(jobs, key=lambda job: -job.start_ms)
 
-    async def free_slots(self) -> int:
-        """Return the number of slots that are free now."""
-        async with self._session.get(f"{self._base}/overview") as response:
-            slots: int = (await response.json())["slots-available"]
-        return slots
+    async def state(self, job_id: str) -> str:
+        """Return the state of a job."""
+        async with self._session.get(f"{self._base}/jobs/{job_id}") as response:
+            state: str = (await response.json())["state"]
+        return state
+
+    async def free_slots(self) -> dict[str, int]:
+        """Return address → free slots of every TaskManager; a restarted one has another address."""
+        async with self._session.get(f"{self._base}/taskmanagers") as response:
+            managers = (await response.json())["taskmanagers"]
+        return {manager["path"]: manager["freeSlots"] for manager in managers}
 
     async def cancel(self, job: Job) -> None:
         """Ask for the end of a job."""

@@ -17,11 +17,12 @@ from redis.exceptions import RedisError
 
 from coffee_core.settings import Settings
 from flink.checkpoints import newest_checkpoint, remove_others
-from flink.client import SubmitError, run_client
+from flink.client import SubmitError, submit_orders
 from flink.fence import current_epoch
 from flink.options import JOB_NAME, checkpoint_dir
 from flink.reachable import wait_for_servers
 from flink.rest import FlinkRest, Job
+from flink.spare import Spare
 
 _LOOK_EVERY_S = 0.5
 _LONGEST_PAUSE_S = 15.0
@@ -42,6 +43,7 @@ class Watch:
         self._refused: set[Path] = set()
         """Checkpoints that no job could start from."""
         self._running: str | None = None
+        self._spare = Spare(rest)
 
     async def look(self) -> None:
         """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
@@ -52,20 +54,25 @@ class Watch:
             log.warning("cancelling job %s: %s is newer", surplus.id, active[0].id)
             await self._rest.cancel(surplus)
         if active:
-            self._note(active[0])
+            await self._note(active[0])
             return
         self._refuse_checkpoints(jobs)
         await self._submit(epoch)
 
-    def _note(self, job: Job) -> None:
+    async def close(self) -> None:
+        """End what runs beside the watch."""
+        await self._spare.close()
+
+    async def _note(self, job: Job) -> None:
         if job.all_running and self._running != job.id:
             self._running = job.id
             log.info("job %s runs", job.id)
         if job.all_running:
-            remove_others(self._checkpoints, job.id)
+            await asyncio.to_thread(remove_others, self._checkpoints, job.id)
+            await self._spare.look()
 
     def _refuse_checkpoints(self, jobs: list[Job]) -> None:
-        """A job of ours ends as FAILED only where it could not start: Flink restarts it after any other failure."""
+        """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
         for job in jobs:
             path = self._restored.pop(job.id, None)
             if job.state == "FAILED" and path is not None and job.id != self._running:
@@ -75,7 +82,7 @@ class Watch:
     async def _submit(self, epoch: str) -> None:
         restore = newest_checkpoint(self._checkpoints, self._refused)
         log.info("submitting the job from %s", f"checkpoint {restore}" if restore else "the first order on")
-        job_id = await run_client(epoch, restore)
+        job_id = await submit_orders(epoch, restore)
         if restore is not None:
             self._restored[job_id] = restore
 
@@ -98,6 +105,7 @@ async def _watch(settings: Settings, stop: asyncio.Event) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
     finally:
+        await watch.close()
         await rest.close()
         await redis.aclose()
 

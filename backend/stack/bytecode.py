@@ -18,7 +18,7 @@ _CHUNK_FILES = 100
 def compile_bytecode(progress: Callable[[int, int], None] = lambda _done, _total: None) -> None:
     """Write the missing .pyc files of the two packages; ``progress`` hears files done and files in all. Blocks.
 
-    Where the packages are missing, or their folder cannot be written to, there is nothing to gain and nothing done.
+    Where the packages are missing, or their folder cannot be written to, nothing is done.
     """
     folders = [folder for name in _PACKAGES if (folder := _folder(name)) and os.access(folder, os.W_OK)]
     if not folders:

@@ -99,6 +99,7 @@ def _options(settings: Settings) -> dict[str, str]:
         "jobmanager.bind-host": loopback,
         "taskmanager.bind-host": loopback,
         "taskmanager.host": loopback,
+        "execution.checkpointing.num-retained": "3",
         "blob.server.port": str(settings.flink_blob_port),
         "rest.address": loopback,
         "rest.bind-address": loopback,

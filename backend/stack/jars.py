@@ -82,7 +82,7 @@ def ensure_jars(
     lock: JarLock | None = None,
     repositories: Mapping[str, str] | None = None,
 ) -> JarPaths:
-    """Return the paths of all jars, fetching those that are missing; blocks, several processes may call it at once.
+    """Return the paths of all jars, fetching the missing ones; blocks; several processes may call it at once.
 
     ``repositories`` (name → URL) stands in for Maven Central, e.g. a mirror of one's own.
     Raises StackError naming the jar that could not be fetched or that is not the one of the lock.

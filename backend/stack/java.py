@@ -96,7 +96,7 @@ class Archive:
 
 
 def _keep_own_classes(class_list: Path) -> None:
-    """Drop the classes of other loaders (their ``source`` is a temporary jar): one missing fails the whole dump."""
+    """Drop the classes of other loaders (their source is a temporary jar): one missing fails the whole dump."""
     lines = class_list.read_text(encoding="utf-8").splitlines(keepends=True)
     class_list.write_text("".join(line for line in lines if " source: " not in line), encoding="utf-8")
 

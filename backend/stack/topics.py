@@ -19,7 +19,10 @@ async def create_topics(settings: Settings) -> None:
     """Create the topics where they are missing. Raises StackError where the broker refuses for 20 s."""
     try:
         async with asyncio.timeout(_WITHIN_S):
-            while (problem := await _create(settings)) is not None:
+            while True:
+                problem = await _create(settings)
+                if problem is None:
+                    return
                 # A broker that has just started answers before it may create topics.
                 await asyncio.sleep(0.1)
     except TimeoutError as error:

@@ -1,0 +1,1 @@
+CREATE TEMPORARY TABLE warmed (`value` BIGINT) WITH ('connector' = 'blackhole')
