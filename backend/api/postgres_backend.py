@@ -1,6 +1,7 @@
 """The PostgreSQL side of the API: a pool that may start without a server, and the probe beside it."""
 
 import asyncio
+import contextlib
 import sys
 from datetime import datetime
 from uuid import UUID
@@ -24,8 +25,10 @@ _INSERT = resources.text("insert_order.sql")
 _SELECT = resources.text("select_content.sql")
 _PROBE = "SELECT FROM orders LIMIT 0"
 
-_UNCERTAIN_CLASSES = ("08", "57", "XX", "40003")
-"""SQLSTATEs after which a single statement may still have been committed: lost, shut down, broken inside."""
+_UNCERTAIN_STATES = ("08", "57", "XX", "40003")
+"""Beginnings of SQLSTATEs after which a statement may yet have been committed: lost, shut down, broken inside."""
+_BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises where the server is away (a TimeoutError is an OSError), refuses, or breaks off."""
 
 Content = tuple[str, str, int, datetime]
 """What the client said: drink, store, cents, moment."""
@@ -74,21 +77,21 @@ class PostgresBackend:
         """
         self.health.require()
         connection = await self._acquire()
+        added = ""
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
                 added = await connection.execute(_INSERT, message_id, drink, store, cents, ordered_at, accepted_at)
                 if added.endswith(" 1"):
                     return None
                 row = await connection.fetchrow(_SELECT, message_id)
-        except asyncpg.PostgresError as error:
+        except _BROKEN as error:
             self.health.doubt()
-            if str(error.sqlstate).startswith(_UNCERTAIN_CLASSES):
-                raise OutcomeUnknownError(f"postgres broke off ({error})") from error
-            raise UnavailableError(f"postgres refuses ({error})") from error
-        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            self.health.doubt()
-            connection.terminate()  # it may still be busy with what was given up
-            raise OutcomeUnknownError(f"postgres did not answer ({type(error).__name__})") from error
+            if not added and _certainly_refused(error):
+                raise UnavailableError(f"postgres refuses ({error})") from error
+            with contextlib.suppress(asyncpg.InterfaceError):  # where it broke, the pool has taken it back already
+                connection.terminate()  # else it may still be busy with what was given up
+            reason = str(error) or f"no answer within {COMMIT_TIMEOUT_S:g} s"
+            raise OutcomeUnknownError(f"postgres broke off ({reason})") from error
         finally:
             await self._release(connection)
         if row is None:
@@ -101,7 +104,7 @@ class PostgresBackend:
             return await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
         except TimeoutError as error:
             raise UnavailableError("postgres has no connection free") from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _BROKEN as error:
             self.health.doubt()
             raise UnavailableError(f"cannot connect to postgres ({error})") from error
 
@@ -114,27 +117,32 @@ class PostgresBackend:
             if self._probe_connection is None or self._probe_connection.is_closed():
                 self._probe_connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S)
             await self._probe_connection.execute(_PROBE)
+            if not self.health.up:
+                await self._warm()
         except asyncpg.UndefinedTableError as error:
             raise UnavailableError("the table of orders is missing: run the migrations") from error
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):
             self._drop_probe_connection()
             raise
-        except asyncio.CancelledError:
+        except _BROKEN as error:
             self._drop_probe_connection()
-            raise
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise UnavailableError(str(error) or type(error).__name__) from error
-        if not self.health.up:
-            await self._warm()
 
     async def _warm(self) -> None:
-        assert self._pool is not None
-        opened = [await self._acquire() for _ in range(WARM_CONNECTIONS)]
-        for connection in opened:
-            await connection.prepare(_INSERT)
-            await self._release(connection)
+        opened = []
+        try:
+            for _ in range(WARM_CONNECTIONS):
+                opened.append(await self._acquire())
+                await opened[-1].prepare(_INSERT)
+        finally:
+            for connection in opened:
+                await self._release(connection)
 
     def _drop_probe_connection(self) -> None:
         if self._probe_connection is not None:
             self._probe_connection.terminate()
             self._probe_connection = None
+
+
+def _certainly_refused(error: Exception) -> bool:
+    return isinstance(error, asyncpg.PostgresError) and not str(error.sqlstate).startswith(_UNCERTAIN_STATES)
