@@ -88,7 +88,7 @@ class LiveFeed:
 
         async def listen(pubsub: PubSub) -> None:
             while True:
-                message = await pubsub.get_message(timeout=None)
+                message = await pubsub.get_message(timeout=TICK_S)
                 if message is not None:
                     # It came: so the server sends them, even one that would not say so.
                     heard.set()

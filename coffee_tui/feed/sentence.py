@@ -75,7 +75,7 @@ def _progress(known: Known) -> Sentence:
         return _runs(known, known.metrics)
     if known.stalled_s is not None:
         return Sentence(f"orders accepted, none shown for {known.stalled_s} s", Mood.BUSY)
-    if known.pipeline is Pipeline.V2 and known.queued:
+    if known.pipeline is Pipeline.V2 and known.queued > (known.rate or 0):
         left = f", {known.queued / known.rate:.1f} s left" if known.rate else ""
         pace = f", draining at {known.rate:,.0f}/s" if known.rate else ""
         return Sentence(f"{known.queued:,} queued{pace}{left}", Mood.BUSY)
@@ -84,7 +84,9 @@ def _progress(known: Known) -> Sentence:
     dead = known.metrics.counters.get("dead", 0)
     refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead else ""
     if known.pipeline is Pipeline.V2:
-        return Sentence(f"in step, nothing queued{refused}", Mood.GOOD)
+        # While orders flow some are always in hand: a number that flickers would say nothing.
+        queue = "less than a second queued" if known.rate else "nothing queued"
+        return Sentence(f"in step, {queue}{refused}", Mood.GOOD)
     return Sentence(f"last order shown {_ago(known)}{refused}", Mood.GOOD)
 
 

@@ -18,7 +18,7 @@ class HelpScreen(ModalScreen[None]):
 
     CSS = """
     HelpScreen { align: center middle; background: #0f151b 60%; }
-    #help { width: 62; max-width: 96%; height: auto; max-height: 96%; background: #18212a;
+    #help { width: 74; max-width: 96%; height: auto; max-height: 96%; background: #18212a;
             border: round #2b343d; border-title-color: #e6edf3; padding: 0 2; }
     #help Static { height: auto; }
     """

@@ -11,7 +11,7 @@ KEYS: tuple[Binding, ...] = (
     Binding("1", "order('v1')", "order v1", tooltip="one order into v1 (Direct)"),
     Binding("2", "order('v2')", "v2", tooltip="one order into v2 (Streams)"),
     Binding("3", "order('v3')", "v3", tooltip="one order into v3 (Kafka + Flink)"),
-    Binding("a", "order('v1','v2','v3')", "all", tooltip="one order into each"),
+    Binding("a", "order('v1,v2,v3')", "all", tooltip="one order into each"),
     Binding("space", "load", "start/stop", tooltip="start or stop the load"),
     Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from textual.actions import parse
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -99,11 +100,15 @@ class LiveScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the keys of pipelines that this stack does not run."""
-        return action != "order" or any(pipeline in parameters for pipeline in self._pipelines)
+        return action != "order" or bool(self._named(str(parameters[0])))
 
-    def action_order(self, *names: str) -> None:
-        """Send one order into each named pipeline that this dashboard shows."""
-        self._orders.order([pipeline for pipeline in self._pipelines if pipeline in names])
+    def _named(self, names: str) -> list[Pipeline]:
+        return [pipeline for pipeline in self._pipelines if pipeline in names.split(",")]
+
+    def action_order(self, names: str) -> None:
+        """Send one order into each named pipeline (comma-separated) that this dashboard shows."""
+        # One argument: Textual passes an action with *args its first argument alone.
+        self._orders.order(self._named(names))
 
     def action_load(self) -> None:
         """Start or stop the load."""
@@ -125,4 +130,5 @@ class LiveScreen(Screen[None]):
 
     def action_help(self) -> None:
         """Show every key."""
-        self.app.push_screen(HelpScreen(KEYS))
+        shown = [key for key in KEYS if self.check_action(*parse(key.action)[1:])]
+        self.app.push_screen(HelpScreen(shown))
