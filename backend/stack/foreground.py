@@ -9,7 +9,7 @@ import time
 from backend.stack.child import child_env, tied
 from backend.stack.down import require_down
 from backend.stack.logs import last_line, log_path, open_log
-from backend.stack.parts import runnable
+from backend.stack.runnable import runnable
 from backend.stack.saying import say_line
 from backend.stack.screen import Screen
 from coffee_core.errors import StackError
@@ -32,14 +32,17 @@ def up(settings: Settings) -> int:
     os.umask(0o077)
     screen = Screen()
     ends = _Ends()
-    stack, pipe = _start_stack(settings)
-    # The addresses too: the dashboard may look before the stack has published them.
+    # The dashboard first, and with the addresses: it is on screen before the stack has published them.
     env = child_env(settings, settings.addresses)
     dashboard = subprocess.Popen([sys.executable, "-m", "coffee_tui"], env=env, preexec_fn=tied(signal.SIGTERM))
+    stack, pipe = _start_stack(settings)
     while dashboard.poll() is None and stack.poll() is None and not ends.asked:
         time.sleep(_STEP_S)
-    ended_by_itself = _end_dashboard(dashboard)
+    failed = dashboard.poll() not in (None, 0) and not ends.asked
+    _end_dashboard(dashboard)
     screen.restore(reset=dashboard.returncode != 0)
+    if failed:
+        say_line(f"the dashboard has failed ({_how(dashboard.returncode)})")
     if stack.poll() is not None:
         say_line(f"the stack has ended: {last_line(log_path(settings.home, 'up')) or 'no reason given'}")
         return 0 if stack.returncode == 0 else 1
@@ -53,7 +56,11 @@ def up(settings: Settings) -> int:
         say_line(f"the stack did not stop within {_STACK_WITHIN_S:g} s and was killed")
         return 1
     say_line(f"everything has stopped; data and logs are in {settings.home}")
-    return dashboard.returncode if ended_by_itself and dashboard.returncode > 0 else 0
+    return 1 if failed else 0
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _start_stack(settings: Settings) -> tuple["subprocess.Popen[bytes]", int]:
@@ -73,17 +80,16 @@ def _start_stack(settings: Settings) -> tuple["subprocess.Popen[bytes]", int]:
     return stack, ours
 
 
-def _end_dashboard(dashboard: "subprocess.Popen[bytes]") -> bool:
-    """End the dashboard where it still runs; return whether it had ended by itself."""
+def _end_dashboard(dashboard: "subprocess.Popen[bytes]") -> None:
+    """End the dashboard where it still runs."""
     if dashboard.poll() is not None:
-        return True
+        return
     dashboard.terminate()
     try:
         dashboard.wait(_DASHBOARD_WITHIN_S)
     except subprocess.TimeoutExpired:
         dashboard.kill()
         dashboard.wait()
-    return False
 
 
 class _Ends:

@@ -1,10 +1,10 @@
 """All parts of the stack for given settings: what runs, what does not, and why."""
 
-import importlib.util
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from backend.stack import postgres, redis, services
 from backend.stack.part import Part
+from backend.stack.runnable import runnable
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -46,15 +46,6 @@ def stack(settings: Settings) -> Stack:
     settings, missing = runnable(settings)
     parts = {part.name: part for part in _parts(settings)}
     return Stack(settings, {name: parts[name] for name in NAMES if name in parts}, missing)
-
-
-def runnable(settings: Settings) -> tuple[Settings, str]:
-    """Return the settings without the pipelines that cannot run here, and why one cannot."""
-    if Pipeline.V3 not in settings.pipelines or importlib.util.find_spec("pyflink") is not None:
-        return settings, ""
-    others = tuple(each for each in settings.pipelines if each is not Pipeline.V3)
-    missing = "v3 is left out: apache-flink is not installed (no wheel of it exists for this machine)"
-    return replace(settings, pipelines=others or (Pipeline.V1, Pipeline.V2)), missing
 
 
 def _parts(settings: Settings) -> list[Part]:

@@ -1,5 +1,6 @@
 """The small pieces: backoff, logs, ports, privileges, wiping, the table of parts."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ from backend.stack import parts, privileges
 from backend.stack.backoff import Backoff
 from backend.stack.logs import last_line, open_log, rotate
 from backend.stack.ports import is_free, require_free
+from backend.stack.runnable import runnable
 from backend.stack.wipe import wipe
 from coffee_core.errors import StackError
 from coffee_core.pipelines import Pipeline
@@ -109,8 +111,8 @@ def test_the_parts_follow_the_pipelines(tmp_path: Path) -> None:
 def test_without_apache_flink_v3_is_left_out_and_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts.importlib.util, "find_spec", lambda _name: None)
-    settings, missing = parts.runnable(Settings(home=tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    settings, missing = runnable(Settings(home=tmp_path))
     assert settings.pipelines == (Pipeline.V1, Pipeline.V2)
     assert "apache-flink" in missing
 
