@@ -56,8 +56,21 @@ class _Counter:
             self.done += count
             self.report(self.done, self.total)
 
+
+@dataclass(slots=True)
+class _Download:
+    """The bytes of one attempt, which leave the bar again where it fails."""
+
+    counter: _Counter
+    done: int = 0
+
+    def add(self, count: int) -> None:
+        self.done += count
+        self.counter.add(count)
+
     @contextmanager
     def of_file(self, _name: str, _size: int) -> Iterator[Callable[[int], None]]:
+        """Return where jgo reports the bytes of a file."""
         yield self.add
 
 
@@ -164,10 +177,10 @@ def _fetch(
     from jgo.maven import MavenContext, PythonResolver
 
     for attempt in range(1, _ATTEMPTS + 1):
-        before = counter.done
+        download = _Download(counter)
         with tempfile.TemporaryDirectory(dir=scratch) as place:
             context = MavenContext(
-                resolver=PythonResolver(progress_callback=counter.of_file),
+                resolver=PythonResolver(progress_callback=download.of_file),
                 repo_cache=Path(place),
                 remote_repos=None if repositories is None else dict(repositories),
                 timeout=_TIMEOUT_S,
@@ -179,7 +192,7 @@ def _fetch(
                     raise StackError(
                         f"{jar.coordinate} could not be fetched ({error}); check the network and start again"
                     ) from error
-                counter.add(min(0, before - counter.done))
+                counter.add(-download.done)
                 time.sleep(2 ** (attempt - 1))
                 continue
             verify(jar, path)

@@ -1,0 +1,51 @@
+import os
+from pathlib import Path
+
+from flink.checkpoints import newest_checkpoint, remove_others
+
+OLD, NEW = "a" * 32, "b" * 32
+
+
+def checkpoint(folder: Path, job: str, number: int, *, second: int, complete: bool = True) -> Path:
+    path = folder / job / f"chk-{number}"
+    path.mkdir(parents=True)
+    if complete:
+        metadata = path / "_metadata"
+        metadata.touch()
+        os.utime(metadata, (second, second))
+    return path
+
+
+def test_there_is_none_at_first(tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path / "missing") is None
+
+
+def test_the_newest_complete_one_counts_whichever_job_made_it(tmp_path: Path) -> None:
+    checkpoint(tmp_path, OLD, 900, second=100)
+    newest = checkpoint(tmp_path, NEW, 3, second=200)
+    checkpoint(tmp_path, NEW, 4, second=0, complete=False)
+    assert newest_checkpoint(tmp_path) == newest
+
+
+def test_within_one_tick_of_the_clock_the_number_decides(tmp_path: Path) -> None:
+    checkpoint(tmp_path, NEW, 9, second=100)
+    newest = checkpoint(tmp_path, NEW, 10, second=100)
+    assert newest_checkpoint(tmp_path) == newest
+
+
+def test_a_refused_one_is_passed_over(tmp_path: Path) -> None:
+    older = checkpoint(tmp_path, NEW, 1, second=100)
+    newest = checkpoint(tmp_path, NEW, 2, second=200)
+    assert newest_checkpoint(tmp_path, {newest}) == older
+    assert newest_checkpoint(tmp_path, {newest, older}) is None
+
+
+def test_earlier_jobs_are_removed_once_this_one_has_a_checkpoint_and_nothing_else_is(tmp_path: Path) -> None:
+    checkpoint(tmp_path, OLD, 7, second=100)
+    (tmp_path / "notes").mkdir()
+    checkpoint(tmp_path, NEW, 1, second=0, complete=False)
+    remove_others(tmp_path, NEW)
+    assert (tmp_path / OLD).exists()
+    checkpoint(tmp_path, NEW, 2, second=300)
+    remove_others(tmp_path, NEW)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([NEW, "notes"])

@@ -1,0 +1,82 @@
+import json
+import re
+from uuid import UUID
+
+import pytest
+
+from coffee_core.clock import MAX_TIME_US
+from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
+from coffee_core.order import Order
+from coffee_core.settings import Settings
+from flink.statements import DEFINITIONS, INSERTS, canonical_pattern, statement, tally_columns, values
+
+ORDER = Order(UUID("0190f5fe-7c1e-7abc-8def-0123456789ab"), "latte", "uptown", 450, 1_736_935_200_000_000, 5)
+CANONICAL = re.compile(canonical_pattern().replace(r"\z", r"\Z"))
+
+
+def record(**changes: object) -> str:
+    return json.dumps({**ORDER.to_fields(), **changes}, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_what_the_api_writes_is_taken_apart_by_one_regular_expression(separators: tuple[str, str]) -> None:
+    match = CANONICAL.fullmatch(json.dumps(ORDER.to_fields(), separators=separators))
+    assert match is not None
+    assert match.groups() == tuple(str(value) for value in ORDER.to_fields().values())
+
+
+@pytest.mark.parametrize("cents", [1, 9, 10, 999_999, MAX_PRICE_CENTS])
+def test_every_price_of_the_table_is_canonical(cents: int) -> None:
+    assert CANONICAL.fullmatch(record(price_cents=cents))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        record(price_cents=0),
+        record(price_cents=MAX_PRICE_CENTS + 1),
+        record(price_cents=-1),
+        record(price_cents=4.5),
+        record(price_cents="450"),
+        record(drink="tea"),
+        record(store="nowhere"),
+        record(message_id="0190F5FE-7C1E-7ABC-8DEF-0123456789AB"),
+        record(message_id="0190f5fe7c1e7abc8def0123456789ab"),
+        record(ordered_at_us=-1),
+        record(ordered_at_us=MAX_TIME_US + 1),
+        record(extra=1),
+        record() + "\n",
+        record() + "x",
+        record()[:-1],
+        "x" + record(),
+    ],
+)
+def test_anything_else_is_left_to_the_slow_way(text: str) -> None:
+    assert CANONICAL.search(text) is None
+
+
+def test_the_tally_has_two_columns_for_everything_on_the_menu_in_the_order_of_the_redis_function() -> None:
+    names = list(tally_columns())
+    menu = [f"drink_{drink}" for drink in DRINKS] + [f"store_{store}" for store in STORES]
+    cells = [f"{item}_{kind}" for item in menu for kind in ("orders", "cents")]
+    assert names == ["orders", "revenue", *cells, "accepted_us", "valid_records", "dead_records"]
+
+
+@pytest.mark.parametrize("name", [*DEFINITIONS, *INSERTS])
+def test_every_statement_is_filled_in(name: str) -> None:
+    text = statement(name, values(Settings.from_env({})))
+    assert not re.search(r"\{[a-z_]+\}", text)
+
+
+def test_a_quote_in_a_value_cannot_end_its_literal() -> None:
+    settings = Settings.from_env({"DATABASE_URL": "postgresql://o'hara:it's@db/coffee"})
+    text = statement("stored", values(settings))
+    assert "'username' = 'o''hara'" in text
+    assert "'password' = 'it''s'" in text
+
+
+def test_the_dead_letter_reasons_carry_the_bounds_of_the_table() -> None:
+    text = statement("judged", values(Settings.from_env({})))
+    assert f"NOT BETWEEN 1 AND {MAX_PRICE_CENTS}" in text
+    assert text.count(f"> {MAX_TIME_US}") == 2
+    assert all(f"'{name}'" in text for name in (*DRINKS, *STORES))
