@@ -87,11 +87,10 @@ class PostgresBackend:
         except _BROKEN as error:
             self.health.doubt()
             if not added and _certainly_refused(error):
-                raise UnavailableError(f"postgres refuses ({error})") from error
+                raise UnavailableError(f"postgres refuses ({_said(error)})") from error
             with contextlib.suppress(asyncpg.InterfaceError):  # where it broke, the pool has taken it back already
                 connection.terminate()  # else it may still be busy with what was given up
-            reason = str(error) or f"no answer within {COMMIT_TIMEOUT_S:g} s"
-            raise OutcomeUnknownError(f"postgres broke off ({reason})") from error
+            raise OutcomeUnknownError(f"postgres broke off ({_said(error)})") from error
         finally:
             await self._release(connection)
         if row is None:
@@ -106,7 +105,7 @@ class PostgresBackend:
             raise UnavailableError("postgres has no connection free") from error
         except _BROKEN as error:
             self.health.doubt()
-            raise UnavailableError(f"cannot connect to postgres ({error})") from error
+            raise UnavailableError(f"cannot connect to postgres ({_said(error)})") from error
 
     async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
         assert self._pool is not None
@@ -126,7 +125,7 @@ class PostgresBackend:
             raise
         except _BROKEN as error:
             self._drop_probe_connection()
-            raise UnavailableError(str(error) or type(error).__name__) from error
+            raise UnavailableError(_said(error)) from error
 
     async def _warm(self) -> None:
         opened = []
@@ -146,3 +145,8 @@ class PostgresBackend:
 
 def _certainly_refused(error: Exception) -> bool:
     return isinstance(error, asyncpg.PostgresError) and not str(error.sqlstate).startswith(_UNCERTAIN_STATES)
+
+
+def _said(error: Exception) -> str:
+    """Return the first line of an error: PostgreSQL appends its details and hints."""
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -8,13 +8,22 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from tests.integration.api.process import Api, running
+from coffee_core.settings import Settings
+from tests.integration.api.in_process import LocalApi, in_process
 from tests.waiting import until
 
 
 @pytest.fixture
-async def api(tmp_path: Path, database_url: str, redis_url: str) -> AsyncIterator[Api]:
-    async with running(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url, COFFEE_PIPELINES="v1,v2") as api:
+async def api(tmp_path: Path, database_url: str, redis_url: str) -> AsyncIterator[LocalApi]:
+    settings = Settings.from_env(
+        {
+            "COFFEE_HOME": str(tmp_path),
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "COFFEE_PIPELINES": "v1,v2",
+        }
+    )
+    async with in_process(settings) as api:
         await until(lambda: api.is_ready("v1"))
         await until(lambda: api.is_ready("v2"))
         yield api

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tests.integration.api.process import KEY, ORDER, OTHER, Api
+from tests.integration.api.in_process import LocalApi
+from tests.integration.api.process import KEY, ORDER, OTHER, running
 from tests.waiting import until
 
 BLOCK = """
@@ -21,7 +23,7 @@ WAITING = (
 )
 
 
-async def test_an_accepted_order_is_a_row(api: Api, database: "asyncpg.Connection[Any]") -> None:
+async def test_an_accepted_order_is_a_row(api: LocalApi, database: "asyncpg.Connection[Any]") -> None:
     status, said = await api.order("v1")
     assert (status, said["status"]) == (201, "stored")
     row = await database.fetchrow("SELECT * FROM orders")
@@ -36,7 +38,9 @@ async def test_an_accepted_order_is_a_row(api: Api, database: "asyncpg.Connectio
     assert row["accepted_at"] <= row["stored_at"]
 
 
-async def test_a_repeat_gets_the_first_answer_and_no_row(api: Api, database: "asyncpg.Connection[Any]") -> None:
+async def test_a_repeat_gets_the_first_answer_and_no_row(
+    api: LocalApi, database: "asyncpg.Connection[Any]"
+) -> None:
     first = await api.order("v1", key=KEY)
     assert first == (201, {"message_id": KEY, "status": "stored"})
     assert await api.order("v1", key=f'"{KEY.upper()}"') == first
@@ -45,7 +49,7 @@ async def test_a_repeat_gets_the_first_answer_and_no_row(api: Api, database: "as
 
 @pytest.mark.parametrize("change", [{"price": 4.99}, {"drink": "americano"}, {"store": "central"}])
 async def test_a_key_of_another_order_is_refused(
-    api: Api, database: "asyncpg.Connection[Any]", change: dict[str, object]
+    api: LocalApi, database: "asyncpg.Connection[Any]", change: dict[str, object]
 ) -> None:
     await api.order("v1", key=KEY)
     status, problem = await api.order("v1", {**ORDER, **change}, KEY)
@@ -53,26 +57,28 @@ async def test_a_key_of_another_order_is_refused(
     assert await database.fetchval("SELECT array_agg(price_cents) FROM orders") == [500]
 
 
-async def test_a_moment_is_compared_and_not_its_spelling(api: Api) -> None:
+async def test_a_moment_is_compared_and_not_its_spelling(api: LocalApi) -> None:
     await api.order("v1", key=KEY)
     assert (await api.order("v1", {**ORDER, "timestamp": "2025-01-15T11:00:00.000+01:00"}, KEY))[0] == 201
     assert (await api.order("v1", {**ORDER, "timestamp": "2025-01-15T10:00:00.000001Z"}, KEY))[0] == 422
 
 
-async def test_twenty_at_once_under_one_key_are_one_row(api: Api, database: "asyncpg.Connection[Any]") -> None:
+async def test_twenty_at_once_under_one_key_are_one_row(
+    api: LocalApi, database: "asyncpg.Connection[Any]"
+) -> None:
     answers = await asyncio.gather(*(api.order("v1", key=KEY) for _ in range(20)))
     assert {status for status, _ in answers} == {201}
     assert await database.fetchval("SELECT count(*) FROM orders") == 1
 
 
-async def test_nothing_is_stored_of_what_is_refused(api: Api, database: "asyncpg.Connection[Any]") -> None:
+async def test_nothing_is_stored_of_what_is_refused(api: LocalApi, database: "asyncpg.Connection[Any]") -> None:
     for bad in ({"drink": "tea"}, {"price": 0}, {"price": "5"}, {"timestamp": "now"}, {"size": 1}):
         assert (await api.order("v1", {**ORDER, **bad}))[0] == 422
     assert await database.fetchval("SELECT count(*) FROM orders") == 0
 
 
 async def test_a_commit_that_does_not_come_back_is_an_unknown_outcome(
-    api: Api, database: "asyncpg.Connection[Any]"
+    api: LocalApi, database: "asyncpg.Connection[Any]"
 ) -> None:
     transaction = database.transaction()
     await transaction.start()
@@ -86,7 +92,7 @@ async def test_a_commit_that_does_not_come_back_is_an_unknown_outcome(
 
 
 async def test_an_order_whose_connection_is_killed_has_an_unknown_outcome(
-    api: Api, database: "asyncpg.Connection[Any]"
+    api: LocalApi, database: "asyncpg.Connection[Any]"
 ) -> None:
     async with database.transaction():
         await database.execute(BLOCK, UUID(KEY))
@@ -103,16 +109,19 @@ async def test_an_order_whose_connection_is_killed_has_an_unknown_outcome(
     assert (await api.order("v1"))[0] == 201
 
 
-async def test_what_was_taken_is_answered_after_sigterm(api: Api, database: "asyncpg.Connection[Any]") -> None:
-    async with database.transaction():
-        await database.execute(BLOCK, UUID(KEY))
-        asking = asyncio.create_task(api.order("v1", key=KEY))
-        await until(lambda: database.fetchval(WAITING))
-        api.process.terminate()
-
-        await until(lambda: _refuses(api.base_url))
-    assert await asking == (201, {"message_id": KEY, "status": "stored"})
-    await until(lambda: api.process.poll() is not None)
+async def test_what_was_taken_is_answered_after_sigterm(
+    tmp_path: Path, database_url: str, database: "asyncpg.Connection[Any]"
+) -> None:
+    async with running(tmp_path, DATABASE_URL=database_url, COFFEE_PIPELINES="v1") as api:
+        await until(lambda: api.is_ready("v1"))
+        async with database.transaction():
+            await database.execute(BLOCK, UUID(KEY))
+            asking = asyncio.create_task(api.order("v1", key=KEY))
+            await until(lambda: database.fetchval(WAITING))
+            api.process.terminate()
+            await until(lambda: _refuses(api.base_url))
+        assert await asking == (201, {"message_id": KEY, "status": "stored"})
+        await until(lambda: api.process.poll() is not None)
     assert api.process.returncode == 0
 
 

@@ -1,0 +1,57 @@
+"""The order API inside the test's own process: started as a server starts it, without a socket."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from starlette.types import ASGIApp, Message
+
+from backend.api.app import create_app
+from coffee_core.settings import Settings
+from tests.integration.api.process import ORDER
+from tests.unit.api.asgi import JSON, ask
+
+
+class LocalApi:
+    """Speaks as ``process.Api`` does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def order(
+        self, pipeline: str, order: Mapping[str, Any] = ORDER, key: str = ""
+    ) -> tuple[int, dict[str, Any]]:
+        """Post an order; return the status and the JSON of the answer."""
+        headers = [JSON, ("Idempotency-Key", key)] if key else [JSON]
+        answer = await ask(self._app, f"/api/{pipeline}/order", json.dumps(order).encode(), headers)
+        return answer.status, answer.json
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Return the status and the JSON of a page."""
+        answer = await ask(self._app, path, method="GET")
+        return answer.status, answer.json
+
+    async def is_ready(self, pipeline: str) -> bool:
+        """Tell what /readyz says of a pipeline."""
+        return (await self.get(f"/readyz/{pipeline}"))[0] == 200
+
+
+@contextlib.asynccontextmanager
+async def in_process(settings: Settings) -> AsyncIterator[LocalApi]:
+    """Run the API for the length of the block."""
+    crashed = asyncio.Event()
+    app = create_app(settings, crashed.set)
+    to_app: asyncio.Queue[Message] = asyncio.Queue()
+    from_app: asyncio.Queue[Message] = asyncio.Queue()
+    task = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
+    await to_app.put({"type": "lifespan.startup"})
+    assert (await from_app.get())["type"] == "lifespan.startup.complete"
+    try:
+        yield LocalApi(app)
+    finally:
+        await to_app.put({"type": "lifespan.shutdown"})
+        assert (await from_app.get())["type"] == "lifespan.shutdown.complete"
+        await task
+    assert not crashed.is_set()
