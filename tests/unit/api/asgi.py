@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from starlette.types import ASGIApp, Message
 
 VALID = {"drink": "latte", "store": "uptown", "price": 5.0, "timestamp": "2025-01-15T10:00:00Z"}
@@ -29,6 +30,7 @@ async def ask(
     body: bytes | Iterable[bytes] = b"",
     headers: Iterable[tuple[str, str]] = (JSON,),
     method: str = "POST",
+    raises: type[Exception] | None = None,
 ) -> Answer:
     parts = [body] if isinstance(body, bytes) else list(body)
     messages: list[Message] = [
@@ -57,7 +59,11 @@ async def ask(
         "client": ("127.0.0.1", 1),
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
     }
-    await app(scope, receive, send)
+    if raises is None:
+        await app(scope, receive, send)
+    else:  # the server would log it
+        with pytest.raises(raises):
+            await app(scope, receive, send)
     start, *rest = answers
     return Answer(
         start["status"],

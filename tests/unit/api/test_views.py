@@ -4,7 +4,7 @@ import json
 
 from starlette.types import ASGIApp
 
-from coffee_core.runstate import PartState, State, write_state
+from coffee_core.runstate import PartState, State, run_dir, write_state
 from coffee_core.settings import Settings
 from tests.unit.api.asgi import VALID, ask
 
@@ -46,3 +46,13 @@ async def test_metrics_are_counted_by_route_method_and_status(app: ASGIApp) -> N
     assert 'coffee_api_requests_total{method="other",route="unmatched",status="404"} 1.0' in text
     assert 'coffee_api_request_seconds_count{route="/api/v1/order"} 1.0' in text
     assert "coffee_api_requests_in_flight 1.0" in text
+
+
+async def test_a_mistake_of_the_api_is_a_problem_too(app: ASGIApp, settings: Settings) -> None:
+    run_dir(settings.home).mkdir()
+    (run_dir(settings.home) / "kafka.json").write_text("no json")
+    answer = await ask(app, "/api/lab", method="GET", raises=ValueError)
+    assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json["type"] == "/problems/internal-error"
+    text = (await ask(app, "/metrics", method="GET")).body.decode()
+    assert 'coffee_api_requests_total{method="GET",route="/api/lab",status="500"} 1.0' in text
