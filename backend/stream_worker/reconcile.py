@@ -19,8 +19,10 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.tally import Tally
 
 _TOTALS = sql("totals")
-_LEASE_US = 60_000_000
-"""How long a cut keeps others from taking theirs, so that two workers do not undo each other's for ever."""
+_SCAN_TIMEOUT_S = 110.0
+"""Seconds after which the scan is given up: before the lease ends."""
+_LEASE_US = 120_000_000
+"""How long, in µs, a cut keeps others from taking theirs, so that two do not undo each other's for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ async def reconcile(connection: Database, client: Redis) -> Drift | None:
     if answer is None:
         return None
     cut = json.loads(answer)
-    groups = await connection.fetch(_TOTALS, int(cut["id_ms"]), int(cut["id_seq"]), cut["in_stream"].split())
+    groups = await connection.fetch(
+        _TOTALS, int(cut["id_ms"]), int(cut["id_seq"]), cut["in_stream"].split(), timeout=_SCAN_TIMEOUT_S
+    )
     expected = Tally.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
     names = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
     wanted = (

@@ -1,6 +1,7 @@
 -- Totals of v1 in one scan that PostgreSQL may run in parallel: orders and cents by drink, by store, and by how late
 -- the order becomes visible (a bucket of the latency histogram; null where the previous run has shown it already).
--- $1: snapshot of the previous run, or null; $2: when that was taken; $3: µs until the result is expected in Redis.
+-- $1: snapshot of the previous run, or null: then nothing has been shown yet, and every order is new.
+-- $2: when that was taken; $3: µs until the result is expected in Redis.
 -- Always returns a row, which carries the snapshot of this statement: without orders the rest of it is null.
 with run as materialized (
     select

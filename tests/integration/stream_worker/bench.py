@@ -38,7 +38,7 @@ async def post(client: Redis, *orders: Order) -> list[str]:
     """Put orders on the stream as the API does; return their entry ids."""
     pipe = client.pipeline(transaction=False)
     for each in orders:
-        pipe.xadd(keys.STREAM, each.to_fields())  # type: ignore[arg-type]
+        pipe.xadd(keys.STREAM, each.to_fields())
     return list(await pipe.execute())
 
 
