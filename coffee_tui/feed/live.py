@@ -54,6 +54,7 @@ class LiveFeed:
 
     async def _publish(self, publish: Publish) -> None:
         last: Snapshot | None = None
+        self._frames.notify()
         while True:
             await self._frames.wait(TICK_S)
             snapshot = self._board.snapshot(Moment())

@@ -53,15 +53,19 @@ class Totals(ColumnPanel):
         beside = width - len(number[0]) - 2
         if beside < _BESIDE:
             pace = rate(view.rate)
-            below = Text(money(view.revenue_cents, width - len(pace) - 1), f"bold {TEXT}")
+            below = Text(_revenue(view, width - len(pace) - 1), f"bold {TEXT}")
             return [*digits, below.append(pace.rjust(width - below.cell_len), TEXT)]
         digits[0].append("  orders", GREY)
-        digits[1].append("  " + money(view.revenue_cents, beside), f"bold {TEXT}")
+        digits[1].append("  " + _revenue(view, beside), f"bold {TEXT}")
         return digits
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
         """Return the rows that ``rows`` will draw."""
         return 4 if width - NUMBER_WIDTH - 2 < _BESIDE else 3
+
+
+def _revenue(view: PipelineView, width: int) -> str:
+    return UNKNOWN if view.orders is None else money(view.revenue_cents, width)
 
 
 class Said(ColumnPanel):

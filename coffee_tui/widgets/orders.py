@@ -5,18 +5,12 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.orders_view import KeyOrder, OrdersView
+from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, RED, TEXT
-from coffee_tui.widgets.text import clip, latency, rate, step
+from coffee_tui.widgets.key_order import keys_row
+from coffee_tui.widgets.text import rate, step
 
 _WIDE = 110
-_OUTCOME = {
-    "": ("…", GREY, "on its way"),
-    "acknowledged": ("✓", TEXT, "accepted"),
-    "refused": ("×", RED, "refused"),
-    "rejected": ("×", RED, "rejected"),
-    "unknown": ("?", AMBER, "outcome unknown"),
-}
 
 
 class OrdersPanel(Widget):
@@ -58,14 +52,7 @@ class OrdersPanel(Widget):
     def _keys(self, view: OrdersView) -> Text:
         if not view.keys:
             return Text("no order by key yet: 1 2 3 send one, a sends one into each", DIM)
-        width = self.size.width // len(self._pipelines)
-        row = Text()
-        for pipeline in self._pipelines:
-            order = next((one for one in view.keys if one.pipeline is pipeline), None)
-            cell = _key(order) if order else Text()
-            cell.truncate(width - 2, overflow="ellipsis")
-            row.append(cell).append(" " * (width - cell.cell_len))
-        return row
+        return keys_row(view.keys, self.size.width)
 
 
 def _outcomes(view: OrdersView, wide: bool) -> Text:
@@ -83,15 +70,3 @@ def _outcomes(view: OrdersView, wide: bool) -> Text:
         row.append(f"{long if wide else short} ", GREY)
         row.append(f"{count:,}".ljust(8 if wide else 6), colour if count else GREY)
     return row
-
-
-def _key(order: KeyOrder) -> Text:
-    glyph, colour, word = _OUTCOME[order.outcome]
-    cell = Text(f"{order.pipeline} ", ACCENT[order.pipeline]).append(f"{glyph} {word}", colour)
-    if order.status is not None:
-        cell.append(f" {order.status}", f"bold {colour}")
-    if order.reason:
-        return cell.append(f" {clip(order.reason, 120)}", colour)
-    if order.outcome:
-        cell.append(f" {latency(order.latency_us)}", TEXT)
-    return cell.append(f" {order.what}", GREY)
