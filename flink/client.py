@@ -1,8 +1,6 @@
 """Runs PyFlink's client as a process of its own: it needs a JVM, and only while it submits."""
 
 import asyncio
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -27,13 +25,12 @@ async def submit_warm_up(slots: int) -> str:
 
 
 async def _run(module: str, given: list[str], niceness: int = 0) -> str:
-    """Run a client to its end and return the id that it prints; cancelled, end the client and its JVM."""
+    """Run a client to its end and return the id that it prints; its JVM ends with it, by the end of its input."""
     process = await asyncio.create_subprocess_exec(
         *("nice", "-n", str(niceness), sys.executable, "-m", module, *given),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
     )
     try:
         async with asyncio.timeout(_WITHIN_S):
@@ -41,16 +38,9 @@ async def _run(module: str, given: list[str], niceness: int = 0) -> str:
     except TimeoutError:
         raise SubmitError(f"the client did not submit its job within {_WITHIN_S:.0f} s") from None
     finally:
-        _end_group(process.pid)
+        if process.returncode is None:
+            process.kill()
     if process.returncode != 0:
         said = errors.decode(errors="replace").strip().splitlines()[-_SAID_LINES:]
         raise SubmitError("the client could not submit its job: " + "\n".join(said))
     return output.decode().split()[-1]
-
-
-def _end_group(process_id: int) -> None:
-    """End what is left of the client: the JVM ignores the end of its parent while it is starting."""
-    try:
-        os.killpg(process_id, signal.SIGKILL)
-    except ProcessLookupError:
-        return

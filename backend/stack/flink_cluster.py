@@ -25,6 +25,7 @@ class _Program:
     main: str
     flags: tuple[str, ...]
     options: tuple[str, ...] = ()
+    complete_with: str = ""
 
 
 def job_manager(settings: Settings) -> Part:
@@ -53,6 +54,8 @@ def task_manager(settings: Settings, number: int) -> Part:
         "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
         (*TASK_MANAGER_FLAGS, "-XX:+UseSerialGC"),
         ("-D", f"taskmanager.resource-id={name}"),
+        # The spare's classes alone would make a poor archive.
+        complete_with="org/postgresql/jdbc/PgPreparedStatement",
     )
     return _part(settings, name, program, ready, None)
 
@@ -110,5 +113,5 @@ async def _archive(program: _Program) -> Archive:
     """Return the archive of a program; the TaskManagers share one."""
     jars = await fetch_jars()
     home = await asyncio.to_thread(flink_home, jars)
-    # The module options would switch off the archive of the module graph, not that of the classes.
-    return Archive(program.main.rpartition(".")[2], cluster_classpath(home, jars), ("-XX:+UseSerialGC",))
+    name = program.main.rpartition(".")[2]
+    return Archive(name, cluster_classpath(home, jars), ("-XX:+UseSerialGC",), program.complete_with)

@@ -32,7 +32,7 @@ _MODULES = (
 JOB_MANAGER_FLAGS = ("-Xms64m", "-Xmx320m", "-XX:MaxMetaspaceSize=256m", *_MODULES)
 TASK_MANAGER_FLAGS = (
     "-Xms128m",
-    "-Xmx640m",
+    "-Xmx1024m",
     "-XX:MaxDirectMemorySize=320m",
     "-XX:MaxMetaspaceSize=256m",
     *_MODULES,
@@ -45,7 +45,7 @@ _MEMORY: dict[str, str] = {
     "jobmanager.memory.jvm-metaspace.size": "256m",
     "taskmanager.cpu.cores": "2.0",
     "taskmanager.memory.framework.heap.size": "128m",
-    "taskmanager.memory.task.heap.size": "512m",
+    "taskmanager.memory.task.heap.size": "896m",
     "taskmanager.memory.framework.off-heap.size": "128m",
     "taskmanager.memory.task.off-heap.size": "128m",
     "taskmanager.memory.network.min": "64m",

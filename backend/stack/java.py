@@ -36,6 +36,8 @@ class Archive:
     """Jars in order; an archive fits one order only."""
     flags: tuple[str, ...] = ()
     """Flags that must be the same when the archive is made: the collector."""
+    complete_with: str = ""
+    """The class (with slashes) whose loading shows that the program has done its usual work; empty: none."""
 
     @property
     def path(self) -> Path:
@@ -64,6 +66,9 @@ class Archive:
     def _is_wanted(self, listed: Path) -> bool:
         return listed.exists() and not self.path.exists()
 
+    def _is_complete(self, listed: Path) -> bool:
+        return self._is_wanted(listed) and self.complete_with in listed.read_text(encoding="utf-8")
+
     async def make_later(self, after_s: float = _SETTLED_S) -> None:
         """Make the archive from the list of the running program, gently and after a while; nothing if it is there.
 
@@ -71,8 +76,10 @@ class Archive:
         """
         listed = Path(f"{self.class_list}.{os.getpid()}")
         await asyncio.sleep(after_s)
-        if not await asyncio.to_thread(self._is_wanted, listed):
-            return
+        while not await asyncio.to_thread(self._is_complete, listed):
+            if not await asyncio.to_thread(self._is_wanted, listed):
+                return
+            await asyncio.sleep(after_s)
         part = self.path.with_suffix(f".{os.getpid()}")
         await asyncio.to_thread(_keep_own_classes, listed)
         process = await asyncio.create_subprocess_exec(
