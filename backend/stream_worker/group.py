@@ -58,7 +58,7 @@ class Group:
             STREAM, STREAM_GROUP, self._consumer, MIN_IDLE_MS, start_id=self._claim_from, count=self._count
         )
         self._claim_from = answer[0]
-        if deleted := answer[2]:
+        if answer[2]:
             _log.warning("%d pending entries had been deleted from the stream", len(answer[2]))
         return list(answer[1])
 
