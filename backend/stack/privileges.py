@@ -10,6 +10,7 @@ from coffee_core.errors import StackError
 
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
+_CAP_SETPCAP = 8
 
 
 def account(data: Path) -> tuple[int, int]:
@@ -48,6 +49,8 @@ def dropped(argv: tuple[str, ...], uid: int, gid: int) -> tuple[str, ...]:
     # COFFEE_HOME, and the clone where it lies in /root, are closed to that account: it may pass through.
     if capability := _passage():
         command += [f"--inh-caps=-all,+{capability}", f"--ambient-caps=-all,+{capability}"]
+        # PostgreSQL asks access(2) for its own programs, which otherwise ignores what an account but root holds.
+        command += ["--securebits=+no_setuid_fixup"] if _held(_CAP_SETPCAP) else []
     return (*command, *argv)
 
 
@@ -68,13 +71,14 @@ def own(data: Path, uid: int, gid: int) -> None:
 
 def _passage() -> str:
     """Return the least capability we hold that lets another account read through closed folders."""
+    if _held(_CAP_DAC_READ_SEARCH):
+        return "dac_read_search"
+    return "dac_override" if _held(_CAP_DAC_OVERRIDE) else ""
+
+
+def _held(capability: int) -> bool:
     if not sys.platform.startswith("linux"):
-        return ""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("CapPrm:"):
-            held = int(line.split()[1], 16)
-            if held >> _CAP_DAC_READ_SEARCH & 1:
-                return "dac_read_search"
-            if held >> _CAP_DAC_OVERRIDE & 1:
-                return "dac_override"
-    return ""
+        return False
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    permitted = next(line for line in status.splitlines() if line.startswith("CapPrm:"))
+    return bool(int(permitted.split()[1], 16) >> capability & 1)
