@@ -9,7 +9,9 @@ from backend.stream_worker.effects import METRICS
 from backend.stream_worker.entries import parse
 from backend.stream_worker.store import RowVanishedError, store
 from coffee_core import keys
+from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
+from coffee_core.latency import MAX_BUCKET, bucket_of
 from tests.integration.stream_worker.bench import assert_exact, counters, dead, drain, mixed, order, post, started
 
 
@@ -114,3 +116,18 @@ async def test_a_row_that_vanishes_while_it_is_stored_is_no_effect(connection: D
     fields = {name: str(value) for name, value in repeated.to_fields().items()}
     with pytest.raises(RowVanishedError):
         await store(connection, parse([("1-1", fields)]))
+
+
+async def test_lateness_falls_into_the_buckets_that_everybody_reads(connection: Database, client: Redis) -> None:
+    worker = await started(connection, client)
+    await post(
+        client,
+        order(accepted_at_us=now_us() - 60_000_000),
+        order(accepted_at_us=now_us() + 60_000_000),
+        order(accepted_at_us=0),
+    )
+    await drain(worker, client)
+    ahead, minute, ancient = sorted(int(bucket) for bucket in await client.hkeys(METRICS.latency))
+    assert ahead == 0
+    assert bucket_of(60e6) <= minute <= bucket_of(90e6)
+    assert ancient == MAX_BUCKET
