@@ -91,15 +91,16 @@ async def test_a_commit_that_does_not_come_back_is_an_unknown_outcome(
     assert await database.fetchval("SELECT count(*) FROM orders") == 1
 
 
-async def test_an_order_whose_connection_is_killed_has_an_unknown_outcome(
-    api: LocalApi, database: "asyncpg.Connection[Any]"
+@pytest.mark.parametrize("how", ["pg_terminate_backend", "pg_cancel_backend"])
+async def test_an_order_that_is_broken_off_has_an_unknown_outcome(
+    api: LocalApi, database: "asyncpg.Connection[Any]", how: str
 ) -> None:
     async with database.transaction():
         await database.execute(BLOCK, UUID(KEY))
         asking = asyncio.create_task(api.order("v1", key=KEY))
         await until(lambda: database.fetchval(WAITING))
         await database.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"SELECT {how}(pid) FROM pg_stat_activity "
             "WHERE application_name = 'coffee-api' AND wait_event_type = 'Lock'"
         )
         status, problem = await asking
