@@ -58,6 +58,7 @@ class PipelineHistory:
         self._orders = Meter(RATE_S)
         self._runs: Changes[tuple[int, int]] = Changes(0.0)
         self._api, self._dashboard = Histogram(), Histogram()
+        self._slot_s: float | None = None
         self.rates: deque[float | None] = deque(maxlen=SLOTS)
         self.api_p99: deque[float | None] = deque(maxlen=SLOTS)
         self.dashboard_p99: deque[float | None] = deque(maxlen=SLOTS)
@@ -76,8 +77,11 @@ class PipelineHistory:
     def slot(self, now_s: float) -> None:
         """Close one second of the sparklines."""
         self.rates.append(self.rate(now_s))
-        self.api_p99.append(quantile_us(self._api.within(now_s, 1.5), 0.99))
-        recent = self._dashboard.last_change() if self._in_runs else self._dashboard.within(now_s, 1.0)
+        # The API is asked once a second: over a single second every other answer would fall into a gap.
+        self.api_p99.append(quantile_us(self._api.within(now_s, 2.0), 0.99))
+        since_s = now_s - self._slot_s if self._slot_s is not None else 1.0
+        recent = self._dashboard.last_change() if self._in_runs else self._dashboard.within(now_s, since_s)
+        self._slot_s = now_s
         self.dashboard_p99.append(quantile_us(recent, 0.99))
 
     @property

@@ -25,6 +25,10 @@ class Chain(ColumnPanel):
 
     DEFAULT_CSS = "Chain { height: 1; }"
 
+    def drawn_from(self, view: PipelineView) -> object:
+        """Return what the rows are made of."""
+        return view.chain
+
     def rows(self, view: PipelineView, width: int) -> list[Text]:
         """Return one row; on a narrow column the arrows go, then the second word."""
         labels = [stage.label for stage in view.chain]
@@ -45,6 +49,10 @@ class Chain(ColumnPanel):
 
 class Totals(ColumnPanel):
     """Orders in large digits, revenue beside them or below."""
+
+    def drawn_from(self, view: PipelineView) -> object:
+        """Return what the rows are made of."""
+        return view.orders, view.revenue_cents, view.rate
 
     def rows(self, view: PipelineView, width: int) -> list[Text]:
         """Return three rows; on a narrow column a fourth, with revenue and orders per second."""
@@ -72,6 +80,10 @@ class Said(ColumnPanel):
     """The last line of a column: a sentence, wrapped over two rows at most."""
 
     DEFAULT_CSS = "Said { height: 2; dock: bottom; }"
+
+    def drawn_from(self, view: PipelineView) -> object:
+        """Return what the rows are made of."""
+        return view.sentence
 
     def rows(self, view: PipelineView, width: int) -> list[Text]:
         """Return two rows."""

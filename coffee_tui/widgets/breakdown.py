@@ -20,6 +20,10 @@ class _Breakdown(ColumnPanel):
     def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
         raise NotImplementedError
 
+    def drawn_from(self, view: PipelineView) -> object:
+        """Return what the rows are made of."""
+        return self._counts(view)
+
     def rows(self, view: PipelineView, width: int) -> list[Text]:
         """Return one row for each name: label, bar, count."""
         room = max(0, width - _LABEL - _COUNT)

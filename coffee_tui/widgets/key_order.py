@@ -16,11 +16,14 @@ _OUTCOME = {
     "unknown": ("?", AMBER, "outcome unknown"),
 }
 _GAP = 3
+_WORTH = 8
+"""Cells from which on a cut text still says something."""
 
 
 def keys_row(orders: Sequence[KeyOrder], width: int) -> Text:
     """Return one row of at most ``width`` cells: room goes to reasons first, then to what was ordered."""
-    short = [_result(order) for order in orders]
+    worded = sum(_result(order).cell_len + _GAP for order in orders) - _GAP <= width
+    short = [_result(order, worded=worded) for order in orders]
     left = width - sum(cell.cell_len for cell in short) - _GAP * (len(short) - 1)
     failed = sum(1 for order in orders if order.reason)
     row = Text()
@@ -31,16 +34,19 @@ def keys_row(orders: Sequence[KeyOrder], width: int) -> Text:
         else:
             more, colour = order.what, GREY
             room = 0 if failed else max(0, left // len(orders))
-        addition = Text(f" {more}", colour)
-        addition.truncate(room, overflow="ellipsis", pad=not failed)
-        row.append(" " * (_GAP if index else 0)).append(cell).append(addition)
+        row.append(" " * (_GAP if index else 0)).append(cell)
+        if room >= _WORTH:
+            addition = Text(f" {more}", colour)
+            addition.truncate(room, overflow="ellipsis", pad=not failed)
+            row.append(addition)
     row.truncate(width)
     return row
 
 
-def _result(order: KeyOrder) -> Text:
+def _result(order: KeyOrder, *, worded: bool = True) -> Text:
     glyph, colour, word = _OUTCOME[order.outcome]
-    cell = Text(style=colour).append(f"{order.pipeline} ", ACCENT[order.pipeline]).append(f"{glyph} {word}")
+    cell = Text(style=colour).append(f"{order.pipeline} ", ACCENT[order.pipeline]).append(glyph)
+    cell.append(f" {word}" if worded else "")
     if order.status is not None:
         cell.append(f" {order.status}", "bold")
     if order.outcome and not order.reason:

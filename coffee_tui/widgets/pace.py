@@ -27,6 +27,11 @@ class Pace(ColumnPanel):
         """Return the rows that ``rows`` will draw."""
         return 3 * self.spark_rows + (2 if self.spark_rows > 1 else 0)
 
+    def drawn_from(self, view: PipelineView) -> object:
+        """Return what the rows are made of."""
+        histories = (view.rate_history, view.api_history, view.dashboard_history)
+        return view.rate, view.api, view.dashboard, histories
+
     def rows(self, view: PipelineView, width: int) -> list[Text]:
         """Return a heading, three figures with their sparklines, and the scale where there is room."""
         if width < NARROW:

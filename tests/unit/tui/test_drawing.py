@@ -2,8 +2,11 @@
 
 import pytest
 
+from coffee_core.pipelines import Pipeline
+from coffee_tui.feed.orders_view import KeyOrder
 from coffee_tui.feed.reasons import one_line
 from coffee_tui.widgets.digits import large
+from coffee_tui.widgets.key_order import keys_row
 from coffee_tui.widgets.lateness import axis
 from coffee_tui.widgets.scale import LATENESS, bar, sparkline
 from coffee_tui.widgets.text import UNKNOWN, latency, money, rate, step, uptime
@@ -70,3 +73,15 @@ def test_a_reason_is_the_operating_systems_word() -> None:
     assert one_line(ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)")) == "connection refused"
     assert one_line(TimeoutError()) == "no answer in time"
     assert one_line(ExceptionGroup("many", [ValueError("a  b")])) == "a b"
+
+
+def test_orders_by_key_fit_and_reasons_come_first() -> None:
+    done = [KeyOrder(each, "cappuccino at downtown, $ 5.00", "acknowledged", 202, "", 43_500) for each in Pipeline]
+    narrow = keys_row(done, 78).plain
+    assert len(narrow) <= 78
+    assert narrow.count("43.5 ms") == 3
+    assert keys_row(done, 166).plain.count("cappuccino at") == 3
+    refused = KeyOrder(Pipeline.V3, "latte", "refused", 503, "Kafka does not answer", 900)
+    row = keys_row([*done[:2], refused], 116).plain
+    assert "refused 503 Kafka does not answer" in row
+    assert len(row) <= 116
