@@ -18,11 +18,11 @@ def test_intended_times_are_a_constant_interval_apart(rate: float, third_s: floa
     assert [steady.take(), steady.take(), steady.take()][2] == pytest.approx(third_s)
 
 
-def test_no_error_adds_up_over_a_million_orders() -> None:
+def test_no_error_adds_up_over_many_orders() -> None:
     steady = Steady(3_000, 50.0)
-    for _ in range(1_000_000):
+    for _ in range(200_000):
         last_s = steady.take()
-    assert last_s == pytest.approx(50 + 999_999 / 3_000, abs=1e-6)
+    assert last_s == pytest.approx(50 + 199_999 / 3_000, abs=1e-6)
 
 
 @pytest.mark.parametrize("rate", [0, -1, math.inf, math.nan])
