@@ -98,7 +98,9 @@ class Archive:
         finally:
             if process.returncode is None:
                 process.kill()
-            for left in (part, listed):
+            part.unlink(missing_ok=True)
+            # Those of the others too, and of whoever was killed: one archive is enough.
+            for left in self.path.parent.glob(f"{self.class_list.name}.*"):
                 left.unlink(missing_ok=True)
 
 

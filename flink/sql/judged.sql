@@ -4,7 +4,8 @@ SELECT
     CASE
         WHEN is_canonical THEN CAST(NULL AS STRING)
         WHEN `value` IS NULL THEN 'the record has no value'
-        WHEN `value` IS NOT JSON OBJECT THEN 'the value is no JSON object'
+        -- IS JSON looks no further than the closing brace.
+        WHEN `value` IS NOT JSON OBJECT OR NOT REGEXP(`value`, '\}\s*\z') THEN 'the value is no JSON object'
         WHEN message_id IS NULL OR NOT REGEXP(message_id, '{uuid}') THEN 'message_id: is no UUID'
         WHEN drink IS NULL OR drink NOT IN ({drinks}) THEN 'drink: is not on the menu'
         WHEN store IS NULL OR store NOT IN ({stores}) THEN 'store: is none of ours'
