@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 
+from backend.stack.child import tied
 from backend.stack.jars import cache_dir, exclusive
 
 _PACKAGES = ("pyflink", "apache_beam")
@@ -45,7 +47,8 @@ def _installation(folders: list[Path]) -> str:
 def _compile(files: list[Path], progress: Callable[[int, int], None]) -> None:
     chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
     done = 0
-    with ProcessPoolExecutor(_AT_ONCE) as pool:
+    # Fresh processes: forked ones would hold our locks, and none may outlive us.
+    with ProcessPoolExecutor(_AT_ONCE, get_context("spawn"), tied()) as pool:
         futures = {pool.submit(_compile_chunk, chunk): len(chunk) for chunk in chunks}
         for future in as_completed(futures):
             future.result()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import IO, Any
 
 from coffee_core.settings import Settings
@@ -17,19 +18,18 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") el
 def tied(death_signal: int = signal.SIGKILL) -> Callable[[], None]:
     """Return what a child must run before its program, so that it gets this signal when we die (on Linux).
 
-    The kernel watches the *thread* that starts the child: start it from the main thread. A program that changes
-    its account loses the tie and must ask for it again.
+    The kernel watches the *thread* that starts the child: start it from the main thread, or from one that outlives
+    it. A program that changes its account loses the tie and must ask for it again.
     """
-    parent = os.getpid()
+    return partial(_tie, os.getpid(), death_signal)
 
-    def tie() -> None:
-        if _libc is not None:
-            _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-            # We may have died before the system call was made.
-            if os.getppid() != parent:
-                os._exit(1)
 
-    return tie
+def _tie(parent: int, death_signal: int) -> None:
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+        # We may have died before the system call was made.
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def how(env: Mapping[str, str], output: IO[bytes]) -> dict[str, Any]:

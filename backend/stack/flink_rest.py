@@ -4,18 +4,16 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
+from backend.stack.probe import http_get
 
 Question = Callable[[], Awaitable[bool]]
-_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 async def _get(base: str, path: str) -> dict[str, Any]:
     """Return the answer, or nothing where there is none."""
     try:
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(f"{base}{path}") as response:
-            answer: dict[str, Any] = await response.json() if response.status == 200 else {}
-    except (aiohttp.ClientError, OSError, TimeoutError, json.JSONDecodeError):
+        answer: dict[str, Any] = json.loads(await http_get(f"{base}{path}") or "{}")
+    except ValueError:  # cut short
         return {}
     return answer
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.stack.child import tied
 from backend.stack.jars import cache_dir
 from coffee_core.runstate import write_private
 
@@ -91,6 +92,8 @@ class Archive:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=tied(),
         )
         try:
             if await process.wait() == 0:

@@ -10,7 +10,6 @@ from backend.stack.java import Archive, Background, java, join, write_argument_f
 from backend.stack.part import Part
 from backend.stack.preparation import fetch_jars
 from backend.stack.probe import kafka_answers
-from backend.stack.topics import create_topics
 from coffee_core.runstate import write_private
 from coffee_core.settings import Settings
 
@@ -27,6 +26,10 @@ def part(settings: Settings) -> Part:
         return await kafka_answers(settings.kafka_servers)
 
     async def settle() -> None:
+        from backend.stack.topics import (
+            create_topics,
+        )  # its library takes as long to load as the rest of a wrapper
+
         await create_topics(settings)
         if not settings.given_kafka_servers:
             _background.start(_archive(await fetch_jars()))

@@ -37,14 +37,21 @@ async def accepts(host: str, port: int) -> bool:
     return True
 
 
+async def http_get(url: str, most_bytes: int = 1_000_000) -> bytes | None:
+    """Return the body of a 200 answer to a GET, or None where there is no such answer."""
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    query = f"?{parts.query}" if parts.query else ""
+    # HTTP/1.0: the body comes in one piece and the end of the connection is its end.
+    request = f"GET {parts.path or '/'}{query} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode()
+    port = parts.port or (443 if tls else 80)
+    head, _, body = (await _ask(parts.hostname or "", port, request, most_bytes, tls=tls)).partition(b"\r\n\r\n")
+    return body if head.split(b" ", 2)[1:2] == [b"200"] else None
+
+
 async def http_ok(url: str) -> bool:
     """Tell whether a GET of this URL is answered with 200."""
-    parts = urlsplit(url)
-    request = f"GET {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode()
-    tls = parts.scheme == "https"
-    port = parts.port or (443 if tls else 80)
-    answer = await _ask(parts.hostname or "", port, request, len(b"HTTP/1.1 200"), tls=tls)
-    return answer.endswith(b" 200")
+    return await http_get(url) is not None
 
 
 async def redis_answers(url: str) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 
+from backend.stack.child import tied
 from coffee_core.errors import StackError
 
 
@@ -19,6 +20,7 @@ async def run(what: str, argv: Sequence[str], stdin: str = "", env: Mapping[str,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # a Ctrl-C in the terminal is for us, who then end it
+            preexec_fn=tied(),
             env={**os.environ, **(env or {})},
         )
     except OSError as error:

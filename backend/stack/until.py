@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from backend.stack.polling import poll
 
 _STEP_S = 0.3
+_ASIDE_WITHIN_S = 1.0
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
@@ -49,5 +50,11 @@ def run_and_leave(main: Coroutine[Any, Any, int]) -> NoReturn:
 
     Threads are not waited for: a download in one cannot be cancelled, and is written to be cut off.
     """
-    code = asyncio.new_event_loop().run_until_complete(main)
+    loop = asyncio.new_event_loop()
+    code = loop.run_until_complete(main)
+    if aside := asyncio.all_tasks(loop):
+        # What runs on the side has processes of its own to end.
+        for task in aside:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(aside, timeout=_ASIDE_WITHIN_S))
     os._exit(code)
