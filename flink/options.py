@@ -8,6 +8,8 @@ from coffee_core.settings import Settings
 
 JOB_NAME = "coffee-orders"
 """Name by which the submitter knows its job."""
+WARM_UP_NAME = "coffee-warm-up"
+"""Name of the short job that warms a spare TaskManager."""
 CHECKPOINT_EVERY = "1 s"
 
 
@@ -16,27 +18,20 @@ def checkpoint_dir(settings: Settings) -> Path:
     return settings.home / "flink" / "checkpoints"
 
 
-def client_options(settings: Settings) -> dict[str, str]:
-    """Return the options of any job of ours: where the cluster is, and which Python its functions run in."""
+def options(settings: Settings, restore: str | None) -> dict[str, str]:
+    """Return the options of the job, which continues from the checkpoint at ``restore`` (a URI), if any."""
     rest = urlsplit(settings.flink_rest_url)
-    return {
+    chosen = {
         "execution.target": "remote",
         "rest.address": rest.hostname or "127.0.0.1",
         "rest.port": str(rest.port or (443 if rest.scheme == "https" else 80)),
+        "pipeline.name": JOB_NAME,
+        "parallelism.default": str(settings.flink_parallelism),
         # Python in the TaskManager's own process: nothing is buffered for it at a checkpoint's barrier.
         "python.execution-mode": "thread",
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
         "python.pythonpath": str(Path(__file__).parent.parent),
-    }
-
-
-def options(settings: Settings, restore: str | None) -> dict[str, str]:
-    """Return the options of the job, which continues from the checkpoint at ``restore`` (a URI), if any."""
-    chosen = {
-        **client_options(settings),
-        "pipeline.name": JOB_NAME,
-        "parallelism.default": str(settings.flink_parallelism),
         "pipeline.object-reuse": "true",
         "execution.buffer-timeout.interval": "0 ms",
         "execution.checkpointing.interval": CHECKPOINT_EVERY,

@@ -41,6 +41,6 @@ class WarmUp(ScalarFunction):  # type: ignore[misc]
         """Keep the planner from calling it in the client."""
         return False
 
-    def eval(self, value: int) -> int:
-        """Return the value."""
-        return value
+    def eval(self, *row: Any) -> int:
+        """Return the number of columns."""
+        return len(row)

@@ -59,6 +59,8 @@ def values(settings: Settings) -> dict[str, str]:
         "topic": TOPIC,
         "dead_topic": DEAD_TOPIC,
         "group": FLINK_GROUP,
+        "startup": "earliest-offset",
+        "bounded": "unbounded",
         "kafka_servers": settings.kafka_servers,
         "jdbc_url": target.url,
         "jdbc_user": target.user,
@@ -76,6 +78,12 @@ def values(settings: Settings) -> dict[str, str]:
         "columns": ",\n".join(f"    {expression} AS `{name}`" for name, expression in columns.items()),
         "arguments": ", ".join(f"`{name}`" for name in columns),
     }
+
+
+def values_without_orders(settings: Settings) -> dict[str, str]:
+    """Return the same for a job that reads nothing and ends at once, in a consumer group of its own."""
+    nothing = {"startup": "latest-offset", "bounded": "latest-offset", "group": f"{FLINK_GROUP}-warm-up"}
+    return {**values(settings), **nothing}
 
 
 def statement(name: str, values: Mapping[str, str]) -> str:

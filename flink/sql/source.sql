@@ -12,7 +12,8 @@ CREATE TEMPORARY TABLE orders_log (
     'properties.group.id' = '{group}',
     'properties.fetch.min.bytes' = '1',
     'properties.max.poll.records' = '5000',
-    'scan.startup.mode' = 'earliest-offset',
+    'scan.startup.mode' = '{startup}',
+    'scan.bounded.mode' = '{bounded}',
     'scan.topic-partition-discovery.interval' = '10 s',
     'format' = 'raw'
 )

@@ -1,1 +1,0 @@
-INSERT INTO warmed SELECT warm_up(CAST(`value` AS BIGINT)) FROM (VALUES {rows}) AS slots(`value`)

@@ -1,1 +1,0 @@
-CREATE TEMPORARY TABLE warmed (`value` BIGINT) WITH ('connector' = 'blackhole')
