@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from coffee_core.errors import CoffeeError
+from coffee_core.tie import tied
 
 _WITHIN_S = 120.0
 _SAID_LINES = 12
@@ -31,6 +32,7 @@ async def _run(module: str, given: list[str], niceness: int = 0) -> str:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=tied(),
     )
     try:
         async with asyncio.timeout(_WITHIN_S):

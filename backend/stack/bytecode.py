@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
-from backend.stack.child import tied
 from backend.stack.jars import cache_dir, exclusive
+from coffee_core.tie import tied
 
 _PACKAGES = ("pyflink", "apache_beam")
 _AT_ONCE = 2

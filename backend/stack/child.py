@@ -1,35 +1,12 @@
-"""A child process that cannot outlive us: a session of its own, and a signal from the kernel when we die."""
+"""How a part's process is started: in a session of its own, tied to us, with an environment and a log."""
 
-import ctypes
 import os
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import IO, Any
 
 from coffee_core.settings import Settings
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
-
-
-def tied(death_signal: int = signal.SIGKILL) -> Callable[[], None]:
-    """Return what a child must run before its program, so that it gets this signal when we die (on Linux).
-
-    The kernel watches the *thread* that starts the child: start it from the main thread, or from one that outlives
-    it. A program that changes its account loses the tie and must ask for it again.
-    """
-    return partial(_tie, os.getpid(), death_signal)
-
-
-def _tie(parent: int, death_signal: int) -> None:
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-        # We may have died before the system call was made.
-        if os.getppid() != parent:
-            os._exit(1)
+from coffee_core.tie import tied
 
 
 def how(env: Mapping[str, str], output: IO[bytes]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from backend.stack.child import child_env, tied
+from backend.stack.child import child_env
 from backend.stack.down import require_down
 from backend.stack.logs import last_line, log_path, open_log
 from backend.stack.runnable import runnable
@@ -14,6 +14,7 @@ from backend.stack.saying import say_line
 from backend.stack.screen import Screen
 from coffee_core.errors import StackError
 from coffee_core.settings import Settings
+from coffee_core.tie import tied
 
 _STEP_S = 0.1
 _DASHBOARD_WITHIN_S = 3.0

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.stack.child import tied
 from backend.stack.jars import cache_dir
 from coffee_core.runstate import write_private
+from coffee_core.tie import tied
 
 _SETTLED_S = 20.0
 """Seconds after the start until a program has loaded what it usually loads."""

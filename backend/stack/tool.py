@@ -4,8 +4,8 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 
-from backend.stack.child import tied
 from coffee_core.errors import StackError
+from coffee_core.tie import tied
 
 
 async def run(what: str, argv: Sequence[str], stdin: str = "", env: Mapping[str, str] | None = None) -> str:
