@@ -1,0 +1,46 @@
+import pytest
+
+from coffee_core.settings import Settings
+from flink.options import JOB_NAME, options
+from flink.statements import statement, values, values_without_orders
+
+SETTINGS = Settings.from_env(
+    {"COFFEE_HOME": "/tmp/a folder", "FLINK_REST_URL": "http://flink.example:8082", "COFFEE_DEDUP_HORIZON_H": "48"}
+)
+
+
+def test_the_job_starts_anew_unless_a_checkpoint_is_given() -> None:
+    assert "execution.state-recovery.path" not in options(SETTINGS, None)
+    chosen = options(SETTINGS, "file:///somewhere/chk-7")
+    assert chosen["execution.state-recovery.path"] == "file:///somewhere/chk-7"
+
+
+def test_the_settings_reach_flink() -> None:
+    chosen = options(SETTINGS, None)
+    assert chosen["pipeline.name"] == JOB_NAME
+    assert (chosen["rest.address"], chosen["rest.port"]) == ("flink.example", "8082")
+    assert chosen["table.exec.state.ttl"] == "48 h"
+
+
+def test_a_space_in_the_home_is_kept_as_flink_wants_it() -> None:
+    assert options(SETTINGS, None)["execution.checkpointing.dir"] == "file:///tmp/a folder/flink/checkpoints"
+
+
+@pytest.mark.parametrize(
+    ("filled", "startup", "bounded"),
+    [
+        (values(SETTINGS), "earliest-offset", "unbounded"),
+        (values_without_orders(SETTINGS), "latest-offset", "latest-offset"),
+    ],
+)
+def test_the_job_reads_from_the_first_order_and_the_warm_up_reads_none(
+    filled: dict[str, str], startup: str, bounded: str
+) -> None:
+    text = statement("source", filled)
+    assert f"'scan.startup.mode' = '{startup}'" in text
+    assert f"'scan.bounded.mode' = '{bounded}'" in text
+
+
+def test_the_warm_up_keeps_out_of_the_jobs_consumer_group() -> None:
+    assert values(SETTINGS)["group"] == "flink-processors"
+    assert values_without_orders(SETTINGS)["group"] != "flink-processors"
