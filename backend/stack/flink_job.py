@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from backend.stack import flink_rest as rest
-from backend.stack.flink_cluster import JOB_MANAGER, TASK_MANAGERS
+from backend.stack.flink_cluster import JOB_MANAGER
 from backend.stack.flink_config import folder, write_configuration
 from backend.stack.flink_home import client_classpath, flink_home, flink_home_path
 from backend.stack.jars import jar_paths
@@ -56,7 +56,8 @@ def part(settings: Settings) -> Part:
         },
         prepare=prepare,
         settle=settle,
-        needs=("kafka", "postgres", "redis", JOB_MANAGER, *TASK_MANAGERS),
+        # Not the TaskManagers: the job is planned while they start, and waits for its slots by itself.
+        needs=("kafka", "postgres", "redis", JOB_MANAGER),
     )
 
 
