@@ -7,7 +7,7 @@ from pathlib import Path
 from coffee_core.errors import CoffeeError
 from coffee_core.tie import tied
 
-_WITHIN_S = 120.0
+_WITHIN_S = 240.0
 _SAID_LINES = 12
 
 

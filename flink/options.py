@@ -41,9 +41,13 @@ def options(settings: Settings, restore: str | None) -> dict[str, str]:
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "3",
         "state.backend.type": "hashmap",
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": "2147483647",
-        "restart-strategy.fixed-delay.delay": "50 ms",
+        # At once after the first failure; ever more slowly while PostgreSQL or Kafka stays away.
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "50 ms",
+        "restart-strategy.exponential-delay.max-backoff": "3 s",
+        "restart-strategy.exponential-delay.backoff-multiplier": "2.0",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "10 s",
+        "restart-strategy.exponential-delay.jitter-factor": "0.0",
         "table.local-time-zone": "UTC",
         # One Redis call each 2 ms, not one an order.
         "table.exec.mini-batch.enabled": "true",
