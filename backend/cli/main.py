@@ -15,11 +15,14 @@ COMMANDS = {
     "status": "List the parts with pid, port and state.",
     "env": "Print the addresses of the running stack as KEY=VALUE lines.",
     "order": "Send one order into v1, v2, v3 or all of them.",
+    "audit": "Balance each pipeline: was an order lost, duplicated, or is a total adrift?",
+    "reconcile": "Bring the metrics of v1, v2 or v3 back to what PostgreSQL holds.",
+    "dead-letters": "List, requeue or drop the dead letters of v2 or v3.",
     "doctor": "Check what this machine has, and say what is missing.",
     "reset": "Delete all data, after asking.",
     "run": "Keep one part running: a line of the Procfile.",
 }
-"""Each lies in ``backend.cli.<name>`` as ``command``."""
+"""Each lies in ``backend.cli.<name>`` as ``command``, with an underscore for a hyphen."""
 
 
 class LazyGroup(click.Group):
@@ -33,7 +36,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"backend.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"backend.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -15,9 +15,8 @@ from coffee_core.settings import Settings
 @click.pass_context
 def command(ctx: click.Context, *, headless: bool, pipelines: str | None) -> None:
     """Start everything, open the dashboard in this terminal, and stop everything when it is left."""
-    if pipelines is not None:
-        os.environ["COFFEE_PIPELINES"] = pipelines
-    settings = Settings.from_env()
+    chosen = {} if pipelines is None else {"COFFEE_PIPELINES": pipelines}
+    settings = Settings.from_env({**os.environ, **chosen})
     if headless:
         from backend.stack.supervisor import supervise
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import asyncpg
 import psutil
 import pytest
 
+from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
 from tests.servers import free_port
 from tests.waiting import until
@@ -55,7 +56,8 @@ class Home:
         )
 
     def status(self) -> dict[str, dict[str, Any]]:
-        return {part["name"]: part for part in json.loads(self.coffee("status", "--json").stdout)}
+        """Return what `coffee status --json` says, without a process for each look."""
+        return {part.name: asdict(part) for part in read_states(self.path)}
 
     async def all_up(self) -> dict[str, dict[str, Any]]:
         def up() -> dict[str, dict[str, Any]]:
@@ -97,7 +99,11 @@ async def test_up_status_env_order_and_down(home: Home) -> None:
     for name in ("postgres", "redis", "cafe-order-api"):
         assert psutil.Process(parts[name]["pid"]).is_running()
         assert parts[name]["port"] is not None
-    assert home.coffee("status").returncode == 0
+    told = home.coffee("status", "--json")
+    assert told.returncode == 0
+    assert {part["name"]: part["pid"] for part in json.loads(told.stdout)} == {
+        n: p["pid"] for n, p in parts.items()
+    }
     env = dict(line.split("=", 1) for line in home.coffee("env").stdout.splitlines())
     assert env["API_URL"] == f"http://127.0.0.1:{home.env['COFFEE_API_PORT']}"
     order = home.coffee("order", "all", "--drink", "latte", "--store", "uptown", "--price", "5.00")

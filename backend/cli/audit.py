@@ -1,0 +1,74 @@
+"""``coffee audit``."""
+
+import asyncio
+import json
+
+import click
+
+from backend.cli.main import FAILED, NOT_RUNNING
+from coffee_core.pipelines import Pipeline, parse_pipelines
+from coffee_core.settings import Settings
+
+
+def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
+    try:
+        return None if text is None else parse_pipelines(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command("audit")
+@click.option("--json", "as_json", is_flag=True, help="{balanced, pipelines: […]}: see docs/audit.md.")
+@click.option("--deep", is_flag=True, help="Also compare ids one by one; reads the whole topic of v3.")
+@click.option("--pipelines", metavar="v1,v2,v3", callback=_pipelines, help="Default: those that run.")
+@click.option(
+    "--settle",
+    "settle_s",
+    type=click.FloatRange(0, 3_600),
+    default=5.0,
+    show_default=True,
+    help="Seconds for which a difference is looked at again before it is called one.",
+)
+@click.option(
+    "--unique-timestamps",
+    is_flag=True,
+    help="Every order has a timestamp of its own (coffee load, coffee chaos): one order under two ids is a duplicate.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    as_json: bool,
+    deep: bool,
+    pipelines: tuple[Pipeline, ...] | None,
+    settle_s: float,
+    unique_timestamps: bool,
+) -> None:
+    """Balance each pipeline from its own log: accepted, stored, shown, lost, duplicated, drift.
+
+    Exit code 0: all balanced, orders in flight allowed; 1: something is lost, duplicated or adrift; 3: a server
+    cannot be reached.
+    """
+    from backend.lab.audit import audit
+    from backend.lab.audit_report import as_json as report, as_table, sentence
+    from backend.lab.servers import UnreachableError
+
+    settings = Settings.attach()
+    try:
+        balances = asyncio.run(
+            audit(
+                settings,
+                pipelines or settings.pipelines,
+                settle_s=settle_s,
+                unique_timestamps=unique_timestamps,
+                deep=deep,
+            )
+        )
+    except UnreachableError as error:
+        click.echo(f"coffee: {error}", err=True)
+        ctx.exit(NOT_RUNNING)
+    click.echo(json.dumps(report(balances), indent=2) if as_json else "\n".join(as_table(balances)))
+    wrong = [balance for balance in balances if not balance.balanced]
+    for balance in wrong:
+        click.echo(f"coffee: not balanced: {sentence(balance)}", err=True)
+    ctx.exit(FAILED if wrong else 0)
