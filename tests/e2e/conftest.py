@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.lab import Lab
+from tests.waiting import until_sync
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         lab.start()
         yield lab
         assert lab.stop() == 0, lab.report()
-        assert not lab.processes()
+        until_sync(lambda: not lab.left())
     finally:
         lab.kill_if_running()
 

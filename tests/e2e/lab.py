@@ -126,6 +126,16 @@ class Lab:
                 continue
         return mine
 
+    def left(self) -> list[str]:
+        """Return the command lines of what still runs: a helper may end a moment after its parent."""
+        lines = []
+        for process in self.processes():
+            try:
+                lines.append(" ".join(process.cmdline()))
+            except psutil.NoSuchProcess:
+                continue
+        return lines
+
     def report(self) -> str:
         """Return the ends of all logs, for a failure's message."""
         logs = [self.home.parent / "up.log", *sorted((self.home / "logs").glob("*.log"))]

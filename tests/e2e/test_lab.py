@@ -54,7 +54,7 @@ async def test_stopping_and_starting_again_keeps_every_order_and_total(lab: Lab)
     await until(in_step, within_s=60)
     before = {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in Pipeline}
     assert lab.stop() == 0, lab.report()
-    assert not lab.processes()
+    await until(lambda: not lab.left())
     lab.start()
     assert {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in Pipeline} == before
     for pipeline in Pipeline:

@@ -47,7 +47,7 @@ async def test_an_order_by_key_and_a_clean_end_by_key(small_lab: Lab) -> None:
         terminal.type("q")
         await until(lambda: terminal.process.poll() is not None, within_s=60)
         assert terminal.process.returncode == 0, terminal.text
-        assert not small_lab.processes()
+        await until(lambda: not small_lab.left())
     finally:
         terminal.close()
 
@@ -58,7 +58,7 @@ async def test_control_c_ends_everything(small_lab: Lab) -> None:
         await _up(small_lab, terminal)
         terminal.type("\x03")
         await until(lambda: terminal.process.poll() is not None, within_s=60)
-        assert not small_lab.processes()
+        await until(lambda: not small_lab.left())
     finally:
         terminal.close()
 
@@ -67,4 +67,4 @@ async def test_a_killed_terminal_leaves_nothing_running(small_lab: Lab) -> None:
     terminal = Terminal(UP, small_lab.env)
     await _up(small_lab, terminal)
     terminal.tear_away()
-    await until(lambda: not small_lab.processes(), within_s=60)
+    await until(lambda: not small_lab.left(), within_s=60)
