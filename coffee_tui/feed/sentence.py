@@ -87,6 +87,8 @@ def _progress(known: Known) -> Sentence:
         # While orders flow some are always in hand: a number that flickers would say nothing.
         queue = "less than a second queued" if known.rate else "nothing queued"
         return Sentence(f"in step, {queue}{refused}", Mood.GOOD)
+    if known.rate:
+        return Sentence(f"in step, orders shown as they come{refused}", Mood.GOOD)
     return Sentence(f"last order shown {_ago(known)}{refused}", Mood.GOOD)
 
 

@@ -15,8 +15,9 @@ KEYS: tuple[Binding, ...] = (
     Binding("space", "load", "start/stop", tooltip="start or stop the load"),
     Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
-    Binding("p", "into", "into", tooltip="choose which pipelines get the load"),
+    Binding("i", "into", "into", tooltip="choose which pipelines get the load"),
     Binding("b", "burst", "burst", tooltip=f"a burst of {BURST_ORDERS:,} orders into each chosen pipeline"),
+    Binding("tab", "column", "", show=False, tooltip="the next column, where there is room for one alone"),
     Binding("question_mark", "help", "help", key_display="?", tooltip="this help"),
     Binding("q", "app.quit", "quit", tooltip="quit (so does Ctrl-C)"),
 )

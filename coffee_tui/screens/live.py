@@ -9,7 +9,6 @@ from textual.containers import Horizontal
 from textual.events import Resize
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.orders import Orders
@@ -20,9 +19,11 @@ from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.widgets.column import PipelineColumn
 from coffee_tui.widgets.header import Header
+from coffee_tui.widgets.keybar import KeyBar
 from coffee_tui.widgets.lateness import Lateness
 from coffee_tui.widgets.orders import OrdersPanel
 from coffee_tui.widgets.parts import Parts
+from coffee_tui.widgets.tabs import ColumnTabs
 
 AIRY_ROWS = 43
 """From this many rows on the band stands apart."""
@@ -32,8 +33,8 @@ BAND_ROWS = 30
 """From this many rows on the band above the columns is there."""
 WIDE_CELLS = 150
 """From this many cells on a column has a margin inside."""
-FOOTER_CELLS = 104
-"""From this many cells on the keys of the footer stand apart."""
+COLUMNS_CELLS = 76
+"""From this many cells on all columns are there; below, one at a time."""
 
 
 class LiveScreen(Screen[None]):
@@ -46,6 +47,8 @@ class LiveScreen(Screen[None]):
     """What the feed said last."""
     orders: reactive[OrdersView] = reactive(OrdersView())
     """What the order panel shows."""
+    current: reactive[int] = reactive(0)
+    """Index of the column that is shown where there is room for one alone."""
 
     def __init__(self, pipelines: tuple[Pipeline, ...], orders: Orders) -> None:
         super().__init__()
@@ -59,10 +62,11 @@ class LiveScreen(Screen[None]):
         yield Header().data_bind(LiveScreen.snapshot)
         yield Parts().data_bind(LiveScreen.snapshot)
         yield Lateness().data_bind(LiveScreen.snapshot)
+        yield ColumnTabs(self._pipelines).data_bind(LiveScreen.snapshot, LiveScreen.current)
         with Horizontal(id="columns"):
             yield from self._columns.values()
         yield OrdersPanel(self._pipelines).data_bind(LiveScreen.orders)
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyBar(KEYS, lambda key: self.check_action(*parse(key.action)[1:]) is not False)
 
     def on_fed(self, message: Fed) -> None:
         """Take a newer snapshot."""
@@ -87,6 +91,15 @@ class LiveScreen(Screen[None]):
             self._has_been_up = not snapshot.coming_up or (self._has_been_up and not links_down)
         self.set_class(snapshot.coming_up and not self._has_been_up, "coming-up")
 
+    def watch_current(self, current: int) -> None:
+        """Mark the column that a narrow terminal shows."""
+        for index, column in enumerate(self._columns.values()):
+            column.set_class(index == current, "current")
+
+    def on_column_tabs_chosen(self, message: ColumnTabs.Chosen) -> None:
+        """Show the column whose tab was clicked."""
+        self.current = message.index
+
     def on_resize(self, event: Resize) -> None:
         """Fit the layout to the cells there are."""
         rows = event.size.height
@@ -94,7 +107,7 @@ class LiveScreen(Screen[None]):
         self.set_class(rows >= ROOMY_ROWS, "roomy")
         self.set_class(rows >= BAND_ROWS, "band")
         self.set_class(event.size.width >= WIDE_CELLS, "wide")
-        self.set_class(event.size.width < FOOTER_CELLS, "tight")
+        self.set_class(event.size.width < COLUMNS_CELLS, "narrow")
         for column in self._columns.values():
             column.spark_rows = 2 if rows >= ROOMY_ROWS else 1
 
@@ -123,6 +136,10 @@ class LiveScreen(Screen[None]):
         sets = choices(self._pipelines)
         at = sets.index(self.orders.pipelines) if self.orders.pipelines in sets else -1
         self._orders.choose(sets[(at + 1) % len(sets)])
+
+    def action_column(self) -> None:
+        """Show the next column, where there is room for one alone."""
+        self.current = (self.current + 1) % len(self._columns)
 
     def action_burst(self) -> None:
         """Send a burst."""

@@ -3,6 +3,7 @@
 from rich.cells import cell_len
 from rich.text import Text
 
+from coffee_core.pipelines import INFO
 from coffee_tui.feed.snapshot import Health, PipelineView, Stage
 from coffee_tui.theme import DIM, GREY, HEALTH, MOOD, TEXT
 from coffee_tui.widgets.digits import NUMBER_WIDTH, large
@@ -11,6 +12,10 @@ from coffee_tui.widgets.text import UNKNOWN, clip, money, rate
 
 _BESIDE = 10
 """Cells that revenue needs beside the digits."""
+_LAYOUTS = ((" → ", " "), ("→", " "), ("→", ""), ("", ""))
+"""Arrow between two parts and gap after a glyph, from airy to tight."""
+_WIDEST = max(sum(len(label) + 1 for label in info.chain) for info in INFO.values())
+"""Cells of the longest chain without arrows and gaps."""
 
 
 def _stage(stage: Stage) -> tuple[str, str]:
@@ -30,14 +35,13 @@ class Chain(ColumnPanel):
         return view.chain
 
     def rows(self, view: PipelineView, width: int) -> list[Text]:
-        """Return one row; on a narrow column the arrows go, then the second word."""
-        labels = [stage.label for stage in view.chain]
-        arrow = " → "
-        if sum(len(label) + 2 for label in labels) + 3 * (len(labels) - 1) > width:
-            arrow = " "
-        if sum(len(label) + 2 for label in labels) + len(labels) - 1 > width:
-            arrow, labels = "", [label.replace("PG, Redis", "PG,R") for label in labels]
-        gap = "" if not arrow else " "
+        """Return one row; on a narrow column the spaces go, then the arrows: in every column alike."""
+        arrow, gap = next(
+            (arrow, gap)
+            for arrow, gap in _LAYOUTS
+            if _WIDEST + 3 * len(arrow) + 4 * len(gap) <= width or not arrow
+        )
+        labels = [stage.label if arrow else stage.label.replace("PG, Redis", "PG,R") for stage in view.chain]
         row = Text()
         for index, (stage, label) in enumerate(zip(view.chain, labels, strict=True)):
             glyph, colour = _stage(stage)
@@ -63,8 +67,9 @@ class Totals(ColumnPanel):
             pace = rate(view.rate)
             below = Text(_revenue(view, width - len(pace) - 1), f"bold {TEXT}")
             return [*digits, below.append(pace.rjust(width - below.cell_len), TEXT)]
-        digits[0].append("  orders", GREY)
-        digits[1].append("  " + _revenue(view, beside), f"bold {TEXT}")
+        # At the right edge, where every number of the column ends.
+        digits[0].append("orders".rjust(beside + 2), GREY)
+        digits[1].append(_revenue(view, beside).rjust(beside + 2), f"bold {TEXT}")
         return digits
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002

@@ -1,7 +1,7 @@
 """One pipeline from its name to its last line."""
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Container, Vertical
 from textual.reactive import reactive
 
 from coffee_core.pipelines import INFO, Pipeline
@@ -33,8 +33,9 @@ class PipelineColumn(Vertical):
         yield Chain().data_bind(PipelineColumn.view)
         yield Totals().data_bind(PipelineColumn.view)
         yield Pace().data_bind(PipelineColumn.view, PipelineColumn.top_rate, PipelineColumn.spark_rows)
-        yield Drinks().data_bind(PipelineColumn.view, PipelineColumn.top_count)
-        yield Stores().data_bind(PipelineColumn.view, PipelineColumn.top_count)
+        with Container(classes="breakdowns"):
+            yield Drinks().data_bind(PipelineColumn.view, PipelineColumn.top_count)
+            yield Stores().data_bind(PipelineColumn.view, PipelineColumn.top_count)
         yield Said().data_bind(PipelineColumn.view)
 
     def watch_view(self, view: PipelineView) -> None:

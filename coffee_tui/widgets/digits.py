@@ -18,11 +18,11 @@ _ROWS = {
 
 
 def large(text: str, width: int) -> list[str]:
-    """Return the three rows of a number, right-aligned in at least ``width`` cells.
+    """Return the three rows of a number, left-aligned in at least ``width`` cells.
 
     Raises KeyError of a character that is no digit, comma, space or dash.
     """
-    return ["".join(_ROWS[character][row] for character in text).rjust(width) for row in range(3)]
+    return ["".join(_ROWS[character][row] for character in text).ljust(width) for row in range(3)]
 
 
 NUMBER_WIDTH = 23

@@ -38,6 +38,8 @@ class Header(Widget):
             left.append("  three ways to take an order", GREY)
         if left.cell_len + 1 + right.cell_len > width:
             left = Text()
+        if right.cell_len > width:
+            right = Text("  ").join([_in_short(snapshot), _mode(snapshot), _uptime(snapshot)])
         gap = max(0, width - left.cell_len - right.cell_len)
         return Text("", no_wrap=True, overflow="crop", end="").append(left).append(" " * gap).append(right)
 
@@ -50,6 +52,14 @@ def _groups(snapshot: Snapshot) -> list[Text]:
     for name in links:
         groups.setdefault(name, [])
     return [_group(name, parts, links.get(name)) for name, parts in sorted(groups.items())]
+
+
+def _in_short(snapshot: Snapshot) -> Text:
+    """Name the parts that are not well; of the others say how many."""
+    troubled = [part for part in snapshot.parts if not part.good]
+    well = Text(f"{len(snapshot.parts) - len(troubled)} of {len(snapshot.parts)} parts ", GREY)
+    well.append(*HEALTH[Health.GOOD])
+    return Text("  ").join([*(_group(short_name(part.name), [part], None) for part in troubled[:2]), well])
 
 
 def short_name(name: str) -> str:

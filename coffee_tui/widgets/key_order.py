@@ -22,7 +22,11 @@ _WORTH = 8
 
 def keys_row(orders: Sequence[KeyOrder], width: int) -> Text:
     """Return one row of at most ``width`` cells: room goes to reasons first, then to what was ordered."""
-    worded = sum(_result(order).cell_len + _GAP for order in orders) - _GAP <= width
+    wanted = sum(_result(order).cell_len + _GAP + (0 if order.reason else len(order.what) + 1) for order in orders)
+    failing = any(order.reason for order in orders)
+    worded = (failing and sum(_result(order).cell_len + _GAP for order in orders) - _GAP <= width) or (
+        wanted - _GAP <= width
+    )
     short = [_result(order, worded=worded) for order in orders]
     left = width - sum(cell.cell_len for cell in short) - _GAP * (len(short) - 1)
     failed = sum(1 for order in orders if order.reason)

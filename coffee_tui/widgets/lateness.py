@@ -1,5 +1,6 @@
 """The one question: how late is the dashboard? Three rows on one logarithmic axis."""
 
+from rich.style import Style
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -10,7 +11,7 @@ from coffee_tui.widgets.scale import LATENESS
 from coffee_tui.widgets.text import latency
 
 TITLE = "How late is the dashboard?"
-_LABEL = 30
+_LABEL = 33
 _TICKS = ((1e3, "1 ms"), (1e4, "10 ms"), (1e5, "100 ms"), (1e6, "1 s"), (1e7, "10 s"), (6e7, "60 s"))
 
 
@@ -25,7 +26,7 @@ class Lateness(Widget):
     def render(self) -> Text:
         """Draw the axis and one row for each pipeline."""
         cells = max(20, self.size.width - _LABEL)
-        rows = [Text(TITLE.ljust(_LABEL), f"bold {TEXT}").append(axis(cells), GREY)]
+        rows = [Text(TITLE.ljust(_LABEL), f"bold {TEXT}").append(axis(cells), Style(color=GREY, bold=False))]
         rows += [_row(view, cells) for view in self.snapshot.pipelines]
         return Text("\n", no_wrap=True, overflow="crop", end="").join(rows)
 
@@ -64,7 +65,7 @@ def _row(view: PipelineView, cells: int) -> Text:
 def _figure(view: PipelineView) -> str:
     if view.dashboard.p50_us is None:
         return "—"
-    return f"p50 {latency(view.dashboard.p50_us)}".ljust(12) + f"p99 {latency(view.dashboard.p99_us)}"
+    return f"p50 {latency(view.dashboard.p50_us):>7}  p99 {latency(view.dashboard.p99_us):>7}"
 
 
 def _dotted(line: list[tuple[str, str]], stalled_us: float, from_us: float | None) -> None:

@@ -11,6 +11,7 @@ from coffee_tui.widgets.key_order import keys_row
 from coffee_tui.widgets.text import rate, step
 
 _WIDE = 110
+_MIDDLE = 76
 
 
 class OrdersPanel(Widget):
@@ -43,7 +44,8 @@ class OrdersPanel(Widget):
         row.append(f"{step(view.rate_per_s):>7}/s each", f"bold {TEXT}" if view.running else GREY)
         if view.trouble:
             return row.append(f"   × {view.trouble}", RED)
-        for label, per_s in (("offered", view.offered_per_s), ("answered", view.answered_per_s)):
+        rates = (("offered", view.offered_per_s), ("answered", view.answered_per_s))
+        for label, per_s in rates if self.size.width >= _MIDDLE else rates[1:]:
             row.append(f"{'   ' if wide else '  '}{label}", GREY).append(f"{rate(per_s):>8}", TEXT)
         if wide and view.burst:
             row.append("   last burst ", GREY).append(view.burst, TEXT)

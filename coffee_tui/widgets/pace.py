@@ -10,7 +10,7 @@ from coffee_tui.widgets.scale import LATENCY, LATENCY_LABEL, sparkline
 from coffee_tui.widgets.text import clip, latency, rate
 
 _LABEL = 10
-_VALUE = 8
+_VALUE = 9
 NARROW = 30
 """A column with fewer cells has no sparklines."""
 
@@ -50,10 +50,10 @@ class Pace(ColumnPanel):
         return [*drawn, Text(clip(LATENCY_LABEL, width), DIM)]
 
     def _narrow(self, view: PipelineView, width: int) -> list[Text]:
-        drawn = [Text("p50".rjust(width - _VALUE - 1) + "p99".rjust(_VALUE + 1), DIM)]
+        drawn = [Text("p50".rjust(width - _VALUE) + "p99".rjust(_VALUE), DIM)]
         for label, now in (("API", view.api), ("shown", view.dashboard)):
-            row = Text(label.ljust(width - 2 * _VALUE - 2), GREY)
-            row.append(latency(now.p50_us).rjust(_VALUE + 1) + latency(now.p99_us).rjust(_VALUE + 1), TEXT)
+            row = Text(label.ljust(width - 2 * _VALUE), GREY)
+            row.append(latency(now.p50_us).rjust(_VALUE) + latency(now.p99_us).rjust(_VALUE), TEXT)
             drawn.append(row)
         return drawn
 

@@ -24,7 +24,7 @@ KEYS = {
     "equals_sign": ("rate", 1),
     "minus": ("rate", -1),
     "b": "burst",
-    "p": ("choose", Pipeline.V1),
+    "i": ("choose", Pipeline.V1),
 }
 
 

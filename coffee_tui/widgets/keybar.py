@@ -1,0 +1,64 @@
+"""The last line: the keys that there is room for; help and quit are never the ones that go."""
+
+from collections.abc import Callable, Iterable
+
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.widget import Widget
+
+from coffee_tui.theme import AMBER, GREY
+
+_TIGHT, _AIRY = 1, 2
+_KEPT = 2
+
+
+class KeyBar(Widget):
+    """Key and word for as many bindings as fit; a click does what the key does."""
+
+    DEFAULT_CSS = "KeyBar { text-wrap: nowrap; text-overflow: clip; height: 1; dock: bottom; }"
+
+    def __init__(self, bindings: Iterable[Binding], enabled: Callable[[Binding], bool]) -> None:
+        super().__init__()
+        self._keys: list[Binding] = [each for each in bindings if each.show]
+        self._enabled = enabled
+        self._spans: list[tuple[int, int, str]] = []
+
+    def render(self) -> Text:
+        """Draw the keys and remember where each stands."""
+        bindings = [each for each in self._keys if self._enabled(each)]
+        width = self.size.width
+        shown = fitting(bindings, width)
+        gap = _AIRY if _needed(shown, _AIRY) <= width else _TIGHT
+        row, self._spans = Text(no_wrap=True, overflow="crop", end=""), []
+        for binding in shown:
+            row.append(" " * gap if row else " ")
+            start = row.cell_len
+            row.append(_key(binding), f"bold {AMBER}")
+            row.append(f" {binding.description}" if binding.description else "", GREY)
+            self._spans.append((start, row.cell_len, binding.action))
+        return row
+
+    async def on_click(self, event: events.Click) -> None:
+        """Do what the key under the pointer does."""
+        for start, end, action in self._spans:
+            if start <= event.x < end:
+                await self.screen.run_action(action)
+                return
+
+
+def fitting(bindings: list[Binding], width: int) -> list[Binding]:
+    """Return the bindings that fit into ``width`` cells: the first ones, and always the last two."""
+    first, kept = bindings[:-_KEPT], bindings[-_KEPT:]
+    while first and _needed([*first, *kept], _TIGHT) > width:
+        first = first[:-1]
+    return [*first, *kept]
+
+
+def _needed(bindings: list[Binding], gap: int) -> int:
+    words = (f"{_key(each)} {each.description}".rstrip() for each in bindings)
+    return 1 + sum(len(each) + gap for each in words) - gap
+
+
+def _key(binding: Binding) -> str:
+    return binding.key_display or binding.key.split(",")[0]

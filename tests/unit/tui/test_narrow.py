@@ -1,0 +1,67 @@
+"""A narrow terminal: one column at a time, by key and by mouse; the keys that fit, help and quit always."""
+
+from dataclasses import replace
+
+from textual.binding import Binding
+
+from coffee_core.pipelines import INFO, Pipeline
+from coffee_tui.feed.snapshot import Health, PartView, Stage
+from coffee_tui.screens.keys import KEYS
+from coffee_tui.widgets.blocks import Chain
+from coffee_tui.widgets.keybar import KeyBar, fitting
+from coffee_tui.widgets.tabs import ColumnTabs
+from tests.unit.tui.scripted import app, column, screen_text, snapshot
+from tests.waiting import until
+
+
+async def test_one_column_at_a_time_by_key_and_by_mouse() -> None:
+    running, feed, _ = app()
+    async with running.run_test(size=(60, 20)) as pilot:
+        names = ("cafe-order-aggregator", "cafe-order-api", "flink-job", "postgres", "redis", "stream-worker")
+        parts = (PartView("kafka", Health.BROKEN, "backoff"), *(PartView(one, Health.GOOD, "up") for one in names))
+        feed.queue.put_nowait(snapshot(parts=parts))
+        await until(lambda: "all is well with v1" in screen_text(running))
+        text = screen_text(running)
+        assert "all is well with v2" not in text
+        assert "kafka ×" in text
+        assert "6 of 7 parts" in text
+        for words in ("southend", "58,310.50", "tab: next", "? help", "q quit"):
+            assert words in text
+        await pilot.press("tab")
+        assert "all is well with v2" in screen_text(running)
+        await pilot.click(ColumnTabs, offset=(2, 0))
+        assert "all is well with v1" in screen_text(running)
+        await pilot.press("tab", "tab", "tab")
+        assert "all is well with v1" in screen_text(running), "after the last comes the first"
+
+
+async def test_a_click_on_a_key_is_the_key() -> None:
+    running, _, orders = app()
+    async with running.run_test(size=(120, 30)) as pilot:
+        row = screen_text(running).splitlines()[-1]
+        await pilot.click(KeyBar, offset=(row.index("start/stop"), 0))
+        assert orders.asked == ["toggle"]
+
+
+def test_the_bar_keeps_help_and_quit() -> None:
+    shown = [key for key in KEYS if key.show]
+    names = [key.description for key in fitting(shown, 40)]
+    assert names[-2:] == ["help", "quit"]
+    assert len(names) < len(shown)
+    assert fitting(shown, 400) == shown
+    assert fitting([Binding("a", "a", "x" * 50), *shown[-2:]], 10) == shown[-2:]
+
+
+def test_chains_of_all_columns_are_spaced_alike() -> None:
+    views = {each: column(each) for each in Pipeline}
+    for width, arrow in ((48, " → "), (36, "→"), (24, "")):
+        for pipeline, view in views.items():
+            row = Chain().rows(view, width)[0].plain
+            assert len(row) <= width
+            assert row.count("→") == (len(INFO[pipeline].chain) - 1 if arrow else 0)
+            assert (" → " in row) is (arrow == " → ")
+
+
+def test_a_broken_stage_is_seen_by_its_glyph() -> None:
+    view = replace(column(Pipeline.V2), chain=(Stage("POST", Health.GOOD), Stage("worker", Health.BROKEN)))
+    assert "× worker" in Chain().rows(view, 60)[0].plain
