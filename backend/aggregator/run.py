@@ -79,6 +79,17 @@ async def read_totals(connection: Database, previous: Fence, expected_us: int = 
     return Totals(Fence(rows[0]["snapshot"], taken_at_us), Tally.of_groups(_quadruples(groups)), late)
 
 
+async def read_split(connection: Database, fence: Fence) -> tuple[Tally, Tally]:
+    """Return the orders that the run behind this fence has shown, and those that it has not: for an audit.
+
+    Raises asyncpg's errors.
+    """
+    rows = await connection.fetch(_TOTALS, fence.snapshot, to_datetime(fence.taken_at_us), 0)
+    groups = [row for row in rows if row["drink"] is not None]
+    shown = Tally.of_groups(_quadruples(row for row in groups if row["bucket"] is None))
+    return shown, Tally.of_groups(_quadruples(row for row in groups if row["bucket"] is not None))
+
+
 def _quadruples(groups: Iterable[Any]) -> Iterable[tuple[str, str, int, int]]:
     return ((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
 

@@ -32,7 +32,7 @@ def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) 
 @click.option(
     "--unique-timestamps",
     is_flag=True,
-    help="Every order has a timestamp of its own (coffee load, coffee chaos): one order under two ids is a duplicate.",
+    help="Every order has a timestamp of its own (coffee load): one order under two ids is a duplicate.",
 )
 @click.pass_context
 def command(
@@ -50,7 +50,8 @@ def command(
     cannot be reached.
     """
     from backend.lab.audit import audit
-    from backend.lab.audit_report import as_json as report, as_table, sentence
+    from backend.lab.audit_report import as_json as report
+    from backend.lab.audit_report import as_table, sentence
     from backend.lab.servers import UnreachableError
 
     settings = Settings.attach()

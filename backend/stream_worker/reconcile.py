@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -47,14 +48,10 @@ async def reconcile(connection: Database, client: Redis) -> Drift | None:
     the last answer was lost, all of it).
     """
     token = secrets.token_hex(8)
-    answer = await client.register_script(lua("cut"))(keys=SCRIPT_KEYS, args=(token, _LEASE_US))
-    if answer is None:
+    cut = await take_cut(client, token)
+    if cut is None:
         return None
-    cut = json.loads(answer)
-    groups = await connection.fetch(
-        _TOTALS, int(cut["id_ms"]), int(cut["id_seq"]), cut["in_stream"].split(), timeout=_SCAN_TIMEOUT_S
-    )
-    expected = Tally.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
+    expected = await expected_totals(connection, cut)
     names = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
     wanted = (
         expected.drink_counts,
@@ -62,7 +59,7 @@ async def reconcile(connection: Database, client: Redis) -> Drift | None:
         expected.store_counts,
         expected.store_revenue_cents,
     )
-    hashes = [_changes(_mapping(held), want) for held, want in zip(cut["hashes"], wanted, strict=True)]
+    hashes = [_changes(mapping(held), want) for held, want in zip(cut["hashes"], wanted, strict=True)]
     drift = Drift(
         expected.orders - int(cut["orders"]),
         expected.revenue_cents - int(cut["revenue"]),
@@ -85,7 +82,25 @@ async def reconcile(connection: Database, client: Redis) -> Drift | None:
     return drift if applied else None
 
 
-def _mapping(flat: list[str] | dict[str, str]) -> dict[str, int]:
+async def take_cut(client: Redis, token: str = "") -> Any:
+    """Return the cut as its script writes it; without a token nothing is claimed, so nothing can be corrected.
+
+    None where another holds the claim. Raises an error of Redis.
+    """
+    answer = await client.register_script(lua("cut"))(keys=SCRIPT_KEYS, args=(token, _LEASE_US))
+    return None if answer is None else json.loads(answer)
+
+
+async def expected_totals(connection: Database, cut: Any) -> Tally:
+    """Add up the rows that the metrics of a cut must show. Raises asyncpg's errors."""
+    groups = await connection.fetch(
+        _TOTALS, int(cut["id_ms"]), int(cut["id_seq"]), cut["in_stream"].split(), timeout=_SCAN_TIMEOUT_S
+    )
+    return Tally.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
+
+
+def mapping(flat: list[str] | dict[str, str]) -> dict[str, int]:
+    """Return a hash of the cut, field → number."""
     # Lua has one kind of table: an empty list arrives as an empty object.
     if isinstance(flat, dict):
         return {}

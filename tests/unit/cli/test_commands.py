@@ -44,7 +44,7 @@ def test_every_command_is_listed_and_there() -> None:
     said = call("--help").output
     for name in COMMANDS:
         assert f"  {name} " in said
-        assert isinstance(importlib.import_module(f"backend.cli.{name}").command, click.Command)
+        assert isinstance(importlib.import_module(f"backend.cli.{name.replace('-', '_')}").command, click.Command)
     assert "Exit codes" in said
 
 

@@ -1,0 +1,1 @@
+"""What the lab proves and mends: the audit, the reconciliation, the dead letters."""

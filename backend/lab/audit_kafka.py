@@ -1,0 +1,119 @@
+"""Kafka as the audit reads it: how long the logs are, how far the job has checkpointed, every record in turn."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from backend.lab.servers import UnreachableError
+from coffee_core.settings import Settings
+
+_REQUEST_TIMEOUT_MS = 5_000
+_POLL_MS = 500
+_MOST_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a topic."""
+
+    origin: str
+    """Where it lies, as partition:offset."""
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    time_ms: int
+    """When its producer made it: milliseconds since the epoch."""
+
+
+class KafkaLogs:
+    """A consumer of its own that commits nothing and joins no group."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, servers: str) -> None:
+        self._consumer = consumer
+        self._servers = servers
+
+    async def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Return the first offset and the one after the last of each partition; empty where there is no topic.
+
+        Raises UnreachableError.
+        """
+        with naming_kafka(self._servers):
+            partitions = await self._partitions(topic)
+            if not partitions:
+                return {}
+            first = await self._consumer.beginning_offsets(partitions)
+            last = await self._consumer.end_offsets(partitions)
+        return {each.partition: (first[each], last[each]) for each in partitions}
+
+    async def records(self, topic: str, bounds: dict[int, tuple[int, int]]) -> AsyncIterator[list[Record]]:
+        """Read a topic up to these bounds, one partition after the other. Raises UnreachableError."""
+        for number, (first, last) in sorted(bounds.items()):
+            partition = TopicPartition(topic, number)
+            self._consumer.assign([partition])
+            self._consumer.seek(partition, first)
+            while True:
+                with naming_kafka(self._servers):
+                    if await self._consumer.position(partition) >= last:
+                        break
+                    answer = await self._consumer.getmany(
+                        partition, timeout_ms=_POLL_MS, max_records=_MOST_AT_ONCE
+                    )
+                found = [
+                    Record(f"{number}:{each.offset}", number, each.offset, each.key, each.value, each.timestamp)
+                    for each in answer.get(partition, [])
+                    if each.offset < last
+                ]
+                if found:
+                    yield found
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return up to where a group has committed each partition. Raises UnreachableError."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+        with naming_kafka(self._servers):
+            try:
+                await admin.start()
+                found = await admin.list_consumer_group_offsets(group)
+            finally:
+                await admin.close()
+        return {each.partition: at.offset for each, at in found.items() if each.topic == topic}
+
+    async def _partitions(self, topic: str) -> list[TopicPartition]:
+        # topics() asks the broker anew; partitions_for_topic alone may know a topic that has been deleted.
+        if topic not in await self._consumer.topics():
+            return []
+        numbers: Iterable[int] = self._consumer.partitions_for_topic(topic) or ()
+        return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+@contextmanager
+def naming_kafka(servers: str) -> Iterator[None]:
+    """Turn an error of the driver into UnreachableError, which names the servers."""
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise UnreachableError(
+            f"Kafka at {servers} cannot be reached ({str(error) or type(error).__name__}): `coffee status` tells"
+        ) from error
+
+
+@asynccontextmanager
+async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
+    """Connect for the length of the block. Raises UnreachableError."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_servers,
+        client_id="coffee-audit",
+        enable_auto_commit=False,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        isolation_level="read_uncommitted",
+    )
+    try:
+        with naming_kafka(settings.kafka_servers):
+            await consumer.start()
+        yield KafkaLogs(consumer, settings.kafka_servers)
+    finally:
+        await consumer.stop()

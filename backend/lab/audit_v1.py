@@ -1,0 +1,52 @@
+"""The balance of v1: the table is the log, and the metrics must be what the last run's snapshot held of it."""
+
+from backend.aggregator.run import METRICS, Fence, read_split
+from backend.lab.audit_balance import Balance
+from backend.lab.audit_rows import same_content
+from backend.lab.audit_tally import difference, read_shown, total
+from backend.lab.servers import Servers
+from coffee_core.clock import now_us
+from coffee_core.pipelines import Pipeline
+from coffee_core.tally import Tally
+
+
+async def audit_v1(servers: Servers, *, unique_timestamps: bool) -> Balance:
+    """Take the balance. Exact under load: metrics and fence are read at once, and the fence names the rows.
+
+    Raises the errors of both servers.
+    """
+    shown, fence, counters = await read_shown(servers.client, METRICS)
+    async with servers.database.transaction(isolation="repeatable_read", readonly=True):
+        due, newer = await read_split(servers.database, Fence.parse(fence))
+        twins = await same_content(servers.database, Pipeline.V1, unique_timestamps)
+    balance = balance_v1(shown, due, newer, twins)
+    if newer.orders:
+        balance = balance.saying(_next_run(int(counters.get("next_run_us", 0))))
+    return balance
+
+
+def balance_v1(shown: Tally, due: Tally, newer: Tally, twins: Tally) -> Balance:
+    """Balance metrics against the rows that the last run has seen (``due``) and those it has not (``newer``)."""
+    # What a run has shown stood in the table; all three totals say so, or else somebody has touched a key.
+    witnessed = min(shown.orders, sum(shown.drink_counts.values()), sum(shown.store_counts.values()))
+    lost = max(0, witnessed - due.orders)
+    stored = total(due, newer)
+    return Balance(
+        pipeline=Pipeline.V1,
+        accepted=stored.orders + lost,
+        stored=stored,
+        shown=shown,
+        duplicates_dropped=None,
+        dead_letters=None,
+        in_flight=newer.orders,
+        lost_orders=lost,
+        duplicated=twins,
+        drift=difference(shown, due),
+    )
+
+
+def _next_run(next_run_us: int) -> str:
+    seconds = (next_run_us - now_us()) / 1e6
+    if seconds < 0:
+        return "the next run is overdue: does the aggregator run?"
+    return f"the next run, in {seconds:.0f} s, shows what is in flight"

@@ -1,0 +1,87 @@
+"""The balance of v2: entries ever added to the stream against rows, repeats, dead letters and what waits."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from backend.lab.audit_balance import Balance
+from backend.lab.audit_rows import same_content, same_source, unlogged
+from backend.lab.audit_tally import difference, shown_tally
+from backend.lab.servers import Servers
+from backend.stream_worker.reconcile import expected_totals, mapping, take_cut
+from coffee_core.pipelines import Pipeline
+from coffee_core.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLog:
+    """What the stream and the counters beside it say at one cut."""
+
+    added: int
+    """Entries ever added."""
+    length: int
+    """Entries in it: each is deleted in the step that counts, drops or buries it."""
+    duplicates: int
+    """Entries dropped as repeats."""
+    dead: int
+    """Entries buried."""
+    letters: int = 0
+    """Dead letters that are still there."""
+    letters_added: int = 0
+    """Dead letters ever added."""
+    requeued: int = 0
+    """Dead letters put back on the stream."""
+    dropped: int = 0
+    """Dead letters dropped by hand, as such."""
+
+
+async def audit_v2(servers: Servers, *, unique_timestamps: bool) -> Balance:
+    """Take the balance. Exact under load: one script reads all of Redis, and the rows are those of that cut.
+
+    Raises the errors of both servers.
+    """
+    cut: Any = await take_cut(servers.client)
+    shown = shown_tally(cut["orders"], cut["revenue"], [mapping(held) for held in cut["hashes"]])
+    log = StreamLog(**{name: int(value) for name, value in cut["log"].items()})
+    connection = servers.database
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        stored = await expected_totals(connection, cut)
+        copies = await same_source(connection, Pipeline.V2)
+        alike = (
+            await same_content(connection, Pipeline.V2, unique_timestamps=True) if unique_timestamps else copies
+        )
+        foreign = await unlogged(connection, Pipeline.V2)
+    return balance_v2(log, shown, stored, copies, foreign, alike)
+
+
+def balance_v2(
+    log: StreamLog, shown: Tally, stored: Tally, copies: Tally, foreign: int, alike: Tally | None = None
+) -> Balance:
+    """Balance a cut: ``stored`` are the rows whose entry has left the stream.
+
+    ``copies`` are rows beyond the first of their entry, ``foreign`` rows without an entry, ``alike`` rows beyond
+    the first of their order.
+    """
+    from_the_log = stored.orders - copies.orders - foreign
+    rest = log.added - log.length - log.duplicates - log.dead - from_the_log
+    letters_gone = log.dead - log.letters - log.requeued - log.dropped
+    notes = []
+    if letters_gone > 0:
+        notes.append(f"{letters_gone} dead letters have gone from orders:dead without --drop or --requeue")
+    elif letters_gone < 0:
+        notes.append(f"{-letters_gone} dead letters more than the worker's counter knows: was it deleted?")
+    if log.requeued or log.dropped:
+        notes.append(f"of the dead letters {log.requeued} were requeued and {log.dropped} dropped")
+    return Balance(
+        pipeline=Pipeline.V2,
+        accepted=log.added,
+        stored=stored,
+        shown=shown,
+        duplicates_dropped=log.duplicates,
+        dead_letters=log.dead,
+        in_flight=log.length,
+        lost_orders=max(0, rest) + max(0, letters_gone),
+        duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
+        drift=difference(shown, stored),
+        log_short=foreign + max(0, -rest),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,102 @@
+"""The balance of v3: the length of the topic against what the job's state says became of its records.
+
+The job writes to Redis, in one step, how many orders it has counted, how many repeats and how many dead letters;
+its rows go to PostgreSQL on their own. Read in this order: metrics, rows, length of the topic. So what has been
+shown or stored is on the log when its length is read, and what is in flight is never negative.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from backend.lab.audit_balance import NOTHING, Balance, excused
+from backend.lab.audit_kafka import KafkaLogs
+from backend.lab.audit_rows import same_content, same_source, stored, unlogged
+from backend.lab.audit_tally import difference, read_shown
+from backend.lab.servers import Servers
+from coffee_core.keys import DEAD_TOPIC, TOPIC, MetricKeys
+from coffee_core.pipelines import Pipeline
+from coffee_core.tally import Tally
+
+METRICS = MetricKeys(Pipeline.V3)
+_FLUSHED_AFTER_S = 0.1
+"""Seconds in which the JDBC sink, which flushes every 5 ms, has stored what the metrics have shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLog:
+    """What the two topics and the job's counters say."""
+
+    records: int
+    """Records of the topic."""
+    counted: int | None
+    """Orders of the job's state, as last written to Redis; None where Redis does not know."""
+    duplicates: int
+    """Records that the state has dropped as repeats."""
+    dead: int
+    """Records that the state has judged to be dead letters."""
+    letters: int
+    """Records of the dead-letter topic; after a restore a letter may stand there twice."""
+
+
+async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
+    """Take the balance. Raises the errors of the servers."""
+    shown, _, counters = await read_shown(servers.client, METRICS)
+    await asyncio.sleep(_FLUSHED_AFTER_S)
+    connection = servers.database
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        rows = await stored(connection, Pipeline.V3)
+        copies = await same_source(connection, Pipeline.V3)
+        alike = (
+            await same_content(connection, Pipeline.V3, unique_timestamps=True) if unique_timestamps else copies
+        )
+        foreign = await unlogged(connection, Pipeline.V3)
+    counted = counters.get("shown_orders")
+    log = TopicLog(
+        records=_length(await logs.bounds(TOPIC)),
+        counted=None if counted is None else int(counted),
+        duplicates=int(counters.get("duplicates", 0)),
+        dead=int(counters.get("dead", 0)),
+        letters=_length(await logs.bounds(DEAD_TOPIC)),
+    )
+    return balance_v3(log, shown, rows, copies, foreign, alike)
+
+
+def _length(bounds: dict[int, tuple[int, int]]) -> int:
+    return sum(last - first for first, last in bounds.values())
+
+
+def balance_v3(
+    log: TopicLog, shown: Tally, stored: Tally, copies: Tally, foreign: int, alike: Tally | None = None
+) -> Balance:
+    """Balance what was read in the order metrics, rows, length; arguments as of ``balance_v2``."""
+    from_the_log = stored.orders - copies.orders - foreign
+    notes = []
+    if log.counted is None:
+        if from_the_log:
+            notes.append("Redis does not know the job's totals (a flush?): the next order writes them again")
+        counted, in_flight = from_the_log, max(0, log.records - from_the_log)
+        short = max(0, from_the_log - log.records)
+    else:
+        counted = log.counted
+        rest = log.records - counted - log.duplicates - log.dead
+        in_flight, short = max(0, rest), max(0, -rest)
+        # Rows may be ahead of the metrics by what is in flight; any more have no record on the log.
+        short = max(short, from_the_log - counted - in_flight)
+    letters_gone = max(0, log.dead - log.letters)
+    if letters_gone:
+        notes.append(f"{letters_gone} dead letters are not on {DEAD_TOPIC}")
+    in_step = log.counted is not None and shown.orders == counted and excused(shown, stored, in_flight)
+    return Balance(
+        pipeline=Pipeline.V3,
+        accepted=log.records,
+        stored=stored,
+        shown=shown,
+        duplicates_dropped=log.duplicates,
+        dead_letters=log.dead,
+        in_flight=in_flight,
+        lost_orders=max(0, counted - from_the_log) + letters_gone,
+        duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
+        drift=NOTHING if in_step else difference(shown, stored),
+        log_short=foreign + short,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,64 @@
+"""Dead letters of v2 and v3: what both have in common, and the message id under which one goes back on its log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from coffee_core.errors import CoffeeError
+from coffee_core.pipelines import Pipeline
+
+KEY_CONFLICT = "key-conflict"
+"""Reason of an order whose message id belongs to another order."""
+
+
+class LetterError(CoffeeError):
+    """A dead letter cannot be dealt with like this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An entry of a log that could not be stored."""
+
+    id: str
+    """What names it: v2 its id in ``orders:dead``, v3 partition:offset of the record."""
+    origin: str
+    """Where on the log it stood: an entry id, or partition:offset."""
+    reason: str
+    """Why: v2 ``malformed``, ``refused`` or ``key-conflict``; v3 in words."""
+    detail: str
+    """The same in words, naming the field; empty for v3."""
+    time_us: int
+    """When it was buried: microseconds since the epoch."""
+    fields: Mapping[str, Any]
+    """The fields as they stood on the log; empty where the value was no object."""
+    text: str = ""
+    """v3: the value as it stood on the log, at most its first 100,000 characters."""
+
+
+def new_message_id(pipeline: Pipeline, origin: str) -> UUID:
+    """Return the id of a letter that needs one: always the same for the same place on the log."""
+    return uuid5(NAMESPACE_URL, f"coffee-rt:{pipeline}:{origin}")
+
+
+def requeued_id(pipeline: Pipeline, letter: Letter) -> UUID | None:
+    """Return the message id that a letter must be given, or None where it can keep its own.
+
+    A key conflict can never keep it: that id belongs to another order.
+    """
+    if letter.reason != KEY_CONFLICT:
+        text = letter.fields.get("message_id")
+        try:
+            if isinstance(text, str) and len(text) == len(str(UUID(text))):
+                return None
+        except ValueError:
+            pass
+    return new_message_id(pipeline, letter.origin)
+
+
+def choose(letters: list[Letter], ids: tuple[str, ...]) -> list[Letter]:
+    """Return the letters of these ids, or all without ids. Raises LetterError naming one that is not there."""
+    known = {letter.id: letter for letter in letters}
+    if missing := [each for each in ids if each not in known]:
+        raise LetterError(f"there is no dead letter {missing[0]} (any more)")
+    return [known[each] for each in ids] if ids else letters

@@ -1,0 +1,46 @@
+#!lua flags=no-writes
+-- Compare what was delivered with what is there. KEYS: stream, dead letters. ARGV: group.
+-- Returns JSON {pending: how many entries are pending, gone: ids of pending entries that are no longer in the stream,
+-- in_stream: ids, origins: of the dead letters}, the last three as one text each.
+local pending, gone, in_stream, origins = 0, {}, {}, {}
+
+local function each_entry(key, visit)
+    local from = '-'
+    repeat
+        local page = redis.call('XRANGE', key, from, '+', 'COUNT', 1000)
+        for _, entry in ipairs(page) do
+            visit(entry)
+            from = '(' .. entry[1]
+        end
+    until #page == 0
+end
+
+each_entry(KEYS[1], function(entry) in_stream[#in_stream + 1] = entry[1] end)
+each_entry(KEYS[2], function(entry)
+    local fields = entry[2]
+    -- The worker puts its own fields last; a field of the same name that came with the entry stands before them.
+    if fields[#fields - 1] == 'origin' and string.match(fields[#fields], '^%d+-%d+$') then
+        origins[#origins + 1] = fields[#fields]
+    end
+end)
+
+local groups = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('XINFO', 'GROUPS', KEYS[1]) or {}
+for _, group in ipairs(groups) do
+    if group[2] == ARGV[1] then
+        local from = '-'
+        repeat
+            local page = redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', 1000)
+            for _, entry in ipairs(page) do
+                pending = pending + 1
+                if #redis.call('XRANGE', KEYS[1], entry[1], entry[1]) == 0 then
+                    gone[#gone + 1] = entry[1]
+                end
+                from = '(' .. entry[1]
+            end
+        until #page == 0
+    end
+end
+return cjson.encode({
+    pending = pending, gone = table.concat(gone, ' '),
+    in_stream = table.concat(in_stream, ' '), origins = table.concat(origins, ' '),
+})

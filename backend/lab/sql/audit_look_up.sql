@@ -1,0 +1,14 @@
+-- For each record of a batch, in its order: the row under its message id, whose it is, and whether it says the same.
+-- $1: version; then message ids, drinks, stores, cents, times of order, places on the log.
+select
+    stored.source_id is not null as found,
+    coalesce(stored.source_id = record.source_id, false) as own,
+    coalesce(
+        (stored.drink, stored.store, stored.price_cents, stored.ordered_at)
+        = (record.drink, record.store, record.price_cents, record.ordered_at), false
+    ) as same
+from unnest($2::uuid[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::text[])
+    with ordinality
+    as record (message_id, drink, store, price_cents, ordered_at, source_id, place)
+left join orders as stored on stored.version = $1 and stored.message_id = record.message_id
+order by record.place
