@@ -1,18 +1,27 @@
 """Kafka as the audit reads it: how long the logs are, how far the job has checkpointed, every record in turn."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    NoError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from backend.lab.servers import UnreachableError
 from coffee_core.settings import Settings
 
 _REQUEST_TIMEOUT_MS = 5_000
 _POLL_MS = 500
+_ATTEMPTS, _PAUSE_S = 20, 0.25
 _MOST_AT_ONCE = 2_000
 
 
@@ -31,10 +40,11 @@ class Record:
 
 
 class KafkaLogs:
-    """A consumer of its own that commits nothing and joins no group."""
+    """A consumer that commits nothing and joins no group, and a client for what a consumer cannot ask."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, servers: str) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, servers: str) -> None:
         self._consumer = consumer
+        self._admin = admin
         self._servers = servers
 
     async def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
@@ -73,21 +83,29 @@ class KafkaLogs:
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return up to where a group has committed each partition. Raises UnreachableError."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=_REQUEST_TIMEOUT_MS)
         with naming_kafka(self._servers):
-            try:
-                await admin.start()
-                found = await admin.list_consumer_group_offsets(group)
-            finally:
-                await admin.close()
+            found = await self._offsets_of(group)
         return {each.partition: at.offset for each, at in found.items() if each.topic == topic}
 
+    async def _offsets_of(self, group: str) -> Any:
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._admin.list_consumer_group_offsets(group)
+            except GroupCoordinatorNotAvailableError:
+                # The first question ever asked of a cluster makes it create its topic of offsets.
+                await asyncio.sleep(_PAUSE_S)
+        return await self._admin.list_consumer_group_offsets(group)
+
     async def _partitions(self, topic: str) -> list[TopicPartition]:
-        # topics() asks the broker anew; partitions_for_topic alone may know a topic that has been deleted.
-        if topic not in await self._consumer.topics():
+        (about,) = await self._admin.describe_topics([topic])
+        kind = for_code(about["error_code"])
+        if kind is UnknownTopicOrPartitionError:
             return []
-        numbers: Iterable[int] = self._consumer.partitions_for_topic(topic) or ()
-        return [TopicPartition(topic, number) for number in sorted(numbers)]
+        if kind is not NoError:
+            raise kind
+        return [
+            TopicPartition(topic, number) for number in sorted(each["partition"] for each in about["partitions"])
+        ]
 
 
 @contextmanager
@@ -111,9 +129,12 @@ async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
         isolation_level="read_uncommitted",
     )
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers, request_timeout_ms=_REQUEST_TIMEOUT_MS)
     try:
         with naming_kafka(settings.kafka_servers):
             await consumer.start()
-        yield KafkaLogs(consumer, settings.kafka_servers)
+            await admin.start()
+        yield KafkaLogs(consumer, admin, settings.kafka_servers)
     finally:
         await consumer.stop()
+        await admin.close()
