@@ -28,11 +28,11 @@ async def submit_warm_up(slots: int) -> str:
 async def _run(module: str, given: list[str], niceness: int = 0) -> str:
     """Run a client to its end and return the id that it prints; its JVM ends with it, by the end of its input."""
     process = await asyncio.create_subprocess_exec(
-        *("nice", "-n", str(niceness), sys.executable, "-m", module, *given),
+        *(sys.executable, "-m", module, *given),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        preexec_fn=tied(),
+        preexec_fn=tied(niceness=niceness),
     )
     try:
         async with asyncio.timeout(_WITHIN_S):

@@ -84,7 +84,7 @@ class Archive:
         part = self.path.with_suffix(f".{os.getpid()}")
         await asyncio.to_thread(_keep_own_classes, listed)
         process = await asyncio.create_subprocess_exec(
-            *("nice", "-n", "19", str(java()), "-Xshare:dump", *self.flags, "-Xlog:disable", "-Xlog:all=off"),
+            *(str(java()), "-Xshare:dump", *self.flags, "-Xlog:disable", "-Xlog:all=off"),
             f"-XX:SharedClassListFile={listed}",
             f"-XX:SharedArchiveFile={part}",
             "-cp",
@@ -93,7 +93,7 @@ class Archive:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=tied(),
+            preexec_fn=tied(niceness=19),
         )
         try:
             if await process.wait() == 0:
