@@ -6,7 +6,7 @@ import sys
 
 from coffee_core.runstate import alive
 from coffee_core.tie import tied
-from tests.waiting import until
+from tests.waiting import until_sync
 
 PARENT = """
 import subprocess, sys
@@ -17,7 +17,7 @@ sys.stdin.read()
 """
 
 
-async def test_a_child_does_not_outlive_a_killed_parent() -> None:
+def test_a_child_does_not_outlive_a_killed_parent() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
@@ -25,7 +25,7 @@ async def test_a_child_does_not_outlive_a_killed_parent() -> None:
         child = int(parent.stdout.readline())
         assert alive(child)
         parent.kill()
-    await until(lambda: not _runs(child))
+    until_sync(lambda: not _runs(child))
 
 
 def test_niceness_is_added_to_ours() -> None:
