@@ -1,45 +1,66 @@
-"""``coffee-tui``: the dashboard, against a local or a remote stack."""
+"""``coffee-tui``: the dashboard, against a local or a remote stack, or from a recording."""
 
 import asyncio
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from coffee_core.settings import Settings
+    from coffee_tui.feed.recording import Recorder
+    from coffee_tui.feed.sources import Sources
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(name="coffee-tui", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="coffee-rt", prog_name="coffee-tui")
-def main() -> None:
+@click.option("--record", metavar="FILE", type=_FILE, help="Write what is shown to a file, to be replayed.")
+@click.option("--replay", metavar="FILE", type=_FILE, help="Play a recording; no stack is needed.")
+@click.option("--demo", is_flag=True, help="Play the recording that ships with coffee-rt; no stack is needed.")
+@click.option("--speed", default=1.0, type=click.FloatRange(0.1, 100), help="Speed of --replay and --demo.")
+@click.option("--json", "as_json", is_flag=True, help="Write one snapshot a line instead, for scripts.")
+def main(*, record: Path | None, replay: Path | None, demo: bool, speed: float, as_json: bool) -> None:
     """Show three ways to take an order, live.
 
     Finds the stack by API_URL and REDIS_URL, else by what a running stack has published under COFFEE_HOME.
     """
+    if replay is not None and demo:
+        raise click.UsageError("--replay and --demo: choose one")
     # Not at the top: --help and --version need none of it.
-    from coffee_core.errors import ConfigError
-    from coffee_core.settings import Settings
+    from coffee_core.errors import CoffeeError
+    from coffee_tui.feed import sources
 
     try:
-        settings = Settings.attach()
-    except ConfigError as error:
+        if demo or replay is not None:
+            source = sources.demo(speed=speed) if replay is None else sources.played(replay, speed=speed)
+        else:
+            source = sources.live()
+        with sources.recorded(record, source.pipelines) as recorder:
+            code = asyncio.run(_lines(source, recorder) if as_json else show(source, recorder))
+    except CoffeeError as error:
         raise click.ClickException(str(error)) from error
-    raise SystemExit(asyncio.run(show(settings)))
+    raise SystemExit(code)
 
 
-async def show(settings: "Settings") -> int:
-    """Show the dashboard of a stack until it is left; return the exit code."""
+async def show(source: "Sources", recorder: "Recorder | None") -> int:
+    """Show the dashboard until it is left; return the exit code."""
     from coffee_tui.app import CoffeeApp
-    from coffee_tui.feed.live import LiveFeed
-    from coffee_tui.feed.orders import LiveOrders
 
-    app = CoffeeApp(settings.pipelines, LiveFeed(settings), LiveOrders(settings))
+    app = CoffeeApp(source, recorder)
     # Told to end, it leaves the terminal as it found it and ends its load process.
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, app.exit)
     await app.run_async()
     return app.return_code or 0
+
+
+async def _lines(source: "Sources", recorder: "Recorder | None") -> int:
+    """Write snapshots until interrupted or until nobody reads them; return the exit code."""
+    from coffee_tui.feed.lines import write_lines
+
+    return await write_lines(source.feed, recorder)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,8 +15,11 @@ from coffee_core.load.outcome import Answer, Outcome, outcome_of
 class Sender:
     """An HTTP client of the order API. Use it as an asynchronous context manager."""
 
-    def __init__(self, api_url: str, *, timeout_s: float = 10.0, connections: int = 128) -> None:
-        self._api_url = api_url
+    def __init__(
+        self, api_url: str | Callable[[], str], *, timeout_s: float = 10.0, connections: int = 128
+    ) -> None:
+        # A dashboard that was there before its stack learns of the address later.
+        self._api_url = api_url if callable(api_url) else lambda: api_url
         self._timeout_s = timeout_s
         self._connections = connections
         self._session: ClientSession | None = None
@@ -45,7 +49,7 @@ class Sender:
             raise RuntimeError("the sender has not been opened")
         begun_s = time.monotonic() if intended_s is None else intended_s
         headers = {} if attempt.key is None else {"Idempotency-Key": str(attempt.key)}
-        url = f"{self._api_url}/api/{attempt.pipeline}/order"
+        url = f"{self._api_url()}/api/{attempt.pipeline}/order"
         status, message_id = None, None
         try:
             async with self._session.post(url, data=attempt.body, headers=headers) as response:

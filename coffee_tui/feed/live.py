@@ -7,6 +7,7 @@ from typing import Protocol
 
 from coffee_core.runstate import PartState, read_env, read_states
 from coffee_core.settings import Settings
+from coffee_tui.feed.attachment import Attachment
 from coffee_tui.feed.board import Board
 from coffee_tui.feed.clock import Moment
 from coffee_tui.feed.pulse import Pulse
@@ -38,9 +39,9 @@ class Feed(Protocol):
 class LiveFeed:
     """Reads a running stack; every lost link is said in the snapshot, and mended."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._board = Board(settings.pipelines)
+    def __init__(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+        self._board = Board(attachment.settings.pipelines)
         self._reads = Pulse(FRAME_S)
         self._frames = Pulse(FRAME_S)
 
@@ -78,6 +79,7 @@ class LiveFeed:
             except* (RedisError, OSError, TimeoutError, ReadingError) as group:
                 self._board.lost_redis(Moment(), one_line(group))
                 self._frames.notify()
+                self._attachment.look_again()
             await asyncio.sleep(_RECONNECT_S)
 
     async def _use_redis(self) -> None:
@@ -96,9 +98,10 @@ class LiveFeed:
                     self._board.mode = LIVE
                     self._reads.notify()
 
-        pipelines = self._settings.pipelines
+        settings = self._attachment.settings
+        pipelines = settings.pipelines
         async with (
-            redis_reader.connect(self._settings.redis_url) as client,
+            redis_reader.connect(settings.redis_url) as client,
             redis_reader.subscribe(client, pipelines) as pubsub,
             asyncio.TaskGroup() as tasks,
         ):
@@ -125,9 +128,10 @@ class LiveFeed:
         async with ClientSession() as session:
             while True:
                 try:
-                    reading = await read_lab(session, self._settings.api_url)
+                    reading = await read_lab(session, self._attachment.settings.api_url)
                 except (ClientError, OSError, TimeoutError, ReadingError) as error:
                     self._board.lost_api(Moment(), one_line(error))
+                    self._attachment.look_again()
                     await self._read_parts()
                 else:
                     self._board.read_lab(Moment(), reading)
@@ -135,7 +139,7 @@ class LiveFeed:
                 await asyncio.sleep(TICK_S)
 
     async def _read_parts(self) -> None:
-        self._board.read_parts(await asyncio.to_thread(_local_parts, self._settings))
+        self._board.read_parts(await asyncio.to_thread(_local_parts, self._attachment.settings))
 
 
 def _local_parts(settings: Settings) -> list[PartState]:

@@ -16,9 +16,10 @@ class LoadProcess:
     """Keeps ``python -m coffee_core.load``; says of every end that was not asked for why it came."""
 
     def __init__(
-        self, api_url: str, on_report: Callable[[LoadReport], None], on_death: Callable[[str], None]
+        self, api_url: Callable[[], str], on_report: Callable[[LoadReport], None], on_death: Callable[[str], None]
     ) -> None:
         self._api_url = api_url
+        self._serves = ""
         self._on_report = on_report
         self._on_death = on_death
         self._process: asyncio.subprocess.Process | None = None
@@ -26,7 +27,8 @@ class LoadProcess:
 
     async def tell(self, command: dict[str, Any]) -> None:
         """Give a command to the process, starting it where it does not run. Raises OSError where it cannot."""
-        if self._process is None or self._process.returncode is not None:
+        gone = self._process is None or self._process.returncode is not None
+        if gone or self._serves != self._api_url():
             await self._start()
         assert self._process is not None, "it was started"
         assert self._process.stdin is not None, "it was started with a pipe"
@@ -35,11 +37,12 @@ class LoadProcess:
 
     async def _start(self) -> None:
         await self.close()
+        self._serves = self._api_url()
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "coffee_core.load",
-            self._api_url,
+            self._serves,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             # Never the terminal, which belongs to the screen.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from coffee_core.load.report import LoadReport
 from coffee_core.pipelines import Pipeline
-from coffee_core.settings import Settings
+from coffee_tui.feed.attachment import Attachment
 from coffee_tui.feed.load_process import LoadProcess
 from coffee_tui.feed.meter import Meter
 from coffee_tui.feed.orders_view import BURST_ORDERS, RATES, KeyOrder, OrdersView
@@ -58,12 +58,12 @@ class Orders(Protocol):
 class LiveOrders:
     """Orders into a running API."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._api_url = settings.api_url
-        self._view = OrdersView(pipelines=settings.pipelines)
+    def __init__(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+        self._view = OrdersView(pipelines=attachment.settings.pipelines)
         self._asked: asyncio.Queue[Pipeline | Command] = asyncio.Queue()
         self._publish: PublishOrders = _nowhere
-        self._process = LoadProcess(self._api_url, self._report, self._died)
+        self._process = LoadProcess(lambda: attachment.settings.api_url, self._report, self._died)
         self._counted = LoadReport()
         self._offered, self._ended = Meter(_RATE_S), Meter(_RATE_S)
 
@@ -77,7 +77,7 @@ class LiveOrders:
         self._publish(self._view)
         mix = Mix(MixSettings(repeats=0, malformed=0))
         try:
-            async with Sender(self._api_url) as sender, asyncio.TaskGroup() as tasks:
+            async with Sender(lambda: self._attachment.settings.api_url) as sender, asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._tick(), name="orders: tick")
                 while True:
                     asked = await self._asked.get()

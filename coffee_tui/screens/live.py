@@ -11,9 +11,9 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.orders import Orders
 from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.feed.snapshot import Snapshot, largest_count, largest_rate
+from coffee_tui.feed.sources import Sources
 from coffee_tui.messages import Fed, Ordered
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.keys import KEYS, choices
@@ -50,16 +50,21 @@ class LiveScreen(Screen[None]):
     current: reactive[int] = reactive(0)
     """Index of the column that is shown where there is room for one alone."""
 
-    def __init__(self, pipelines: tuple[Pipeline, ...], orders: Orders) -> None:
+    paused: reactive[bool] = reactive(False)
+    """Whether the view is held; data goes on."""
+
+    def __init__(self, sources: Sources) -> None:
         super().__init__()
-        self._pipelines = pipelines
-        self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in pipelines}
-        self._orders = orders
+        self._sources = sources
+        self._pipelines = sources.pipelines
+        self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in sources.pipelines}
+        self._orders = sources.orders
+        self._newest: Snapshot | None = None
         self._has_been_up = False
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        yield Header().data_bind(LiveScreen.snapshot)
+        yield Header().data_bind(LiveScreen.snapshot, LiveScreen.paused)
         yield Parts().data_bind(LiveScreen.snapshot)
         yield Lateness().data_bind(LiveScreen.snapshot)
         yield ColumnTabs(self._pipelines).data_bind(LiveScreen.snapshot, LiveScreen.current)
@@ -69,8 +74,10 @@ class LiveScreen(Screen[None]):
         yield KeyBar(KEYS, lambda key: self.check_action(*parse(key.action)[1:]) is not False)
 
     def on_fed(self, message: Fed) -> None:
-        """Take a newer snapshot."""
-        self.snapshot = message.snapshot
+        """Take a newer snapshot; where the view is held, for later."""
+        self._newest = message.snapshot
+        if not self.paused:
+            self.snapshot = message.snapshot
 
     def on_ordered(self, message: Ordered) -> None:
         """Take a newer view of the orders."""
@@ -112,7 +119,9 @@ class LiveScreen(Screen[None]):
             column.spark_rows = 2 if rows >= ROOMY_ROWS else 1
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the keys of pipelines that this stack does not run."""
+        """Hide the keys of pipelines that are not run here, and those of a recording where there is none."""
+        if action in ("step", "faster"):
+            return self._sources.player is not None
         return action != "order" or bool(self._named(str(parameters[0])))
 
     def _named(self, names: str) -> list[Pipeline]:
@@ -144,6 +153,25 @@ class LiveScreen(Screen[None]):
     def action_burst(self) -> None:
         """Send a burst."""
         self._orders.burst()
+
+    def action_pause(self) -> None:
+        """Hold the recording; where there is none, the view: data goes on."""
+        if self._sources.player is not None:
+            self._sources.player.pause()
+            return
+        self.paused = not self.paused
+        if not self.paused and self._newest is not None:
+            self.snapshot = self._newest
+
+    def action_step(self) -> None:
+        """Show the next snapshot of the recording."""
+        if self._sources.player is not None:
+            self._sources.player.step()
+
+    def action_faster(self, steps: int) -> None:
+        """Choose another speed of the recording."""
+        if self._sources.player is not None:
+            self._sources.player.faster(steps)
 
     def action_help(self) -> None:
         """Show every key."""

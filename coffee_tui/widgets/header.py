@@ -29,17 +29,20 @@ class Header(Widget):
     snapshot: reactive[Snapshot] = reactive(Snapshot())
     """What to show."""
 
+    paused: reactive[bool] = reactive(False)
+    """Whether the view is held."""
+
     def render(self) -> Text:
         """Draw the name at the left, the rest at the right."""
         width, snapshot = self.size.width, self.snapshot
-        right = Text("  ").join([*_groups(snapshot), _mode(snapshot), _uptime(snapshot)])
+        right = Text("  ").join([*_groups(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
         left = Text("coffee-rt", f"bold {TEXT}")
         if width > right.cell_len + 48:
             left.append("  three ways to take an order", GREY)
         if left.cell_len + 1 + right.cell_len > width:
             left = Text()
         if right.cell_len > width:
-            right = Text("  ").join([_in_short(snapshot), _mode(snapshot), _uptime(snapshot)])
+            right = Text("  ").join([_in_short(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
         gap = max(0, width - left.cell_len - right.cell_len)
         return Text("", no_wrap=True, overflow="crop", end="").append(left).append(" " * gap).append(right)
 
@@ -79,7 +82,9 @@ def _group(name: str, parts: Sequence[PartView], link: Link | None) -> Text:
     return Text(f"{name} ", GREY if worst is Health.GOOD else colour).append(glyph, colour)
 
 
-def _mode(snapshot: Snapshot) -> Text:
+def _mode(snapshot: Snapshot, *, paused: bool) -> Text:
+    if paused:
+        return Text("view held: p goes on", AMBER)
     if snapshot.redis.up is False:
         return Text("no connection", RED)
     return Text(snapshot.mode, DIM if snapshot.mode == "live" else AMBER)

@@ -12,6 +12,7 @@ from backend.stack import redis as redis_stack
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
+from coffee_tui.feed.attachment import Attachment
 from coffee_tui.feed.live import LIVE, POLLING, LiveFeed
 from coffee_tui.feed.snapshot import Snapshot
 from tests.servers import free_port, serving
@@ -38,7 +39,7 @@ class Watched:
 @contextlib.asynccontextmanager
 async def watching(settings: Settings) -> AsyncIterator[Watched]:
     watched = Watched()
-    task = asyncio.create_task(LiveFeed(settings).run(watched.snapshots.append))
+    task = asyncio.create_task(LiveFeed(Attachment.to(settings)).run(watched.snapshots.append))
     try:
         yield watched
         assert not task.done(), task

@@ -19,6 +19,7 @@ from coffee_tui.feed.snapshot import (
     Snapshot,
     Stage,
 )
+from coffee_tui.feed.sources import Sources
 
 ALL = tuple(Pipeline)
 NOW_US = 1_700_000_000_000_000
@@ -110,7 +111,7 @@ class NotedOrders:
 def app(pipelines: tuple[Pipeline, ...] = ALL) -> tuple[CoffeeApp, ScriptedFeed, NotedOrders]:
     """Return an app with a scripted feed and noted orders."""
     feed, orders = ScriptedFeed(), NotedOrders()
-    return CoffeeApp(pipelines, feed, orders), feed, orders
+    return CoffeeApp(Sources(pipelines, feed, orders)), feed, orders
 
 
 def screen_text(running: CoffeeApp) -> str:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import alive
 from coffee_core.settings import Settings
+from coffee_tui.feed.attachment import Attachment
 from coffee_tui.feed.orders import LiveOrders
 from coffee_tui.feed.orders_view import RATES, OrdersView
 from tests.servers import free_port
@@ -20,7 +21,7 @@ class Desk:
     """Running orders and the view that they have published last."""
 
     def __init__(self, api_url: str) -> None:
-        self.orders = LiveOrders(Settings.from_env({"API_URL": api_url}))
+        self.orders = LiveOrders(Attachment.to(Settings.from_env({"API_URL": api_url})))
         self.view = OrdersView()
 
     def show(self, view: OrdersView) -> None:

@@ -1,0 +1,42 @@
+"""Frozen values as plain JSON and back: dataclasses become objects, tuples arrays, enumerations their words."""
+
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+_Value = TypeVar("_Value")
+
+
+def to_plain(value: Any) -> Any:
+    """Return what ``json.dumps`` can write; numbers keep six digits, which is more than any screen shows."""
+    if is_dataclass(value):
+        return {each.name: to_plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, tuple):
+        return [to_plain(each) for each in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return str(value) if isinstance(value, StrEnum) else value
+
+
+def from_plain(kind: type[_Value], plain: Any) -> _Value:
+    """Return the value of a type from its plain form. Raises KeyError, TypeError, ValueError."""
+    return _read(kind, plain)  # type: ignore[no-any-return]
+
+
+def _read(kind: Any, plain: Any) -> Any:
+    if is_dataclass(kind):
+        hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
+        return kind(**{name: _read(hints[name], each) for name, each in plain.items()})  # type: ignore[operator]
+    if get_origin(kind) is tuple:
+        items = get_args(kind)
+        kinds = [items[0]] * len(plain) if items[-1] is Ellipsis else items
+        return tuple(_read(one, each) for one, each in zip(kinds, plain, strict=True))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind(plain)
+    return plain
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
