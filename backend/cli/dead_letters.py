@@ -53,9 +53,10 @@ def command(
     """List what could not be stored, with reason and origin; after a fix --requeue it, or --drop it.
 
     A letter goes back with its own message id, unless that belongs to another order or is none: then with one made
-    from its place on the log, so that requeueing twice is one order.
+    from its place on the log, so that requeueing twice is one order. Exit code 0: done; 1: some letter could not
+    go back, or is not there; 3: a server cannot be reached.
     """
-    from backend.lab.dead_letters import LetterError
+    from backend.lab.dead_letters import KEPT, LetterError
     from backend.lab.dead_letters_box import deal_with
     from backend.lab.servers import UnreachableError
 
@@ -71,11 +72,9 @@ def command(
         ctx.exit(FAILED)
     if as_json:
         click.echo(json.dumps([_as_json(letter, outcome) for letter, outcome in done], indent=2))
-        return
-    for letter, outcome in done:
-        click.echo(_line(letter, outcome))
-    if not done:
-        click.echo(f"{pipeline}: no dead letters")
+    else:
+        click.echo("\n".join(_line(*each) for each in done) or f"{pipeline}: no dead letters")
+    ctx.exit(FAILED if any(outcome.startswith(KEPT) for _, outcome in done) else 0)
 
 
 def _line(letter: "Letter", outcome: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from backend.lab.audit_tally import amounts, difference, is_zero
+from backend.lab.audit_tally import amounts, difference, is_zero, total
 from coffee_core.menu import MAX_PRICE_CENTS
 from coffee_core.pipelines import Pipeline
 from coffee_core.tally import Tally
@@ -51,8 +51,9 @@ class Balance:
         """The lost orders with cents, drinks and stores, where the metrics remember them; else None."""
         if not self.lost_orders:
             return difference(Tally(), Tally())
-        remembered = self.drift.orders == self.lost_orders and min(amounts(self.drift)) >= 0
-        return self.drift if remembered else None
+        # What was shown beyond one row for each entry.
+        gone = total(self.drift, self.duplicated)
+        return gone if gone.orders == self.lost_orders and min(amounts(gone)) >= 0 else None
 
     def saying(self, *notes: str) -> "Balance":
         """Return the same with more notes."""

@@ -16,7 +16,7 @@ from coffee_core.keys import DEAD_STREAM, STREAM, STREAM_GROUP
 
 EXAMPLES = 10
 """How many ids are named."""
-_SCOPE = "pending entries against the stream, dead letters against the rows, rows against one another"
+_SCOPE = "what is pending or dead; the stream keeps no entry that was finished"
 _ROWS_OF = sql("audit_rows_of")
 _COPIES = sql("audit_copies")
 

@@ -23,10 +23,10 @@ _LOOK_UP = sql("audit_look_up")
 _ROWS_BELOW = sql("audit_rows_below")
 
 
-def read_order(record: Record) -> Order | None:
-    """Return the order of a record as the job reads it, or None where it must be a dead letter."""
+def read_order(value: bytes | None) -> Order | None:
+    """Return the order of a record's value as the job reads it, or None where it must be a dead letter."""
     try:
-        fields = json.loads(record.value or b"")
+        fields = json.loads(value or b"")
         return Order.from_fields(fields) if isinstance(fields, dict) else None
     except (ValueError, OrderError, RecursionError):
         return None
@@ -74,7 +74,7 @@ async def _compare(connection: Database, batch: list[Record], letters: set[str],
     found.compared += len(batch)
     orders: list[tuple[Record, Order]] = []
     for record in batch:
-        order = read_order(record)
+        order = read_order(record.value)
         if order is not None:
             orders.append((record, order))
         elif record.origin not in letters:

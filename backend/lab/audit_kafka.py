@@ -1,6 +1,7 @@
 """Kafka as the audit reads it: how long the logs are, how far the job has checkpointed, every record in turn."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from aiokafka.errors import (
 from backend.lab.servers import UnreachableError
 from coffee_core.settings import Settings
 
+# What the driver logs, an error of ours says too.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 _REQUEST_TIMEOUT_MS = 5_000
 _POLL_MS = 500
 _ATTEMPTS, _PAUSE_S = 20, 0.25

@@ -11,6 +11,9 @@ from coffee_core.pipelines import Pipeline
 KEY_CONFLICT = "key-conflict"
 """Reason of an order whose message id belongs to another order."""
 
+KEPT = "kept"
+"""How the outcome of a letter begins that could not go back."""
+
 
 class LetterError(CoffeeError):
     """A dead letter cannot be dealt with like this."""

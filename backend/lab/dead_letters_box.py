@@ -16,8 +16,8 @@ async def deal_with(
 ) -> list[tuple[Letter, str]]:
     """Return the chosen letters (all, without ids) and what became of each: '' where they were only listed.
 
-    ``action`` is None, ``requeue`` or ``drop``. Raises LetterError for an id that is not there or a letter that
-    cannot go back, UnreachableError, and CoffeeError where a server refuses.
+    ``action`` is None, ``requeue`` or ``drop``. Raises LetterError for an id that is not there,
+    UnreachableError, and CoffeeError where a server refuses.
     """
     async with open_servers(settings) as servers:
         if pipeline is Pipeline.V2:
@@ -52,8 +52,7 @@ async def _v3(
     async with open_logs(servers.settings) as logs:
         chosen = choose(await dead_letters_v3.letters(logs, client), ids)
     if action == "requeue":
-        places = await dead_letters_v3.Requeuer(servers.settings, client).requeue(chosen, repairs)
-        return [(letter, f"requeued as {place}") for letter, place in zip(chosen, places, strict=True)]
+        return list(zip(chosen, await dead_letters_v3.requeue(servers, chosen, repairs), strict=True))
     if action == "drop":
         firsts = [await dead_letters_v3.handled(client, letter, "dropped") for letter in chosen]
         return [(letter, "dropped" if ours else _FIRST) for letter, ours in zip(chosen, firsts, strict=True)]

@@ -11,14 +11,19 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
+from backend.daemon import Database
+from backend.lab.audit_deep_v3 import read_order
 from backend.lab.audit_kafka import KafkaLogs, Record, naming_kafka
-from backend.lab.dead_letters import Letter, LetterError, requeued_id
+from backend.lab.dead_letters import KEPT, Letter, LetterError, new_message_id, requeued_id
+from backend.lab.resources import sql
+from backend.lab.servers import Servers
+from coffee_core.clock import to_datetime
 from coffee_core.keys import DEAD_TOPIC, TOPIC, MetricKeys
 from coffee_core.pipelines import Pipeline
-from coffee_core.settings import Settings
 
 HANDLED = MetricKeys(Pipeline.V3).counters.rpartition(":")[0] + ":letters"
 """Hash: origin → ``requeued`` or ``dropped``."""
+_LOOK_UP = sql("audit_look_up")
 _LONGEST_TEXT = 100_000
 """Characters that the job keeps of a value."""
 
@@ -62,49 +67,67 @@ def _fields(text: object) -> dict[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
-def record_of(letter: Letter, repairs: Mapping[str, str]) -> tuple[bytes, bytes]:
-    """Return key and value of the record that puts a letter back. Raises LetterError where nothing can."""
+def record_of(letter: Letter, repairs: Mapping[str, str], taken: bool = False) -> tuple[bytes, bytes]:
+    """Return key and value of the record that puts a letter back, with a new id where its own is taken or none.
+
+    Raises LetterError where nothing can put it back.
+    """
     if not letter.fields and not repairs:
-        raise LetterError(f"{letter.id} is no JSON object: give its fields by --set, or --drop it")
+        raise LetterError("it is no JSON object: give its fields by --set, or --drop it")
     if len(letter.text) >= _LONGEST_TEXT:
-        raise LetterError(f"{letter.id} was cut off at {_LONGEST_TEXT:,} characters: it can only be dropped")
+        raise LetterError(f"it was cut off at {_LONGEST_TEXT:,} characters: it can only be dropped")
     fields = {**letter.fields, **repairs}
-    if "message_id" not in repairs and (new_id := requeued_id(Pipeline.V3, letter)) is not None:
+    new_id = new_message_id(Pipeline.V3, letter.origin) if taken else requeued_id(Pipeline.V3, letter)
+    if new_id is not None and "message_id" not in repairs:
         fields["message_id"] = str(new_id)
     return str(fields["message_id"]).encode(), json.dumps(fields, separators=(",", ":")).encode()
 
 
-class Requeuer:
-    """Puts letters back with one producer."""
+async def requeue(servers: Servers, chosen: list[Letter], repairs: Mapping[str, str]) -> list[str]:
+    """Put letters back with one producer; return the place of each new record, or ``kept: …`` with the reason.
 
-    def __init__(self, settings: Settings, client: Redis) -> None:
-        self._settings = settings
-        self._client = client
+    Raises UnreachableError and the errors of the other servers; what was remembered by then was sent.
+    """
+    kafka = servers.settings.kafka_servers
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, client_id="coffee-dead-letters", acks="all", enable_idempotence=True
+    )
+    outcomes = []
+    try:
+        with naming_kafka(kafka):
+            await producer.start()
+        for letter in chosen:
+            try:
+                key, value = await _record(servers.database, letter, repairs)
+            except LetterError as error:
+                outcomes.append(f"{KEPT}: {error}")
+                continue
+            with naming_kafka(kafka):
+                sent = await producer.send_and_wait(TOPIC, value, key)
+            await handled(servers.client, letter, "requeued")
+            outcomes.append(f"requeued as {sent.partition}:{sent.offset}")
+    finally:
+        await producer.stop()
+    return outcomes
 
-    async def requeue(self, chosen: list[Letter], repairs: Mapping[str, str]) -> list[str]:
-        """Return the places of the new records, partition:offset. Raises LetterError before anything is sent.
 
-        Raises UnreachableError and errors of Redis; what was remembered by then was sent.
-        """
-        records = [(letter, *record_of(letter, repairs)) for letter in chosen]
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_servers,
-            client_id="coffee-dead-letters",
-            acks="all",
-            enable_idempotence=True,
-        )
-        places = []
-        try:
-            with naming_kafka(self._settings.kafka_servers):
-                await producer.start()
-            for letter, key, value in records:
-                with naming_kafka(self._settings.kafka_servers):
-                    sent = await producer.send_and_wait(TOPIC, value, key)
-                await handled(self._client, letter, "requeued")
-                places.append(f"{sent.partition}:{sent.offset}")
-        finally:
-            await producer.stop()
-        return places
+async def _record(connection: Database, letter: Letter, repairs: Mapping[str, str]) -> tuple[bytes, bytes]:
+    key, value = record_of(letter, repairs)
+    order = read_order(value)
+    if order is None:
+        return key, value
+    # The job keeps the first of two orders under one id: a repaired letter must not vanish behind another order.
+    (row,) = await connection.fetch(
+        _LOOK_UP,
+        str(Pipeline.V3),
+        [order.message_id],
+        [order.drink],
+        [order.store],
+        [order.price_cents],
+        [to_datetime(order.ordered_at_us)],
+        [letter.origin],
+    )
+    return record_of(letter, repairs, taken=bool(row["found"] and not row["same"]))
 
 
 async def handled(client: Redis, letter: Letter, how: str) -> bool:
