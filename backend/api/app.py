@@ -1,5 +1,6 @@
 """The ASGI application: routes, and what is answered where none fits."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,11 +12,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from backend.api import lab, problems, readiness
+from backend.api import lab, pages, problems, readiness, status_endpoint
 from backend.api.backends import Backends
+from backend.api.kinds import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING
 from backend.api.observe import Observe
 from backend.api.order_endpoint import OrderEndpoint
-from backend.api.problems import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING, ProblemError
+from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
 from backend.api.tallies import Answers
 from coffee_core.pipelines import Pipeline
@@ -46,14 +48,17 @@ def create_app(settings: Settings, on_crash: Callable[[], None]) -> ASGIApp:
     app = Starlette(
         routes=[
             *map(order_route, backends.intakes),
+            *(status_endpoint.route(*each) for each in backends.lookups.items()),
+            *pages.routes(settings.pipelines),
             *readiness.routes(backends),
             lab.route(backends, answers, settings.home),
             Route("/metrics", metrics),
         ],
-        exception_handlers={HTTPException: _refuse, Exception: _apologise},
+        exception_handlers={HTTPException: _refuse, ProblemError: _say, Exception: _apologise},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.state.pipelines = settings.pipelines
     return Observe(app, registry)
 
 
@@ -61,9 +66,13 @@ def _order_path(pipeline: Pipeline) -> str:
     return f"/api/{pipeline}/order"
 
 
-_PIPELINE_PATHS = frozenset(
-    path for pipeline in Pipeline for path in (_order_path(pipeline), f"/readyz/{pipeline}")
-)
+_PIPELINE_PATH = re.compile(rf"/(?:readyz/({'|'.join(Pipeline)})|api/({'|'.join(Pipeline)})/orders?(?:/[^/]+)?)")
+
+
+def _is_elsewhere(request: Request) -> bool:
+    """Tell whether the path belongs to a pipeline that does not run here."""
+    found = _PIPELINE_PATH.fullmatch(request.url.path)
+    return found is not None and (found[1] or found[2]) not in request.app.state.pipelines
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -71,11 +80,16 @@ async def _refuse(request: Request, error: Exception) -> Response:
     path = request.url.path
     if error.status_code == 405:
         problem = ProblemError(BAD_METHOD, f"{request.method} is not allowed on {path}")
-    elif path in _PIPELINE_PATHS:  # a pipeline that runs here has a route of its own
+    elif _is_elsewhere(request):
         problem = ProblemError(NOT_RUNNING, "COFFEE_PIPELINES names the pipelines that run")
     else:
         problem = ProblemError(NOT_FOUND, f"{path[:200]} is no path of this API")
     return _response(request, problem, dict(error.headers or {}))
+
+
+async def _say(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, ProblemError)
+    return _response(request, problem, {})
 
 
 async def _apologise(request: Request, _: Exception) -> Response:
@@ -85,5 +99,5 @@ async def _apologise(request: Request, _: Exception) -> Response:
 
 def _response(request: Request, problem: ProblemError, headers: dict[str, str]) -> Response:
     body = problems.body(problem, request_id(request.scope))
-    headers["content-type"] = problems.CONTENT_TYPE.decode()
+    headers |= {name.decode(): value.decode() for name, value in problems.headers(problem.kind)}
     return Response(body, problem.kind.status, headers)

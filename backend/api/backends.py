@@ -9,6 +9,7 @@ from backend.api.health import Health
 from backend.api.intakes import Direct, Intake, Streams
 from backend.api.kafka_backend import KafkaBackend
 from backend.api.kafka_intake import Log
+from backend.api.lookups import DirectLookup, LogLookup, Lookup, StreamsLookup
 from backend.api.postgres_backend import PostgresBackend
 from backend.api.redis_backend import RedisBackend
 from coffee_core import keys
@@ -27,20 +28,26 @@ class Backends:
         """Where the orders of each pipeline go; only pipelines that run here are there."""
         self.healths: dict[str, Health] = {}
         """Health of each dependency by its name."""
+        self.lookups: dict[Pipeline, Lookup] = {}
+        """Where to ask what has become of an order."""
         horizon_h = settings.dedup_horizon_h
-        redis = RedisBackend(settings.redis_url)
+        postgres = PostgresBackend(settings.database_url)
+        self.redis = RedisBackend(settings.redis_url)
+        """Redis; what it shows is read also where no pipeline here needs it."""
+        redis = self.redis
+        self._add(postgres)
+        self._add(redis)
         if Pipeline.V1 in settings.pipelines:
-            postgres = PostgresBackend(settings.database_url)
-            self._add(postgres)
             self.intakes[Pipeline.V1] = Direct(postgres)
-        if Pipeline.V2 in settings.pipelines or Pipeline.V3 in settings.pipelines:
-            self._add(redis)
+            self.lookups[Pipeline.V1] = DirectLookup(postgres, redis)
         if Pipeline.V2 in settings.pipelines:
             self.intakes[Pipeline.V2] = Streams(redis, horizon_h)
+            self.lookups[Pipeline.V2] = StreamsLookup(postgres, redis)
         if Pipeline.V3 in settings.pipelines:
             kafka = KafkaBackend(settings.kafka_servers, keys.TOPIC)
             self._add(kafka)
             self.intakes[Pipeline.V3] = Log(kafka, redis, horizon_h)
+            self.lookups[Pipeline.V3] = LogLookup(postgres, redis)
 
     def _add(self, backend: PostgresBackend | RedisBackend | KafkaBackend) -> None:
         self._runners.append(backend.run)

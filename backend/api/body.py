@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from backend.api.problems import INVALID, MALFORMED, ProblemError
+from backend.api.kinds import INVALID, MALFORMED
+from backend.api.problems import ProblemError
 from coffee_core.clock import parse_timestamp_us
 from coffee_core.errors import OrderError
 from coffee_core.menu import DRINKS, STORES

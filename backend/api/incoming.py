@@ -5,7 +5,8 @@ from uuid import UUID
 from starlette.types import Receive, Scope
 
 from backend.api import body
-from backend.api.problems import INVALID, NOT_JSON, TOO_LARGE, ProblemError
+from backend.api.kinds import INVALID, NOT_JSON, TOO_LARGE
+from backend.api.problems import ProblemError
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError, OrderError
 from coffee_core.ids import new_message_id, parse_idempotency_key

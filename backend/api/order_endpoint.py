@@ -8,8 +8,9 @@ from starlette.types import Receive, Scope, Send
 from backend.api import problems
 from backend.api.incoming import ClientGoneError, read_order
 from backend.api.intakes import Intake
+from backend.api.kinds import CONFLICT, UNAVAILABLE, UNKNOWN
 from backend.api.outcome import KeyConflictError, OutcomeUnknownError, UnavailableError
-from backend.api.problems import CONFLICT, UNAVAILABLE, UNKNOWN, ProblemError
+from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
 from backend.api.tallies import Answers
 from coffee_core.order import Order
@@ -28,7 +29,8 @@ class OrderEndpoint:
         self._answers = answers
         self._status = INFO[pipeline].accepted_status
         word = "stored" if self._status == 201 else "accepted"
-        self._body = f'{{"message_id":"%s","status":"{word}"}}'
+        self._location = f"/api/{pipeline}/order/"
+        self._body = f'{{"message_id":"%s","status":"{word}","links":{{"status":"{self._location}%s"}}}}'
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -42,8 +44,9 @@ class OrderEndpoint:
         except ClientGoneError:
             return
         else:
-            status, headers = self._status, [_JSON]
-            body = (self._body % order.message_id).encode()
+            message_id = str(order.message_id)
+            status, headers = self._status, [_JSON, (b"location", (self._location + message_id).encode())]
+            body = (self._body % (message_id, message_id)).encode()
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

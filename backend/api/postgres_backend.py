@@ -16,6 +16,8 @@ POOL_CONNECTIONS = 16
 """Most connections: enough that one fsync of PostgreSQL commits several orders at once."""
 WARM_CONNECTIONS = 4
 """Connections opened as soon as PostgreSQL is there, so that the first orders do not wait for one."""
+READERS = 2
+"""Most connections that read."""
 CONNECT_TIMEOUT_S = 0.8
 """Seconds for a connection, or for a free one of the pool."""
 COMMIT_TIMEOUT_S = 2.0
@@ -45,6 +47,7 @@ class PostgresBackend:
         self.health = Health("postgres")
         """Whether PostgreSQL is there and has its table."""
         self._url = url
+        self._readers = asyncio.Semaphore(READERS)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._probe_connection: asyncpg.Connection[asyncpg.Record] | None = None
 
@@ -97,6 +100,25 @@ class PostgresBackend:
             raise OutcomeUnknownError("a row with this message id was there and was deleted meanwhile")
         return (row[0], row[1], row[2], row[3])
 
+    async def read(self, query: str, *args: object) -> "asyncpg.Record | None":
+        """Return the first row of a query; raises UnavailableError.
+
+        Few at once: whoever reads must not take the connections of those who order.
+        """
+        self.health.require()
+        async with self._readers:
+            connection = await self._acquire()
+            try:
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    return await connection.fetchrow(query, *args)
+            except _BROKEN as error:
+                self.health.doubt()
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    connection.terminate()
+                raise UnavailableError(f"postgres broke off ({_said(error)})") from error
+            finally:
+                await self._release(connection)
+
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
         assert self._pool is not None, "healthy before it ran"
         try:
@@ -133,6 +155,9 @@ class PostgresBackend:
             for _ in range(WARM_CONNECTIONS):
                 opened.append(await self._acquire())
                 await opened[-1].prepare(_INSERT)
+                # asyncpg ends a preparation without a Sync: PostgreSQL would keep its lock on the table, and a
+                # migration would wait for the next order.
+                await opened[-1].execute("SELECT")
         finally:
             for connection in opened:
                 await self._release(connection)

@@ -14,6 +14,8 @@ CONNECT_TIMEOUT_S = 0.8
 COMMAND_TIMEOUT_S = 2.0
 """Seconds after which the outcome of a command counts as unknown."""
 
+WRITABLE = "#!lua\nreturn 1"
+"""A script that may write and does not: refused, as writes are, by a full memory or disk and by a replica."""
 PING_TIMEOUT_S = 1.5
 """Seconds after which a connection that does not answer is closed; below the timeout of a probe."""
 
@@ -46,31 +48,53 @@ class RedisBackend:
             if link is not None:
                 link.close()
 
-    async def command(self, *command: str | int | bytes, within_s: float = COMMAND_TIMEOUT_S) -> Any:
-        """Send one command and return its reply.
+    async def command(
+        self, *command: str | int | bytes, within_s: float = COMMAND_TIMEOUT_S, reading: bool = False
+    ) -> Any:
+        """Send one command and return its reply; with ``reading`` also to a Redis that takes no writes.
 
         Raises UnavailableError where it certainly had no effect, OutcomeUnknownError where it may have had one.
         """
         try:
-            return await self._reply(command, within_s)
+            return await self._reply(command, within_s, reading)
         except ReplyError as error:
             raise UnavailableError(f"redis refuses ({error})") from error
 
-    async def call(self, script: Script, keys: tuple[str, ...], *args: str | int) -> Any:
+    async def call(self, script: Script, keys: tuple[str, ...], *args: str | int, reading: bool = False) -> Any:
         """Run a script and return its reply; raises as ``command`` does."""
+        command = ("EVALSHA", script.digest, len(keys), *keys, *args)
         try:
-            return await self._reply(("EVALSHA", script.digest, len(keys), *keys, *args), COMMAND_TIMEOUT_S)
+            return await self._reply(command, COMMAND_TIMEOUT_S, reading)
         except ReplyError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise UnavailableError(f"redis refuses ({error})") from error
         # Redis has forgotten the script (a restart, SCRIPT FLUSH): send it whole, which also teaches it again.
-        return await self.command("EVAL", script.text, len(keys), *keys, *args)
+        return await self.command("EVAL", script.text, len(keys), *keys, *args, reading=reading)
 
-    async def _reply(self, command: tuple[str | int | bytes, ...], within_s: float) -> Any:
-        self.health.require()
+    async def read_at_once(self, *commands: tuple[str, ...]) -> list[Any]:
+        """Return the replies of reading commands at one moment (MULTI … EXEC); raises as ``command`` does."""
+        link = self._open_link()
+        # Written in one go, so that no other command gets between them on the shared connection.
+        queued = [link.send(*command) for command in (("MULTI",), *commands)]
+        for reply in queued:
+            reply.add_done_callback(_seen)  # what is wrong with one of them, EXEC says again
+        replies: list[Any] = await self.command("EXEC", reading=True)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise UnavailableError(f"redis refuses ({reply})") from reply
+        return replies
+
+    def _open_link(self) -> RedisLink:
         if self._link is None:
+            self.health.require()
             raise UnavailableError("the connection to redis is closed")
-        reply = self._link.send(*command)
+        return self._link
+
+    async def _reply(self, command: tuple[str | int | bytes, ...], within_s: float, reading: bool = False) -> Any:
+        if not reading:
+            self.health.require()
+        link = self._open_link()
+        reply = link.send(*command)
         try:
             async with asyncio.timeout(within_s):
                 return await reply
@@ -84,7 +108,7 @@ class RedisBackend:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     self._link = await redis_link.connect(self._url, self._lost)
             async with asyncio.timeout(PING_TIMEOUT_S):
-                await self._link.send("PING")
+                await self._link.send("EVAL", WRITABLE, 0)
         except TimeoutError:
             # A link that no longer answers would hand out late replies; whoever waits on it is told now.
             if self._link is not None:
@@ -98,3 +122,8 @@ class RedisBackend:
         if self.health.up and self._link is not None:
             self.health.went_down(reason)
             self.health.doubt()
+
+
+def _seen(reply: "asyncio.Future[Any]") -> None:
+    if not reply.cancelled():
+        reply.exception()

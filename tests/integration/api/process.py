@@ -18,6 +18,13 @@ OTHER = {**ORDER, "price": 4.99}
 KEY = "0190f5fe-7c1e-7abc-8def-0123456789ab"
 
 
+def taken(pipeline: str, message_id: str) -> tuple[int, dict[str, Any]]:
+    """Return the answer to an order that was taken under this id."""
+    status, word = (201, "stored") if pipeline == "v1" else (202, "accepted")
+    link = f"/api/{pipeline}/order/{message_id}"
+    return status, {"message_id": message_id, "status": word, "links": {"status": link}}
+
+
 class Api:
     """A running order API."""
 

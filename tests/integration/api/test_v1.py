@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from tests.integration.api.in_process import LocalApi
-from tests.integration.api.process import KEY, ORDER, OTHER, running
+from tests.integration.api.process import KEY, ORDER, OTHER, running, taken
 from tests.waiting import until
 
 BLOCK = """
@@ -42,7 +42,7 @@ async def test_a_repeat_gets_the_first_answer_and_no_row(
     api: LocalApi, database: "asyncpg.Connection[Any]"
 ) -> None:
     first = await api.order("v1", key=KEY)
-    assert first == (201, {"message_id": KEY, "status": "stored"})
+    assert first == taken("v1", KEY)
     assert await api.order("v1", key=f'"{KEY.upper()}"') == first
     assert await database.fetchval("SELECT count(*) FROM orders") == 1
 
@@ -87,7 +87,7 @@ async def test_a_commit_that_does_not_come_back_is_an_unknown_outcome(
     assert (status, problem["type"], problem["message_id"]) == (504, "/problems/outcome-unknown", KEY)
     assert KEY in problem["detail"]
     await transaction.rollback()
-    assert await api.order("v1", key=KEY) == (201, {"message_id": KEY, "status": "stored"})
+    assert await api.order("v1", key=KEY) == taken("v1", KEY)
     assert await database.fetchval("SELECT count(*) FROM orders") == 1
 
 
@@ -121,7 +121,7 @@ async def test_what_was_taken_is_answered_after_sigterm(
             await until(lambda: database.fetchval(WAITING))
             api.process.terminate()
             await until(lambda: _refuses(api.base_url))
-        assert await asking == (201, {"message_id": KEY, "status": "stored"})
+        assert await asking == taken("v1", KEY)
         await until(lambda: api.process.poll() is not None)
     assert api.process.returncode == 0
 
