@@ -17,6 +17,7 @@ class CoffeeApp(App[None]):
     """Three pipelines, live. Its sources are given: a stack, a recording, or a test's own."""
 
     TITLE = "coffee-rt"
+    CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
 

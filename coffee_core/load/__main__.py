@@ -11,6 +11,7 @@ from asyncio import StreamReader, StreamReaderProtocol
 
 from coffee_core.errors import CoffeeError
 from coffee_core.load.generator import Generator
+from coffee_core.load.latest import LatestAnswers
 from coffee_core.load.mix import Mix
 from coffee_core.load.protocol import obey
 from coffee_core.load.report import LoadReport
@@ -23,8 +24,9 @@ async def serve(api_url: str) -> None:
     """Obey standard input until it ends, then wait for the answers to what was sent."""
     lines = StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: StreamReaderProtocol(lines), sys.stdin)
-    async with Sender(api_url) as sender, Generator(sender, Mix()) as generator:
-        reports = asyncio.create_task(_report(generator))
+    latest = LatestAnswers()
+    async with Sender(api_url) as sender, Generator(sender, Mix(), on_answer=latest.note) as generator:
+        reports = asyncio.create_task(_report(generator, latest))
         try:
             await _obey_all(generator, lines, reports)
         finally:
@@ -44,10 +46,10 @@ async def _obey_all(generator: Generator, lines: StreamReader, reports: "asyncio
         obey(generator, line.result().decode())
 
 
-async def _report(generator: Generator) -> None:
+async def _report(generator: Generator, latest: LatestAnswers) -> None:
     last: LoadReport | None = None
     while True:
-        report = LoadReport.of(generator)
+        report = LoadReport.of(generator, latest.take())
         if report != last:
             sys.stdout.write(report.to_json() + "\n")
             sys.stdout.flush()

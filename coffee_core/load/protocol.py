@@ -2,7 +2,7 @@
 
 Commands: ``{"do": "run", "rate_per_s": 20, "pipelines": ["v1"]}``, ``{"do": "stop"}``,
 ``{"do": "burst", "orders": 1000, "pipelines": ["v1"]}``. Reports: ``LoadReport``, several a second while
-something changes. The end of standard input ends the process.
+something changes, each with the last few answers. The end of standard input ends the process.
 """
 
 import json

@@ -1,9 +1,9 @@
 """Where a load stands, as a value that crosses a pipe; imports no HTTP client, so a dashboard starts at once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from coffee_core.load.generator import Generator
@@ -17,12 +17,14 @@ class LoadReport:
     """Whether a rate is set."""
     counts: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
     """Pipeline → ``Counts.as_dict()``."""
+    latest: Sequence[Mapping[str, Any]] = ()
+    """The last answers since the report before, at most a few: ``LatestAnswers``."""
 
     @classmethod
-    def of(cls, generator: "Generator") -> Self:
+    def of(cls, generator: "Generator", latest: Sequence[Mapping[str, Any]] = ()) -> Self:
         """Take a generator's state. Raises what went wrong inside it."""
         counts = {str(pipeline): one.as_dict() for pipeline, one in generator.counts().items()}
-        return cls(generator.running, counts)
+        return cls(generator.running, counts, latest)
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Self:

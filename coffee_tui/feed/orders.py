@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from coffee_core.clock import now_us
 from coffee_core.load.report import LoadReport
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.attachment import Attachment
+from coffee_tui.feed.journal import Journal, sent_order
 from coffee_tui.feed.load_process import LoadProcess
 from coffee_tui.feed.meter import Meter
 from coffee_tui.feed.orders_view import BURST_ORDERS, RATES, KeyOrder, OrdersView
@@ -54,6 +56,11 @@ class Orders(Protocol):
         """Send a burst into each chosen pipeline."""
         ...
 
+    @property
+    def journal(self) -> Journal:
+        """The latest orders sent."""
+        ...
+
 
 class LiveOrders:
     """Orders into a running API."""
@@ -66,6 +73,12 @@ class LiveOrders:
         self._process = LoadProcess(lambda: attachment.settings.api_url, self._report, self._died)
         self._counted = LoadReport()
         self._offered, self._ended = Meter(_RATE_S), Meter(_RATE_S)
+        self._journal = Journal()
+
+    @property
+    def journal(self) -> Journal:
+        """The latest orders sent."""
+        return self._journal
 
     async def run(self, publish: PublishOrders) -> None:
         """Do what is asked for, and publish views, until cancelled; then end the load process."""
@@ -132,6 +145,8 @@ class LiveOrders:
         price = f"$ {attempt.price_cents // 100}.{attempt.price_cents % 100:02d}"
         sent = KeyOrder(attempt.pipeline, f"{attempt.drink} at {attempt.store}, {price}")
         self._show_key(sent)
+        from coffee_core.load.latest import described
+
         answer = await sender.send(attempt)
         ended = replace(
             sent,
@@ -140,6 +155,7 @@ class LiveOrders:
             reason=answer.reason,
             latency_us=answer.latency_us,
         )
+        self._journal.add(sent_order(described(answer, now_us())))
         self._show_key(ended)
 
     def _show_key(self, order: KeyOrder) -> None:
@@ -151,6 +167,8 @@ class LiveOrders:
         if report.total("sent") < self._counted.total("sent"):
             self._offered, self._ended = Meter(_RATE_S), Meter(_RATE_S)
         self._counted = report
+        for answer in report.latest:
+            self._journal.add(sent_order(answer))
         names = ("sent", "acknowledged", "refused", "rejected", "unknown", "late", "in_flight")
         counts = {name: report.total(name) for name in names}
         now_s = time.monotonic()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from coffee_core.pipelines import Pipeline
+from coffee_tui.feed.journal import Journal
 from coffee_tui.feed.live import Publish
 from coffee_tui.feed.orders import PublishOrders
 from coffee_tui.feed.orders_view import OrdersView
@@ -109,6 +110,7 @@ class PlayedOrders:
         self._view = OrdersView()
         self._publish: PublishOrders | None = None
         self._tried = False
+        self.journal = Journal()
 
     async def run(self, publish: PublishOrders) -> None:
         """Publish until cancelled."""

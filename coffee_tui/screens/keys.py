@@ -17,6 +17,9 @@ KEYS: tuple[Binding, ...] = (
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
     Binding("i", "into", "into", tooltip="choose which pipelines get the load"),
     Binding("b", "burst", "burst", tooltip=f"a burst of {BURST_ORDERS:,} orders into each chosen pipeline"),
+    Binding("c", "compare", "compare", tooltip="what is claimed, and what was measured just now"),
+    Binding("o", "sent", "orders", tooltip="the latest orders, and where each is"),
+    Binding("l", "logs", "logs", tooltip="the log of each process"),
     Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on"),
     Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on"),
     Binding(

@@ -11,12 +11,16 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from coffee_core.pipelines import Pipeline
+from coffee_tui.feed.logs import local_logs
 from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.feed.snapshot import Snapshot, largest_count, largest_rate
 from coffee_tui.feed.sources import Sources
 from coffee_tui.messages import Fed, Ordered
+from coffee_tui.screens.compare import CompareScreen
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.keys import KEYS, choices
+from coffee_tui.screens.logs import LogsScreen
+from coffee_tui.screens.sent import SentScreen
 from coffee_tui.widgets.column import PipelineColumn
 from coffee_tui.widgets.header import Header
 from coffee_tui.widgets.keybar import KeyBar
@@ -172,6 +176,24 @@ class LiveScreen(Screen[None]):
         """Choose another speed of the recording."""
         if self._sources.player is not None:
             self._sources.player.faster(steps)
+
+    def action_compare(self) -> None:
+        """Compare what is claimed with what was measured."""
+        self.app.push_screen(CompareScreen(lambda: self.snapshot))
+
+    def action_sent(self) -> None:
+        """Show the latest orders."""
+        attachment = self._sources.attachment
+        self.app.push_screen(
+            SentScreen(self._orders.journal, lambda: attachment.settings.api_url if attachment else None)
+        )
+
+    def action_logs(self) -> None:
+        """Show the log of each process."""
+        attachment = self._sources.attachment
+        self.app.push_screen(
+            LogsScreen(local_logs(attachment.settings) if attachment else "a recording has no logs")
+        )
 
     def action_help(self) -> None:
         """Show every key."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.app import CoffeeApp
+from coffee_tui.feed.journal import Journal
 from coffee_tui.feed.live import Publish
 from coffee_tui.feed.orders import PublishOrders
 from coffee_tui.feed.orders_view import OrdersView
@@ -82,6 +83,7 @@ class NotedOrders:
 
     def __init__(self) -> None:
         self.asked: list[object] = []
+        self.journal = Journal()
         self.views: asyncio.Queue[OrdersView] = asyncio.Queue()
         self.ended = False
 

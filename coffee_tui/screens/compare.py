@@ -1,0 +1,80 @@
+"""Compare: what is claimed of the three, beside what was measured just now."""
+
+from collections.abc import Callable, Iterable
+
+from rich.text import Text
+from textual.containers import VerticalScroll
+from textual.widget import Widget
+from textual.widgets import Static
+
+from coffee_core.pipelines import INFO, Pipeline
+from coffee_tui.feed.claims import CLAIMS, Claim
+from coffee_tui.feed.snapshot import PipelineView, Quantiles, Snapshot
+from coffee_tui.screens.page import Page
+from coffee_tui.theme import ACCENT, DIM, GREY, TEXT
+from coffee_tui.widgets.text import clip, latency
+
+_LABEL = 13
+_EVERY_S = 0.5
+
+
+class CompareScreen(Page):
+    """The comparison table of the three pipelines."""
+
+    def __init__(self, now: Callable[[], Snapshot]) -> None:
+        super().__init__("Compare · what is claimed, what was measured here just now, how to see the rest")
+        self._now = now
+        self._drawn: object = None
+
+    def body(self) -> Iterable[Widget]:
+        """Return the table."""
+        yield VerticalScroll(Static(id="table"), id="claims")
+
+    def on_mount(self) -> None:
+        """Draw, and draw again where something has changed."""
+        self._draw()
+        self.set_interval(_EVERY_S, self._draw)
+
+    def on_resize(self) -> None:
+        """Fit the table to the cells there are."""
+        self._drawn = None
+        self.call_after_refresh(self._draw)
+
+    def _draw(self) -> None:
+        views = {view.pipeline: view for view in self._now().pipelines}
+        cells = tuple(tuple(_measured(claim, views.get(each)) for each in Pipeline) for claim in CLAIMS)
+        if cells != self._drawn:
+            self._drawn = cells
+            self.query_one("#table", Static).update(table(cells, self.size.width - 6))
+
+
+def _measured(claim: Claim, view: PipelineView | None) -> str:
+    if claim.measured is None or view is None:
+        return "—"
+    said = claim.measured(view)
+    if isinstance(said, Quantiles):
+        return "—" if said.p50_us is None else f"{latency(said.p50_us)} · p99 {latency(said.p99_us)}"
+    return said
+
+
+def table(measured: tuple[tuple[str, ...], ...], width: int) -> Text:
+    """Return the whole table, ``width`` cells wide: each row its claims, its figures, how to see it."""
+    cell = max(10, (width - _LABEL) // 3)
+    text = Text(" " * _LABEL, no_wrap=True, overflow="ellipsis")
+    for pipeline in Pipeline:
+        text.append(clip(f"{pipeline}  {INFO[pipeline].title}", cell - 1).ljust(cell), f"bold {ACCENT[pipeline]}")
+    text.append("\n\n")
+    for claim, figures in zip(CLAIMS, measured, strict=True):
+        text.append(f"{claim.aspect}\n", f"bold {TEXT}")
+        _line(text, "claimed", claim.claimed, cell, GREY)
+        if claim.measured is not None:
+            _line(text, "now", figures, cell, TEXT)
+        text.append("  see".ljust(_LABEL), DIM).append(clip(claim.see, width - _LABEL) + "\n\n", GREY)
+    return text
+
+
+def _line(text: Text, label: str, cells: tuple[str, ...], width: int, colour: str) -> None:
+    text.append(f"  {label}".ljust(_LABEL), DIM)
+    for each in cells:
+        text.append(clip(each, width - 1).ljust(width), colour)
+    text.append("\n")

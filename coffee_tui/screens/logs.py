@@ -1,0 +1,122 @@
+"""Logs: each process of a stack on this machine, followed, searched."""
+
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input, RichLog, Static
+
+from coffee_tui.feed.logs import Tail
+from coffee_tui.feed.reasons import one_line
+from coffee_tui.screens.page import Page
+from coffee_tui.theme import AMBER, DIM, GREY, GROUND, TEXT
+
+_EVERY_S = 0.5
+_LINES = 2_000
+
+
+class LogsScreen(Page):
+    """One log at a time; the newest line is at the bottom."""
+
+    CSS = (
+        Page.CSS
+        + """
+    RichLog { height: 1fr; background: #0f151b; padding: 0 1; }
+    Input { display: none; }
+    Input.open { display: block; }
+    """
+    )
+    KEYS: ClassVar[tuple[Binding, ...]] = (
+        Binding("right,tab", "choose(1)", "next log", key_display="→", tooltip="the next log"),
+        Binding("left,shift+tab", "choose(-1)", "previous", key_display="←", tooltip="the log before"),
+        Binding("slash", "find", "search", key_display="/", tooltip="show the lines with these words alone"),
+        Binding("f", "follow", "follow", tooltip="follow the end, or stay"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
+
+    def __init__(self, logs: list[Path] | str) -> None:
+        super().__init__("Logs")
+        self._paths = [] if isinstance(logs, str) else logs
+        self._why = logs if isinstance(logs, str) else ""
+        self._index = 0
+        self._tail: Tail | None = None
+        self._lines: deque[str] = deque(maxlen=_LINES)
+        self._words: list[str] = []
+
+    def body(self) -> Iterable[Widget]:
+        """Return the names, the search, the lines."""
+        yield Static(id="say")
+        yield Input(placeholder="words to search for, Enter; empty: all lines", id="search")
+        yield RichLog(max_lines=_LINES, wrap=False, highlight=False, markup=False)
+
+    def on_mount(self) -> None:
+        """Open the first log and follow it."""
+        self.query_one(RichLog).focus()
+        self._open(0)
+        self.set_interval(_EVERY_S, self._read)
+
+    def _open(self, index: int) -> None:
+        say = self.query_one("#say", Static)
+        if not self._paths:
+            say.update(self._why)
+            return
+        self._index = index % len(self._paths)
+        self._tail = Tail(self._paths[self._index])
+        names = Text()
+        for at, path in enumerate(self._paths):
+            names.append(f" {path.stem} ", f"bold {GROUND} on {AMBER}" if at == self._index else GREY).append(" ")
+        say.update(names)
+        self._read()
+
+    def _read(self) -> None:
+        if self._tail is None:
+            return
+        log = self.query_one(RichLog)
+        try:
+            afresh, lines = self._tail.read()
+        except OSError as error:
+            self.query_one("#say", Static).update(f"{self._paths[self._index]}: {one_line(error)}")
+            return
+        if afresh:
+            self._lines.clear()
+            log.clear()
+        self._lines.extend(lines)
+        self._write(log, lines)
+
+    def _write(self, log: RichLog, lines: Iterable[str]) -> None:
+        for line in lines:
+            if all(word in line.lower() for word in self._words):
+                text = Text(line, TEXT if self._words else GREY)
+                text.highlight_words(self._words, f"bold {AMBER}", case_sensitive=False)
+                log.write(text)
+
+    def action_choose(self, steps: int) -> None:
+        """Show another log."""
+        if self._paths:
+            self._open(self._index + steps)
+
+    def action_find(self) -> None:
+        """Ask for words to search for."""
+        field = self.query_one(Input)
+        field.add_class("open")
+        field.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Show the lines with these words alone."""
+        self._words = event.value.lower().split()
+        event.input.remove_class("open")
+        log = self.query_one(RichLog)
+        log.focus()
+        log.clear()
+        self._write(log, self._lines)
+        if self._words and not log.lines:
+            log.write(Text("no line has these words", DIM))
+
+    def action_follow(self) -> None:
+        """Follow the end, or stay."""
+        log = self.query_one(RichLog)
+        log.auto_scroll = not log.auto_scroll

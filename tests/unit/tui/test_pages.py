@@ -1,0 +1,176 @@
+"""The screens beside Live: the comparison, the latest orders with their journey, the logs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from textual.widgets import DataTable, Input
+
+from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import write_env
+from coffee_core.settings import Settings
+from coffee_tui.app import CoffeeApp
+from coffee_tui.feed.attachment import Attachment
+from coffee_tui.feed.claims import CLAIMS
+from coffee_tui.feed.journal import Journal, SentOrder
+from coffee_tui.feed.journey import Journey, ask
+from coffee_tui.feed.logs import Tail, local_logs
+from coffee_tui.feed.snapshot import Quantiles
+from coffee_tui.feed.sources import Sources
+from tests.servers import free_port
+from tests.unit.tui.scripted import ALL, NotedOrders, ScriptedFeed, app, column, screen_text, snapshot
+from tests.waiting import until
+
+ORDER = SentOrder(
+    Pipeline.V2, "latte at uptown, $ 5.00", "acknowledged", 202, "", "id-2", 1_700_000_000_000_000, 900
+)
+
+
+def _attached(home: Path, url: str = "http://127.0.0.1:1") -> tuple[CoffeeApp, NotedOrders]:
+    settings = Settings.from_env({"COFFEE_HOME": str(home), "API_URL": url})
+    orders = NotedOrders()
+    return CoffeeApp(Sources(ALL, ScriptedFeed(), orders, attachment=Attachment.to(settings))), orders
+
+
+def test_every_row_of_the_founding_note_is_compared() -> None:
+    assert [claim.aspect for claim in CLAIMS] == [
+        "API Response Time",
+        "Dashboard Latency",
+        "Delivery Guarantee",
+        "Message Persistence",
+        "Replay Capability",
+        "Worker Downtime",
+        "Aggregation",
+        "Scalability",
+    ]
+    assert CLAIMS[1].claimed == ("10-60s", "~50-100ms", "~100ms")
+
+
+async def test_compare_sets_what_is_measured_beside_what_is_claimed() -> None:
+    running, feed, _ = app()
+    async with running.run_test(size=(120, 44)) as pilot:
+        feed.queue.put_nowait(snapshot())
+        await until(lambda: "all is well" in screen_text(running))
+        await pilot.press("c")
+        text = screen_text(running)
+        for claim in CLAIMS:
+            assert claim.aspect in text
+            assert claim.claimed[2] in text
+        assert text.count("3.1 ms · p99 9.8 ms") == 3
+        faster = tuple(replace(column(each), dashboard=Quantiles(2_000, 4_000)) for each in Pipeline)
+        feed.queue.put_nowait(snapshot(pipelines=faster))
+        await until(lambda: screen_text(running).count("2.0 ms · p99 4.0 ms") == 3)
+        await pilot.press("escape")
+        assert "How late is the dashboard?" in screen_text(running)
+
+
+async def test_the_latest_orders_are_listed_and_filtered(tmp_path: Path) -> None:
+    running, orders = _attached(tmp_path)
+    orders.journal.add(ORDER)
+    refused = replace(
+        ORDER, pipeline=Pipeline.V3, outcome="refused", status=503, reason="Kafka is down", message_id=None
+    )
+    orders.journal.add(replace(refused, answered_us=ORDER.answered_us + 1))
+    async with running.run_test(size=(120, 30)) as pilot:
+        await until(lambda: running.live.is_current)
+        await pilot.press("o")
+        await until(lambda: "refused 503" in screen_text(running))
+        lines = screen_text(running).splitlines()
+        assert [line.split()[0] for line in lines[2:4]] == ["v3", "v2"], "the newest first"
+        await until(lambda: lines and "Kafka is down" in screen_text(running).splitlines()[-2])
+        await pilot.press("slash", *"uptown", "space", *"v2", "enter")
+        await until(lambda: running.screen.query_one(DataTable).row_count == 1)
+        assert not running.screen.query_one(Input).display
+        assert "acknowledged 202" in screen_text(running)
+
+
+async def test_a_journey_is_asked_of_the_api() -> None:
+    said = {"id-2": (200, {"stored": True, "shown": None}), "id-404": (404, {"detail": "Nothing is known"})}
+
+    async def answer(request: web.Request) -> web.Response:
+        status, body = said[request.match_info["id"]]
+        return web.Response(status=status, text=json.dumps(body))
+
+    peer = web.Application()
+    peer.router.add_get("/api/v2/order/{id}", answer)
+    async with TestServer(peer) as server:
+        url = str(server.make_url("")).rstrip("/")
+        assert await ask(url, ORDER) == Journey(True, None)
+        assert await ask(url, replace(ORDER, message_id="id-404")) == Journey(trouble="Nothing is known")
+    assert (await ask(f"http://127.0.0.1:{free_port()}", ORDER)).trouble == "connection refused"
+    assert (await ask(url, replace(ORDER, message_id=None, reason="refused"))).trouble == "refused"
+
+
+def test_a_fast_pipeline_does_not_push_out_a_slow_one() -> None:
+    journal = Journal()
+    journal.add(replace(ORDER, pipeline=Pipeline.V1, answered_us=1))
+    for at_us in range(2, 1_000):
+        journal.add(replace(ORDER, answered_us=at_us))
+    assert journal.latest(1, "v1")[0].answered_us == 1
+    assert [order.answered_us for order in journal.latest(2)] == [999, 998]
+
+
+def _home(tmp_path: Path, url: str) -> Path:
+    (tmp_path / "logs").mkdir()
+    write_env(tmp_path, {"API_URL": url})
+    (tmp_path / "logs" / "kafka.log").write_text("broker started\nlistener up\n")
+    (tmp_path / "logs" / "redis.log").write_text("ready to accept\n")
+    return tmp_path
+
+
+async def test_logs_are_followed_and_searched(tmp_path: Path) -> None:
+    home = _home(tmp_path, "http://127.0.0.1:1")
+    running, _ = _attached(home)
+    async with running.run_test(size=(100, 24)) as pilot:
+        await until(lambda: running.live.is_current)
+        await pilot.press("l")
+        await until(lambda: "broker started" in screen_text(running))
+        with (home / "logs" / "kafka.log").open("a") as log:
+            log.write("leader elected\n")
+        await until(lambda: "leader elected" in screen_text(running))
+        await pilot.press("slash", *"listener", "enter")
+        assert "listener up" in screen_text(running)
+        assert "broker started" not in screen_text(running)
+        await pilot.press("slash", "backspace")
+        running.screen.query_one(Input).value = ""
+        await pilot.press("enter", "right")
+        await until(lambda: "ready to accept" in screen_text(running))
+        assert "broker started" not in screen_text(running)
+
+
+def test_a_log_that_was_replaced_is_read_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("one\ntw")
+    tail = Tail(path)
+    assert tail.read() == (True, ["one"])
+    with path.open("a") as file:
+        file.write("o\n")
+    assert tail.read() == (False, ["two"])
+    path.write_text("x\n")
+    assert tail.read() == (True, ["x"])
+
+
+def test_a_long_log_is_read_near_its_end(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("".join(f"line {number:06}\n" for number in range(20_000)))
+    _, lines = Tail(tmp_path / "a.log").read()
+    assert lines[-1] == "line 019999"
+    assert len(lines) < 6_000
+    assert len(lines[0]) == len(lines[-1]), "no half line"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://elsewhere.example"])
+def test_a_remote_stack_has_no_logs_here(tmp_path: Path, url: str) -> None:
+    settings = Settings.from_env({"COFFEE_HOME": str(_home(tmp_path, "http://127.0.0.1:1")), "API_URL": url})
+    logs = local_logs(settings)
+    assert ("where it runs" in logs) if isinstance(logs, str) else (url == "http://127.0.0.1:1")
+
+
+async def test_pages_of_a_recording_say_that_there_is_nobody_to_ask() -> None:
+    running, _, _ = app()
+    async with running.run_test(size=(100, 24)) as pilot:
+        await until(lambda: running.live.is_current)
+        await pilot.press("l")
+        await until(lambda: "a recording has no logs" in screen_text(running))
