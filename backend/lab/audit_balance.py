@@ -89,9 +89,9 @@ NOTHING = difference(Tally(), Tally())
 """A tally of zeros."""
 
 
-def excused(shown: Tally, stored: Tally, in_flight: int) -> bool:
-    """Tell whether rows are ahead of the metrics by orders in flight alone: whole ones, and no more of them."""
-    ahead = difference(stored, shown)
+def excused(behind: Tally, before: Tally, in_flight: int) -> bool:
+    """Tell whether one side is behind the other by orders in flight alone: whole ones, and no more of them."""
+    ahead = difference(before, behind)
     by_drink = _whole_orders(ahead.drink_counts, ahead.drink_revenue_cents)
     by_store = _whole_orders(ahead.store_counts, ahead.store_revenue_cents)
     return by_drink == by_store == (ahead.orders, ahead.revenue_cents) and ahead.orders <= in_flight

@@ -131,6 +131,8 @@ async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
         enable_auto_commit=False,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
         isolation_level="read_uncommitted",
+        # What the broker makes a fetch wait at the end of a partition, and so each change to another one.
+        fetch_max_wait_ms=50,
     )
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers, request_timeout_ms=_REQUEST_TIMEOUT_MS)
     try:

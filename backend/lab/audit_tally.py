@@ -61,17 +61,18 @@ def shown_tally(orders: str | None, revenue: str | None, hashes: Sequence[Mappin
     """
     drinks, stores = dict.fromkeys(DRINKS, 0), dict.fromkeys(STORES, 0)
     full = [
-        menu | {field: _number(f"{name}.{field}", value) for field, value in held.items()}
+        menu | {field: number(f"{name}.{field}", value) for field, value in held.items()}
         for name, menu, held in zip(_HASHES, (drinks, drinks, stores, stores), hashes, strict=True)
     ]
-    return Tally(_number("total_orders", orders), _number("total_revenue", revenue), *full)
+    return Tally(number("total_orders", orders), number("total_revenue", revenue), *full)
 
 
-def _number(name: str, value: Any) -> int:
+def number(name: str, value: Any) -> int:
+    """Return what a key or field holds, 0 where it is missing. Raises CoffeeError where it is no whole number."""
     try:
         return int(value or 0)
     except ValueError as error:
-        raise CoffeeError(f"the metric {name} is no whole number: {str(value)[:40]!r}; delete its key") from error
+        raise CoffeeError(f"{name} is no whole number: {str(value)[:40]!r}; delete it") from error
 
 
 async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Tally, str | None, dict[str, str]]:

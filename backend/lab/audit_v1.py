@@ -3,7 +3,7 @@
 from backend.aggregator.run import METRICS, Fence, read_split
 from backend.lab.audit_balance import Balance
 from backend.lab.audit_rows import same_content
-from backend.lab.audit_tally import difference, read_shown, total
+from backend.lab.audit_tally import difference, number, read_shown, total
 from backend.lab.servers import Servers
 from coffee_core.clock import now_us
 from coffee_core.pipelines import Pipeline
@@ -21,7 +21,7 @@ async def audit_v1(servers: Servers, *, unique_timestamps: bool) -> Balance:
         twins = await same_content(servers.database, Pipeline.V1, unique_timestamps)
     balance = balance_v1(shown, due, newer, twins)
     if newer.orders:
-        balance = balance.saying(_next_run(int(counters.get("next_run_us", 0))))
+        balance = balance.saying(_next_run(number("next_run_us", counters.get("next_run_us"))))
     return balance
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from backend.lab.audit_balance import Balance
 from backend.lab.audit_rows import same_content, same_source, unlogged
-from backend.lab.audit_tally import difference, shown_tally
+from backend.lab.audit_tally import difference, number, shown_tally
 from backend.lab.servers import Servers
 from backend.stream_worker.reconcile import expected_totals, mapping, take_cut
 from coffee_core.pipelines import Pipeline
@@ -41,7 +41,7 @@ async def audit_v2(servers: Servers, *, unique_timestamps: bool) -> Balance:
     """
     cut: Any = await take_cut(servers.client)
     shown = shown_tally(cut["orders"], cut["revenue"], [mapping(held) for held in cut["hashes"]])
-    log = StreamLog(**{name: int(value) for name, value in cut["log"].items()})
+    log = StreamLog(**{name: number(name, value) for name, value in cut["log"].items()})
     connection = servers.database
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         stored = await expected_totals(connection, cut)

@@ -125,6 +125,14 @@ def test_v3_a_row_that_is_missing_is_lost(rows: Orders, repeats: int) -> None:
     assert (balance.lost_orders, balance.lost, balance.drift) == (1, of(rows[:1]), of(rows[:1]))
 
 
+@given(st.lists(ONE, min_size=1, max_size=9), SOME)
+def test_v3_rows_may_follow_what_was_shown_above_the_last_checkpoint(rows: Orders, unflushed: int) -> None:
+    log = TopicLog(len(rows), len(rows), 0, 0, 0, unflushed)
+    balance = balance_v3(log, of(rows), Tally(), Tally(), 0)
+    assert balance.balanced == (unflushed >= len(rows))
+    assert balance.lost_orders == (0 if unflushed >= len(rows) else len(rows))
+
+
 @given(MANY, SOME)
 def test_v3_a_key_that_was_counted_up_is_drift_whatever_is_in_flight(rows: Orders, in_flight: int) -> None:
     shown = total(of(rows), Tally(orders=1))
