@@ -1,8 +1,9 @@
 """The ASGI application: routes, and what is answered where none fits."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import chain
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -14,11 +15,13 @@ from starlette.types import ASGIApp
 
 from backend.api import lab, pages, problems, readiness, status_endpoint
 from backend.api.backends import Backends
+from backend.api.batch_endpoint import BatchEndpoint
 from backend.api.kinds import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING
 from backend.api.observe import Observe
 from backend.api.order_endpoint import OrderEndpoint
 from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
+from backend.api.taking import Taking
 from backend.api.tallies import Answers
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
@@ -41,13 +44,15 @@ def create_app(settings: Settings, on_crash: Callable[[], None]) -> ASGIApp:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    def order_route(pipeline: Pipeline) -> Route:
-        endpoint = OrderEndpoint(pipeline, backends.intakes[pipeline], answers[pipeline])
-        return Route(_order_path(pipeline), endpoint, methods=["POST"])
+    def order_routes(pipeline: Pipeline) -> Iterator[Route]:
+        taking = Taking(backends.intakes[pipeline])
+        for path, endpoint in (("order", OrderEndpoint), ("orders", BatchEndpoint)):
+            taker = endpoint(pipeline, taking, answers[pipeline])
+            yield Route(f"/api/{pipeline}/{path}", taker, methods=["POST"])
 
     app = Starlette(
         routes=[
-            *map(order_route, backends.intakes),
+            *chain.from_iterable(map(order_routes, backends.intakes)),
             *(status_endpoint.route(*each) for each in backends.lookups.items()),
             *pages.routes(settings.pipelines),
             *readiness.routes(backends),
@@ -60,10 +65,6 @@ def create_app(settings: Settings, on_crash: Callable[[], None]) -> ASGIApp:
     app.router.redirect_slashes = False
     app.state.pipelines = settings.pipelines
     return Observe(app, registry)
-
-
-def _order_path(pipeline: Pipeline) -> str:
-    return f"/api/{pipeline}/order"
 
 
 _PIPELINE_PATH = re.compile(rf"/(?:readyz/({'|'.join(Pipeline)})|api/({'|'.join(Pipeline)})/orders?(?:/[^/]+)?)")

@@ -2,6 +2,7 @@
 
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -9,12 +10,17 @@ from backend.api.kinds import INVALID, MALFORMED
 from backend.api.problems import ProblemError
 from coffee_core.clock import parse_timestamp_us
 from coffee_core.errors import OrderError
+from coffee_core.ids import parse_idempotency_key
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.money import to_cents
 
 FIELDS = ("drink", "store", "price", "timestamp")
 """What an order consists of: all of these and nothing else."""
 
+KEY_FIELDS = ("message_id", "idempotency_key")
+"""What an order of a batch may have beside them: its key, by either name."""
+_MARKS = 2 * (len(FIELDS) + 3)
+"""Quotation marks of an order: around every name and three of the values."""
 _SHOWN = 40
 """Characters of a wrong value that are repeated to the client."""
 
@@ -48,6 +54,27 @@ def parse(raw: bytes) -> Content:
 
     Raises ProblemError: malformed-json, or invalid-field with the name of the field.
     """
+    return _content(_fields(raw), raw)
+
+
+def parse_item(raw: bytes) -> tuple[Content, UUID | None]:
+    """Read the JSON text of an order of a batch, which may carry its own key; raises as ``parse`` does."""
+    fields = _fields(raw)
+    given = [name for name in KEY_FIELDS if name in fields]
+    if not given:
+        return _content(fields, raw), None
+    if len(given) > 1:
+        raise ProblemError(INVALID, f"{given[1]}: is {given[0]} by another name; give one", field=given[1])
+    name = given[0]
+    try:
+        key = parse_idempotency_key(_text(fields, name))
+    except OrderError as error:
+        raise ProblemError(INVALID, f"{name}: {error.reason}", field=name) from error
+    del fields[name]
+    return _content(fields, raw, keyed=True), key
+
+
+def _fields(raw: bytes) -> dict[str, Any]:
     try:
         fields = _decode(raw)
     except msgspec.ValidationError as error:
@@ -56,7 +83,11 @@ def parse(raw: bytes) -> Content:
     except (ValueError, RecursionError) as error:
         raise ProblemError(MALFORMED, str(error)) from error
     if not isinstance(fields, dict):
-        raise ProblemError(INVALID, f"The body must be a JSON object with {', '.join(FIELDS)}")
+        raise ProblemError(INVALID, f"An order must be a JSON object with {', '.join(FIELDS)}")
+    return fields
+
+
+def _content(fields: dict[str, Any], raw: bytes, *, keyed: bool = False) -> Content:
     try:
         content = Content(
             _choice(fields, "drink", DRINKS),
@@ -69,6 +100,9 @@ def parse(raw: bytes) -> Content:
     if len(fields) != len(FIELDS):
         unknown = next(name for name in fields if name not in FIELDS)[:_SHOWN]
         raise ProblemError(INVALID, f"{unknown}: is no field of an order", field=unknown)
+    # None of the names and good values has a quotation mark in it: more of them than these need is a name twice.
+    if raw.count(b'"') != _MARKS + (4 if keyed else 0):
+        raise ProblemError(INVALID, "A field is given twice")
     return content
 
 

@@ -1,11 +1,12 @@
 """From an ASGI request to an order: headers, body, content."""
 
+import asyncio
 from uuid import UUID
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from backend.api import body
-from backend.api.kinds import INVALID, NOT_JSON, TOO_LARGE
+from backend.api.kinds import INVALID, NOT_JSON, TOO_LARGE, TOO_SLOW
 from backend.api.problems import ProblemError
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError, OrderError
@@ -14,6 +15,10 @@ from coffee_core.order import Order
 
 MAX_BODY_BYTES = 64 * 1024
 """Longest body of an order."""
+
+_JSON = (b"application/json",)
+BODY_TIMEOUT_S = 5.0
+"""Seconds that a body may take from its headers to its end."""
 
 
 class ClientGoneError(CoffeeError):
@@ -25,33 +30,33 @@ async def read_order(scope: Scope, receive: Receive) -> tuple[Order, bool]:
 
     Raises ProblemError, or ClientGoneError where nobody waits for the answer any more.
     """
-    key = _check_headers(scope["headers"])
-    content = body.parse(await _read_body(receive))
+    _, key = check_headers(scope["headers"], _JSON, MAX_BODY_BYTES)
+    content = body.parse(await read_body(receive, MAX_BODY_BYTES))
     return Order(key or new_message_id(), *content, now_us()), key is not None
 
 
-def _check_headers(headers: list[tuple[bytes, bytes]]) -> UUID | None:
+def check_headers(
+    headers: list[tuple[bytes, bytes]], media_types: tuple[bytes, ...], max_bytes: int
+) -> tuple[bytes, UUID | None]:
+    """Return which of the media types the body has, and the Idempotency-Key; raises ProblemError."""
     content_type = b""
     key = None
     for name, value in headers:
         if name == b"content-type":
             content_type = value
         elif name == b"content-length":
-            _check_length(value)
+            if value.isdigit() and int(value) > max_bytes:
+                raise _too_large(max_bytes)
         elif name == b"idempotency-key":
             key = _key(value, key)
-    # A media type is case-insensitive and may carry parameters, such as charset.
-    if content_type != b"application/json":
-        essence = content_type.partition(b";")[0].strip().lower()
-        if essence != b"application/json":
-            shown = essence[:80].decode("latin-1") or "none"
-            raise ProblemError(NOT_JSON, f"The content type must be application/json, not {shown}")
-    return key
-
-
-def _check_length(value: bytes) -> None:
-    if value.isdigit() and int(value) > MAX_BODY_BYTES:
-        raise _too_large()
+    if content_type not in media_types:
+        # A media type is case-insensitive and may carry parameters, such as charset.
+        content_type = content_type.partition(b";")[0].strip().lower()
+        if content_type not in media_types:
+            shown = content_type[:80].decode("latin-1") or "none"
+            wanted = b" or ".join(media_types).decode()
+            raise ProblemError(NOT_JSON, f"The content type must be {wanted}, not {shown}")
+    return content_type, key
 
 
 def _key(value: bytes, earlier: UUID | None) -> UUID:
@@ -64,24 +69,33 @@ def _key(value: bytes, earlier: UUID | None) -> UUID:
     return key
 
 
-async def _read_body(receive: Receive) -> bytes:
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        whole: bytes = message.get("body", b"")
-        if len(whole) > MAX_BODY_BYTES:
-            raise _too_large()
-        return whole
+async def read_body(receive: Receive, max_bytes: int) -> bytes:
+    """Return the whole body; raises ProblemError where it is too long or too slow, or ClientGoneError."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                whole: bytes = message.get("body", b"")
+                if len(whole) > max_bytes:
+                    raise _too_large(max_bytes)
+                return whole
+            return await _read_parts(message, receive, max_bytes)
+    except TimeoutError as error:
+        raise ProblemError(TOO_SLOW, f"The body was not there after {BODY_TIMEOUT_S:g} s") from error
+
+
+async def _read_parts(message: Message, receive: Receive, max_bytes: int) -> bytes:
     parts = bytearray()
     while True:
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         parts += message.get("body", b"")
-        if len(parts) > MAX_BODY_BYTES:
-            raise _too_large()
+        if len(parts) > max_bytes:
+            raise _too_large(max_bytes)
         if not message.get("more_body", False):
             return bytes(parts)
         message = await receive()
 
 
-def _too_large() -> ProblemError:
-    return ProblemError(TOO_LARGE, f"An order has at most {MAX_BODY_BYTES} bytes")
+def _too_large(max_bytes: int) -> ProblemError:
+    return ProblemError(TOO_LARGE, f"The body has at most {max_bytes} bytes")

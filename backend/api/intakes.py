@@ -1,11 +1,15 @@
 """v1 and v2: what makes an order durable before it is acknowledged."""
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
+from uuid import UUID
 
 from backend.api import resources
 from backend.api.health import Health
 from backend.api.outcome import KeyConflictError
 from backend.api.postgres_backend import PostgresBackend
+from backend.api.postgres_batches import PostgresBatches
 from backend.api.redis_backend import RedisBackend, Script
 from coffee_core import keys
 from coffee_core.clock import to_datetime
@@ -26,12 +30,19 @@ class Intake(Protocol):
         Raises UnavailableError, OutcomeUnknownError or KeyConflictError.
         """
 
+    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+        """Return when all of these are durable; no two have the same message id. Else none is; raises the same.
+
+        ``keyed`` are the message ids that the client may repeat.
+        """
+
 
 class Direct:
     """v1: a row, committed."""
 
     def __init__(self, postgres: PostgresBackend) -> None:
         self._postgres = postgres
+        self._batches = PostgresBatches(postgres)
         self.health = postgres.health
         """PostgreSQL's."""
 
@@ -47,7 +58,17 @@ class Direct:
             to_datetime(order.accepted_at_us),
         )
         if there is not None and there != (order.drink, order.store, order.price_cents, ordered_at):
-            raise KeyConflictError
+            raise KeyConflictError(order.message_id)
+
+    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:  # noqa: ARG002  as above
+        """Insert them in one transaction, which a conflict rolls back."""
+        said = {
+            order.message_id: (order.drink, order.store, order.price_cents, to_datetime(order.ordered_at_us))
+            for order in orders
+        }
+        conflict = await self._batches.insert(said, to_datetime(orders[0].accepted_at_us))
+        if conflict is not None:
+            raise KeyConflictError(conflict)
 
 
 class Streams:
@@ -56,6 +77,7 @@ class Streams:
     def __init__(self, redis: RedisBackend, dedup_horizon_h: int) -> None:
         self._redis = redis
         self._script = Script(resources.text("add_order.lua"))
+        self._batch_script = Script(resources.text("add_orders.lua"))
         self._keys = keys.MetricKeys(Pipeline.V2)
         self._horizon_ms = dedup_horizon_h * 3_600_000
         self.health = redis.health
@@ -75,4 +97,19 @@ class Streams:
             *fields,
         )
         if added < 0:
-            raise KeyConflictError
+            raise KeyConflictError(order.message_id)
+
+    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+        """Add them all in one script."""
+        names = [keys.STREAM]
+        args: list[str | int] = []
+        for order in orders:
+            content = ""
+            if order.message_id in keyed:
+                content = order.content
+                names.append(self._keys.idempotency(str(order.message_id)))
+            args += (content, *(item for pair in order.to_fields().items() for item in pair))
+        items = len(args) // len(orders) - 1
+        conflict = await self._redis.call(self._batch_script, tuple(names), self._horizon_ms, items, *args)
+        if conflict:
+            raise KeyConflictError(orders[conflict - 1].message_id)

@@ -1,6 +1,9 @@
 """v3: a record, acknowledged by Kafka."""
 
 import asyncio
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from uuid import UUID
 
 import msgspec
 
@@ -36,13 +39,47 @@ class Log:
         """Produce the order, also where it is a repeat: the first one may never have reached the log."""
         key = str(order.message_id)
         if keyed and await self._known_otherwise(order):
-            raise KeyConflictError
+            raise KeyConflictError(order.message_id)
         try:
             await self._kafka.send(key.encode(), _encode(order.to_fields()))
         except OutcomeUnknownError:
             self._remember(order, keyed)
             raise
         self._remember(order, keyed)
+
+    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+        """Produce them all; where only some are acknowledged, the outcome of the batch is unknown."""
+        await self._check_all([order for order in orders if order.message_id in keyed])
+        sent = await asyncio.gather(*map(self._send, orders), return_exceptions=True)
+        nowhere = sum(isinstance(each, UnavailableError) for each in sent)
+        for order, each in zip(orders, sent, strict=True):
+            if not isinstance(each, UnavailableError):
+                self._remember(order, order.message_id in keyed)
+        failed = [each for each in sent if each is not None]
+        if not failed:
+            return
+        for each in failed:
+            if not isinstance(each, UnavailableError | OutcomeUnknownError):
+                raise each
+        if nowhere == len(orders):
+            raise failed[0]
+        raise OutcomeUnknownError(f"kafka acknowledged {len(orders) - len(failed)} of {len(orders)}; {failed[0]}")
+
+    async def _send(self, order: Order) -> None:
+        await self._kafka.send(str(order.message_id).encode(), _encode(order.to_fields()))
+
+    async def _check_all(self, keyed: Sequence[Order]) -> None:
+        self._kafka.health.require()
+        if not keyed:
+            return
+        names = [self._keys.idempotency(str(order.message_id)) for order in keyed]
+        try:
+            seen = await self._redis.command("MGET", *names, within_s=MEMORY_TIMEOUT_S)
+        except (UnavailableError, OutcomeUnknownError):
+            return
+        for order, content in zip(keyed, seen, strict=True):
+            if content is not None and content != order.content.encode():
+                raise KeyConflictError(order.message_id)
 
     async def _known_otherwise(self, order: Order) -> bool:
         self._kafka.health.require()  # else a dead Kafka would still cost a round trip to Redis

@@ -13,3 +13,6 @@ class OutcomeUnknownError(CoffeeError):
 
 class KeyConflictError(CoffeeError):
     """The message id was used before, for another order."""
+
+    def __init__(self, message_id: object = "it") -> None:
+        super().__init__(f"{message_id} was used for another order: a new order needs a new key")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from collections.abc import AsyncIterator
 from datetime import datetime
 from uuid import UUID
 
@@ -29,7 +30,7 @@ _PROBE = "SELECT FROM orders LIMIT 0"
 
 _UNCERTAIN_STATES = ("08", "57", "XX", "40003")
 """Beginnings of SQLSTATEs after which a statement may yet have been committed: lost, shut down, broken inside."""
-_BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What asyncpg raises where the server is away (a TimeoutError is an OSError), refuses, or breaks off."""
 
 Content = tuple[str, str, int, datetime]
@@ -87,13 +88,12 @@ class PostgresBackend:
                 if added.endswith(" 1"):
                     return None
                 row = await connection.fetchrow(_SELECT, message_id)
-        except _BROKEN as error:
-            self.health.doubt()
+        except BROKEN as error:
             if not added and _certainly_refused(error):
-                raise UnavailableError(f"postgres refuses ({_said(error)})") from error
-            with contextlib.suppress(asyncpg.InterfaceError):  # where it broke, the pool has taken it back already
-                connection.terminate()  # else it may still be busy with what was given up
-            raise OutcomeUnknownError(f"postgres broke off ({_said(error)})") from error
+                self.health.doubt()
+                raise UnavailableError(f"postgres refuses ({first_line(error)})") from error
+            self.give_up(connection)
+            raise OutcomeUnknownError(f"postgres broke off ({first_line(error)})") from error
         finally:
             await self._release(connection)
         if row is None:
@@ -106,18 +106,28 @@ class PostgresBackend:
         Few at once: whoever reads must not take the connections of those who order.
         """
         self.health.require()
-        async with self._readers:
-            connection = await self._acquire()
+        async with self._readers, self.connection() as connection:
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
                     return await connection.fetchrow(query, *args)
-            except _BROKEN as error:
-                self.health.doubt()
-                with contextlib.suppress(asyncpg.InterfaceError):
-                    connection.terminate()
-                raise UnavailableError(f"postgres broke off ({_said(error)})") from error
-            finally:
-                await self._release(connection)
+            except BROKEN as error:
+                self.give_up(connection)
+                raise UnavailableError(f"postgres broke off ({first_line(error)})") from error
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
+        """Hold a connection of the pool; raises UnavailableError where there is none."""
+        connection = await self._acquire()
+        try:
+            yield connection
+        finally:
+            await self._release(connection)
+
+    def give_up(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+        """Close a connection on which something failed: it may still be busy with what was given up."""
+        self.health.doubt()
+        with contextlib.suppress(asyncpg.InterfaceError):  # where it broke, the pool has taken it back already
+            connection.terminate()
 
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
         assert self._pool is not None, "healthy before it ran"
@@ -125,9 +135,9 @@ class PostgresBackend:
             return await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
         except TimeoutError as error:
             raise UnavailableError("postgres has no connection free") from error
-        except _BROKEN as error:
+        except BROKEN as error:
             self.health.doubt()
-            raise UnavailableError(f"cannot connect to postgres ({_said(error)})") from error
+            raise UnavailableError(f"cannot connect to postgres ({first_line(error)})") from error
 
     async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
         assert self._pool is not None
@@ -145,9 +155,9 @@ class PostgresBackend:
         except (TimeoutError, asyncio.CancelledError):
             self._drop_probe_connection()
             raise
-        except _BROKEN as error:
+        except BROKEN as error:
             self._drop_probe_connection()
-            raise UnavailableError(_said(error)) from error
+            raise UnavailableError(first_line(error)) from error
 
     async def _warm(self) -> None:
         opened = []
@@ -172,6 +182,6 @@ def _certainly_refused(error: Exception) -> bool:
     return isinstance(error, asyncpg.PostgresError) and not str(error.sqlstate).startswith(_UNCERTAIN_STATES)
 
 
-def _said(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of an error: PostgreSQL appends its details and hints."""
     return str(error).partition("\n")[0] or type(error).__name__

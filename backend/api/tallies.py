@@ -12,11 +12,11 @@ class Answers:
         self._statuses: Counter[int] = Counter()
         self._latency: Counter[int] = Counter()
 
-    def count(self, status: int, latency_us: int) -> None:
-        """Add one answer; only accepted orders count into the latency."""
-        self._statuses[status] += 1
+    def count(self, status: int, latency_us: int, orders: int = 1) -> None:
+        """Add one answer, or as many as the batch has orders; only accepted orders count into the latency."""
+        self._statuses[status] += orders
         if status < 300:
-            self._latency[bucket_of(latency_us)] += 1
+            self._latency[bucket_of(latency_us)] += orders
 
     def statuses(self) -> dict[str, int]:
         """Return HTTP status → answers."""

@@ -12,9 +12,9 @@ class Outcome(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     """2xx: stored, or on a log that will store it."""
     REFUSED = "refused"
-    """503, or no connection could be made: certainly nowhere; try again."""
+    """503, 429, 409 or no connection could be made: this request went nowhere; try again."""
     REJECTED = "rejected"
-    """4xx: certainly nowhere; trying again will not help."""
+    """Any other 4xx: certainly nowhere; trying again will not help."""
     UNKNOWN = "unknown"
     """No answer, or one that does not know either: it may be stored. A repeat under its key is safe."""
 
@@ -41,7 +41,7 @@ def outcome_of(status: int) -> Outcome:
     """Return what an HTTP status says of an order."""
     if 200 <= status < 300:
         return Outcome.ACKNOWLEDGED
-    if status == 503:
+    if status in (409, 429, 503):
         return Outcome.REFUSED
     # A 5xx of any other kind (500, a proxy's 502, the API's own 504) leaves open what was done before it.
     return Outcome.REJECTED if 400 <= status < 500 else Outcome.UNKNOWN

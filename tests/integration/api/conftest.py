@@ -14,8 +14,8 @@ from tests.waiting import until
 
 
 @pytest.fixture
-async def api(tmp_path: Path, database_url: str, redis_url: str) -> AsyncIterator[LocalApi]:
-    settings = Settings.from_env(
+def settings(tmp_path: Path, database_url: str, redis_url: str) -> Settings:
+    return Settings.from_env(
         {
             "COFFEE_HOME": str(tmp_path),
             "DATABASE_URL": database_url,
@@ -23,10 +23,26 @@ async def api(tmp_path: Path, database_url: str, redis_url: str) -> AsyncIterato
             "COFFEE_PIPELINES": "v1,v2",
         }
     )
+
+
+async def _started(settings: Settings) -> AsyncIterator[LocalApi]:
     async with in_process(settings) as api:
         await until(lambda: api.is_ready("v1"))
         await until(lambda: api.is_ready("v2"))
         yield api
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[LocalApi]:
+    async for each in _started(settings):
+        yield each
+
+
+@pytest.fixture
+async def twin(settings: Settings) -> AsyncIterator[LocalApi]:
+    """A second API before the same servers, with nothing in common but them."""
+    async for each in _started(settings):
+        yield each
 
 
 @pytest.fixture

@@ -28,6 +28,11 @@ class LocalApi:
         answer = await ask(self._app, f"/api/{pipeline}/order", json.dumps(order).encode(), headers)
         return answer.status, answer.json
 
+    async def batch(self, pipeline: str, body: bytes, media_type: str = "application/json") -> tuple[int, Any]:
+        """Post orders; return the status and the JSON of the answer."""
+        answer = await ask(self._app, f"/api/{pipeline}/orders", body, [("content-type", media_type)])
+        return answer.status, answer.json
+
     async def get(self, path: str) -> tuple[int, Any]:
         """Return the status and the JSON of a page."""
         answer = await ask(self._app, path, method="GET")

@@ -41,6 +41,12 @@ class Api:
         async with self._session.post(f"/api/{pipeline}/order", json=order, headers=headers) as answer:
             return answer.status, await answer.json(content_type=None)
 
+    async def batch(self, pipeline: str, body: bytes, media_type: str = "application/json") -> tuple[int, Any]:
+        """Post orders; return the status and the JSON of the answer."""
+        headers = {"Content-Type": media_type}
+        async with self._session.post(f"/api/{pipeline}/orders", data=body, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
+
     async def get(self, path: str) -> tuple[int, Any]:
         """Return the status and the JSON of a page."""
         async with self._session.get(path) as answer:

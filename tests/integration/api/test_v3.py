@@ -86,6 +86,40 @@ async def test_a_key_of_another_order_is_refused(api: Api, broker: Broker) -> No
     assert len(await _values(broker, key)) == 1
 
 
+async def test_a_batch_is_produced_and_awaited(api: Api, broker: Broker) -> None:
+    keys = [f"01900000-0000-7000-8000-0000000001{number:02}" for number in range(100)]
+    body = json.dumps([{**ORDER, "message_id": key} for key in keys]).encode()
+    status, said = await api.batch("v3", body)
+    assert (status, said) == (202, {"orders": [taken("v3", key)[1] for key in keys]})
+    assert len(await _values(broker, keys[42])) == 1
+    status, problem = await api.batch("v3", body.replace(b"latte", b"americano"))
+    assert (status, problem["type"]) == (422, "/problems/key-conflict")
+    assert len(await _values(broker, keys[42])) == 1
+
+
+async def test_a_batch_that_nobody_acknowledges_names_every_order(api: Api, broker: Broker) -> None:
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        status, problem = await api.batch("v3", json.dumps([ORDER] * 3).encode())
+        assert (status, problem["type"]) == (504, "/problems/outcome-unknown")
+        assert len(set(problem["message_ids"])) == 3
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+    await until(lambda: api.is_ready("v3"))
+    again = [{**ORDER, "message_id": each} for each in problem["message_ids"]]
+    assert (await api.batch("v3", json.dumps(again).encode()))[0] == 202
+    for message_id in problem["message_ids"]:
+        assert await _values(broker, message_id)
+
+
+async def test_its_status_is_unknown_until_it_is_a_row(api: Api) -> None:
+    key = "01900000-0000-7000-8000-000000000006"
+    await api.order("v3", key=key)
+    path = f"/api/v3/order/{key}"
+    said = {"message_id": key, "accepted": True, "stored": None, "shown": None}
+    assert await api.get(path) == (200, said), "no PostgreSQL here, and nobody knows what Flink's totals contain"
+
+
 async def test_nothing_is_produced_of_what_is_refused(api: Api, broker: Broker) -> None:
     key = "01900000-0000-7000-8000-000000000003"
     assert (await api.order("v3", {**ORDER, "drink": "tea"}, key))[0] == 422
