@@ -1,6 +1,7 @@
 """One real stack for all end-to-end tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,11 +22,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         lab.kill_if_running()
 
 
+@pytest.fixture
+def small_lab(tmp_path: Path) -> Iterator[Lab]:
+    """v1 and v2, not started; whatever is started is gone afterwards."""
+    lab = Lab(tmp_path / "coffee home", "v1,v2")
+    yield lab
+    lab.kill_if_running()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Put the ends of the stack's logs under a failed test."""
     report = yield
-    lab = getattr(item, "funcargs", {}).get("lab")
+    given = getattr(item, "funcargs", {})
+    lab = given.get("lab") or given.get("small_lab")
     if report.when == "call" and report.failed and lab is not None:
         report.sections.append(("the lab's logs", lab.report()))
     return report

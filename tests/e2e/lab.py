@@ -8,14 +8,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
+ROOT = Path(__file__).parents[2]
+UP_HEADLESS = (sys.executable, "-m", "backend.cli", "up", "--headless")
+BASE = {"postgres", "redis", "cafe-order-api", "cafe-order-aggregator", "stream-worker"}
+V3 = {"kafka", "flink-jobmanager", "flink-taskmanager-1", "flink-taskmanager-2", "flink-job"}
 STEP = 20
 """Distance between two port ranges: more than the stack has ports."""
 
@@ -58,6 +64,8 @@ class Lab:
             }
         )
         self.settings = Settings.from_env(self.env)
+        self.expected = BASE | (V3 if Pipeline.V3 in self.settings.pipelines else set())
+        """Names of the parts that must be there."""
         self._up: subprocess.Popen[bytes] | None = None
 
     def coffee(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
@@ -77,11 +85,12 @@ class Lab:
         done = self.coffee("status", "--json")
         return {part["name"]: part for part in json.loads(done.stdout)}
 
-    def start(self, within_s: float = 240) -> None:
+    def start(self, command: Sequence[str] = UP_HEADLESS, within_s: float = 240) -> None:
         """Start the stack and wait until every part of it is up."""
         log = (self.home.parent / "up.log").open("ab")
         self._up = subprocess.Popen(
-            [sys.executable, "-m", "backend.cli", "up", "--headless"],
+            command,
+            cwd=ROOT,
             env=self.env,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -92,7 +101,7 @@ class Lab:
         deadline = time.monotonic() + within_s
         while True:
             parts = self.status()
-            if len(parts) > 2 and all(part["state"] == "up" for part in parts.values()):
+            if set(parts) >= self.expected and all(part["state"] == "up" for part in parts.values()):
                 return
             if self._up.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"not up: {parts}\n{self.report()}")

@@ -3,28 +3,16 @@
 import psutil
 
 from coffee_core.pipelines import Pipeline
-from tests.e2e.lab import Lab
+from tests.e2e.lab import BASE, V3, Lab
 from tests.e2e.truth import mixed_attempts, post_all, shown_tally, stored_tally
 from tests.waiting import until
 
-PARTS = {
-    "postgres",
-    "redis",
-    "kafka",
-    "flink-jobmanager",
-    "flink-taskmanager-1",
-    "flink-taskmanager-2",
-    "flink-job",
-    "cafe-order-api",
-    "cafe-order-aggregator",
-    "stream-worker",
-}
 LISTENING = {"postgres", "redis", "kafka", "flink-jobmanager", "cafe-order-api"}
 
 
 def test_status_lists_every_part_with_its_pid_port_and_state(lab: Lab) -> None:
     parts = lab.status()
-    assert set(parts) == PARTS
+    assert set(parts) == BASE | V3
     for name, part in parts.items():
         assert part["state"] == "up", part
         assert psutil.pid_exists(part["pid"]), part

@@ -1,10 +1,6 @@
 """`coffee up` in a real terminal: the dashboard is there, takes keys, and nothing is left when it goes."""
 
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from coffee_core.pipelines import Pipeline
 from tests.e2e.lab import Lab
@@ -15,19 +11,11 @@ from tests.waiting import until
 UP = [sys.executable, "-m", "backend.cli", "up"]
 
 
-@pytest.fixture
-async def small_lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    """v1 and v2, not started; whatever is started is gone afterwards."""
-    lab = Lab(tmp_path / "coffee home", "v1,v2")
-    yield lab
-    lab.kill_if_running()
-
-
 async def _up(lab: Lab, terminal: Terminal) -> None:
     async def all_up() -> bool:
         assert terminal.process.poll() is None, terminal.text + lab.report()
-        states = [part["state"] for part in lab.status().values()]
-        return len(states) == 5 and set(states) == {"up"}
+        parts = lab.status()
+        return set(parts) == lab.expected and {part["state"] for part in parts.values()} == {"up"}
 
     await until(lambda: "v2" in terminal.text, within_s=60)
     await until(all_up, within_s=60)
