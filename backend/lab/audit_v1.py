@@ -48,5 +48,5 @@ def balance_v1(shown: Tally, due: Tally, newer: Tally, twins: Tally) -> Balance:
 def _next_run(next_run_us: int) -> str:
     seconds = (next_run_us - now_us()) / 1e6
     if seconds < 0:
-        return "the next run is overdue: does the aggregator run?"
+        return f"the next run was due {-seconds:.0f} s ago: it is under way, or the aggregator is not"
     return f"the next run, in {seconds:.0f} s, shows what is in flight"
