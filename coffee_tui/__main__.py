@@ -46,13 +46,26 @@ def main(*, record: Path | None, replay: Path | None, demo: bool, speed: float, 
 
 async def show(source: "Sources", recorder: "Recorder | None") -> int:
     """Show the dashboard until it is left; return the exit code."""
+    from coffee_core.errors import CoffeeError
     from coffee_tui.app import CoffeeApp
+    from coffee_tui.feed.memory import Memory, memory_path, recall, remember
 
-    app = CoffeeApp(source, recorder)
+    path = memory_path()
+    try:
+        memory = recall(path)
+    except OSError as error:
+        raise CoffeeError(f"{path} cannot be read: {error.strerror}") from error
+    source.orders.begin_with(memory)
+    app = CoffeeApp(source, recorder, welcome=memory.first_run)
     # Told to end, it leaves the terminal as it found it and ends its load process.
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, app.exit)
     await app.run_async()
+    if source.attachment is not None:
+        try:
+            remember(path, Memory.after(app.live.orders))
+        except OSError as error:
+            click.echo(f"{path} cannot be written, so nothing is remembered: {error.strerror}", err=True)
     return app.return_code or 0
 
 

@@ -1,9 +1,12 @@
 """The dashboard's application: starts the side tasks, ends with them."""
 
-from typing import ClassVar
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
 from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.feed.recording import Recorder
@@ -18,19 +21,26 @@ class CoffeeApp(App[None]):
 
     TITLE = "coffee-rt"
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = False
+    ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
 
-    def __init__(self, sources: Sources, recorder: Recorder | None = None) -> None:
+    def __init__(self, sources: Sources, recorder: Recorder | None = None, *, welcome: bool = False) -> None:
         super().__init__()
         self._sources = sources
         self._recorder = recorder
-        self.live = LiveScreen(sources)
+        self.live = LiveScreen(sources, welcome=welcome)
 
     async def on_mount(self) -> None:
         """Show the screen; the side tasks start after its first paint."""
         await self.push_screen(self.live)
         self.live.call_after_refresh(self._start)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
+        """Return every action of the Live screen by name, for the command palette."""
+        for key in self.live.shown_keys():
+            if key.action != "app.command_palette":
+                run = partial(self.live.run_action, key.action)
+                yield SystemCommand(key.tooltip or key.description, f"key {key.key_display or key.key}", run)
 
     def _start(self) -> None:
         # A worker that fails ends the application with its error: nothing vanishes.

@@ -12,6 +12,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.attachment import Attachment
 from coffee_tui.feed.journal import Journal, sent_order
 from coffee_tui.feed.load_process import LoadProcess
+from coffee_tui.feed.memory import Memory
 from coffee_tui.feed.meter import Meter
 from coffee_tui.feed.orders_view import BURST_ORDERS, RATES, KeyOrder, OrdersView
 from coffee_tui.feed.reasons import one_line
@@ -56,6 +57,10 @@ class Orders(Protocol):
         """Send a burst into each chosen pipeline."""
         ...
 
+    def begin_with(self, memory: Memory) -> None:
+        """Choose what was chosen last."""
+        ...
+
     @property
     def journal(self) -> Journal:
         """The latest orders sent."""
@@ -79,6 +84,10 @@ class LiveOrders:
     def journal(self) -> Journal:
         """The latest orders sent."""
         return self._journal
+
+    def begin_with(self, memory: Memory) -> None:
+        """Choose what was chosen last."""
+        self._show_view(memory.applied_to(self._view))
 
     async def run(self, publish: PublishOrders) -> None:
         """Do what is asked for, and publish views, until cancelled; then end the load process."""
@@ -192,7 +201,9 @@ class LiveOrders:
             self._show(**self._rates(time.monotonic()))
 
     def _show(self, **changes: Any) -> None:
-        view = replace(self._view, **changes)
+        self._show_view(replace(self._view, **changes))
+
+    def _show_view(self, view: OrdersView) -> None:
         if view != self._view:
             self._view = view
             self._publish(view)

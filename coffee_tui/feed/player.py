@@ -7,6 +7,7 @@ from dataclasses import replace
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.journal import Journal
 from coffee_tui.feed.live import Publish
+from coffee_tui.feed.memory import Memory
 from coffee_tui.feed.orders import PublishOrders
 from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.feed.recording import Frame
@@ -126,6 +127,10 @@ class PlayedOrders:
 
     def _refuse(self) -> None:
         self._tried = True
+        self.show(self._view)
+
+    def begin_with(self, memory: Memory) -> None:  # noqa: ARG002
+        """Begin with what the recording says, whatever was chosen last."""
         self.show(self._view)
 
     def order(self, pipelines: Iterable[Pipeline]) -> None:  # noqa: ARG002

@@ -40,9 +40,16 @@ class CompareScreen(Page):
         self._drawn = None
         self.call_after_refresh(self._draw)
 
-    def _draw(self) -> None:
+    def copied(self) -> str:
+        """Return the table."""
+        return table(self._cells(), 100).plain
+
+    def _cells(self) -> tuple[tuple[str, ...], ...]:
         views = {view.pipeline: view for view in self._now().pipelines}
-        cells = tuple(tuple(_measured(claim, views.get(each)) for each in Pipeline) for claim in CLAIMS)
+        return tuple(tuple(_measured(claim, views.get(each)) for each in Pipeline) for claim in CLAIMS)
+
+    def _draw(self) -> None:
+        cells = self._cells()
         if cells != self._drawn:
             self._drawn = cells
             self.query_one("#table", Static).update(table(cells, self.size.width - 6))

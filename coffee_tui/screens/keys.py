@@ -6,6 +6,7 @@ from textual.binding import Binding
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.orders_view import BURST_ORDERS
+from coffee_tui.screens.manners import Manners
 
 KEYS: tuple[Binding, ...] = (
     Binding("1", "order('v1')", "order v1", tooltip="one order into v1 (Direct)"),
@@ -21,6 +22,8 @@ KEYS: tuple[Binding, ...] = (
     Binding("o", "sent", "orders", tooltip="the latest orders, and where each is"),
     Binding("l", "logs", "logs", tooltip="the log of each process"),
     Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on"),
+    *Manners.MANNERS,
+    Binding("ctrl+p", "app.command_palette", "palette", key_display="^p", tooltip="every action by name"),
     Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on"),
     Binding(
         "greater_than_sign,right_square_bracket",

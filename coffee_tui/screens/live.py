@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from textual.actions import parse
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Resize
 from textual.reactive import reactive
@@ -20,6 +20,7 @@ from coffee_tui.screens.compare import CompareScreen
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.screens.logs import LogsScreen
+from coffee_tui.screens.manners import Manners
 from coffee_tui.screens.sent import SentScreen
 from coffee_tui.widgets.column import PipelineColumn
 from coffee_tui.widgets.header import Header
@@ -27,6 +28,7 @@ from coffee_tui.widgets.keybar import KeyBar
 from coffee_tui.widgets.lateness import Lateness
 from coffee_tui.widgets.orders import OrdersPanel
 from coffee_tui.widgets.parts import Parts
+from coffee_tui.widgets.summary import summary
 from coffee_tui.widgets.tabs import ColumnTabs
 
 AIRY_ROWS = 43
@@ -41,7 +43,7 @@ COLUMNS_CELLS = 76
 """From this many cells on all columns are there; below, one at a time."""
 
 
-class LiveScreen(Screen[None]):
+class LiveScreen(Manners, Screen[None]):
     """A header, the band, one column for each pipeline, the order panel."""
 
     CSS_PATH = "live.tcss"
@@ -57,12 +59,13 @@ class LiveScreen(Screen[None]):
     paused: reactive[bool] = reactive(False)
     """Whether the view is held; data goes on."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, *, welcome: bool = False) -> None:
         super().__init__()
         self._sources = sources
         self._pipelines = sources.pipelines
         self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in sources.pipelines}
         self._orders = sources.orders
+        self._welcome = welcome
         self._newest: Snapshot | None = None
         self._has_been_up = False
 
@@ -74,7 +77,7 @@ class LiveScreen(Screen[None]):
         yield ColumnTabs(self._pipelines).data_bind(LiveScreen.snapshot, LiveScreen.current)
         with Horizontal(id="columns"):
             yield from self._columns.values()
-        yield OrdersPanel(self._pipelines).data_bind(LiveScreen.orders)
+        yield OrdersPanel(self._pipelines, welcome=self._welcome).data_bind(LiveScreen.orders)
         yield KeyBar(KEYS, lambda key: self.check_action(*parse(key.action)[1:]) is not False)
 
     def on_fed(self, message: Fed) -> None:
@@ -195,7 +198,14 @@ class LiveScreen(Screen[None]):
             LogsScreen(local_logs(attachment.settings) if attachment else "a recording has no logs")
         )
 
+    def copied(self) -> str:
+        """Return the figures of all columns."""
+        return summary(self.snapshot)
+
+    def shown_keys(self) -> list[Binding]:
+        """Return the keys that do something here."""
+        return [key for key in KEYS if self.check_action(*parse(key.action)[1:])]
+
     def action_help(self) -> None:
         """Show every key."""
-        shown = [key for key in KEYS if self.check_action(*parse(key.action)[1:])]
-        self.app.push_screen(HelpScreen(shown))
+        self.app.push_screen(HelpScreen(self.shown_keys()))

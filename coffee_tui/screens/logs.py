@@ -94,6 +94,10 @@ class LogsScreen(Page):
                 text.highlight_words(self._words, f"bold {AMBER}", case_sensitive=False)
                 log.write(text)
 
+    def copied(self) -> str:
+        """Return the path of the log."""
+        return str(self._paths[self._index]) if self._paths else ""
+
     def action_choose(self, steps: int) -> None:
         """Show another log."""
         if self._paths:

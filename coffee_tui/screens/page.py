@@ -9,17 +9,18 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from coffee_tui.screens.manners import Manners
 from coffee_tui.widgets.keybar import KeyBar
 
 CLOSE = Binding("escape,q", "close", "back", key_display="esc", tooltip="back")
 
 
-class Page(Screen[None]):
+class Page(Manners, Screen[None]):
     """A screen over Live."""
 
     KEYS: ClassVar[tuple[Binding, ...]] = ()
     """Keys of this page, beside the one that closes it."""
-    BINDINGS: ClassVar[list[BindingType]] = [CLOSE]
+    BINDINGS: ClassVar[list[BindingType]] = [*Manners.MANNERS, CLOSE]
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -29,7 +30,7 @@ class Page(Screen[None]):
         """Lay out the title, the body and the keys."""
         yield Static(self._title, id="title")
         yield from self.body()
-        yield KeyBar((*self.KEYS, CLOSE), lambda _: True)
+        yield KeyBar((*self.KEYS, *self.MANNERS, CLOSE), lambda _: True)
 
     def body(self) -> Iterable[Widget]:
         """Return what stands between the title and the keys."""

@@ -102,6 +102,11 @@ class SentScreen(Page):
             self._following = False
         self._follow_journey()
 
+    def copied(self) -> str:
+        """Return the chosen order's id."""
+        order = self._chosen()
+        return (order.message_id if order else None) or ""
+
     def action_find(self) -> None:
         """Ask for words to filter by."""
         field = self.query_one(Input)

@@ -11,6 +11,7 @@ from coffee_tui.theme import AMBER, GREY
 
 _TIGHT, _AIRY = 1, 2
 _KEPT = 2
+"""Keys at the end that always stay."""
 
 
 class KeyBar(Widget):

@@ -1,5 +1,7 @@
 """The order panel: where load goes, how much, what became of it, and the last order of each key."""
 
+from collections.abc import Iterable
+
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -12,6 +14,12 @@ from coffee_tui.widgets.text import rate, step
 
 _WIDE = 110
 _MIDDLE = 76
+_WELCOME = (
+    ("1 2 3", "send one order into v1, v2, v3: see whose total moves first"),
+    ("space", "starts and stops a stream of orders, + and - change its rate"),
+    ("?", "shows every key, q ends it"),
+)
+"""What to press, while nobody has pressed anything yet."""
 
 
 class OrdersPanel(Widget):
@@ -22,16 +30,20 @@ class OrdersPanel(Widget):
     orders: reactive[OrdersView] = reactive(OrdersView())
     """What to show."""
 
-    def __init__(self, pipelines: tuple[Pipeline, ...]) -> None:
+    def __init__(self, pipelines: tuple[Pipeline, ...], *, welcome: bool = False) -> None:
         super().__init__()
+        self._welcome = welcome
         self.border_title = "Orders"
         self._pipelines = pipelines
 
     def render(self) -> Text:
         """Draw the load, its outcomes, and the orders by key."""
         view, wide = self.orders, self.size.width >= _WIDE
+        self._welcome = self._welcome and not (view.keys or view.sent or view.running or view.trouble)
+        if self._welcome:
+            return _lines(Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in _WELCOME)
         rows = [self._load(view, wide), _outcomes(view, wide), self._keys(view)]
-        return Text("\n", no_wrap=True, overflow="crop", end="").join(rows)
+        return _lines(rows)
 
     def _load(self, view: OrdersView, wide: bool) -> Text:
         row = Text("● ", TEXT).append("running", f"bold {TEXT}") if view.running else Text("○ stopped", GREY)
@@ -55,6 +67,10 @@ class OrdersPanel(Widget):
         if not view.keys:
             return Text("no order by key yet: 1 2 3 send one, a sends one into each", DIM)
         return keys_row(view.keys, self.size.width)
+
+
+def _lines(rows: Iterable[Text]) -> Text:
+    return Text("\n", no_wrap=True, overflow="crop", end="").join(rows)
 
 
 def _outcomes(view: OrdersView, wide: bool) -> Text:

@@ -8,6 +8,7 @@ from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.app import CoffeeApp
 from coffee_tui.feed.journal import Journal
 from coffee_tui.feed.live import Publish
+from coffee_tui.feed.memory import Memory
 from coffee_tui.feed.orders import PublishOrders
 from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.feed.snapshot import (
@@ -96,6 +97,9 @@ class NotedOrders:
 
     def order(self, pipelines: Iterable[Pipeline]) -> None:
         self.asked.append(("order", *pipelines))
+
+    def begin_with(self, memory: Memory) -> None:
+        self.asked.append(("begin", memory))
 
     def toggle(self) -> None:
         self.asked.append("toggle")

@@ -1,0 +1,62 @@
+"""What the dashboard remembers between two runs: one small file in the user's own configuration folder."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import write_private
+from coffee_tui.feed.orders_view import RATES, OrdersView
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was chosen last."""
+
+    rate_per_s: float = 10
+    """Rate of the load, orders per second for each pipeline; one of ``RATES``."""
+    pipelines: tuple[Pipeline, ...] = tuple(Pipeline)
+    """Where the load went."""
+    first_run: bool = True
+    """Whether nobody has used the dashboard here before."""
+
+    def applied_to(self, view: OrdersView) -> OrdersView:
+        """Return a view with what was chosen, as far as its pipelines are run here."""
+        chosen = tuple(each for each in view.pipelines if each in self.pipelines)
+        return replace(view, rate_per_s=self.rate_per_s, pipelines=chosen or view.pipelines)
+
+    @classmethod
+    def after(cls, view: OrdersView) -> "Memory":
+        """Return what is to be remembered of a view."""
+        return cls(view.rate_per_s, view.pipelines, first_run=False)
+
+
+def memory_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the file: under XDG_CONFIG_HOME, else under ~/.config."""
+    environ = os.environ if environ is None else environ
+    given = environ.get("XDG_CONFIG_HOME", "")
+    # The specification: a relative path there is to be ignored.
+    folder = Path(given) if given.startswith("/") else Path.home() / ".config"
+    return folder / "coffee-rt" / "dashboard.json"
+
+
+def remember(path: Path, memory: Memory) -> None:
+    """Write it down. Raises OSError where that cannot be done."""
+    kept = {"rate_per_s": memory.rate_per_s, "pipelines": memory.pipelines}
+    write_private(path, json.dumps(kept) + "\n")
+
+
+def recall(path: Path) -> Memory:
+    """Return what was written down; of a file that is no memory of ours, nothing. Raises OSError."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        rate = raw["rate_per_s"]
+        pipelines = tuple(Pipeline(name) for name in raw["pipelines"])
+    except FileNotFoundError:
+        return Memory()
+    except (KeyError, TypeError, ValueError):
+        # Of an older or a newer version, or edited: what it said is lost, which is what defaults are for.
+        return Memory(first_run=False)
+    return Memory(rate if rate in RATES else Memory().rate_per_s, pipelines or tuple(Pipeline), first_run=False)
