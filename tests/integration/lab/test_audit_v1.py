@@ -96,6 +96,18 @@ async def test_a_key_that_was_counted_up_is_drift_until_it_is_reconciled(
     assert (await look(settings)).balanced
 
 
+async def test_a_deleted_snapshot_loses_no_order(settings: Settings, connection: Database, client: Redis) -> None:
+    await place(connection, 4)
+    await run(connection, client)
+    await client.delete(METRICS.fence)
+    assert (await look(settings)).balanced
+    await place(connection, 1)
+    balance = await look(settings)
+    assert (balance.lost_orders, balance.drift.orders) == (0, -1)
+    await run(connection, client)
+    assert (await look(settings)).balanced
+
+
 async def test_one_order_under_two_ids_is_a_duplicate(
     settings: Settings, connection: Database, client: Redis
 ) -> None:
