@@ -49,14 +49,15 @@ class LiveScreen(Manners, Screen[None]):
     CSS_PATH = "live.tcss"
     BINDINGS: ClassVar[list[BindingType]] = list(KEYS)
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot())
+    # None of these repaints the screen, which would be every cell of it: its widgets are bound to them.
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What the feed said last."""
-    orders: reactive[OrdersView] = reactive(OrdersView())
+    orders: reactive[OrdersView] = reactive(OrdersView(), repaint=False)
     """What the order panel shows."""
-    current: reactive[int] = reactive(0)
+    current: reactive[int] = reactive(0, repaint=False)
     """Index of the column that is shown where there is room for one alone."""
 
-    paused: reactive[bool] = reactive(False)
+    paused: reactive[bool] = reactive(False, repaint=False)
     """Whether the view is held; data goes on."""
 
     def __init__(self, sources: Sources, *, welcome: bool = False) -> None:

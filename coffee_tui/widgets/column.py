@@ -14,13 +14,13 @@ from coffee_tui.widgets.pace import Pace
 class PipelineColumn(Vertical):
     """A column; its blocks are bound to its view and to the scales that all columns share."""
 
-    view: reactive[PipelineView] = reactive(PipelineView(Pipeline.V1))
+    view: reactive[PipelineView] = reactive(PipelineView(Pipeline.V1), repaint=False)
     """What to show."""
-    top_rate: reactive[float] = reactive(1.0)
+    top_rate: reactive[float] = reactive(1.0, repaint=False)
     """Orders per second at the top of the rate's sparkline."""
-    top_count: reactive[int] = reactive(1)
+    top_count: reactive[int] = reactive(1, repaint=False)
     """Orders of a bar of full length."""
-    spark_rows: reactive[int] = reactive(1)
+    spark_rows: reactive[int] = reactive(1, repaint=False)
     """Rows of each sparkline."""
 
     def __init__(self, pipeline: Pipeline) -> None:

@@ -26,11 +26,16 @@ class Header(Widget):
 
     DEFAULT_CSS = "Header { text-wrap: nowrap; text-overflow: clip; height: 1; padding: 0 1; }"
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot())
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
 
     paused: reactive[bool] = reactive(False)
     """Whether the view is held."""
+
+    def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
+        """Draw again only where something in this row has changed."""
+        if _drawn_from(before) != _drawn_from(now):
+            self.refresh()
 
     def render(self) -> Text:
         """Draw the name at the left, the rest at the right."""
@@ -45,6 +50,10 @@ class Header(Widget):
             right = Text("  ").join([_in_short(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
         gap = max(0, width - left.cell_len - right.cell_len)
         return Text("", no_wrap=True, overflow="crop", end="").append(left).append(" " * gap).append(right)
+
+
+def _drawn_from(snapshot: Snapshot) -> object:
+    return snapshot.parts, snapshot.api, snapshot.redis, snapshot.mode, snapshot.uptime_s
 
 
 def _groups(snapshot: Snapshot) -> list[Text]:

@@ -20,8 +20,13 @@ class Lateness(Widget):
 
     DEFAULT_CSS = "Lateness { text-wrap: nowrap; text-overflow: clip; height: 4; padding: 0 2; }"
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot())
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
+
+    def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
+        """Draw again only where something in the band has changed."""
+        if _drawn_from(before) != _drawn_from(now):
+            self.refresh()
 
     def render(self) -> Text:
         """Draw the axis and one row for each pipeline."""
@@ -29,6 +34,10 @@ class Lateness(Widget):
         rows = [Text(TITLE.ljust(_LABEL), f"bold {TEXT}").append(axis(cells), Style(color=GREY, bold=False))]
         rows += [_row(view, cells) for view in self.snapshot.pipelines]
         return Text("\n", no_wrap=True, overflow="crop", end="").join(rows)
+
+
+def _drawn_from(snapshot: Snapshot) -> object:
+    return [(view.pipeline, view.dashboard, view.stalled_s) for view in snapshot.pipelines]
 
 
 def axis(cells: int) -> str:

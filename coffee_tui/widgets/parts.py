@@ -16,8 +16,13 @@ class Parts(Widget):
 
     DEFAULT_CSS = "Parts { text-wrap: nowrap; text-overflow: clip; height: 4; padding: 0 2; }"
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot())
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
+
+    def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
+        """Draw again only where a part has changed."""
+        if before.parts != now.parts:
+            self.refresh()
 
     def render(self) -> Text:
         """Draw every part: its glyph, name, state and detail."""

@@ -18,7 +18,7 @@ class ColumnTabs(Widget):
 
     DEFAULT_CSS = "ColumnTabs { text-wrap: nowrap; text-overflow: clip; height: 1; padding: 0 1; display: none; }"
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot())
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
     current: reactive[int] = reactive(0)
     """Index of the column that is shown."""
@@ -34,6 +34,11 @@ class ColumnTabs(Widget):
         super().__init__()
         self._pipelines = pipelines
         self._ends: list[int] = []
+
+    def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
+        """Draw again only where a pipeline stands otherwise."""
+        if [view.sentence.mood for view in before.pipelines] != [view.sentence.mood for view in now.pipelines]:
+            self.refresh()
 
     def render(self) -> Text:
         """Draw the tabs, and at the right how to change."""
