@@ -15,9 +15,10 @@ from coffee_core.pipelines import Pipeline, parse_pipelines
 from coffee_core.runstate import read_env
 
 
-def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str) -> Any:
+def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
     return field(
         default_factory=lambda: parse(default),
+        repr=not secret,
         metadata={"env": env, "default": default, "parse": parse, "doc": doc},
     )
 
@@ -86,6 +87,10 @@ class Settings:
     )
     host: str = _setting("COFFEE_HOST", "127.0.0.1", str, "address the API listens on")
     api_port: int = _setting("COFFEE_API_PORT", "8005", _port, "port of the API")
+    api_token: str = _setting(
+        "COFFEE_API_TOKEN", "", str, "bearer token that the API asks of its clients; empty: none", secret=True
+    )
+    """Never shown: not in the representation of the settings, not in an answer, not in the log."""
     postgres_port: int = _setting("COFFEE_POSTGRES_PORT", "5432", _port, "port of the embedded PostgreSQL")
     redis_port: int = _setting("COFFEE_REDIS_PORT", "6379", _port, "port of the embedded Redis server")
     kafka_port: int = _setting("COFFEE_KAFKA_PORT", "9092", _port, "port of the embedded Kafka broker")

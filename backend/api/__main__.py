@@ -1,19 +1,35 @@
 """The process ``cafe-order-api``: one uvicorn, one event loop, no workers."""
 
+import asyncio
 import logging
 import signal
+import socket
 import sys
 
 import uvicorn
 
 from backend.api.app import create_app
+from backend.api.http_protocol import LimitedProtocol
 from coffee_core.errors import ConfigError
 from coffee_core.settings import Settings
 
 GRACEFUL_S = 3
 """Seconds for the requests in hand at SIGTERM; longer than any of them may take to be answered."""
+MAX_MESSAGE_BYTES = 1024
+"""Longest websocket message from a client; none is listened to."""
 KEEP_ALIVE_S = 75
 """Seconds that an idle connection is kept: longer than clients pause, so that they do not lose the race."""
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, closing: asyncio.Event, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Before the server waits for its connections: those who watch the dashboard would never end.
+        self._closing.set()
+        await super().shutdown(sockets)
 
 
 def main() -> int:
@@ -33,14 +49,17 @@ def main() -> int:
         crashed = True
         server.should_exit = True
 
-    server = uvicorn.Server(
+    closing = asyncio.Event()
+    server = _Server(
+        closing,
         uvicorn.Config(
-            create_app(settings, on_crash),
+            create_app(settings, on_crash, closing),
             host=settings.host,
             port=settings.api_port,
             loop="uvloop",
-            http="httptools",
-            ws="none",
+            http=LimitedProtocol,
+            ws="wsproto",
+            ws_max_size=MAX_MESSAGE_BYTES,
             lifespan="on",
             access_log=False,
             log_config=None,
@@ -48,7 +67,7 @@ def main() -> int:
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACEFUL_S,
-        )
+        ),
     )
     # uvicorn ends in order and then raises the signal again: an ordered end is exit code 0 here.
     for number in (signal.SIGTERM, signal.SIGINT):

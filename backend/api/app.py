@@ -1,5 +1,6 @@
 """The ASGI application: routes, and what is answered where none fits."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -13,9 +14,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from backend.api import lab, pages, problems, readiness, status_endpoint
+from backend.api import lab, pages, problems, readiness, status_endpoint, watching
 from backend.api.backends import Backends
 from backend.api.batch_endpoint import BatchEndpoint
+from backend.api.feed import Feed
+from backend.api.gate import Room
+from backend.api.guard import Guard
 from backend.api.kinds import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING
 from backend.api.observe import Observe
 from backend.api.order_endpoint import OrderEndpoint
@@ -27,33 +31,37 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 
-def create_app(settings: Settings, on_crash: Callable[[], None]) -> ASGIApp:
+def create_app(settings: Settings, on_crash: Callable[[], None], closing: asyncio.Event | None = None) -> ASGIApp:
     """Build the API for the pipelines of the settings.
 
-    ``on_crash`` is called where it can no longer do its work and has to be started again.
+    ``on_crash`` is called where it can no longer do its work and has to be started again;
+    ``closing`` is set where those who watch the dashboard are to be let go, before the server waits for them.
     """
     backends = Backends(settings)
     answers = {pipeline: Answers() for pipeline in backends.intakes}
     registry = CollectorRegistry()
+    feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with backends.running(on_crash):
+        async with backends.running(on_crash), feed.ending():
             yield
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     def order_routes(pipeline: Pipeline) -> Iterator[Route]:
-        taking = Taking(backends.intakes[pipeline])
+        # A room of its own: a pipeline that stalls takes none from the others.
+        taking, room = Taking(backends.intakes[pipeline]), Room()
         for path, endpoint in (("order", OrderEndpoint), ("orders", BatchEndpoint)):
-            taker = endpoint(pipeline, taking, answers[pipeline])
+            taker = endpoint(pipeline, taking, answers[pipeline], room)
             yield Route(f"/api/{pipeline}/{path}", taker, methods=["POST"])
 
     app = Starlette(
         routes=[
             *chain.from_iterable(map(order_routes, backends.intakes)),
             *(status_endpoint.route(*each) for each in backends.lookups.items()),
+            *watching.routes(backends.redis, feed),
             *pages.routes(settings.pipelines),
             *readiness.routes(backends),
             lab.route(backends, answers, settings.home),
@@ -64,7 +72,8 @@ def create_app(settings: Settings, on_crash: Callable[[], None]) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     app.state.pipelines = settings.pipelines
-    return Observe(app, registry)
+    guarded = Guard(app, settings.api_token) if settings.api_token else app
+    return Observe(guarded, registry)
 
 
 _PIPELINE_PATH = re.compile(rf"/(?:readyz/({'|'.join(Pipeline)})|api/({'|'.join(Pipeline)})/orders?(?:/[^/]+)?)")

@@ -6,6 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 from backend.api import problems
 from backend.api.batch import read_batch
+from backend.api.gate import BATCH_WEIGHT, Room
 from backend.api.incoming import ClientGoneError
 from backend.api.order_endpoint import JSON, answer, taken_template
 from backend.api.problems import ProblemError
@@ -18,7 +19,8 @@ from coffee_core.pipelines import INFO, Pipeline
 class BatchEndpoint:
     """Takes the batches of one pipeline."""
 
-    def __init__(self, pipeline: Pipeline, taking: Taking, answers: Answers) -> None:
+    def __init__(self, pipeline: Pipeline, taking: Taking, answers: Answers, room: Room) -> None:
+        self._room = room
         self._taking = taking
         self._answers = answers
         self._status = INFO[pipeline].accepted_status
@@ -29,7 +31,11 @@ class BatchEndpoint:
         started_ns, count = perf_counter_ns(), 1
         try:
             batch = await read_batch(scope, receive)
-            await self._taking.take_all(batch.distinct, batch.keyed)
+            client = self._room.enter(scope, BATCH_WEIGHT)
+            try:
+                await self._taking.take_all(batch.distinct, batch.keyed)
+            finally:
+                self._room.leave(client, BATCH_WEIGHT)
         except ProblemError as problem:
             status, headers = problem.kind.status, problems.headers(problem.kind)
             if problem.message_ids is not None:

@@ -5,6 +5,7 @@ from time import perf_counter_ns
 from starlette.types import Receive, Scope, Send
 
 from backend.api import problems
+from backend.api.gate import Room
 from backend.api.incoming import ClientGoneError, read_order
 from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
@@ -18,8 +19,9 @@ JSON = (b"content-type", b"application/json")
 class OrderEndpoint:
     """Takes the orders of one pipeline."""
 
-    def __init__(self, pipeline: Pipeline, taking: Taking, answers: Answers) -> None:
+    def __init__(self, pipeline: Pipeline, taking: Taking, answers: Answers, room: Room) -> None:
         self._take = taking.take
+        self._room = room
         self._answers = answers
         self._status = INFO[pipeline].accepted_status
         self._location = location(pipeline)
@@ -30,7 +32,12 @@ class OrderEndpoint:
         started_ns = perf_counter_ns()
         try:
             order, keyed = await read_order(scope, receive)
-            await self._take(order, keyed)
+            # Only now: who is slow to send a body takes no room from those who are not.
+            client = self._room.enter(scope, 1)
+            try:
+                await self._take(order, keyed)
+            finally:
+                self._room.leave(client, 1)
         except ProblemError as problem:
             status, headers = problem.kind.status, problems.headers(problem.kind)
             body = problems.body(problem, request_id(scope))

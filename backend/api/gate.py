@@ -1,0 +1,71 @@
+"""Before anything is done for a request: its token, and whether there is room for it."""
+
+import hmac
+from collections import Counter
+
+from starlette.types import Scope
+
+from backend.api.kinds import OVERLOADED, TOO_MANY, UNAUTHORIZED
+from backend.api.problems import ProblemError
+
+MAX_IN_FLIGHT = 512
+"""Most orders being made durable at once; a batch counts as BATCH_WEIGHT."""
+BATCH_WEIGHT = 16
+"""What a batch of up to a megabyte weighs against an order."""
+_RESERVE = MAX_IN_FLIGHT // 8
+"""What no single client may take, so that another one finds room."""
+_OPEN_PATHS = ("/livez", "/readyz", "/docs", "/openapi.json", "/problems")
+
+
+class Room:
+    """Counts what is in flight, by client: an address, whatever its port."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        """Weight of what is in flight."""
+        self._by_client: Counter[str] = Counter()
+
+    def enter(self, scope: Scope, weight: int) -> str:
+        """Return the client, which must ``leave``; raises ProblemError at once where there is no room for it."""
+        client = scope["client"][0] if scope.get("client") else ""
+        if self.in_flight + weight > MAX_IN_FLIGHT:
+            raise ProblemError(OVERLOADED, f"{self.in_flight} orders are in flight")
+        clients = len(self._by_client) + (client not in self._by_client)
+        share = min(MAX_IN_FLIGHT - _RESERVE, max(MAX_IN_FLIGHT // clients, BATCH_WEIGHT))
+        # While half of the room is free nobody need be fair.
+        if self.in_flight + weight > MAX_IN_FLIGHT // 2 and self._by_client[client] + weight > share:
+            self._forget(client)
+            raise ProblemError(TOO_MANY, f"{share} is the share of each of {clients} clients")
+        self.in_flight += weight
+        self._by_client[client] += weight
+        return client
+
+    def leave(self, client: str, weight: int) -> None:
+        """Give back what ``enter`` took."""
+        self.in_flight -= weight
+        self._by_client[client] -= weight
+        self._forget(client)
+
+    def _forget(self, client: str) -> None:
+        if not self._by_client[client]:
+            del self._by_client[client]
+
+
+class Token:
+    """The bearer token of the settings, where there is one."""
+
+    def __init__(self, token: str) -> None:
+        self._wanted = token.encode()
+
+    def check(self, scope: Scope) -> None:
+        """Raise ProblemError where the request needs the token and does not have it."""
+        path = scope["path"]
+        if not self._wanted or path in _OPEN_PATHS or path.startswith(("/readyz/", "/problems/")):
+            return
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                scheme, _, given = value.partition(b" ")
+                # Constant time: how long the answer takes tells nothing of the token.
+                if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._wanted):
+                    return
+        raise ProblemError(UNAUTHORIZED, "COFFEE_API_TOKEN is set: send 'Authorization: Bearer …'")

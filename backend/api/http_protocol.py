@@ -1,0 +1,86 @@
+"""uvicorn's HTTP protocol with limits to what a client may send before its request is understood."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADERS_TIMEOUT_S = 5.0
+"""Seconds from a connection, or the first byte of a further request, to the end of the headers."""
+MAX_HEADERS_BYTES = 32 * 1024
+"""Most bytes of a request line with its headers."""
+MAX_HEADERS = 100
+"""Most headers of a request."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """Closes a connection whose headers are too slow, too long or too many; llhttp itself sets no bounds."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._headers_timer: asyncio.TimerHandle | None = None
+        self._headers_bytes = 0
+        self._unfinished_bytes = 0
+        self._in_headers = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for the headers."""
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._cancel_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before the headers are complete."""
+        begun = self._in_headers
+        super().data_received(data)
+        if begun and self._in_headers and not self.transport.is_closing():
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > MAX_HEADERS_BYTES:
+                self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Wait for the headers of a further request."""
+        super().on_message_begin()
+        self._in_headers, self._unfinished_bytes, self._headers_bytes = True, 0, 0
+        if self._headers_timer is None:
+            self._wait_for_headers()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Refuse headers that are too many or too long also where all came at once."""
+        super().on_header(name, value)
+        self._headers_bytes += len(name) + len(value)
+        if self._headers_bytes > MAX_HEADERS_BYTES or len(self.headers) > MAX_HEADERS:
+            raise ValueError("too many headers, or too long ones")  # the parser stops, and a refusal is sent
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock: the request is understood."""
+        self._in_headers = False
+        self._cancel_timer()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what is wrong with a request that is not understood, and close."""
+        too_long = max(self._unfinished_bytes, self._headers_bytes) > MAX_HEADERS_BYTES
+        if not too_long and len(self.headers or ()) <= MAX_HEADERS:
+            super().send_400_response(msg)
+            return
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+    def _wait_for_headers(self) -> None:
+        self._headers_timer = self.loop.call_later(HEADERS_TIMEOUT_S, self._too_slow)
+
+    def _cancel_timer(self) -> None:
+        if self._headers_timer is not None:
+            self._headers_timer.cancel()
+            self._headers_timer = None
+
+    def _too_slow(self) -> None:
+        self._headers_timer = None
+        self.transport.close()

@@ -1,0 +1,61 @@
+"""Clients that are slow, long-winded or lost: cut off, while others are served."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.api.process import Api, running
+from tests.waiting import until
+
+HEAD = b"POST /api/v2/order HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+async def api(tmp_path: Path, redis_url: str) -> AsyncIterator[Api]:
+    async with running(tmp_path, REDIS_URL=redis_url, COFFEE_PIPELINES="v2") as api:
+        await until(lambda: api.is_ready("v2"))
+        yield api
+
+
+async def _say(api: Api, data: bytes) -> bytes:
+    """Send these bytes and nothing more; return what comes until the API closes."""
+    host, _, port = api.base_url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(data)
+        async with asyncio.timeout(12):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_slow_headers_and_slow_bodies_are_cut_off_while_others_are_served(api: Api) -> None:
+    slow = [_say(api, b""), _say(api, HEAD), _say(api, HEAD + b"Content-Length: 90\r\n\r\n{")]
+    waiting = asyncio.gather(*slow, *(_say(api, HEAD + b"Content-Length: 90\r\n\r\n") for _ in range(100)))
+    for _ in range(50):
+        assert (await api.order("v2"))[0] == 202
+    assert not waiting.done()
+    silent, headers, *bodies = await waiting
+    assert (silent, headers) == (b"", b"")
+    for said in bodies:
+        assert said.startswith(b"HTTP/1.1 408 ")
+        assert b"/problems/request-timeout" in said
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [b"X: " + b"x" * 40_000, b"X: x\r\n" * 200, b"\r\n".join(b"X%d: %s" % (n, b"x" * 1000) for n in range(50))],
+    ids=["one long", "many", "long together"],
+)
+async def test_too_many_headers_are_refused(api: Api, headers: bytes) -> None:
+    assert (await _say(api, HEAD + headers + b"\r\n\r\n")).startswith(b"HTTP/1.1 431 ")
+    assert (await _say(api, HEAD + headers)).startswith(b"HTTP/1.1 431 ")
+    assert (await api.order("v2"))[0] == 202
+
+
+async def test_what_is_no_http_is_refused(api: Api) -> None:
+    assert (await _say(api, b"\x16\x03\x01\x02\x00\x01")).startswith(b"HTTP/1.1 400 ")
