@@ -17,6 +17,8 @@ from coffee_tui.feed.snapshot import Snapshot
 
 FRAME_S = 0.1
 """Shortest time between two reads of Redis, and between two snapshots."""
+BUSY_FRAME_S = 0.25
+"""The same while changes never stop coming: digits that nobody can read are not worth a core's tenth."""
 TICK_S = 1.0
 """Longest time between two reads, so that rates fall to 0 and a missed notification heals."""
 LIVE = "live"
@@ -42,7 +44,7 @@ class LiveFeed:
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
         self._board = Board(attachment.settings.pipelines)
-        self._reads = Pulse(FRAME_S)
+        self._reads = Pulse(FRAME_S, BUSY_FRAME_S)
         self._frames = Pulse(FRAME_S)
 
     async def run(self, publish: Publish) -> None:

@@ -152,10 +152,17 @@ class Snapshot:
 
 
 def largest_count(views: Iterable[PipelineView]) -> int:
-    """Return the largest number of orders of any drink or store: the one scale of all bars (at least 1)."""
-    return max((count for view in views for _, count in (*view.drinks, *view.stores)), default=1) or 1
+    """Return the end of the one scale of all bars: the largest count of any drink or store, rounded up.
+
+    Rounded to two digits, so that a bar does not shrink a little with every order elsewhere.
+    """
+    largest = max((count for view in views for _, count in (*view.drinks, *view.stores)), default=1)
+    step = 10 ** max(0, len(str(largest)) - 2)
+    return max(1, -(-largest // step) * step)
 
 
 def largest_rate(views: Iterable[PipelineView]) -> float:
-    """Return the largest rate in any history, orders per second: the one scale of all rates (at least 1)."""
-    return max([1.0, *(rate for view in views for rate in view.rate_history if rate is not None)])
+    """Return the end of the one scale of all rates, orders per second: the largest in any history, rounded up."""
+    largest = max([1.0, *(rate for view in views for rate in view.rate_history if rate is not None)])
+    step = 10 ** max(0, len(str(int(largest))) - 2)
+    return float(-(-largest // step) * step)

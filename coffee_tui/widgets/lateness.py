@@ -1,5 +1,7 @@
 """The one question: how late is the dashboard? Three rows on one logarithmic axis."""
 
+from itertools import groupby
+
 from rich.style import Style
 from rich.text import Text
 from textual.reactive import reactive
@@ -66,8 +68,9 @@ def _row(view: PipelineView, cells: int) -> Text:
         line[first] = ("●", accent)
     if view.stalled_s is not None:
         _dotted(line, view.stalled_s * 1e6, p99_us)
-    for glyph, colour in line:
-        row.append(glyph, colour)
+    # One span for each run of a colour: what a frame costs is its spans, not its cells.
+    for colour, run in groupby(line, key=lambda cell: cell[1]):
+        row.append("".join(glyph for glyph, _ in run), colour)
     return row
 
 

@@ -1,15 +1,19 @@
 """How numbers, bars and scales are drawn."""
 
+from dataclasses import replace
+
 import pytest
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.orders_view import KeyOrder
 from coffee_tui.feed.reasons import one_line
+from coffee_tui.feed.snapshot import largest_count, largest_rate
 from coffee_tui.widgets.digits import large
 from coffee_tui.widgets.key_order import keys_row
 from coffee_tui.widgets.lateness import axis
 from coffee_tui.widgets.scale import LATENESS, bar, sparkline
 from coffee_tui.widgets.text import UNKNOWN, latency, money, rate, step, uptime
+from tests.unit.tui.scripted import column
 
 
 @pytest.mark.parametrize(
@@ -85,3 +89,12 @@ def test_orders_by_key_fit_and_reasons_come_first() -> None:
     row = keys_row([*done[:2], refused], 116).plain
     assert "refused 503 Kafka does not answer" in row
     assert len(row) <= 116
+
+
+def test_shared_scales_end_at_a_round_number() -> None:
+    view = column(Pipeline.V1)
+    assert largest_count([view]) == 5_300
+    assert largest_rate([view]) == 200
+    assert largest_rate([replace(view, rate_history=(204.1, None))]) == 210
+    assert largest_count([]) == 1
+    assert largest_rate([]) == 1
