@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
+_EPOCH = re.compile(r"epoch-.+")
 
 
 def newest_checkpoint(folder: Path, refused: Collection[Path] = ()) -> Path | None:
@@ -23,9 +24,13 @@ def _age(metadata: Path) -> tuple[int, int]:
 
 
 def remove_others(folder: Path, job_id: str) -> None:
-    """Remove the checkpoints of earlier jobs, once this one has completed a checkpoint of its own."""
+    """Remove the checkpoints of earlier jobs and epochs, once this job has completed a checkpoint of its own.
+
+    ``folder`` is that of the job's epoch.
+    """
     if not any(folder.glob(f"{job_id}/chk-*/_metadata")):
         return
-    for other in folder.iterdir():
-        if other.name != job_id and _JOB_ID.fullmatch(other.name):
-            shutil.rmtree(other)
+    jobs = [path for path in folder.iterdir() if path.name != job_id and _JOB_ID.fullmatch(path.name)]
+    epochs = [path for path in folder.parent.iterdir() if path != folder and _EPOCH.fullmatch(path.name)]
+    for other in (*jobs, *epochs):
+        shutil.rmtree(other)

@@ -23,7 +23,7 @@ def main() -> None:
     settings = Settings.from_env()
     restore = f"file://{given.restore.absolute()}" if given.restore else None
     show = ShowInRedis(settings.redis_url, given.epoch)
-    sys.stdout.write(submit_graph(options(settings, restore), values(settings), show) + "\n")
+    sys.stdout.write(submit_graph(options(settings, given.epoch, restore), values(settings), show) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,21 +11,27 @@ JOB_NAME = "coffee-orders"
 WARM_UP_NAME = "coffee-warm-up"
 """Name of the short job that warms a spare TaskManager."""
 CHECKPOINT_EVERY = "1 s"
+EPOCH_PARAMETER = "coffee.epoch"
+"""Parameter of the job that tells its epoch to whoever asks Flink."""
 
 
-def checkpoint_dir(settings: Settings) -> Path:
-    """Return the folder of the checkpoints: a folder for each job, ``chk-N`` in it."""
-    return settings.home / "flink" / "checkpoints"
+def checkpoint_dir(settings: Settings, epoch: str) -> Path:
+    """Return the folder of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
+
+    No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted.
+    """
+    return settings.home / "flink" / "checkpoints" / f"epoch-{epoch}"
 
 
-def options(settings: Settings, restore: str | None) -> dict[str, str]:
-    """Return the options of the job, which continues from the checkpoint at ``restore`` (a URI), if any."""
+def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, str]:
+    """Return the options of the job of an epoch, which continues from the checkpoint at ``restore`` (a URI)."""
     rest = urlsplit(settings.flink_rest_url)
     chosen = {
         "execution.target": "remote",
         "rest.address": rest.hostname or "127.0.0.1",
         "rest.port": str(rest.port or (443 if rest.scheme == "https" else 80)),
         "pipeline.name": JOB_NAME,
+        "pipeline.global-job-parameters": f"{EPOCH_PARAMETER}:{epoch}",
         "parallelism.default": str(settings.flink_parallelism),
         # Python in the TaskManager's own process: nothing is buffered for it at a checkpoint's barrier.
         "python.execution-mode": "thread",
@@ -37,7 +43,7 @@ def options(settings: Settings, restore: str | None) -> dict[str, str]:
         "execution.checkpointing.interval": CHECKPOINT_EVERY,
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         # Not as_uri(): Flink takes the path as it is and would keep a %20.
-        "execution.checkpointing.dir": f"file://{checkpoint_dir(settings)}",
+        "execution.checkpointing.dir": f"file://{checkpoint_dir(settings, epoch)}",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "3",
         "state.backend.type": "hashmap",

@@ -53,6 +53,12 @@ class FlinkRest:
             state: str = (await response.json())["state"]
         return state
 
+    async def parameter(self, job: Job, name: str) -> str | None:
+        """Return a parameter of a job, '' if it has none of that name, None while Flink cannot tell yet."""
+        async with self._session.get(f"{self._base}/jobs/{job.id}/config") as response:
+            configuration = (await response.json()).get("execution-config")
+        return None if configuration is None else str(configuration["user-config"].get(name, ""))
+
     async def free_slots(self) -> dict[str, int]:
         """Return address → free slots of every TaskManager; a restarted one has another address."""
         async with self._session.get(f"{self._base}/taskmanagers") as response:

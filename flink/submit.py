@@ -1,7 +1,7 @@
 """``python -m flink.submit``: keeps exactly one job of ours on the cluster, from the newest checkpoint on.
 
-A job that already runs is adopted. Where the JobManager has lost it, it is submitted again. SIGTERM ends the
-watch and leaves the job where it is.
+A job that already runs is adopted. Where the JobManager has lost it, it is submitted again; where the epoch has
+changed, it is cancelled and another begins with empty state. SIGTERM ends the watch and leaves the job as it is.
 """
 
 import asyncio
@@ -9,20 +9,16 @@ import contextlib
 import logging
 import signal
 import sys
-from pathlib import Path
 
 import aiohttp
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from coffee_core.settings import Settings
-from flink.checkpoints import newest_checkpoint, remove_others
-from flink.client import SubmitError, submit_orders
-from flink.fence import current_epoch
-from flink.options import JOB_NAME, checkpoint_dir
+from flink.client import SubmitError
 from flink.reachable import wait_for_servers
-from flink.rest import FlinkRest, Job
-from flink.spare import Spare
+from flink.rest import FlinkRest
+from flink.watch import Watch
 
 _LOOK_EVERY_S = 0.5
 _LONGEST_PAUSE_S = 15.0
@@ -30,61 +26,26 @@ _PASSING = (aiohttp.ClientError, OSError, TimeoutError, RedisError, SubmitError)
 log = logging.getLogger("flink.submit")
 
 
-class Watch:
-    """What the submitter knows of its job."""
+class Trouble:
+    """Failures in a row: each reason is told once, and the pause between two tries grows."""
 
-    def __init__(self, settings: Settings, rest: FlinkRest, redis: Redis) -> None:
-        self._settings = settings
-        self._rest = rest
-        self._redis = redis
-        self._checkpoints = checkpoint_dir(settings)
-        self._restored: dict[str, Path] = {}
-        """Job → the checkpoint that it was to continue from."""
-        self._refused: set[Path] = set()
-        """Checkpoints that no job could start from."""
-        self._running: str | None = None
-        self._spare = Spare(rest)
+    def __init__(self) -> None:
+        self.pause_s = _LOOK_EVERY_S
+        """Seconds until the next try."""
+        self._reason: str | None = None
 
-    async def look(self) -> None:
-        """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
-        epoch = await current_epoch(self._redis, self._settings.home / "flink" / "epoch")
-        jobs = await self._rest.jobs(JOB_NAME)
-        active = [job for job in jobs if job.active]
-        for surplus in active[1:]:
-            log.warning("cancelling job %s: %s is newer", surplus.id, active[0].id)
-            await self._rest.cancel(surplus)
-        if active:
-            await self._note(active[0])
-            return
-        self._refuse_checkpoints(jobs)
-        await self._submit(epoch)
+    def note(self, error: BaseException) -> None:
+        """Note a failure, and tell of it unless it is the last one once more."""
+        reason = str(error) or type(error).__name__
+        if reason != self._reason:
+            log.warning("cannot watch the job, trying again: %s", reason)
+        self._reason = reason
+        self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
 
-    async def close(self) -> None:
-        """End what runs beside the watch."""
-        await self._spare.close()
-
-    async def _note(self, job: Job) -> None:
-        if job.all_running and self._running != job.id:
-            self._running = job.id
-            log.info("job %s runs", job.id)
-        if job.all_running:
-            await asyncio.to_thread(remove_others, self._checkpoints, job.id)
-            await self._spare.look()
-
-    def _refuse_checkpoints(self, jobs: list[Job]) -> None:
-        """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
-        for job in jobs:
-            path = self._restored.pop(job.id, None)
-            if job.state == "FAILED" and path is not None and job.id != self._running:
-                log.error("no job can start from %s; trying the one before", path)
-                self._refused.add(path)
-
-    async def _submit(self, epoch: str) -> None:
-        restore = newest_checkpoint(self._checkpoints, self._refused)
-        log.info("submitting the job from %s", f"checkpoint {restore}" if restore else "the first order on")
-        job_id = await submit_orders(epoch, restore)
-        if restore is not None:
-            self._restored[job_id] = restore
+    def over(self) -> None:
+        """Note a success."""
+        self.pause_s = _LOOK_EVERY_S
+        self._reason = None
 
 
 async def _watch(settings: Settings, stop: asyncio.Event) -> None:
@@ -92,18 +53,16 @@ async def _watch(settings: Settings, stop: asyncio.Event) -> None:
     rest = FlinkRest(settings.flink_rest_url)
     redis: Redis = Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=5)
     watch = Watch(settings, rest, redis)
-    pause = _LOOK_EVERY_S
+    trouble = Trouble()
     try:
         while not stop.is_set():
             try:
                 await watch.look()
-                pause = _LOOK_EVERY_S
+                trouble.over()
             except _PASSING as error:
-                if pause == _LOOK_EVERY_S:
-                    log.warning("cannot watch the job, trying again: %s", str(error) or type(error).__name__)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                trouble.note(error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+                await asyncio.wait_for(stop.wait(), trouble.pause_s)
     finally:
         await watch.close()
         await rest.close()

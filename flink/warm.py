@@ -20,7 +20,7 @@ def main() -> None:
     slots = parser.parse_args().slots
     settings = Settings.from_env()
     chosen = {
-        **options(settings, None),
+        **options(settings, WARM_UP_NAME, None),
         "pipeline.name": WARM_UP_NAME,
         "parallelism.default": str(slots),
         "restart-strategy.type": "none",

@@ -181,6 +181,16 @@ def test_a_new_writer_continues_the_latency_of_the_one_before(
     assert sum(latencies(client).values()) == 6
 
 
+def test_what_was_visible_before_a_replay_is_shown_again_without_its_latency(
+    client: "redis.Redis[str]", tally: RedisTally
+) -> None:
+    client.hset(KEYS.counters, "history_orders", 5)
+    for orders in (3, 5, 6):
+        assert tally.show(row(orders)) == SHOWN
+    assert shown(client) == of_lattes(6)
+    assert sum(latencies(client).values()) == 1
+
+
 def test_a_server_that_is_away_is_waited_for_and_then_reported() -> None:
     tally = RedisTally("redis://127.0.0.1:9", "7", give_up_after_s=0.1)
     with pytest.raises(NotShownError, match="could not be shown"):

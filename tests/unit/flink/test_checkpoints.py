@@ -41,11 +41,16 @@ def test_a_refused_one_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_earlier_jobs_are_removed_once_this_one_has_a_checkpoint_and_nothing_else_is(tmp_path: Path) -> None:
-    checkpoint(tmp_path, OLD, 7, second=100)
+    epoch, earlier = tmp_path / "epoch-2", tmp_path / "epoch-1"
+    checkpoint(earlier, OLD, 9, second=50)
+    checkpoint(epoch, OLD, 7, second=100)
+    (epoch / "notes").mkdir()
     (tmp_path / "notes").mkdir()
-    checkpoint(tmp_path, NEW, 1, second=0, complete=False)
-    remove_others(tmp_path, NEW)
-    assert (tmp_path / OLD).exists()
-    checkpoint(tmp_path, NEW, 2, second=300)
-    remove_others(tmp_path, NEW)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([NEW, "notes"])
+    checkpoint(epoch, NEW, 1, second=0, complete=False)
+    remove_others(epoch, NEW)
+    assert (epoch / OLD).exists()
+    assert (earlier / OLD).exists()
+    checkpoint(epoch, NEW, 2, second=300)
+    remove_others(epoch, NEW)
+    assert sorted(path.name for path in epoch.iterdir()) == sorted([NEW, "notes"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-2", "notes"]

@@ -1,7 +1,7 @@
 import pytest
 
 from coffee_core.settings import Settings
-from flink.options import JOB_NAME, options
+from flink.options import EPOCH_PARAMETER, JOB_NAME, options
 from flink.statements import statement, values, values_without_orders
 
 SETTINGS = Settings.from_env(
@@ -10,20 +10,27 @@ SETTINGS = Settings.from_env(
 
 
 def test_the_job_starts_anew_unless_a_checkpoint_is_given() -> None:
-    assert "execution.state-recovery.path" not in options(SETTINGS, None)
-    chosen = options(SETTINGS, "file:///somewhere/chk-7")
+    assert "execution.state-recovery.path" not in options(SETTINGS, "7", None)
+    chosen = options(SETTINGS, "7", "file:///somewhere/chk-7")
     assert chosen["execution.state-recovery.path"] == "file:///somewhere/chk-7"
 
 
 def test_the_settings_reach_flink() -> None:
-    chosen = options(SETTINGS, None)
+    chosen = options(SETTINGS, "7", None)
     assert chosen["pipeline.name"] == JOB_NAME
     assert (chosen["rest.address"], chosen["rest.port"]) == ("flink.example", "8082")
     assert chosen["table.exec.state.ttl"] == "48 h"
 
 
+def test_every_epoch_has_checkpoints_of_its_own_and_the_job_tells_its_epoch() -> None:
+    chosen = [options(SETTINGS, epoch, None) for epoch in ("7", "8")]
+    assert len({each["execution.checkpointing.dir"] for each in chosen}) == 2
+    assert chosen[0]["pipeline.global-job-parameters"] == f"{EPOCH_PARAMETER}:7"
+
+
 def test_a_space_in_the_home_is_kept_as_flink_wants_it() -> None:
-    assert options(SETTINGS, None)["execution.checkpointing.dir"] == "file:///tmp/a folder/flink/checkpoints"
+    chosen = options(SETTINGS, "7", None)
+    assert chosen["execution.checkpointing.dir"] == "file:///tmp/a folder/flink/checkpoints/epoch-7"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""Keeps exactly one job of ours on the cluster: that of the current epoch, from its newest checkpoint on."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from coffee_core.settings import Settings
+from flink.checkpoints import newest_checkpoint, remove_others
+from flink.client import submit_orders
+from flink.fence import current_epoch
+from flink.options import EPOCH_PARAMETER, JOB_NAME, checkpoint_dir
+from flink.rest import FlinkRest, Job
+from flink.spare import Spare
+
+log = logging.getLogger("flink.submit")
+_ENDING = "CANCELLING"
+
+
+class Watch:
+    """What the submitter knows of its job.
+
+    The epoch in Redis is all that a replay changes. Whatever is interrupted, and where, the next look finds a job
+    of another epoch, or none, and does the rest.
+    """
+
+    def __init__(self, settings: Settings, rest: FlinkRest, redis: Redis) -> None:
+        self._settings = settings
+        self._rest = rest
+        self._redis = redis
+        self._epochs: dict[str, str] = {}
+        """Job → the epoch that it was submitted in."""
+        self._restored: dict[str, Path] = {}
+        """Job → the checkpoint that it was to continue from."""
+        self._refused: set[Path] = set()
+        """Checkpoints that no job could start from."""
+        self._running: str | None = None
+        self._spare = Spare(rest)
+
+    async def look(self) -> None:
+        """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
+        epoch = await current_epoch(self._redis, self._settings.home / "flink" / "epoch")
+        jobs = await self._rest.jobs(JOB_NAME)
+        active = [job for job in jobs if job.active]
+        current: list[Job] = []
+        for job in active:
+            submitted_in = await self._epoch_of(job)
+            if submitted_in is None or submitted_in == epoch:
+                current.append(job)
+            else:
+                await self._cancel(job, f"it is of epoch {submitted_in or 'none'}, and this is epoch {epoch}")
+        for surplus in current[1:]:
+            await self._cancel(surplus, f"{current[0].id} is newer")
+        if current:
+            await self._note(current[0], epoch)
+        elif not active:
+            # Never beside a job that is still ending: its last rows would meet ours.
+            self._refuse_checkpoints(jobs)
+            await self._submit(epoch)
+
+    async def close(self) -> None:
+        """End what runs beside the watch."""
+        await self._spare.close()
+
+    async def _epoch_of(self, job: Job) -> str | None:
+        """Return the epoch of a job, '' of one that was never told any, None while Flink cannot say."""
+        if job.id not in self._epochs:
+            found = await self._rest.parameter(job, EPOCH_PARAMETER)
+            if found is None:
+                return None
+            self._epochs[job.id] = found
+        return self._epochs[job.id]
+
+    async def _cancel(self, job: Job, reason: str) -> None:
+        if job.state != _ENDING:
+            log.warning("cancelling job %s: %s", job.id, reason)
+            await self._rest.cancel(job)
+
+    async def _note(self, job: Job, epoch: str) -> None:
+        if not job.all_running:
+            return
+        if self._running != job.id:
+            self._running = job.id
+            log.info("job %s runs, in epoch %s", job.id, epoch)
+        if self._epochs.get(job.id) == epoch:
+            await asyncio.to_thread(remove_others, checkpoint_dir(self._settings, epoch), job.id)
+        await self._spare.look()
+
+    def _refuse_checkpoints(self, jobs: list[Job]) -> None:
+        """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
+        for job in jobs:
+            path = self._restored.pop(job.id, None)
+            if job.state == "FAILED" and path is not None and job.id != self._running:
+                log.error("no job can start from %s; trying the one before", path)
+                self._refused.add(path)
+
+    async def _submit(self, epoch: str) -> None:
+        restore = newest_checkpoint(checkpoint_dir(self._settings, epoch), self._refused)
+        start = f"checkpoint {restore}" if restore else "the first order on"
+        log.info("submitting the job of epoch %s from %s", epoch, start)
+        job_id = await submit_orders(epoch, restore)
+        if restore is not None:
+            self._restored[job_id] = restore

@@ -1,0 +1,80 @@
+"""A replay counts the whole topic into empty state, and ends on the numbers it began with."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from typing import Any
+
+from redis.asyncio import Redis
+
+from coffee_core.keys import MetricKeys
+from coffee_core.pipelines import Pipeline
+from coffee_core.tally import Tally
+from tests.e2e.lab import Lab
+from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_rows, stored_tally
+from tests.waiting import until
+
+KEYS = MetricKeys(Pipeline.V3)
+WITHIN_S = 150
+
+
+async def in_step(lab: Lab, at_least: int = 1) -> Tally:
+    """Wait until rows and metrics of v3 agree, and return them."""
+
+    async def agrees() -> Tally | None:
+        stored, shown = await stored_tally(lab.settings, Pipeline.V3), await shown_tally(lab.settings, Pipeline.V3)
+        return shown if stored == shown and shown.orders >= at_least else None
+
+    found = await until(agrees, within_s=90)
+    assert found is not None
+    return found
+
+
+async def replay(lab: Lab) -> "asyncio.Task[subprocess.CompletedProcess[str]]":
+    """Begin a replay, and return it once the metrics have gone."""
+    running = asyncio.create_task(asyncio.to_thread(lab.coffee, "replay", "v3", "--json", timeout_s=WITHIN_S))
+    redis: Redis = Redis.from_url(lab.settings.redis_url)
+    async with redis:
+
+        async def is_gone() -> bool:
+            return running.done() or not await redis.exists(*KEYS.metrics)
+
+        await until(is_gone, within_s=30)
+    return running
+
+
+async def ended(running: "asyncio.Task[subprocess.CompletedProcess[str]]") -> dict[str, Any]:
+    """Return what a replay printed."""
+    done = await running
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: Lab) -> None:
+    await post_all(lab.settings, Pipeline.V3, mixed_attempts(Pipeline.V3, 600, seed=41))
+    before = await in_step(lab, 500)
+    running = await replay(lab)
+    assert (await shown_tally(lab.settings, Pipeline.V3)).orders < before.orders
+    more = mixed_attempts(Pipeline.V3, 300, seed=42)
+    await post_all(lab.settings, Pipeline.V3, more)
+    done = await ended(running)
+    expected = expected_rows(more)
+    after = await in_step(lab, before.orders + len(expected))
+    assert after.orders == before.orders + len(expected)
+    assert await stored_rows(lab.settings, Pipeline.V3, [attempt.key for attempt in more]) == expected
+    assert done["orders"] >= before.orders
+    audited = lab.coffee("audit", "--deep", "--json", "--pipelines", "v3")
+    assert audited.returncode == 0, audited.stdout
+
+
+async def test_a_replay_goes_on_when_the_submitter_is_killed_in_the_middle_of_it(lab: Lab) -> None:
+    await post_all(lab.settings, Pipeline.V3, mixed_attempts(Pipeline.V3, 100, seed=43))
+    before = await in_step(lab, 90)
+    running = await replay(lab)
+    os.kill(await lab.pid_of("flink-job"), signal.SIGKILL)
+    done = await ended(running)
+    assert (done["orders"], done["revenue_cents"]) == (before.orders, before.revenue_cents)
+    assert await in_step(lab) == before

@@ -1,0 +1,60 @@
+"""The step that begins a replay of v3, against a real Valkey, with the job's own writer on either side of it."""
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from backend.lab.replay_v3 import METRICS, begin, counted_records
+from coffee_core.errors import CoffeeError
+from coffee_core.menu import DRINKS, STORES
+from flink.redis_tally import OTHER_EPOCH, SHOWN, RedisTally
+
+
+def row(orders: int, repeats: int = 0, dead: int = 0) -> tuple[object, ...]:
+    """The tally of so many orders of everything at once: only the sums matter here."""
+    cells = [orders, 100 * orders] * (len(DRINKS) + len(STORES))
+    return (orders, 100 * orders, *cells, str(orders), orders + repeats, dead)
+
+
+async def test_the_old_job_may_not_write_and_the_new_one_begins_at_nothing(client: Redis, redis_url: str) -> None:
+    await client.set(METRICS.fence, "7")
+    old, new = RedisTally(redis_url, "7"), RedisTally(redis_url, "8")
+    try:
+        assert old.show(row(5, repeats=2, dead=1)) == SHOWN
+        assert await counted_records(client) == 8
+        assert await begin(client) == 8
+        assert not await client.exists(*METRICS.metrics)
+        assert await counted_records(client) == 0
+        assert old.show(row(6)) == OTHER_EPOCH
+        assert not await client.exists(*METRICS.metrics)
+        assert new.show(row(1)) == SHOWN
+        assert await client.get(METRICS.total_orders) == "1"
+    finally:
+        old.close()
+        new.close()
+
+
+async def test_a_second_replay_half_way_through_remembers_what_was_visible_before_the_first(client: Redis) -> None:
+    await client.set(METRICS.fence, "1")
+    await client.hset(METRICS.counters, mapping={"shown_orders": "500"})  # type: ignore[misc]
+    await begin(client)
+    await client.hset(METRICS.counters, mapping={"shown_orders": "20"})  # type: ignore[misc]
+    assert await begin(client) == 3
+    assert await client.hget(METRICS.counters, "history_orders") == "500"  # type: ignore[misc]
+
+
+async def test_nothing_is_changed_where_it_cannot_be_changed_as_a_whole(client: Redis) -> None:
+    await client.set(METRICS.fence, "1")
+    await client.set(METRICS.total_orders, "5")
+    await client.set(METRICS.counters, "no hash")
+    with pytest.raises(ResponseError):
+        await begin(client)
+    assert (await client.get(METRICS.fence), await client.get(METRICS.total_orders)) == ("1", "5")
+
+
+async def test_without_an_epoch_nothing_is_begun(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.lab.replay_v3._EPOCH_WITHIN_S", 0.1)
+    await client.set(METRICS.total_orders, "5")
+    with pytest.raises(CoffeeError, match="no epoch"):
+        await begin(client)
+    assert await client.get(METRICS.total_orders) == "5"

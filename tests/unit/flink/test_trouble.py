@@ -1,0 +1,31 @@
+import pytest
+
+from flink.submit import Trouble
+
+
+def test_a_reason_is_told_once_and_again_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    trouble = Trouble()
+    for error in (OSError("no Redis"), OSError("no Redis"), ValueError("no slot"), OSError("no Redis")):
+        trouble.note(error)
+    assert [record.message.rpartition(": ")[2] for record in caplog.records] == ["no Redis", "no slot", "no Redis"]
+    trouble.over()
+    trouble.note(OSError("no Redis"))
+    assert len(caplog.records) == 4
+
+
+def test_an_error_without_words_is_told_by_its_kind(caplog: pytest.LogCaptureFixture) -> None:
+    Trouble().note(TimeoutError())
+    assert caplog.records[0].message.endswith("TimeoutError")
+
+
+def test_the_pause_grows_up_to_a_bound_and_a_success_ends_it() -> None:
+    trouble = Trouble()
+    first = trouble.pause_s
+    pauses = []
+    for _ in range(10):
+        trouble.note(OSError("no Redis"))
+        pauses.append(trouble.pause_s)
+    assert pauses[0] == 2 * first
+    assert pauses[-1] == pauses[-2] == 15
+    trouble.over()
+    assert trouble.pause_s == first
