@@ -1,6 +1,7 @@
 """The worker as a process: ended, killed, and cut off from its servers."""
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
@@ -90,10 +91,15 @@ async def test_without_postgresql_nothing_is_acknowledged_and_the_log_has_one_li
 ) -> None:
     name = database_url.rpartition("/")[2]
     admin = await asyncpg.connect(f"{postgres_server.rpartition('/')[0]}/postgres")
-    async with daemon(WORKER, tmp_path, database_url, redis_url):
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(admin.close)
+        await stack.enter_async_context(daemon(WORKER, tmp_path, database_url, redis_url))
         await until(lambda: "ready" in log_of(tmp_path))
         await admin.execute(f"alter database {name} allow_connections false")
-        await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+        # With a timeout it returns when they are gone, not when they have been told.
+        await admin.execute(
+            "select pg_terminate_backend(pid, 9000) from pg_stat_activity where datname = $1", name
+        )
         await post(client, *mixed(30))
         await until(lambda: "retrying" in log_of(tmp_path))
         assert await client.xlen(keys.STREAM) == 30
@@ -102,7 +108,6 @@ async def test_without_postgresql_nothing_is_acknowledged_and_the_log_has_one_li
         await until(lambda: "works again" in log_of(tmp_path))
         # The first line is the connection that broke, a second may name what refused the next ones.
         assert 1 <= log_of(tmp_path).count("retrying") <= 2
-    await admin.close()
 
 
 async def test_redis_may_come_late_and_go_away(tmp_path: Path, database_url: str, connection: Database) -> None:
