@@ -158,7 +158,7 @@ def largest_count(views: Iterable[PipelineView]) -> int:
     """
     largest = max((count for view in views for _, count in (*view.drinks, *view.stores)), default=1)
     step = 10 ** max(0, len(str(largest)) - 2)
-    return max(1, -(-largest // step) * step)
+    return int(max(1, -(-largest // step) * step))
 
 
 def largest_rate(views: Iterable[PipelineView]) -> float:
