@@ -25,6 +25,7 @@ from backend.api.observe import Observe
 from backend.api.order_endpoint import OrderEndpoint
 from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
+from backend.api.shown_metrics import ShownMetrics
 from backend.api.taking import Taking
 from backend.api.tallies import Answers
 from coffee_core.pipelines import Pipeline
@@ -47,7 +48,11 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
         async with backends.running(on_crash), feed.ending():
             yield
 
+    shown = ShownMetrics()
+    registry.register(shown)
+
     async def metrics(_: Request) -> Response:
+        await shown.refresh(backends.redis)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     def order_routes(pipeline: Pipeline) -> Iterator[Route]:

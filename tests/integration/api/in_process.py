@@ -38,6 +38,10 @@ class LocalApi:
         answer = await ask(self._app, path, method="GET")
         return answer.status, answer.json
 
+    async def text(self, path: str) -> str:
+        """Return a page as text."""
+        return (await ask(self._app, path, method="GET")).body.decode()
+
     async def is_ready(self, pipeline: str) -> bool:
         """Tell what /readyz says of a pipeline."""
         return (await self.get(f"/readyz/{pipeline}"))[0] == 200

@@ -1,7 +1,9 @@
 """The document: it describes what runs, its schemas agree with the parser, and every problem has its page."""
 
 import json
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -136,3 +138,19 @@ async def test_every_problem_type_has_its_page(app: ASGIApp, kind: Any) -> None:
 async def test_an_unknown_problem_type_is_not_found(app: ASGIApp) -> None:
     answer = await ask(app, "/problems/nonsense", method="GET")
     assert (answer.status, answer.json["type"]) == (404, "/problems/not-found")
+
+
+def test_the_docs_know_every_problem() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    for kind in KINDS:
+        assert f"| {kind.status} | `{kind.type}` | {kind.title}. {kind.meaning} |" in text
+
+
+def test_every_test_that_the_threats_name_exists() -> None:
+    root = Path(__file__).parents[3]
+    text = (root / "docs" / "threats.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:unit/api/|integration/api/)?test_\w+\.py)`", text))
+    assert len(named) > 8
+    for name in named:
+        path = root / "tests" / (name if "/" in name else f"integration/api/{name}")
+        assert path.exists(), name
