@@ -7,10 +7,16 @@ from backend.stack.jars import JarPaths, ensure_jars
 from backend.stack.progress import say
 
 _MEGABYTE = 1_000_000
+_BAR_CELLS = 20
+
+
+def _bar(done: int, total: int) -> str:
+    full = _BAR_CELLS * done // max(total, 1)
+    return "█" * full + "░" * (_BAR_CELLS - full)
 
 
 def _say_bytes(done: int, total: int) -> None:
-    say(f"fetching jars, {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB")
+    say(f"fetching jars {_bar(done, total)} {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB")
 
 
 async def fetch_jars() -> JarPaths:
@@ -19,7 +25,7 @@ async def fetch_jars() -> JarPaths:
 
 
 def _say_files(done: int, total: int) -> None:
-    say(f"compiling PyFlink once, {done:,} of {total:,} files")
+    say(f"compiling PyFlink once {_bar(done, total)} {done:,} of {total:,} files")
 
 
 async def compile_wheel() -> None:
