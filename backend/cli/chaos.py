@@ -1,0 +1,113 @@
+"""``coffee chaos``."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import click
+
+from backend.cli.main import FAILED, NOT_RUNNING
+from coffee_core.pipelines import Pipeline, parse_pipelines
+
+_RATE_PER_S = 300.0
+
+
+def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
+    try:
+        return None if text is None else parse_pipelines(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command("chaos")
+@click.argument("name", required=False, metavar="[FAULT]")
+@click.option("--all", "every", is_flag=True, help="Run every fault, one after the other.")
+@click.option(
+    "--for", "lasts_s", type=click.FloatRange(0.1, 600), metavar="S", help="Seconds of a freeze or lock."
+)
+@click.option(
+    "--pipeline", "pipelines", metavar="v1,v2,v3", callback=_pipelines, help="Under load. Default: those that run."
+)
+@click.option(
+    "--rate", "rate_per_s", type=click.FloatRange(1, 10_000), default=_RATE_PER_S, show_default=True,
+    help="Orders a second offered to each pipeline.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    name: str | None,
+    every: bool,
+    lasts_s: float | None,
+    pipelines: tuple[Pipeline, ...] | None,
+    rate_per_s: float,
+    as_json: bool,
+) -> None:
+    """Break a part of the running stack under load, and hold what is stored and shown against what was sent.
+
+    Without a fault: list them. Exit code 0: not one order lost, duplicated or adrift; 1: some were, or the run was
+    cut short; 3: no stack runs here that may be broken.
+    """
+    from backend.lab.chaos.cell import as_table
+    from backend.lab.chaos.faults import FAULTS, FROZEN_S
+    from backend.lab.chaos.matrix import run_all
+    from backend.lab.chaos.run import Plan
+    from backend.lab.chaos.site import NotLocalError, Site
+
+    if name is None and not every:
+        _list(as_json=as_json)
+        return
+    if name is not None and (every or name not in FAULTS):
+        raise click.UsageError(
+            "either a fault or --all" if every else f"no fault {name!r}: `coffee chaos` lists them"
+        )
+    try:
+        site = Site.attach()
+    except NotLocalError as error:
+        click.echo(f"coffee: {error}", err=True)
+        ctx.exit(NOT_RUNNING)
+    chosen = pipelines or site.pipelines
+    if missing := [each for each in chosen if each not in site.pipelines]:
+        raise click.UsageError(f"{', '.join(missing)} does not run here")
+    # What concerns a pipeline that does not run has nothing to break.
+    faults = [fault for fault in FAULTS.values() if any(each in site.pipelines for each in fault.touches)]
+    if name is not None:
+        faults = [fault for fault in faults if fault.name == name]
+    if not faults:
+        raise click.UsageError(f"{name} breaks what does not run here")
+    result = asyncio.run(run_all(faults, site, Plan(chosen, rate_per_s, lasts_s or FROZEN_S), _sayer()))
+    if as_json:
+        cells = [cell.as_json() for cell in result.cells]
+        click.echo(json.dumps({"exact": result.exact, "complete": result.complete, "cells": cells}, indent=2))
+    else:
+        click.echo("\n".join(as_table(result.cells)))
+    for failure in result.failures:
+        click.echo(f"coffee: {failure}", err=True)
+    if result.interrupted:
+        click.echo("coffee: interrupted: the faults above are those that were run to their end", err=True)
+    ctx.exit(0 if result.exact and result.complete else FAILED)
+
+
+def _list(*, as_json: bool) -> None:
+    from backend.lab.chaos.faults import FAULTS
+
+    if as_json:
+        listed = [
+            {"name": each.name, "teaches": each.teaches, "touches": each.touches} for each in FAULTS.values()
+        ]
+        click.echo(json.dumps(listed, indent=2))
+        return
+    width = max(map(len, FAULTS))
+    for fault in FAULTS.values():
+        click.echo(f"{fault.name:<{width}}  {fault.teaches}")
+
+
+def _sayer() -> Callable[[str], None]:
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)
+
+    return say

@@ -1,0 +1,135 @@
+"""The menu of faults: a table, from which the help, the runs and docs/chaos.md are made."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from coffee_core.pipelines import Pipeline
+
+WORKING_TASK_MANAGER = "flink-taskmanager"
+"""Stands for whichever TaskManager runs the job when the fault strikes."""
+FROZEN_S = 5.0
+"""Seconds that a lasting fault lasts where nothing else is asked."""
+_V1, _V2, _V3 = Pipeline.V1, Pipeline.V2, Pipeline.V3
+_ALL = tuple(Pipeline)
+
+
+class Deed(StrEnum):
+    """What is done."""
+
+    KILL = "kill"
+    FREEZE = "freeze"
+    LOCK = "lock"
+    POISON = "poison"
+    STORM = "storm"
+    FLUSH = "flush"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of the menu."""
+
+    name: str
+    """As it is called on the command line."""
+    teaches: str
+    """What there is to see, in one line."""
+    deed: Deed
+    part: str = ""
+    """Process name of what is killed or frozen; empty where no process is."""
+    touches: tuple[Pipeline, ...] = _ALL
+    """Pipelines that may refuse orders under it; the others must not notice."""
+
+    @property
+    def lasts(self) -> bool:
+        """Tell whether it goes on for a time, which can then be chosen."""
+        return self.deed in (Deed.FREEZE, Deed.LOCK)
+
+
+_PARTS: dict[str, tuple[tuple[Pipeline, ...], str, str]] = {
+    "postgres": (
+        _ALL,
+        "v1 refuses until it is back; v2 and v3 go on accepting, their logs fill and then drain",
+        "a database that hangs is worse than one that is gone: v1 runs into its timeouts, v2 and v3 pile up",
+    ),
+    "redis": (
+        _ALL,
+        "an acknowledged XADD survives (AOF, fsync always); v1 and v3 go on accepting, their metrics catch up",
+        "v2 cannot say whether its XADD took place: unknown answers, that a repeat under the same key resolves",
+    ),
+    "kafka": (
+        (_V3,),
+        "acks=all: what was acknowledged is on disk; the producer and Flink find the broker again by themselves",
+        "a broker that hangs: sends run into their timeout, and a send without an answer may still have arrived",
+    ),
+    "flink-jobmanager": (
+        (_V3,),
+        "the job is lost and submitted again from its newest checkpoint; no order counts twice",
+        "the JobManager leaves the data path alone: orders flow on for as long as heartbeats are forgiven",
+    ),
+    WORKING_TASK_MANAGER: (
+        (_V3,),
+        "the warm spare takes over from the checkpoint, reads what came after it again and counts none of it twice",
+        "a TaskManager that hangs, is given up, and wakes as a second writer: the fence must refuse it",
+    ),
+    "flink-job": (
+        (_V3,),
+        "the submitter is no part of the data path: its successor adopts the running job",
+        "nothing is to be seen in the numbers; while it hangs, a lost job would not be submitted again",
+    ),
+    "cafe-order-api": (
+        _ALL,
+        "requests in flight end as unknown; a client repeats them under their keys and nothing is stored twice",
+        "no new connection is answered; an open-loop client piles up and sends late, and nothing is lost",
+    ),
+    "cafe-order-aggregator": (
+        (_V1,),
+        "a scan starts afresh: the metrics are late by one run, never wrong",
+        "the dashboard stands still while orders are committed: v1's weakness in one picture",
+    ),
+    "stream-worker": (
+        (_V2,),
+        "killed between commit and acknowledgement, its batch is delivered again and counted once",
+        "its entries stay pending under its name; nobody counts them twice when it wakes",
+    ),
+}
+
+
+def _of_part(part: str) -> tuple[Fault, Fault]:
+    touches, killed, frozen = _PARTS[part]
+    return (
+        Fault(f"kill-{part}", killed, Deed.KILL, part, touches),
+        Fault(f"freeze-{part}", frozen, Deed.FREEZE, part, touches),
+    )
+
+
+_MENU = (
+    *(fault for pair in zip(*(_of_part(part) for part in _PARTS), strict=True) for fault in pair),
+    Fault(
+        "lock-postgres",
+        "an ACCESS EXCLUSIVE lock on the orders, as a careless migration takes it: all others wait behind it",
+        Deed.LOCK,
+    ),
+    Fault(
+        "poison-stream",
+        "entries straight into the stream that can never be stored: dead letters, and nothing behind them waits",
+        Deed.POISON,
+        touches=(_V2,),
+    ),
+    Fault(
+        "poison-topic",
+        "records straight into the topic that can never be stored: the job must not loop over them",
+        Deed.POISON,
+        touches=(_V3,),
+    ),
+    Fault(
+        "retry-storm",
+        "clients that all send their last orders again, several times at once, under the same keys: counted once",
+        Deed.STORM,
+    ),
+    Fault(
+        "flush-metrics",
+        "the metric keys are deleted: v1 heals at its next run, v2's worker notices, v3 with its next order",
+        Deed.FLUSH,
+    ),
+)
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in _MENU}
+"""Every fault by its name, in the order of the menu."""

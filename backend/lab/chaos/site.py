@@ -1,0 +1,97 @@
+"""The local stack that is to be broken: its addresses, its parts, their processes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.lab.chaos.faults import WORKING_TASK_MANAGER
+from backend.stack.polling import poll
+from backend.stack.probe import http_get
+from coffee_core.errors import CoffeeError
+from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import PartState, State, read_state, read_states
+from coffee_core.settings import Settings
+
+_STEP_S = 0.05
+
+
+class NotLocalError(CoffeeError):
+    """Faults are for a stack of this machine's own alone."""
+
+
+class NotReadyError(CoffeeError):
+    """The stack is not in order, so nothing can be learned by breaking it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running embedded stack."""
+
+    settings: Settings
+    """Its settings, as it has published them: nothing of our environment but the home."""
+
+    @classmethod
+    def attach(cls, environ: Mapping[str, str] | None = None) -> "Site":
+        """Find the stack that runs in COFFEE_HOME.
+
+        Raises NotLocalError where none runs there, or one with a server that was given by its URL.
+        """
+        home = Settings.from_env(environ).home
+        parts = read_states(home)
+        if all(part.state is State.STOPPED for part in parts):
+            raise NotLocalError(f"no stack runs in {home}: start it with `coffee up`")
+        if given := [part.name for part in parts if part.state is State.EXTERNAL]:
+            raise NotLocalError(
+                f"{', '.join(given)} was given by a URL: only a wholly embedded stack is broken on purpose"
+            )
+        return cls(Settings.attach({"COFFEE_HOME": str(home)}))
+
+    @property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        """The pipelines that run."""
+        return self.settings.pipelines
+
+    def has(self, part: str) -> bool:
+        """Tell whether the stack has this part."""
+        name = part + "-1" if part == WORKING_TASK_MANAGER else part
+        return read_state(self.settings.home, name) is not None
+
+    async def find(self, part: str) -> PartState:
+        """Return where a part stands. Raises NotReadyError where it has no process now."""
+        name = await self._working_task_manager() if part == WORKING_TASK_MANAGER else part
+        state = read_state(self.settings.home, name)
+        if state is None or state.pid is None:
+            raise NotReadyError(f"{name} does not run now: `coffee status` tells")
+        return state
+
+    def down(self) -> list[str]:
+        """Return the names of the parts that are not up."""
+        return [part.name for part in read_states(self.settings.home) if part.state is not State.UP]
+
+    async def all_up(self, within_s: float) -> bool:
+        """Wait until every part is up; return whether they are."""
+        return await poll(lambda: not self.down(), _STEP_S, within_s)
+
+    async def restarted(self, before: PartState, within_s: float) -> bool:
+        """Wait until a part is up in another process than before; return whether it is."""
+
+        def another() -> bool:
+            now = read_state(self.settings.home, before.name)
+            return now is not None and now.state is State.UP and now.pid != before.pid
+
+        return await poll(another, _STEP_S, within_s)
+
+    async def _working_task_manager(self) -> str:
+        jobs = await self._flink("/jobs/overview")
+        running = [job["jid"] for job in jobs.get("jobs", []) if job["state"] == "RUNNING"]
+        for job in running:
+            for vertex in (await self._flink(f"/jobs/{job}")).get("vertices", []):
+                where = await self._flink(f"/jobs/{job}/vertices/{vertex['id']}/taskmanagers")
+                for each in where.get("taskmanagers", []):
+                    return str(each["taskmanager-id"])
+        raise NotReadyError("no TaskManager runs the job now: `coffee status` tells")
+
+    async def _flink(self, path: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(await http_get(f"{self.settings.flink_rest_url}{path}") or "{}")
+        return answer

@@ -1,0 +1,146 @@
+"""The comparison: what a client attempted and was told, against the rows, one by one."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from coffee_core.load.mix import Attempt, Kind
+from coffee_core.load.outcome import Answer, Outcome
+
+_SHOWN = 5
+_TRY_AGAIN = frozenset({409, 429})
+"""4xx that are no verdict on the order: its key is in flight elsewhere, too many requests are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stored order, as far as its client can know it."""
+
+    message_id: UUID
+    drink: str
+    store: str
+    price_cents: int
+    """Price in cents."""
+    ordered_at_us: int
+    """Time of order, microseconds since the epoch: what tells one intended order from another."""
+
+
+@dataclass(slots=True)
+class _Intent:
+    """One intended order: all attempts that carry its time of order."""
+
+    attempt: Attempt
+    ended: int = 0
+    acknowledged: bool = False
+    unknown: bool = False
+    ids: set[str] = field(default_factory=set)
+    begun: int = 0
+
+    @property
+    def may_be_stored(self) -> bool:
+        """Acknowledged, without a certain answer, or without any."""
+        return self.acknowledged or self.unknown or self.ended < self.begun
+
+    def explains(self, row: Row) -> bool:
+        sent = self.attempt
+        same = (row.drink, row.store, row.price_cents) == (sent.drink, sent.store, sent.price_cents)
+        known = (
+            str(row.message_id) == str(sent.key) if sent.key else not self.ids or str(row.message_id) in self.ids
+        )
+        return same and known and sent.kind is not Kind.MALFORMED and self.may_be_stored
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one client's orders. All must hold: acknowledged ⊆ stored ⊆ attempted, each once."""
+
+    attempted: int
+    """Distinct well-formed orders that were sent at least once."""
+    accepted: int
+    """Of these, acknowledged at least once."""
+    stored: int
+    """Of these, in the table."""
+    lost: tuple[str, ...]
+    """Acknowledged and not in the table: their keys, or times of order where they had none."""
+    duplicated: tuple[str, ...]
+    """Message ids of rows beyond the first of an intended order."""
+    unexplained: tuple[str, ...]
+    """Message ids of rows that say what was never sent, or what was certainly refused."""
+    refused: int
+    """Requests that were turned away with certainty: 503, 429, 409, or no connection."""
+    unknown: int
+    """Requests without a certain answer."""
+    rejected: tuple[str, ...]
+    """Reasons of 4xx answers to well-formed orders, those apart that ask to try again."""
+
+    @property
+    def exact(self) -> bool:
+        """Nothing is lost, doubled, made up or turned away without a reason."""
+        return not (self.lost or self.duplicated or self.unexplained or self.rejected)
+
+    def details(self) -> list[str]:
+        """Return a line for each kind of fault there is, with the first few it concerns."""
+        named = (
+            ("lost", self.lost),
+            ("duplicated", self.duplicated),
+            ("stored although never sent so, or refused", self.unexplained),
+            ("rejected although well-formed", self.rejected),
+        )
+        return [
+            f"{what}: {len(each):,}: {', '.join(each[:_SHOWN])}{' …' * (len(each) > _SHOWN)}"
+            for what, each in named
+            if each
+        ]
+
+
+def compare(attempts: Iterable[Attempt], answers: Sequence[Answer], rows: Iterable[Row]) -> Verdict:
+    """Hold the rows of a time against everything one client attempted in it."""
+    intents = _intents(attempts, answers)
+    rows_of: dict[int, list[Row]] = defaultdict(list)
+    unexplained = []
+    for row in rows:
+        intent = intents.get(row.ordered_at_us)
+        rows_of[row.ordered_at_us].append(row)
+        if intent is None or not intent.explains(row):
+            unexplained.append(str(row.message_id))
+    well = {at: intent for at, intent in intents.items() if intent.attempt.kind is not Kind.MALFORMED}
+    welcomed = [_name(i) for i in intents.values() if i.acknowledged and i.attempt.kind is Kind.MALFORMED]
+    return Verdict(
+        attempted=len(well),
+        accepted=sum(intent.acknowledged for intent in well.values()),
+        stored=sum(at in rows_of for at in well),
+        lost=tuple(_name(i) for at, i in well.items() if i.acknowledged and at not in rows_of),
+        duplicated=tuple(str(row.message_id) for several in rows_of.values() for row in several[1:]),
+        unexplained=tuple(unexplained + welcomed),
+        refused=sum(each.outcome is Outcome.REFUSED or each.status in _TRY_AGAIN for each in answers),
+        unknown=sum(each.outcome is Outcome.UNKNOWN for each in answers),
+        rejected=tuple(each.reason for each in answers if _wrongly_rejected(each)),
+    )
+
+
+def _intents(attempts: Iterable[Attempt], answers: Iterable[Answer]) -> dict[int, _Intent]:
+    intents: dict[int, _Intent] = {}
+    for attempt in attempts:
+        intents.setdefault(attempt.ordered_at_us, _Intent(attempt)).begun += 1
+    for answer in answers:
+        intent = intents[answer.attempt.ordered_at_us]
+        intent.ended += 1
+        intent.acknowledged |= _taken(answer)
+        intent.unknown |= answer.outcome is Outcome.UNKNOWN
+        if _taken(answer) and answer.message_id:
+            intent.ids.add(answer.message_id)
+    return intents
+
+
+def _taken(answer: Answer) -> bool:
+    return answer.outcome is Outcome.ACKNOWLEDGED
+
+
+def _wrongly_rejected(answer: Answer) -> bool:
+    well = answer.attempt.kind is not Kind.MALFORMED
+    return well and answer.outcome is Outcome.REJECTED and answer.status not in _TRY_AGAIN
+
+
+def _name(intent: _Intent) -> str:
+    return str(intent.attempt.key or intent.attempt.timestamp)
