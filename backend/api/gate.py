@@ -1,7 +1,6 @@
 """Before anything is done for a request: its token, and whether there is room for it."""
 
 import hmac
-from collections import Counter
 
 from starlette.types import Scope
 
@@ -23,31 +22,34 @@ class Room:
     def __init__(self) -> None:
         self.in_flight = 0
         """Weight of what is in flight."""
-        self._by_client: Counter[str] = Counter()
+        self._by_client: dict[str, int] = {}
 
     def enter(self, scope: Scope, weight: int) -> str:
         """Return the client, which must ``leave``; raises ProblemError at once where there is no room for it."""
-        client = scope["client"][0] if scope.get("client") else ""
+        client: str = scope["client"][0] if scope["client"] else ""
+        held = self._by_client.get(client, 0)
+        # While half of the room is free nobody need be fair.
+        if self.in_flight + weight > MAX_IN_FLIGHT // 2:
+            self._check(held, weight)
+        self.in_flight += weight
+        self._by_client[client] = held + weight
+        return client
+
+    def _check(self, held: int, weight: int) -> None:
         if self.in_flight + weight > MAX_IN_FLIGHT:
             raise ProblemError(OVERLOADED, f"{self.in_flight} orders are in flight")
-        clients = len(self._by_client) + (client not in self._by_client)
+        clients = len(self._by_client) + (held == 0)
         share = min(MAX_IN_FLIGHT - _RESERVE, max(MAX_IN_FLIGHT // clients, BATCH_WEIGHT))
-        # While half of the room is free nobody need be fair.
-        if self.in_flight + weight > MAX_IN_FLIGHT // 2 and self._by_client[client] + weight > share:
-            self._forget(client)
+        if held + weight > share:
             raise ProblemError(TOO_MANY, f"{share} is the share of each of {clients} clients")
-        self.in_flight += weight
-        self._by_client[client] += weight
-        return client
 
     def leave(self, client: str, weight: int) -> None:
         """Give back what ``enter`` took."""
         self.in_flight -= weight
-        self._by_client[client] -= weight
-        self._forget(client)
-
-    def _forget(self, client: str) -> None:
-        if not self._by_client[client]:
+        left = self._by_client[client] - weight
+        if left:
+            self._by_client[client] = left
+        else:
             del self._by_client[client]
 
 
