@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from backend.lab.chaos.verdict import failed
 from coffee_core.load.generator import Generator
 from coffee_core.load.mix import Attempt, Kind, Mix, MixSettings
 from coffee_core.load.outcome import Answer, Outcome
@@ -73,9 +74,8 @@ class Client:
 
     @property
     def latest(self) -> str:
-        """What the last request that did not succeed was told; empty where all did."""
-        bad = (each for each in reversed(self.answers) if each.outcome in (Outcome.REFUSED, Outcome.UNKNOWN))
-        return next((each.reason for each in bad), "")
+        """What the last request that failed was told; empty where none did."""
+        return next((each.reason for each in reversed(self.answers) if failed(each)), "")
 
     def first_accepted(self) -> Attempt | None:
         """Return the earliest order under a key of the client's own that was acknowledged."""

@@ -67,7 +67,7 @@ _PARTS: dict[str, tuple[tuple[Pipeline, ...], str, str]] = {
     ),
     WORKING_TASK_MANAGER: (
         (_V3,),
-        "the warm spare takes over from the checkpoint, reads what came after it again and counts none of it twice",
+        "the warm spare takes over from the checkpoint, reads again what came after it, counts nothing twice",
         "a TaskManager that hangs, is given up, and wakes as a second writer: the fence must refuse it",
     ),
     "flink-job": (

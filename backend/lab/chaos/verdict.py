@@ -9,8 +9,9 @@ from coffee_core.load.mix import Attempt, Kind
 from coffee_core.load.outcome import Answer, Outcome
 
 _SHOWN = 5
-_TRY_AGAIN = frozenset({409, 429})
-"""4xx that are no verdict on the order: its key is in flight elsewhere, too many requests are."""
+_KEY_IN_FLIGHT = 409
+"""The answer to a repeat whose first is still being taken: certainly not stored by it, and no failure."""
+_TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,11 @@ class Verdict:
     unexplained: tuple[str, ...]
     """Message ids of rows that say what was never sent, or what was certainly refused."""
     refused: int
-    """Requests that were turned away with certainty: 503, 429, 409, or no connection."""
+    """Requests that were turned away with certainty: 503, 429, or no connection."""
     unknown: int
     """Requests without a certain answer."""
     rejected: tuple[str, ...]
-    """Reasons of 4xx answers to well-formed orders, those apart that ask to try again."""
+    """Reasons of 4xx answers to well-formed orders, those apart that ask to try again (409, 429)."""
 
     @property
     def exact(self) -> bool:
@@ -113,10 +114,17 @@ def compare(attempts: Iterable[Attempt], answers: Sequence[Answer], rows: Iterab
         lost=tuple(_name(i) for at, i in well.items() if i.acknowledged and at not in rows_of),
         duplicated=tuple(str(row.message_id) for several in rows_of.values() for row in several[1:]),
         unexplained=tuple(unexplained + welcomed),
-        refused=sum(each.outcome is Outcome.REFUSED or each.status in _TRY_AGAIN for each in answers),
+        refused=sum(failed(each) and each.outcome is not Outcome.UNKNOWN for each in answers),
         unknown=sum(each.outcome is Outcome.UNKNOWN for each in answers),
         rejected=tuple(each.reason for each in answers if _wrongly_rejected(each)),
     )
+
+
+def failed(answer: Answer) -> bool:
+    """Tell whether an answer is a failure of the pipeline: a refusal, or one that does not know."""
+    if answer.status == _KEY_IN_FLIGHT:
+        return False
+    return answer.outcome in (Outcome.REFUSED, Outcome.UNKNOWN) or answer.status == _TOO_MANY
 
 
 def _intents(attempts: Iterable[Attempt], answers: Iterable[Answer]) -> dict[int, _Intent]:
@@ -139,7 +147,7 @@ def _taken(answer: Answer) -> bool:
 
 def _wrongly_rejected(answer: Answer) -> bool:
     well = answer.attempt.kind is not Kind.MALFORMED
-    return well and answer.outcome is Outcome.REJECTED and answer.status not in _TRY_AGAIN
+    return well and answer.outcome is Outcome.REJECTED and answer.status not in (_KEY_IN_FLIGHT, _TOO_MANY)
 
 
 def _name(intent: _Intent) -> str:
