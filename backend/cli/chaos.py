@@ -71,8 +71,7 @@ def command(
     chosen = pipelines or site.pipelines
     if missing := [each for each in chosen if each not in site.pipelines]:
         raise click.UsageError(f"{', '.join(missing)} does not run here")
-    # What concerns a pipeline that does not run has nothing to break.
-    faults = [fault for fault in FAULTS.values() if any(each in site.pipelines for each in fault.touches)]
+    faults = [fault for fault in FAULTS.values() if site.offers(fault)]
     if name is not None:
         faults = [fault for fault in faults if fault.name == name]
     if not faults:
@@ -95,7 +94,7 @@ def _list(*, as_json: bool) -> None:
 
     if as_json:
         listed = [
-            {"name": each.name, "teaches": each.teaches, "touches": each.touches} for each in FAULTS.values()
+            {"name": each.name, "teaches": each.teaches, "may_refuse": each.may_refuse} for each in FAULTS.values()
         ]
         click.echo(json.dumps(listed, indent=2))
         return

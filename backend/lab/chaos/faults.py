@@ -35,8 +35,10 @@ class Fault:
     deed: Deed
     part: str = ""
     """Process name of what is killed or frozen; empty where no process is."""
-    touches: tuple[Pipeline, ...] = _ALL
-    """Pipelines that may refuse orders under it; the others must not notice."""
+    may_refuse: tuple[Pipeline, ...] = ()
+    """Pipelines that may fail requests under it; one failed request of another is a fault of the lab."""
+    log: Pipeline | None = None
+    """Into whose log messages are put; None where none are."""
 
     @property
     def lasts(self) -> bool:
@@ -46,12 +48,12 @@ class Fault:
 
 _PARTS: dict[str, tuple[tuple[Pipeline, ...], str, str]] = {
     "postgres": (
-        _ALL,
+        (_V1,),
         "v1 refuses until it is back; v2 and v3 go on accepting, their logs fill and then drain",
         "a database that hangs is worse than one that is gone: v1 runs into its timeouts, v2 and v3 pile up",
     ),
     "redis": (
-        _ALL,
+        (_V2,),
         "an acknowledged XADD survives (AOF, fsync always); v1 and v3 go on accepting, their metrics catch up",
         "v2 cannot say whether its XADD took place: unknown answers, that a repeat under the same key resolves",
     ),
@@ -61,17 +63,17 @@ _PARTS: dict[str, tuple[tuple[Pipeline, ...], str, str]] = {
         "a broker that hangs: sends run into their timeout, and a send without an answer may still have arrived",
     ),
     "flink-jobmanager": (
-        (_V3,),
+        (),
         "the job is lost and submitted again from its newest checkpoint; no order counts twice",
         "the JobManager leaves the data path alone: orders flow on for as long as heartbeats are forgiven",
     ),
     WORKING_TASK_MANAGER: (
-        (_V3,),
+        (),
         "the warm spare takes over from the checkpoint, reads again what came after it, counts nothing twice",
         "a TaskManager that hangs, is given up, and wakes as a second writer: the fence must refuse it",
     ),
     "flink-job": (
-        (_V3,),
+        (),
         "the submitter is no part of the data path: its successor adopts the running job",
         "nothing is to be seen in the numbers; while it hangs, a lost job would not be submitted again",
     ),
@@ -81,12 +83,12 @@ _PARTS: dict[str, tuple[tuple[Pipeline, ...], str, str]] = {
         "no new connection is answered; an open-loop client piles up and sends late, and nothing is lost",
     ),
     "cafe-order-aggregator": (
-        (_V1,),
+        (),
         "a scan starts afresh: the metrics are late by one run, never wrong",
         "the dashboard stands still while orders are committed: v1's weakness in one picture",
     ),
     "stream-worker": (
-        (_V2,),
+        (),
         "killed between commit and acknowledgement, its batch is delivered again and counted once",
         "its entries stay pending under its name; nobody counts them twice when it wakes",
     ),
@@ -94,10 +96,10 @@ _PARTS: dict[str, tuple[tuple[Pipeline, ...], str, str]] = {
 
 
 def _of_part(part: str) -> tuple[Fault, Fault]:
-    touches, killed, frozen = _PARTS[part]
+    may_refuse, killed, frozen = _PARTS[part]
     return (
-        Fault(f"kill-{part}", killed, Deed.KILL, part, touches),
-        Fault(f"freeze-{part}", frozen, Deed.FREEZE, part, touches),
+        Fault(f"kill-{part}", killed, Deed.KILL, part, may_refuse),
+        Fault(f"freeze-{part}", frozen, Deed.FREEZE, part, may_refuse),
     )
 
 
@@ -107,23 +109,25 @@ _MENU = (
         "lock-postgres",
         "an ACCESS EXCLUSIVE lock on the orders, as a careless migration takes it: all others wait behind it",
         Deed.LOCK,
+        may_refuse=(_V1,),
     ),
     Fault(
         "poison-stream",
         "entries straight into the stream that can never be stored: dead letters, and nothing behind them waits",
         Deed.POISON,
-        touches=(_V2,),
+        log=_V2,
     ),
     Fault(
         "poison-topic",
         "records straight into the topic that can never be stored: the job must not loop over them",
         Deed.POISON,
-        touches=(_V3,),
+        log=_V3,
     ),
     Fault(
         "retry-storm",
         "clients that all send their last orders again, several times at once, under the same keys: counted once",
         Deed.STORM,
+        may_refuse=_ALL,
     ),
     Fault(
         "flush-metrics",

@@ -22,16 +22,20 @@ def frozen(pid: int) -> Iterator[None]:
         [sys.executable, "-S", thaw.__file__], stdin=subprocess.PIPE, start_new_session=True, text=True
     )
     assert guard.stdin is not None
+    stopped: list[int] = []
     try:
         # Told before each is stopped: there is no moment in which nobody knows of it.
         for each in _growing(pid):
             guard.stdin.write(f"{each}\n")
             guard.stdin.flush()
-            _stop(each)
+            stopped.append(each)
+            _signal(each, signal.SIGSTOP)
         yield
     finally:
-        guard.stdin.close()
-        guard.wait()
+        # The last one stopped goes on first: a parent finds its children at work.
+        for each in reversed(stopped):
+            _signal(each, signal.SIGCONT)
+        guard.communicate()
 
 
 def _growing(pid: int) -> Iterator[int]:
@@ -51,8 +55,8 @@ def _descendants(pid: int) -> list[int]:
         return []
 
 
-def _stop(pid: int) -> None:
+def _signal(pid: int, number: int) -> None:
     try:
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(pid, number)
     except ProcessLookupError:
         return

@@ -15,6 +15,7 @@ from backend.lab.chaos.frozen import frozen
 from backend.lab.chaos.poison import poison_stream, poison_topic
 from backend.lab.chaos.resources import sql
 from backend.lab.chaos.site import NotReadyError, Site
+from backend.lab.servers import naming_servers
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 
@@ -46,14 +47,20 @@ class Done:
 async def inflict(fault: Fault, scene: Scene, lasts_s: float) -> Done:
     """Inflict a fault; return once it is over and what was broken is up again.
 
-    Raises NotReadyError where what is to be broken is not there, or is not up again within 90 s. Cancelled,
-    it leaves nothing frozen or locked.
+    Raises NotReadyError where what is to be broken is not there or not up again within 90 s, and UnreachableError
+    where a server is away that must be asked to break something. Cancelled, it leaves nothing frozen or locked.
     """
+    if fault.deed is Deed.KILL:
+        return await _kill(fault, scene)
+    if fault.deed is Deed.FREEZE:
+        return await _freeze(fault, scene, lasts_s)
+    with naming_servers(scene.site.settings):
+        return await _upset(fault, scene, lasts_s)
+
+
+async def _upset(fault: Fault, scene: Scene, lasts_s: float) -> Done:
+    """Do what needs no signal but a connection. Raises UnreachableError and CoffeeError of ``naming_servers``."""
     match fault.deed:
-        case Deed.KILL:
-            return await _kill(fault, scene)
-        case Deed.FREEZE:
-            return await _freeze(fault, scene, lasts_s)
         case Deed.LOCK:
             return await _lock(scene, lasts_s)
         case Deed.POISON:
@@ -65,7 +72,7 @@ async def inflict(fault: Fault, scene: Scene, lasts_s: float) -> Done:
             return Done(
                 f"sent the last {_STORM_ORDERS} orders of each pipeline {_STORM_TIMES} times more, at once"
             )
-        case Deed.FLUSH:
+        case _:
             return await _flush(scene)
 
 
@@ -106,7 +113,8 @@ async def _lock(scene: Scene, lasts_s: float) -> Done:
 
 
 async def _poison(fault: Fault, scene: Scene) -> Done:
-    (pipeline,) = fault.touches
+    pipeline = fault.log
+    assert pipeline is not None
     put = poison_stream if pipeline is Pipeline.V2 else poison_topic
     client = scene.clients.get(pipeline)
     scene.struck()

@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
+from backend.lab.audit_kafka import naming_kafka
 from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
 from coffee_core.keys import STREAM, TOPIC
@@ -57,7 +58,7 @@ async def poison_stream(settings: Settings, known: Attempt | None) -> int:
 
 
 async def poison_topic(settings: Settings, known: Attempt | None) -> int:
-    """Send records that can never be stored to v3's topic; return how many. Raises an error of Kafka.
+    """Send records that can never be stored to v3's topic; return how many. Raises UnreachableError.
 
     Among them what no JSON parser takes, a record without a value, one without a key, and a large one.
     """
@@ -77,10 +78,11 @@ async def poison_topic(settings: Settings, known: Attempt | None) -> int:
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_servers, acks="all", request_timeout_ms=_SEND_WITHIN_MS
     )
-    await producer.start()
-    try:
-        for key, value in records:
-            await producer.send_and_wait(TOPIC, value, key=key)
-    finally:
-        await producer.stop()
+    with naming_kafka(settings.kafka_servers):
+        await producer.start()
+        try:
+            for key, value in records:
+                await producer.send_and_wait(TOPIC, value, key=key)
+        finally:
+            await producer.stop()
     return len(records)

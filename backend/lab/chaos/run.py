@@ -117,16 +117,14 @@ def _cell(
         wrong.append(f"{balance.in_flight:,} orders are still in flight after {_SETTLED_WITHIN_S:g} s")
     if visible_s is None:
         wrong.append(f"no order from after the fault was visible within {_VISIBLE_WITHIN_S:g} s")
-    expected = done.poison if pipeline in fault.touches else 0
+    expected = done.poison if pipeline is fault.log else 0
     letters = (balance.dead_letters or 0) - (before.dead_letters or 0)
     if letters != expected:
         wrong.append(f"{letters:,} dead letters where {expected:,} belong")
     elif expected:
         notes.append(f"{expected:,} dead letters, each poison message one: `coffee dead-letters {pipeline}`")
-    if pipeline not in fault.touches and verdict.refused + verdict.unknown:
-        wrong.append(
-            f"{pipeline} has no part in this fault and yet failed requests, the last one: {client.latest}"
-        )
+    if pipeline not in fault.may_refuse and verdict.refused + verdict.unknown:
+        wrong.append(f"this fault must not fail requests of {pipeline}; the last one was told: {client.latest}")
     elif client.latest:
         notes.append(f"the last failed request was told: {client.latest}")
     return Cell(fault.name, pipeline, verdict, settled.drift, visible_s, tuple(wrong), tuple(notes))

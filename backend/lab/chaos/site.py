@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.lab.chaos.faults import WORKING_TASK_MANAGER
+from backend.lab.chaos.faults import WORKING_TASK_MANAGER, Fault
 from backend.stack.polling import poll
 from backend.stack.probe import http_get
 from coffee_core.errors import CoffeeError
@@ -52,10 +52,12 @@ class Site:
         """The pipelines that run."""
         return self.settings.pipelines
 
-    def has(self, part: str) -> bool:
-        """Tell whether the stack has this part."""
-        name = part + "-1" if part == WORKING_TASK_MANAGER else part
-        return read_state(self.settings.home, name) is not None
+    def offers(self, fault: Fault) -> bool:
+        """Tell whether what a fault breaks runs here."""
+        if fault.log is not None:
+            return fault.log in self.pipelines
+        name = f"{fault.part}-1" if fault.part == WORKING_TASK_MANAGER else fault.part
+        return not name or read_state(self.settings.home, name) is not None
 
     async def find(self, part: str) -> PartState:
         """Return where a part stands. Raises NotReadyError where it has no process now."""

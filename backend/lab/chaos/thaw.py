@@ -13,7 +13,6 @@ def main() -> None:
     """Wait for the end of standard input, deaf to the signals that end others."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # The last one stopped goes on first: a parent finds its children at work.
     for line in reversed(sys.stdin.readlines()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(line), signal.SIGCONT)
