@@ -14,7 +14,7 @@ from backend.lab.chaos.faults import Deed, Fault
 from backend.lab.chaos.frozen import frozen
 from backend.lab.chaos.poison import poison_stream, poison_topic
 from backend.lab.chaos.resources import sql
-from backend.lab.chaos.site import NotReadyError, Site
+from backend.lab.chaos.site import Site
 from backend.lab.servers import naming_servers
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
@@ -42,12 +42,14 @@ class Done:
     """In words, for the progress and the notes."""
     poison: int = 0
     """Messages that must now become dead letters."""
+    problem: str = ""
+    """What did not come back; empty where everything did."""
 
 
 async def inflict(fault: Fault, scene: Scene, lasts_s: float) -> Done:
     """Inflict a fault; return once it is over and what was broken is up again.
 
-    Raises NotReadyError where what is to be broken is not there or not up again within 90 s, and UnreachableError
+    It waits up to 90 s for it. Raises NotReadyError where what is to be broken is not there, and UnreachableError
     where a server is away that must be asked to break something. Cancelled, it leaves nothing frozen or locked.
     """
     if fault.deed is Deed.KILL:
@@ -81,10 +83,10 @@ async def _kill(fault: Fault, scene: Scene) -> Done:
     assert before.pid is not None
     scene.struck()
     os.kill(before.pid, signal.SIGKILL)
+    what = f"killed {before.name} (pid {before.pid})"
     if not await scene.site.restarted(before, _BACK_WITHIN_S):
-        raise NotReadyError(f"{before.name} did not come back within {_BACK_WITHIN_S:g} s: see its log")
-    await _require_up(scene.site)
-    return Done(f"killed {before.name} (pid {before.pid})")
+        return Done(what, problem=f"{before.name} did not come back within {_BACK_WITHIN_S:g} s: see its log")
+    return Done(what, problem=await _still_down(scene.site))
 
 
 async def _freeze(fault: Fault, scene: Scene, lasts_s: float) -> Done:
@@ -93,8 +95,7 @@ async def _freeze(fault: Fault, scene: Scene, lasts_s: float) -> Done:
     scene.struck()
     with frozen(part.pid):
         await asyncio.sleep(lasts_s)
-    await _require_up(scene.site)
-    return Done(f"froze {part.name} (pid {part.pid}) for {lasts_s:g} s")
+    return Done(f"froze {part.name} (pid {part.pid}) for {lasts_s:g} s", problem=await _still_down(scene.site))
 
 
 async def _lock(scene: Scene, lasts_s: float) -> Done:
@@ -108,8 +109,7 @@ async def _lock(scene: Scene, lasts_s: float) -> Done:
     finally:
         # The server lets go of the lock with the connection, also where we are killed.
         connection.terminate()
-    await _require_up(scene.site)
-    return Done(f"locked the orders for {lasts_s:g} s")
+    return Done(f"locked the orders for {lasts_s:g} s", problem=await _still_down(scene.site))
 
 
 async def _poison(fault: Fault, scene: Scene) -> Done:
@@ -130,6 +130,7 @@ async def _flush(scene: Scene) -> Done:
     return Done(f"deleted the metric keys of {', '.join(scene.clients)}")
 
 
-async def _require_up(site: Site) -> None:
-    if not await site.all_up(_BACK_WITHIN_S):
-        raise NotReadyError(f"not up again within {_BACK_WITHIN_S:g} s: {', '.join(site.down())}")
+async def _still_down(site: Site) -> str:
+    if await site.all_up(_BACK_WITHIN_S):
+        return ""
+    return f"not up again within {_BACK_WITHIN_S:g} s: {', '.join(site.down())}: see the logs"

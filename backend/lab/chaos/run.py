@@ -40,7 +40,7 @@ class Plan:
 async def run(fault: Fault, site: Site, plan: Plan, say: Say) -> list[Cell]:
     """Run one fault under load and return a cell for each pipeline.
 
-    Raises NotReadyError where the stack is not in order before, or does not come back.
+    Raises NotReadyError where the stack is not in order before.
     """
     if not await site.all_up(_UP_WITHIN_S):
         raise NotReadyError(f"not up: {', '.join(site.down())}: `coffee status` tells")
@@ -109,7 +109,7 @@ async def _under_load(
 def _cell(
     fault: Fault, settled: Settled, before: Balance, done: Done, client: Client, visible_s: float | None
 ) -> Cell:
-    wrong, notes = [], []
+    wrong, notes = [done.problem] if done.problem else [], []
     pipeline, verdict, balance = client.pipeline, settled.verdict, settled.balance
     if not balance.balanced:
         wrong.append(f"its own log does not balance: {sentence(balance)}")
