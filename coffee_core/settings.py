@@ -178,6 +178,11 @@ class Settings:
         return self.given_api_url or f"http://127.0.0.1:{self.api_port}"
 
     @property
+    def authorization(self) -> dict[str, str]:
+        """The header that the API asks of its clients, where it asks for one."""
+        return {"Authorization": f"Bearer {self.api_token}"} if self.api_token else {}
+
+    @property
     def addresses(self) -> dict[str, str]:
         """The five addresses of the stack by the names of their variables, as ``coffee env`` prints them."""
         return {

@@ -37,7 +37,8 @@ def command(
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
     wanted = settings.pipelines if pipeline == "all" else (Pipeline(pipeline),)
-    taken = [_send(f"{settings.api_url}/api/{each}/order", order, key) for each in wanted]
+    headers = settings.authorization | ({"Idempotency-Key": key} if key else {})
+    taken = [_send(f"{settings.api_url}/api/{each}/order", order, headers) for each in wanted]
     ctx.exit(0 if all(taken) else 1)
 
 
@@ -50,10 +51,10 @@ def _price(text: str | None) -> float | str:
         return text  # the API says what is wrong with it
 
 
-def _send(url: str, order: Mapping[str, object], key: str | None) -> bool:
+def _send(url: str, order: Mapping[str, object], headers: Mapping[str, str]) -> bool:
     """Post the order and print what came back; return whether it was taken."""
-    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
-    request = urllib.request.Request(url, json.dumps(order).encode(), headers)  # noqa: S310 - Settings: http(s) only
+    body = json.dumps(order).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})  # noqa: S310 - Settings: http(s) only
     try:
         with urllib.request.urlopen(request, timeout=_WITHIN_S) as answer:  # noqa: S310
             click.echo(f"{answer.status} {answer.read().decode().strip()}")

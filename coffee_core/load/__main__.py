@@ -16,6 +16,7 @@ from coffee_core.load.mix import Mix
 from coffee_core.load.protocol import obey
 from coffee_core.load.report import LoadReport
 from coffee_core.load.sender import Sender
+from coffee_core.settings import Settings
 
 _REPORT_S = 0.2
 
@@ -25,7 +26,10 @@ async def serve(api_url: str) -> None:
     lines = StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: StreamReaderProtocol(lines), sys.stdin)
     latest = LatestAnswers()
-    async with Sender(api_url) as sender, Generator(sender, Mix(), on_answer=latest.note) as generator:
+    async with (
+        Sender(api_url, authorization=Settings.attach().authorization) as sender,
+        Generator(sender, Mix(), on_answer=latest.note) as generator,
+    ):
         reports = asyncio.create_task(_report(generator, latest))
         try:
             await _obey_all(generator, lines, reports)

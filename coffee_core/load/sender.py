@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,12 +16,18 @@ class Sender:
     """An HTTP client of the order API. Use it as an asynchronous context manager."""
 
     def __init__(
-        self, api_url: str | Callable[[], str], *, timeout_s: float = 10.0, connections: int = 128
+        self,
+        api_url: str | Callable[[], str],
+        *,
+        timeout_s: float = 10.0,
+        connections: int = 128,
+        authorization: Mapping[str, str] | None = None,
     ) -> None:
         # A dashboard that was there before its stack learns of the address later.
         self._api_url = api_url if callable(api_url) else lambda: api_url
         self._timeout_s = timeout_s
         self._connections = connections
+        self._headers = {"Content-Type": "application/json"} | dict(authorization or {})
         self._session: ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -29,7 +35,7 @@ class Sender:
         self._session = ClientSession(
             connector=TCPConnector(limit=self._connections),
             timeout=ClientTimeout(total=self._timeout_s),
-            headers={"Content-Type": "application/json"},
+            headers=self._headers,
         )
         return self
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from coffee_core.settings import Settings
 from coffee_tui.feed.journal import SentOrder
 from coffee_tui.feed.reasons import one_line
 
@@ -20,16 +21,16 @@ class Journey:
     """Why nothing is known; empty where something is."""
 
 
-async def ask(api_url: str, order: SentOrder) -> Journey:
+async def ask(settings: Settings, order: SentOrder) -> Journey:
     """GET what has become of an order; every failure is said, none is raised."""
     from aiohttp import ClientError, ClientSession, ClientTimeout
 
     if order.message_id is None:
         return Journey(trouble=order.reason or "the API has given it no id")
-    url = f"{api_url}/api/{order.pipeline}/order/{order.message_id}"
+    url = f"{settings.api_url}/api/{order.pipeline}/order/{order.message_id}"
     try:
         async with (
-            ClientSession(timeout=ClientTimeout(total=_TIMEOUT_S)) as session,
+            ClientSession(timeout=ClientTimeout(total=_TIMEOUT_S), headers=settings.authorization) as session,
             session.get(url) as answer,
         ):
             body = await answer.json(content_type=None)

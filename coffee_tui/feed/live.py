@@ -127,7 +127,7 @@ class LiveFeed:
 
         from coffee_tui.feed.lab_reader import read_lab
 
-        async with ClientSession() as session:
+        async with ClientSession(headers=self._attachment.settings.authorization) as session:
             while True:
                 try:
                     reading = await read_lab(session, self._attachment.settings.api_url)

@@ -99,7 +99,11 @@ class LiveOrders:
         self._publish(self._view)
         mix = Mix(MixSettings(repeats=0, malformed=0))
         try:
-            async with Sender(lambda: self._attachment.settings.api_url) as sender, asyncio.TaskGroup() as tasks:
+            authorization = self._attachment.settings.authorization
+            async with (
+                Sender(lambda: self._attachment.settings.api_url, authorization=authorization) as sender,
+                asyncio.TaskGroup() as tasks,
+            ):
                 tasks.create_task(self._tick(), name="orders: tick")
                 while True:
                     asked = await self._asked.get()

@@ -188,9 +188,7 @@ class LiveScreen(Manners, Screen[None]):
     def action_sent(self) -> None:
         """Show the latest orders."""
         attachment = self._sources.attachment
-        self.app.push_screen(
-            SentScreen(self._orders.journal, lambda: attachment.settings.api_url if attachment else None)
-        )
+        self.app.push_screen(SentScreen(self._orders.journal, lambda: attachment.settings if attachment else None))
 
     def action_logs(self) -> None:
         """Show the log of each process."""

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import DataTable, Input, Static
 
+from coffee_core.settings import Settings
 from coffee_tui.feed.journal import Journal, SentOrder
 from coffee_tui.feed.journey import Journey, ask
 from coffee_tui.screens.page import Page
@@ -40,10 +41,10 @@ class SentScreen(Page):
     )
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
-    def __init__(self, journal: Journal, api_url: Callable[[], str | None]) -> None:
+    def __init__(self, journal: Journal, settings: Callable[[], Settings | None]) -> None:
         super().__init__("Orders · the latest that this dashboard has sent, and where the chosen one is now")
         self._journal = journal
-        self._api_url = api_url
+        self._settings = settings
         self._words = ""
         self._following = True
         self._listed: list[SentOrder] = []
@@ -87,14 +88,14 @@ class SentScreen(Page):
 
     @work(exclusive=True)
     async def _follow_journey(self) -> None:
-        order, url = self._chosen(), self._api_url()
+        order, settings = self._chosen(), self._settings()
         say = self.query_one("#say", Static)
         if order is None:
             say.update("no order matches" if self._words else _EMPTY)
-        elif url is None:
+        elif settings is None:
             say.update("a recording: there is nobody to ask")
         else:
-            say.update(journey_line(order, await ask(url, order)))
+            say.update(journey_line(order, await ask(settings, order)))
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Stay with an order that was chosen; the first row follows the newest."""

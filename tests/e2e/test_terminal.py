@@ -22,6 +22,8 @@ async def _up(lab: Lab, terminal: Terminal) -> None:
 
 
 async def test_an_order_by_key_and_a_clean_end_by_key(small_lab: Lab) -> None:
+    # With a token: the dashboard and the command must send it, where a stranger is refused.
+    small_lab.env["COFFEE_API_TOKEN"] = "only for friends"
     terminal = Terminal(UP, small_lab.env)
     try:
         await _up(small_lab, terminal)
@@ -32,6 +34,10 @@ async def test_an_order_by_key_and_a_clean_end_by_key(small_lab: Lab) -> None:
         terminal.type("2")
         await until(the_order_is_shown, within_s=30)
         assert (await stored_tally(small_lab.settings, Pipeline.V2)).orders == 1
+        sent = small_lab.coffee("order", "v1")
+        assert sent.returncode == 0, sent.stderr
+        del small_lab.env["COFFEE_API_TOKEN"]
+        assert small_lab.coffee("order", "v1").stderr.startswith("401 ")
         terminal.type("q")
         await until(lambda: terminal.process.poll() is not None, within_s=60)
         assert terminal.process.returncode == 0, terminal.text

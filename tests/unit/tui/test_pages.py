@@ -98,10 +98,10 @@ async def test_a_journey_is_asked_of_the_api() -> None:
     peer.router.add_get("/api/v2/order/{id}", answer)
     async with TestServer(peer) as server:
         url = str(server.make_url("")).rstrip("/")
-        assert await ask(url, ORDER) == Journey(True, None)
-        assert await ask(url, replace(ORDER, message_id="id-404")) == Journey(trouble="Nothing is known")
-    assert (await ask(f"http://127.0.0.1:{free_port()}", ORDER)).trouble == "connection refused"
-    assert (await ask(url, replace(ORDER, message_id=None, reason="refused"))).trouble == "refused"
+        assert await ask(_at(url), ORDER) == Journey(True, None)
+        assert await ask(_at(url), replace(ORDER, message_id="id-404")) == Journey(trouble="Nothing is known")
+    assert (await ask(_at(f"http://127.0.0.1:{free_port()}"), ORDER)).trouble == "connection refused"
+    assert (await ask(_at(url), replace(ORDER, message_id=None, reason="refused"))).trouble == "refused"
 
 
 def test_a_fast_pipeline_does_not_push_out_a_slow_one() -> None:
@@ -174,3 +174,7 @@ async def test_pages_of_a_recording_say_that_there_is_nobody_to_ask() -> None:
         await until(lambda: running.live.is_current)
         await pilot.press("l")
         await until(lambda: "a recording has no logs" in screen_text(running))
+
+
+def _at(api_url: str) -> Settings:
+    return Settings.from_env({"API_URL": api_url})
