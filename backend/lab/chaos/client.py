@@ -1,6 +1,8 @@
 """One client of one pipeline under load: it remembers everything it attempted and everything it was told."""
 
 import asyncio
+import re
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -13,6 +15,7 @@ from coffee_core.load.outcome import Answer, Outcome
 from coffee_core.load.sender import Sender
 from coffee_core.pipelines import Pipeline
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IN_FLIGHT = 4_096
 _CONNECTIONS = 128
 _KEYLESS = 0.05
@@ -72,10 +75,10 @@ class Client:
         counts = self._generator.counts()[self.pipeline]
         return counts.offered - counts.ended
 
-    @property
-    def latest(self) -> str:
-        """What the last request that failed was told; empty where none did."""
-        return next((each.reason for each in reversed(self.answers) if failed(each)), "")
+    def failures(self) -> list[str]:
+        """Return what failed requests were told, the most frequent first, each with how often."""
+        told = Counter(_UUID.sub("…", each.reason) for each in self.answers if failed(each))
+        return [f"{count:,} × {reason}" for reason, count in told.most_common()]
 
     def first_accepted(self) -> Attempt | None:
         """Return the earliest order under a key of the client's own that was acknowledged."""

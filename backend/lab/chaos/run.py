@@ -22,6 +22,7 @@ _QUIET_WITHIN_S = 60.0
 _WARM_S, _WARM_WITHIN_S = 1.0, 60.0
 _VISIBLE_WITHIN_S = 90.0
 _SETTLED_WITHIN_S = 120.0
+_MOST_REASONS = 3
 Say = Callable[[str], None]
 
 
@@ -89,8 +90,8 @@ async def _under_load(
             f"this machine does not keep up with {plan.rate_per_s:g} orders/s into each of {len(clients)}"
             " pipelines, before anything was broken: try a lower --rate"
         )
-    if failed := next(filter(None, (client.latest for client in clients.values())), ""):
-        raise NotReadyError(f"requests fail before anything was broken ({failed}): try a lower --rate")
+    if failed := [reason for client in clients.values() for reason in client.failures()]:
+        raise NotReadyError(f"requests fail before anything was broken ({failed[0]}): try a lower --rate")
 
     def struck() -> None:
         watcher.struck({each: before[each].shown.orders + client.begun for each, client in clients.items()})
@@ -123,8 +124,9 @@ def _cell(
         wrong.append(f"{letters:,} dead letters where {expected:,} belong")
     elif expected:
         notes.append(f"{expected:,} dead letters, each poison message one: `coffee dead-letters {pipeline}`")
-    if pipeline not in fault.may_refuse and verdict.refused + verdict.unknown:
-        wrong.append(f"this fault must not fail requests of {pipeline}; the last one was told: {client.latest}")
-    elif client.latest:
-        notes.append(f"the last failed request was told: {client.latest}")
+    told = "; ".join(client.failures()[:_MOST_REASONS])
+    if told and pipeline not in fault.may_refuse:
+        wrong.append(f"this fault must not fail requests of {pipeline}; they were told: {told}")
+    elif told:
+        notes.append(f"failed requests were told: {told}")
     return Cell(fault.name, pipeline, verdict, settled.drift, visible_s, tuple(wrong), tuple(notes))
