@@ -11,7 +11,10 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from flink.jdbc import JdbcTarget
 
-DEFINITIONS = ("source", "fields", "judged", "valid", "first", "counted", "tally", "stored", "dead", "shown")
+DEFINITIONS = (
+    *("source", "fields", "judged", "valid", "seen", "first"),
+    *("buried", "dead", "stored", "counted", "tally", "shown"),
+)
 """Tables and views, in the order in which they build on one another."""
 INSERTS = ("store", "bury", "show")
 """What the job does, as one statement set."""

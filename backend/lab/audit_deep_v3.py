@@ -97,5 +97,5 @@ async def _compare(connection: Database, batch: list[Record], letters: set[str],
             found.own += 1
             if not row["same"]:
                 found.altered.append(record.origin)
-        elif not row["same"]:
+        elif not row["same"] and record.origin not in letters:
             found.conflicts += 1

@@ -6,5 +6,4 @@ SELECT
         -- Escaped, a text may grow sixfold: a letter that the broker refuses as too large would loop the job.
         'text' VALUE SUBSTRING(`value`, 1, 100000) NULL ON NULL
     )
-FROM judged_orders
-WHERE reason IS NOT NULL
+FROM buried

@@ -1,9 +1,15 @@
 -- What the tally counts: orders once each, and beside them every valid record and every dead letter of the log.
 CREATE TEMPORARY VIEW counted AS
-SELECT drink, store, price_cents, CAST(accepted_at_us AS DECIMAL(20, 0)) AS accepted_at_us, 0 AS valid, 0 AS dead
-FROM first_orders
+SELECT
+    CASE WHEN occurrence = 1 THEN drink END AS drink,
+    CASE WHEN occurrence = 1 THEN store END AS store,
+    CASE WHEN occurrence = 1 THEN price_cents END AS price_cents,
+    CASE WHEN occurrence = 1 THEN CAST(accepted_at_us AS DECIMAL(20, 0)) END AS accepted_at_us,
+    CASE WHEN content = first_content THEN 1 ELSE 0 END AS valid,
+    CASE WHEN content = first_content THEN 0 ELSE 1 END AS dead
+FROM seen_orders
 UNION ALL
 SELECT
-    CAST(NULL AS STRING), CAST(NULL AS STRING), CAST(NULL AS INT), CAST(NULL AS DECIMAL(20, 0)),
-    CASE WHEN reason IS NULL THEN 1 ELSE 0 END, CASE WHEN reason IS NULL THEN 0 ELSE 1 END
+    CAST(NULL AS STRING), CAST(NULL AS STRING), CAST(NULL AS INT), CAST(NULL AS DECIMAL(20, 0)), 0, 1
 FROM judged_orders
+WHERE reason IS NOT NULL

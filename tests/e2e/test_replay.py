@@ -9,9 +9,12 @@ from collections import Counter
 from typing import Any
 from uuid import UUID
 
+from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
-from coffee_core.keys import MetricKeys
+from coffee_core.clock import now_us
+from coffee_core.keys import TOPIC, MetricKeys
+from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
 from coffee_core.tally import Tally
 from tests.e2e.lab import Lab
@@ -52,6 +55,18 @@ def attempts_of(seed: int, count: int) -> list[Attempt]:
     return chosen
 
 
+async def contradict(lab: Lab, orders: list[Attempt]) -> list[str]:
+    """Put other orders under the ids of these straight on the topic, past the API; return where they lie."""
+    places = []
+    async with AIOKafkaProducer(bootstrap_servers=lab.settings.kafka_servers) as producer:
+        for attempt in orders:
+            other = Order(attempt.key, "latte", "uptown", 77, 1_700_000_000_000_000, now_us())
+            value = json.dumps(other.to_fields()).encode()
+            sent = await producer.send_and_wait(TOPIC, value, str(attempt.key).encode())
+            places.append(f"{sent.partition}:{sent.offset}")
+    return places
+
+
 async def replay(lab: Lab) -> "asyncio.Task[subprocess.CompletedProcess[str]]":
     """Begin a replay, and return it once the metrics have gone."""
     running = asyncio.create_task(asyncio.to_thread(lab.coffee, "replay", "v3", "--json", timeout_s=WITHIN_S))
@@ -74,8 +89,10 @@ async def ended(running: "asyncio.Task[subprocess.CompletedProcess[str]]") -> di
 
 
 async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: Lab) -> None:
-    await post_all(lab.settings, Pipeline.V3, attempts_of(41, 600))
+    attempts = attempts_of(41, 600)
+    await post_all(lab.settings, Pipeline.V3, attempts)
     before = await in_step(lab, 500)
+    conflicts = await contradict(lab, [attempt for attempt in attempts if attempt.status < 300][:3])
     running = await replay(lab)
     assert (await shown_tally(lab.settings, Pipeline.V3)).orders < before.orders
     more = attempts_of(42, 300)
@@ -86,6 +103,8 @@ async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: 
     assert after.orders == before.orders + len(expected)
     assert await stored_rows(lab.settings, Pipeline.V3, [attempt.key for attempt in more]) == expected
     assert done["orders"] >= before.orders
+    letters = json.loads(lab.coffee("dead-letters", "v3", "--json").stdout)
+    assert {each["origin"] for each in letters if each["reason"] == "key-conflict"} == set(conflicts)
     audited = lab.coffee("audit", "--deep", "--json", "--pipelines", "v3")
     assert audited.returncode == 0, audited.stdout
 

@@ -61,7 +61,7 @@ async def test_without_a_worker_it_says_so_and_everything_stays_pending(
     await started(connection, client)
     await post(client, *mixed(3))
     await read_and_die(client, "dead", 3)
-    with pytest.raises(CoffeeError, match="3 of 3 entries .* does a stream-worker run"):
+    with pytest.raises(CoffeeError, match=r"3 of 3 entries .* does a stream-worker run"):
         await replay_v2(settings, nobody, within_s=0.3)
     assert (await client.xpending(STREAM, STREAM_GROUP))["pending"] == 3
 

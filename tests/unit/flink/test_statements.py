@@ -80,3 +80,9 @@ def test_the_dead_letter_reasons_carry_the_bounds_of_the_table() -> None:
     assert f"NOT BETWEEN 1 AND {MAX_PRICE_CENTS}" in text
     assert text.count(f"> {MAX_TIME_US}") == 2
     assert all(f"'{name}'" in text for name in (*DRINKS, *STORES))
+
+
+def test_an_id_is_remembered_once_for_repeats_and_conflicts() -> None:
+    texts = {name: statement(name, values(Settings.from_env({}))) for name in (*DEFINITIONS, *INSERTS)}
+    assert [name for name, text in texts.items() if "PARTITION BY" in text] == ["seen"]
+    assert all("seen_orders" in texts[name] for name in ("first", "buried", "counted"))
