@@ -34,6 +34,7 @@ class Watcher:
         """Seconds from the fault to the first visible order from after it, once there is one."""
         self._bars: Mapping[Pipeline, int] = {}
         self._struck_s = 0.0
+        self._ended = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -45,8 +46,9 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Look no more."""
+        # Not cancelled: redis-py may take a cancellation that meets its own timeout for the timeout.
+        self._ended = True
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait({self._task})
         await self._client.aclose()
 
@@ -61,7 +63,7 @@ class Watcher:
 
     async def _watch(self) -> None:
         keys = [MetricKeys(pipeline).total_orders for pipeline in self._pipelines]
-        while True:
+        while not self._ended:
             try:
                 totals = await self._client.mget(keys)
             except (RedisError, OSError):
