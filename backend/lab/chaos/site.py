@@ -85,8 +85,11 @@ class Site:
         return await poll(another, _STEP_S, within_s)
 
     async def _working_task_manager(self) -> str:
-        jobs = await self._flink("/jobs/overview")
-        running = [job["jid"] for job in jobs.get("jobs", []) if job["state"] == "RUNNING"]
+        from backend.stack.flink_job import JOB  # not loaded where no Flink runs
+
+        jobs = (await self._flink("/jobs/overview")).get("jobs", [])
+        # By its name: the warm-up of the spare is a running job, too.
+        running = [job["jid"] for job in jobs if job["state"] == "RUNNING" and job["name"] == JOB]
         for job in running:
             for vertex in (await self._flink(f"/jobs/{job}")).get("vertices", []):
                 where = await self._flink(f"/jobs/{job}/vertices/{vertex['id']}/taskmanagers")
