@@ -19,6 +19,7 @@ _COLUMNS = (
     "refused",
     "unknown",
     "visible again",
+    "standstill",
 )
 
 
@@ -37,6 +38,8 @@ class Cell:
     """What else is wrong, in sentences."""
     notes: tuple[str, ...] = ()
     """What else there is to say, in sentences."""
+    still_s: float = 0.0
+    """Longest time after the fault in which nothing new was visible, in seconds, under load."""
 
     @property
     def exact(self) -> bool:
@@ -56,16 +59,17 @@ class Cell:
             f"{verdict.refused:,}",
             f"{verdict.unknown:,}",
             "never" if self.visible_s is None else f"{self.visible_s:.2f} s",
+            f"{self.still_s:.2f} s",
         )
 
     def sentence(self) -> str:
         """Return it in one line, e.g. ``v2: lost 0 · duplicated 0 · drift 0 · visible again after 0.81 s``."""
-        _, _, _, lost, duplicated, drift, refused, unknown, visible = self.row()
+        _, _, _, lost, duplicated, drift, refused, unknown, visible, still = self.row()
         seen = "never visible again" if self.visible_s is None else f"visible again after {visible}"
         wrong = "" if self.exact else " · NOT EXACT"
         return (
             f"{self.pipeline}: lost {lost} · duplicated {duplicated} · drift {drift} · refused {refused}"
-            f" · unknown {unknown} · {seen}{wrong}"
+            f" · unknown {unknown} · {seen} · standstill {still}{wrong}"
         )
 
     def details(self) -> list[str]:
@@ -82,6 +86,7 @@ class Cell:
             **asdict(self.verdict),
             "drift": asdict(self.drift),
             "visible_again_s": None if self.visible_s is None else round(self.visible_s, 3),
+            "standstill_s": round(self.still_s, 3),
             "wrong": list(self.wrong),
             "notes": list(self.notes),
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.lab.audit_balance import Balance
 from backend.lab.audit_report import sentence
@@ -53,12 +53,14 @@ async def run(fault: Fault, site: Site, plan: Plan, say: Say) -> list[Cell]:
         }
         say(f"{fault.name}: {plan.rate_per_s:g} orders/s each into {', '.join(plan.pipelines)}")
         done = await _under_load(fault, site, plan, clients, watcher, before, say)
+        stills = dict(watcher.still_s)
         say(f"{fault.name}: {done.what}; waiting for the last answers")
     say(f"{fault.name}: comparing row by row")
     cells = []
     for pipeline, client in clients.items():
         settled = await settle(site.settings, client, _SETTLED_WITHIN_S)
-        cells.append(_cell(fault, settled, before[pipeline], done, client, watcher.visible_s.get(pipeline)))
+        cell = _cell(fault, settled, before[pipeline], done, client, watcher.visible_s.get(pipeline))
+        cells.append(replace(cell, still_s=stills[pipeline]))
     return cells
 
 
@@ -99,11 +101,17 @@ async def _under_load(
 
     done = await inflict(fault, Scene(site, clients, struck), plan.lasts_s)
 
+    moves = dict(watcher.moves)
+
     def visible() -> bool:
         check()
-        return watcher.visible_s.keys() >= set(clients)
+        # Moving now, too: an outage may begin after the first order that came through.
+        return watcher.visible_s.keys() >= set(clients) and all(
+            watcher.moves[each] > moves[each] for each in clients
+        )
 
-    await poll(visible, _STEP_S, _VISIBLE_WITHIN_S)
+    if not await poll(visible, _STEP_S, _VISIBLE_WITHIN_S):
+        return replace(done, problem=done.problem or "nothing new became visible after it")
     return done
 
 

@@ -32,6 +32,11 @@ class Watcher:
         """The totals when they could last be read."""
         self.visible_s: dict[Pipeline, float] = {}
         """Seconds from the fault to the first visible order from after it, once there is one."""
+        self.moves: dict[Pipeline, int] = dict.fromkeys(self._pipelines, 0)
+        """How often each total has changed since the fault."""
+        self.still_s: dict[Pipeline, float] = dict.fromkeys(self._pipelines, 0.0)
+        """Longest time since the fault in which a total did not change, in seconds: an outage may begin late."""
+        self._moved_s: dict[Pipeline, float] = {}
         self._bars: Mapping[Pipeline, int] = {}
         self._struck_s = 0.0
         self._ended = False
@@ -55,6 +60,7 @@ class Watcher:
     def struck(self, bars: Mapping[Pipeline, int]) -> None:
         """Take the time of the fault, and the totals that orders from before it cannot exceed."""
         self._struck_s, self._bars = time.monotonic(), bars
+        self._moved_s = dict.fromkeys(self._pipelines, self._struck_s)
 
     def check(self) -> None:
         """Raise what went wrong inside."""
@@ -76,6 +82,10 @@ class Watcher:
     def _note(self, totals: list[int]) -> None:
         now_s = time.monotonic()
         for pipeline, total in zip(self._pipelines, totals, strict=True):
+            if total != self.shown[pipeline] and pipeline in self._moved_s:
+                self.still_s[pipeline] = max(self.still_s[pipeline], now_s - self._moved_s[pipeline])
+                self._moved_s[pipeline] = now_s
+                self.moves[pipeline] += 1
             self.shown[pipeline] = total
             bar = self._bars.get(pipeline)
             if bar is not None and total > bar and pipeline not in self.visible_s:

@@ -10,14 +10,14 @@ from backend.lab.chaos.verdict import Verdict
 from coffee_core.pipelines import Pipeline
 from coffee_core.tally import Tally
 
-GOOD = Cell("kill-redis", Pipeline.V2, Verdict(9, 8, 8, (), (), (), 1, 0, ()), Tally(), 0.81)
+GOOD = Cell("kill-redis", Pipeline.V2, Verdict(9, 8, 8, (), (), (), 1, 0, ()), Tally(), 0.81, still_s=1.5)
 
 
 def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
     assert GOOD.exact
     head, line = as_table([GOOD])
     assert head.split()[:4] == ["fault", "pipeline", "accepted", "lost"]
-    assert line.split() == ["kill-redis", "v2", "8", "0", "0", "0", "1", "0", "0.81", "s"]
+    assert line.split() == ["kill-redis", "v2", "8", "0", "0", "0", "1", "0", "0.81", "s", "1.50", "s"]
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_a_wrong_cell_is_not_exact_and_names_what_is_wrong(cell: Cell, said: str
 def test_json_carries_the_numbers_of_the_table() -> None:
     told = json.loads(json.dumps(GOOD.as_json()))
     assert (told["accepted"], told["lost"], told["duplicated"], told["refused"]) == (8, [], [], 1)
-    assert (told["drift"]["orders"], told["visible_again_s"], told["pipeline"]) == (0, 0.81, "v2")
+    assert (told["drift"]["orders"], told["visible_again_s"], told["standstill_s"]) == (0, 0.81, 1.5)
