@@ -33,7 +33,7 @@ KEYS = MetricKeys(Pipeline.V3)
 WITHIN_S = 150
 
 
-async def in_step(lab: Lab, at_least: int = 1) -> Tally:
+async def in_step(lab: Lab, at_least: int) -> Tally:
     """Wait until rows and metrics of v3 agree, and return them."""
 
     async def agrees() -> bool:
@@ -42,6 +42,13 @@ async def in_step(lab: Lab, at_least: int = 1) -> Tally:
 
     await until(agrees, within_s=90)
     return await shown_tally(lab.settings, Pipeline.V3)
+
+
+async def posted(lab: Lab, attempts: list[Attempt]) -> Tally:
+    """Post these, wait until all of them are stored and shown, and return the totals."""
+    orders = (await in_step(lab, 0)).orders + len(expected_rows(attempts))
+    await post_all(lab.settings, Pipeline.V3, attempts)
+    return await in_step(lab, orders)
 
 
 def attempts_of(seed: int, count: int) -> list[Attempt]:
@@ -90,8 +97,7 @@ async def ended(running: "asyncio.Task[subprocess.CompletedProcess[str]]") -> di
 
 async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: Lab) -> None:
     attempts = attempts_of(41, 600)
-    await post_all(lab.settings, Pipeline.V3, attempts)
-    before = await in_step(lab, 500)
+    before = await posted(lab, attempts)
     conflicts = await contradict(lab, [attempt for attempt in attempts if attempt.status < 300][:3])
     running = await replay(lab)
     assert (await shown_tally(lab.settings, Pipeline.V3)).orders < before.orders
@@ -110,10 +116,9 @@ async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: 
 
 
 async def test_a_replay_goes_on_when_the_submitter_is_killed_in_the_middle_of_it(lab: Lab) -> None:
-    await post_all(lab.settings, Pipeline.V3, attempts_of(43, 100))
-    before = await in_step(lab, 90)
+    before = await posted(lab, attempts_of(43, 100))
     running = await replay(lab)
     os.kill(await lab.pid_of("flink-job"), signal.SIGKILL)
     done = await ended(running)
     assert (done["orders"], done["revenue_cents"]) == (before.orders, before.revenue_cents)
-    assert await in_step(lab) == before
+    assert await in_step(lab, before.orders) == before
