@@ -98,32 +98,44 @@ async def post_all(
 ) -> None:
     """Send everything, CONCURRENCY at a time, and check every answer; half-way through call `at_half`.
 
-    What repeats or contradicts an order is sent once that order has been answered.
+    What repeats or contradicts an order is sent once the attempt before it under its key has been answered: two at
+    a time may be refused, 409.
     """
     url = f"{settings.api_url}/api/{pipeline}/order"
     places = iter(enumerate(attempts))
-    answered = {attempt.key: asyncio.Event() for attempt in attempts}
-    firsts = {attempt.key: place for place, attempt in reversed(list(enumerate(attempts)))}
+    answered = [asyncio.Event() for _ in attempts]
+    before = _places_before(attempts)
     wrong: list[str] = []
 
     async def lane(session: aiohttp.ClientSession) -> None:
         for place, attempt in places:
             if place == len(attempts) // 2 and at_half is not None:
                 await at_half()
-            if place != firsts[attempt.key]:
-                await answered[attempt.key].wait()
+            if (earlier := before.get(place)) is not None:
+                await answered[earlier].wait()
             headers = {"Idempotency-Key": str(attempt.key)}
             async with session.post(url, json=attempt.body, headers=headers) as answer:
                 text = await answer.text()
                 if answer.status != attempt.status:
                     wrong.append(f"{attempt}: {answer.status} {text}")
-            answered[attempt.key].set()
+            answered[place].set()
 
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as lanes:
         for _ in range(CONCURRENCY):
             lanes.create_task(lane(session))
     assert not wrong, wrong[:5]
+
+
+def _places_before(attempts: Sequence[Attempt]) -> dict[int, int]:
+    """Return, for each attempt that is not the first under its key, the place of the one before it."""
+    newest: dict[UUID, int] = {}
+    before: dict[int, int] = {}
+    for place, attempt in enumerate(attempts):
+        if attempt.key in newest:
+            before[place] = newest[attempt.key]
+        newest[attempt.key] = place
+    return before
 
 
 async def stored_rows(settings: Settings, pipeline: Pipeline, keys: Sequence[UUID]) -> dict[UUID, Row]:
