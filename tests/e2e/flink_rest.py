@@ -9,7 +9,9 @@ async def active_taskmanager(settings: Settings) -> str:
     """Return the name of the TaskManager that runs the job."""
     async with aiohttp.ClientSession(settings.flink_rest_url, raise_for_status=True) as session:
         async with session.get("/jobs/overview") as answer:
-            (job,) = [job for job in (await answer.json())["jobs"] if job["state"] == "RUNNING"]
+            jobs = (await answer.json())["jobs"]
+        # Beside it there may be the job that warms the spare TaskManager.
+        (job,) = [job for job in jobs if job["name"] == "coffee-orders" and job["state"] == "RUNNING"]
         async with session.get(f"/jobs/{job['jid']}") as answer:
             vertex = (await answer.json())["vertices"][0]["id"]
         async with session.get(f"/jobs/{job['jid']}/vertices/{vertex}/taskmanagers") as answer:
