@@ -59,6 +59,8 @@ class Lab:
             | free_ports()
             | {
                 "COFFEE_HOME": str(home),
+                # What the dashboard remembers is this user's own business.
+                "XDG_CONFIG_HOME": str(home.parent / "config"),
                 "COFFEE_PIPELINES": pipelines,
                 "COFFEE_AGGREGATOR_INTERVAL_S": "1",
             }
