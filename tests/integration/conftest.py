@@ -1,3 +1,5 @@
+"""A connection to each server of the test."""
+
 from collections.abc import AsyncIterator
 
 import pytest
