@@ -1,3 +1,3 @@
-from tests.integration.lab.conftest import client, connection, settings
+from tests.integration.lab.conftest import settings
 
-__all__ = ["client", "connection", "settings"]
+__all__ = ["settings"]
