@@ -5,9 +5,7 @@ import json
 import os
 import signal
 import subprocess
-from collections import Counter
 from typing import Any
-from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
@@ -51,17 +49,6 @@ async def posted(lab: Lab, attempts: list[Attempt]) -> Tally:
     return await in_step(lab, orders)
 
 
-def attempts_of(seed: int, count: int) -> list[Attempt]:
-    """Return a mix in which no key is named more than twice: two repeats at once would be in each other's way."""
-    seen: Counter[UUID] = Counter()
-    chosen = []
-    for attempt in mixed_attempts(Pipeline.V3, count, seed):
-        seen[attempt.key] += 1
-        if seen[attempt.key] <= 2:
-            chosen.append(attempt)
-    return chosen
-
-
 async def contradict(lab: Lab, orders: list[Attempt]) -> list[str]:
     """Put other orders under the ids of these straight on the topic, past the API; return where they lie."""
     places = []
@@ -96,12 +83,12 @@ async def ended(running: "asyncio.Task[subprocess.CompletedProcess[str]]") -> di
 
 
 async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: Lab) -> None:
-    attempts = attempts_of(41, 600)
+    attempts = mixed_attempts(Pipeline.V3, 600, seed=41)
     before = await posted(lab, attempts)
     conflicts = await contradict(lab, [attempt for attempt in attempts if attempt.status < 300][:3])
     running = await replay(lab)
     assert (await shown_tally(lab.settings, Pipeline.V3)).orders < before.orders
-    more = attempts_of(42, 300)
+    more = mixed_attempts(Pipeline.V3, 300, seed=42)
     await post_all(lab.settings, Pipeline.V3, more)
     done = await ended(running)
     expected = expected_rows(more)
@@ -116,7 +103,7 @@ async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: 
 
 
 async def test_a_replay_goes_on_when_the_submitter_is_killed_in_the_middle_of_it(lab: Lab) -> None:
-    before = await posted(lab, attempts_of(43, 100))
+    before = await posted(lab, mixed_attempts(Pipeline.V3, 100, seed=43))
     running = await replay(lab)
     os.kill(await lab.pid_of("flink-job"), signal.SIGKILL)
     done = await ended(running)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -28,13 +29,13 @@ class Client:
     A pipeline's client has connections of its own: one that hangs does not hold up another.
     """
 
-    def __init__(self, api_url: str, pipeline: Pipeline) -> None:
+    def __init__(self, api_url: str, pipeline: Pipeline, authorization: Mapping[str, str] | None = None) -> None:
         self.pipeline = pipeline
         """Where everything goes."""
         self.answers: list[Answer] = []
         """Every answer, in the order in which they came."""
         self._mix = Mix(MixSettings(keyless=_KEYLESS), remember=True)
-        self._sender = Sender(api_url, connections=_CONNECTIONS)
+        self._sender = Sender(api_url, connections=_CONNECTIONS, authorization=authorization)
         self._generator = Generator(self._sender, self._mix, on_answer=self.answers.append, in_flight=_IN_FLIGHT)
         self._again: list[Attempt] = []
         self._opened = AsyncExitStack()

@@ -49,7 +49,8 @@ async def run(fault: Fault, site: Site, plan: Plan, say: Say) -> list[Cell]:
     async with AsyncExitStack() as stack:
         watcher = await stack.enter_async_context(Watcher(site.settings.redis_url, plan.pipelines))
         clients = {
-            each: await stack.enter_async_context(Client(site.settings.api_url, each)) for each in plan.pipelines
+            each: await stack.enter_async_context(Client(site.settings.api_url, each, site.settings.authorization))
+            for each in plan.pipelines
         }
         say(f"{fault.name}: {plan.rate_per_s:g} orders/s each into {', '.join(plan.pipelines)}")
         done = await _under_load(fault, site, plan, clients, watcher, before, say)
