@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -33,6 +34,13 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 
 _port = _whole(1, 65_535)
+
+
+def _hours(text: str) -> float:
+    # A pattern, because float() also takes nan, 1e3 and 1_0.
+    if not (re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.ASCII) and 0.001 <= float(text) <= 720):
+        raise ValueError("must be hours from 0.001 to 720")
+    return float(text)
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
@@ -125,11 +133,11 @@ class Settings:
         _whole(1, 64),
         "parallelism of the Flink job, and slots of each TaskManager",
     )
-    dedup_horizon_h: int = _setting(
+    dedup_horizon_h: float = _setting(
         "COFFEE_DEDUP_HORIZON_H",
         "24",
-        _whole(1, 720),
-        "hours for which v2's API and v3's job remember a message id",
+        _hours,
+        "hours for which v2's API and v3's job remember a message id; 0.5 is half an hour",
     )
 
     @classmethod
@@ -176,6 +184,11 @@ class Settings:
     def api_url(self) -> str:
         """The order API, without a trailing slash."""
         return self.given_api_url or f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def dedup_horizon_ms(self) -> int:
+        """How long a message id is remembered, in milliseconds."""
+        return round(self.dedup_horizon_h * 3_600_000)
 
     @property
     def authorization(self) -> dict[str, str]:

@@ -64,7 +64,7 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         "table.exec.mini-batch.allow-latency": "5 ms",
         "table.exec.mini-batch.size": "5000",
         # What the deduplication remembers; the tally has a hint of its own.
-        "table.exec.state.ttl": f"{settings.dedup_horizon_h} h",
+        "table.exec.state.ttl": f"{settings.dedup_horizon_ms} ms",
         # The planner does not see that only first orders reach the table. They do, and a trigger there would keep
         # the first row: no state of the sink's own has to.
         "table.exec.sink.require-on-conflict": "false",

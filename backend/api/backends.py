@@ -30,7 +30,7 @@ class Backends:
         """Health of each dependency by its name."""
         self.lookups: dict[Pipeline, Lookup] = {}
         """Where to ask what has become of an order."""
-        horizon_h = settings.dedup_horizon_h
+        horizon_ms = settings.dedup_horizon_ms
         postgres = PostgresBackend(settings.database_url)
         self.redis = RedisBackend(settings.redis_url)
         """Redis; what it shows is read also where no pipeline here needs it."""
@@ -41,12 +41,12 @@ class Backends:
             self.intakes[Pipeline.V1] = Direct(postgres)
             self.lookups[Pipeline.V1] = DirectLookup(postgres, redis)
         if Pipeline.V2 in settings.pipelines:
-            self.intakes[Pipeline.V2] = Streams(redis, horizon_h)
+            self.intakes[Pipeline.V2] = Streams(redis, horizon_ms)
             self.lookups[Pipeline.V2] = StreamsLookup(postgres, redis)
         if Pipeline.V3 in settings.pipelines:
             kafka = KafkaBackend(settings.kafka_servers, keys.TOPIC)
             self._add(kafka)
-            self.intakes[Pipeline.V3] = Log(kafka, redis, horizon_h)
+            self.intakes[Pipeline.V3] = Log(kafka, redis, horizon_ms)
             self.lookups[Pipeline.V3] = LogLookup(postgres, redis)
 
     def _add(self, backend: PostgresBackend | RedisBackend | KafkaBackend) -> None:

@@ -74,12 +74,12 @@ class Direct:
 class Streams:
     """v2: a stream entry, acknowledged."""
 
-    def __init__(self, redis: RedisBackend, dedup_horizon_h: int) -> None:
+    def __init__(self, redis: RedisBackend, dedup_horizon_ms: int) -> None:
         self._redis = redis
         self._script = Script(resources.text("add_order.lua"))
         self._batch_script = Script(resources.text("add_orders.lua"))
         self._keys = keys.MetricKeys(Pipeline.V2)
-        self._horizon_ms = dedup_horizon_h * 3_600_000
+        self._horizon_ms = dedup_horizon_ms
         self.health = redis.health
         """Redis's."""
 

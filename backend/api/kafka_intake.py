@@ -26,11 +26,11 @@ class Log:
     The job behind it compares too: what slips through here becomes a dead letter there.
     """
 
-    def __init__(self, kafka: KafkaBackend, redis: RedisBackend, dedup_horizon_h: int) -> None:
+    def __init__(self, kafka: KafkaBackend, redis: RedisBackend, dedup_horizon_ms: int) -> None:
         self._kafka = kafka
         self._redis = redis
         self._keys = keys.MetricKeys(Pipeline.V3)
-        self._horizon_ms = dedup_horizon_h * 3_600_000
+        self._horizon_ms = dedup_horizon_ms
         self._writing: set[asyncio.Task[None]] = set()
         self.health = kafka.health
         """Kafka's."""

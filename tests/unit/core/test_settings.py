@@ -46,6 +46,10 @@ def test_pipelines_fold_and_sort() -> None:
         ("REDIS_URL", "localhost:6379"),
         ("KAFKA_BOOTSTRAP_SERVERS", "localhost"),
         ("COFFEE_AGGREGATOR_INTERVAL_S", "-1"),
+        ("COFFEE_DEDUP_HORIZON_H", "0"),
+        ("COFFEE_DEDUP_HORIZON_H", "nan"),
+        ("COFFEE_DEDUP_HORIZON_H", "1e2"),
+        ("COFFEE_DEDUP_HORIZON_H", "721"),
     ],
 )
 def test_a_bad_value_names_its_variable(name: str, value: str) -> None:

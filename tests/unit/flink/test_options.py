@@ -5,7 +5,11 @@ from flink.options import EPOCH_PARAMETER, JOB_NAME, options
 from flink.statements import statement, values, values_without_orders
 
 SETTINGS = Settings.from_env(
-    {"COFFEE_HOME": "/tmp/a folder", "FLINK_REST_URL": "http://flink.example:8082", "COFFEE_DEDUP_HORIZON_H": "48"}
+    {
+        "COFFEE_HOME": "/tmp/a folder",
+        "FLINK_REST_URL": "http://flink.example:8082",
+        "COFFEE_DEDUP_HORIZON_H": "0.5",
+    }
 )
 
 
@@ -19,7 +23,7 @@ def test_the_settings_reach_flink() -> None:
     chosen = options(SETTINGS, "7", None)
     assert chosen["pipeline.name"] == JOB_NAME
     assert (chosen["rest.address"], chosen["rest.port"]) == ("flink.example", "8082")
-    assert chosen["table.exec.state.ttl"] == "48 h"
+    assert chosen["table.exec.state.ttl"] == "1800000 ms"
 
 
 def test_every_epoch_has_checkpoints_of_its_own_and_the_job_tells_its_epoch() -> None:
