@@ -3,12 +3,16 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from backend.cli.main import FAILED, NOT_RUNNING
 from coffee_core.pipelines import Pipeline, parse_pipelines
+
+if TYPE_CHECKING:
+    from backend.lab.chaos.matrix import Result
+    from backend.lab.chaos.say import Say
 
 _RATE_PER_S = 300.0
 
@@ -33,7 +37,9 @@ def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) 
     "--rate", "rate_per_s", type=click.FloatRange(1, 10_000), default=_RATE_PER_S, show_default=True,
     help="Orders a second offered to each pipeline.",
 )  # fmt: skip
+@click.option("--no-load", "bare", is_flag=True, help="The fault alone: others send the orders, the audit judges.")
 @click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
+@click.option("--lines", "as_lines", is_flag=True, help="Everything as it happens, one JSON object a line.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -43,14 +49,15 @@ def command(
     lasts_s: float | None,
     pipelines: tuple[Pipeline, ...] | None,
     rate_per_s: float,
+    bare: bool,
     as_json: bool,
+    as_lines: bool,
 ) -> None:
     """Break a part of the running stack under load, and hold what is stored and shown against what was sent.
 
     Without a fault: list them. Exit code 0: not one order lost, duplicated or adrift; 1: some were, or the run was
     cut short; 3: no stack runs here that may be broken.
     """
-    from backend.lab.chaos.cell import as_table
     from backend.lab.chaos.faults import FAULTS, FROZEN_S
     from backend.lab.chaos.matrix import run_all
     from backend.lab.chaos.run import Plan
@@ -76,17 +83,35 @@ def command(
         faults = [fault for fault in faults if fault.name == name]
     if not faults:
         raise click.UsageError(f"{name} breaks what does not run here")
-    result = asyncio.run(run_all(faults, site, Plan(chosen, rate_per_s, lasts_s or FROZEN_S), _sayer()))
+    plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, bare)
+    result = asyncio.run(run_all(faults, site, plan, _liner() if as_lines else _sayer()))
+    _tell(result, as_json=as_json, as_lines=as_lines)
+    ctx.exit(0 if result.exact and result.complete else FAILED)
+
+
+def _tell(result: "Result", *, as_json: bool, as_lines: bool) -> None:
+    from backend.lab.chaos.cell import Cell, as_table
+
+    if as_lines:
+        ended = {
+            "exact": result.exact,
+            "complete": result.complete,
+            "failures": result.failures,
+            "interrupted": result.interrupted,
+        }
+        click.echo(json.dumps({"ended": ended}))
+        return
     if as_json:
         cells = [cell.as_json() for cell in result.cells]
         click.echo(json.dumps({"exact": result.exact, "complete": result.complete, "cells": cells}, indent=2))
+    elif cells_of_load := [cell for cell in result.cells if isinstance(cell, Cell)]:
+        click.echo("\n".join(as_table(cells_of_load)))
     else:
-        click.echo("\n".join(as_table(result.cells)))
+        click.echo("\n".join(cell.sentence() for cell in result.cells))
     for failure in result.failures:
         click.echo(f"coffee: {failure}", err=True)
     if result.interrupted:
         click.echo("coffee: interrupted: the faults above are those that were run to their end", err=True)
-    ctx.exit(0 if result.exact and result.complete else FAILED)
 
 
 def _list(*, as_json: bool) -> None:
@@ -94,7 +119,8 @@ def _list(*, as_json: bool) -> None:
 
     if as_json:
         listed = [
-            {"name": each.name, "teaches": each.teaches, "may_refuse": each.may_refuse} for each in FAULTS.values()
+            {"name": each.name, "teaches": each.teaches, "may_refuse": each.may_refuse, "lasts": each.lasts}
+            for each in FAULTS.values()
         ]
         click.echo(json.dumps(listed, indent=2))
         return
@@ -103,10 +129,19 @@ def _list(*, as_json: bool) -> None:
         click.echo(f"{fault.name:<{width}}  {fault.teaches}")
 
 
-def _sayer() -> Callable[[str], None]:
+def _sayer() -> "Say":
     started = time.monotonic()
 
-    def say(text: str) -> None:
+    def say(text: str, **_facts: object) -> None:
         click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)
+
+    return say
+
+
+def _liner() -> "Say":
+    started = time.monotonic()
+
+    def say(text: str, **facts: object) -> None:
+        click.echo(json.dumps({"at_s": round(time.monotonic() - started, 3), "said": text, **facts}))
 
     return say

@@ -32,6 +32,8 @@ class Scene:
     """The load, by pipeline."""
     struck: Callable[[], None]
     """To be called at the moment of the fault."""
+    pipelines: tuple[Pipeline, ...]
+    """Pipelines that are watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,11 @@ async def _poison(fault: Fault, scene: Scene) -> Done:
 
 
 async def _flush(scene: Scene) -> Done:
-    keys = [key for pipeline in scene.clients for key in MetricKeys(pipeline).metrics]
+    keys = [key for pipeline in scene.pipelines for key in MetricKeys(pipeline).metrics]
     async with Redis.from_url(scene.site.settings.redis_url, socket_timeout=5) as client:
         scene.struck()
         await client.delete(*keys)
-    return Done(f"deleted the metric keys of {', '.join(scene.clients)}")
+    return Done(f"deleted the metric keys of {', '.join(scene.pipelines)}")
 
 
 async def _still_down(site: Site) -> str:

@@ -5,9 +5,11 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from backend.lab.chaos.bare import Aftermath, strike
 from backend.lab.chaos.cell import Cell
 from backend.lab.chaos.faults import Fault
-from backend.lab.chaos.run import Plan, Say, run
+from backend.lab.chaos.run import Plan, run
+from backend.lab.chaos.say import Say
 from backend.lab.chaos.site import Site
 from coffee_core.errors import CoffeeError
 
@@ -16,8 +18,8 @@ from coffee_core.errors import CoffeeError
 class Result:
     """What has come of a run of one or several faults."""
 
-    cells: list[Cell] = field(default_factory=list)
-    """Every cell that was run to its end."""
+    cells: list[Cell | Aftermath] = field(default_factory=list)
+    """Every cell that was run to its end; an aftermath where there was no load of our own."""
     failures: list[str] = field(default_factory=list)
     """Why a fault could not be run to its end, with its name."""
     interrupted: bool = False
@@ -57,16 +59,20 @@ async def run_all(faults: Sequence[Fault], site: Site, plan: Plan, say: Say) -> 
             break
         result.cells += cells
         for cell in cells:
-            say(f"{fault.name}: {cell.sentence()}")
+            say(f"{fault.name}: {cell.sentence()}", cell=cell.as_json())
     asked.cancel()
     return result
 
 
 async def _unless(
     asked: "asyncio.Task[bool]", fault: Fault, site: Site, plan: Plan, say: Say
-) -> list[Cell] | None:
+) -> Sequence[Cell | Aftermath] | None:
     """Run one fault; return None where we were asked to end first."""
-    running = asyncio.create_task(run(fault, site, plan, say))
+    running: asyncio.Task[list[Cell]] | asyncio.Task[list[Aftermath]]
+    if plan.bare:
+        running = asyncio.create_task(strike(fault, site, plan.pipelines, plan.lasts_s, say))
+    else:
+        running = asyncio.create_task(run(fault, site, plan, say))
     await asyncio.wait({asked, running}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         return running.result()

@@ -1,6 +1,6 @@
 """One fault from beginning to end: load, the fault, the way back, the comparison."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -10,6 +10,7 @@ from backend.lab.chaos.cell import Cell
 from backend.lab.chaos.client import Client
 from backend.lab.chaos.faults import Fault
 from backend.lab.chaos.inflict import Done, Scene, inflict
+from backend.lab.chaos.say import Say
 from backend.lab.chaos.settle import Settled, quiet, settle
 from backend.lab.chaos.site import NotReadyError, Site
 from backend.lab.chaos.watcher import Watcher
@@ -23,7 +24,6 @@ _WARM_S, _WARM_WITHIN_S = 1.0, 60.0
 _VISIBLE_WITHIN_S = 90.0
 _SETTLED_WITHIN_S = 120.0
 _MOST_REASONS = 3
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Plan:
     """Orders a second offered to each."""
     lasts_s: float
     """Seconds for which a lasting fault lasts."""
+    bare: bool = False
+    """Whether the fault comes alone, without any load of our own."""
 
 
 async def run(fault: Fault, site: Site, plan: Plan, say: Say) -> list[Cell]:
@@ -47,7 +49,12 @@ async def run(fault: Fault, site: Site, plan: Plan, say: Say) -> list[Cell]:
         raise NotReadyError(f"not up: {', '.join(site.down())}: `coffee status` tells")
     before = {each: await quiet(site.settings, each, _QUIET_WITHIN_S) for each in plan.pipelines}
     async with AsyncExitStack() as stack:
-        watcher = await stack.enter_async_context(Watcher(site.settings.redis_url, plan.pipelines))
+
+        def seen(pipeline: Pipeline, after_s: float) -> None:
+            text = f"{fault.name}: {pipeline} visible again after {after_s:.2f} s"
+            say(text, pipeline=str(pipeline), visible_again_s=round(after_s, 3))
+
+        watcher = await stack.enter_async_context(Watcher(site.settings.redis_url, plan.pipelines, seen))
         clients = {
             each: await stack.enter_async_context(Client(site.settings.api_url, each, site.settings.authorization))
             for each in plan.pipelines
@@ -55,7 +62,7 @@ async def run(fault: Fault, site: Site, plan: Plan, say: Say) -> list[Cell]:
         say(f"{fault.name}: {plan.rate_per_s:g} orders/s each into {', '.join(plan.pipelines)}")
         done = await _under_load(fault, site, plan, clients, watcher, before, say)
         stills = dict(watcher.still_s)
-        say(f"{fault.name}: {done.what}; waiting for the last answers")
+        say(f"{fault.name}: waiting for the last answers")
     say(f"{fault.name}: comparing row by row")
     cells = []
     for pipeline, client in clients.items():
@@ -98,9 +105,10 @@ async def _under_load(
 
     def struck() -> None:
         watcher.struck({each: before[each].shown.orders + client.begun for each, client in clients.items()})
-        say(f"{fault.name}: now")
+        say(f"{fault.name}: now", moment="struck", lasts_s=plan.lasts_s if fault.lasts else None)
 
-    done = await inflict(fault, Scene(site, clients, struck), plan.lasts_s)
+    done = await inflict(fault, Scene(site, clients, struck, tuple(clients)), plan.lasts_s)
+    say(f"{fault.name}: {done.what}", moment="over")
 
     moves = dict(watcher.moves)
 

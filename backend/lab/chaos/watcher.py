@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -23,11 +23,17 @@ class Watcher:
     shown. That needs no order of arrival, and errs by the few requests that were in flight.
     """
 
-    def __init__(self, redis_url: str, pipelines: Iterable[Pipeline]) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        pipelines: Iterable[Pipeline],
+        on_visible: Callable[[Pipeline, float], None] | None = None,
+    ) -> None:
         self._client: Redis = Redis.from_url(
             redis_url, decode_responses=True, socket_timeout=_WITHIN_S, socket_connect_timeout=_WITHIN_S
         )
         self._pipelines = tuple(pipelines)
+        self._on_visible = on_visible
         self.shown: dict[Pipeline, int] = dict.fromkeys(self._pipelines, 0)
         """The totals when they could last be read."""
         self.visible_s: dict[Pipeline, float] = {}
@@ -90,3 +96,5 @@ class Watcher:
             bar = self._bars.get(pipeline)
             if bar is not None and total > bar and pipeline not in self.visible_s:
                 self.visible_s[pipeline] = now_s - self._struck_s
+                if self._on_visible is not None:
+                    self._on_visible(pipeline, self.visible_s[pipeline])

@@ -1,0 +1,99 @@
+"""A fault alone: whoever sends orders goes on, and afterwards each pipeline's own log is the witness."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backend.lab.audit import audit
+from backend.lab.audit_balance import Balance
+from backend.lab.audit_report import sentence
+from backend.lab.chaos.faults import Deed, Fault
+from backend.lab.chaos.inflict import Scene, inflict
+from backend.lab.chaos.say import Say
+from backend.lab.chaos.site import NotReadyError, Site
+from backend.lab.chaos.watcher import Watcher
+from backend.lab.servers import UnreachableError
+from coffee_core.pipelines import Pipeline
+
+_UP_WITHIN_S = 120.0
+_BALANCED_WITHIN_S = 60.0
+_STEP_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """How one pipeline stands after a fault."""
+
+    fault: str
+    balance: Balance
+    visible_s: float | None
+    """Seconds from the fault until its total moved; None where it did not: perhaps nobody sent an order."""
+    problem: str
+    """What did not come back; empty where everything did."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything came back and the pipeline's own log balances."""
+        return not self.problem and self.balance.balanced
+
+    def sentence(self) -> str:
+        """Return it in one line."""
+        seen = "its total stood still" if self.visible_s is None else f"moving after {self.visible_s:.2f} s"
+        return f"{sentence(self.balance)} · {seen}" + (f" · {self.problem}" if self.problem else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what it shares with a cell of the matrix."""
+        return {
+            "fault": self.fault,
+            "pipeline": str(self.balance.pipeline),
+            "exact": self.exact,
+            "visible_again_s": None if self.visible_s is None else round(self.visible_s, 3),
+            "sentence": self.sentence(),
+        }
+
+
+async def strike(
+    fault: Fault, site: Site, pipelines: Sequence[Pipeline], lasts_s: float, say: Say
+) -> list[Aftermath]:
+    """Inflict a fault without any load of our own; return how each pipeline stands afterwards.
+
+    Raises NotReadyError where the stack is not in order before, or where the fault is made of our own load.
+    """
+    if fault.deed is Deed.STORM:
+        raise NotReadyError(f"{fault.name} repeats orders of its own load: it cannot go without one")
+    if not await site.all_up(_UP_WITHIN_S):
+        raise NotReadyError(f"not up: {', '.join(site.down())}: `coffee status` tells")
+
+    def seen(pipeline: Pipeline, after_s: float) -> None:
+        text = f"{fault.name}: {pipeline} moves after {after_s:.2f} s"
+        say(text, pipeline=str(pipeline), visible_again_s=round(after_s, 3))
+
+    async with Watcher(site.settings.redis_url, pipelines, seen) as watcher:
+
+        def struck() -> None:
+            watcher.struck(dict(watcher.shown))
+            say(f"{fault.name}: now", moment="struck", lasts_s=lasts_s if fault.lasts else None)
+
+        done = await inflict(fault, Scene(site, {}, struck, tuple(pipelines)), lasts_s)
+        say(f"{fault.name}: {done.what}; waiting for the pipelines", moment="over")
+        balances = await _balanced(site, pipelines)
+        return [
+            Aftermath(fault.name, each, watcher.visible_s.get(each.pipeline), done.problem) for each in balances
+        ]
+
+
+async def _balanced(site: Site, pipelines: Sequence[Pipeline]) -> list[Balance]:
+    """Look until every pipeline balances, or the time is up; a server may still be on its way back."""
+    deadline = time.monotonic() + _BALANCED_WITHIN_S
+    while True:
+        try:
+            balances = await audit(site.settings, pipelines, settle_s=0)
+        except UnreachableError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if all(each.balanced for each in balances) or time.monotonic() > deadline:
+                return balances
+        await asyncio.sleep(_STEP_S)
