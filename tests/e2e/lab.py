@@ -49,7 +49,7 @@ def _is_free(port: int) -> bool:
 class Lab:
     """One home, its environment, and the `coffee up` that runs there now."""
 
-    def __init__(self, home: Path, pipelines: str) -> None:
+    def __init__(self, home: Path, pipelines: str, **environ: str) -> None:
         self.home = home
         keep = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
         for given in ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL"):
@@ -64,6 +64,7 @@ class Lab:
                 "COFFEE_PIPELINES": pipelines,
                 "COFFEE_AGGREGATOR_INTERVAL_S": "1",
             }
+            | environ
         )
         self.settings = Settings.from_env(self.env)
         self.expected = BASE | (V3 if Pipeline.V3 in self.settings.pipelines else set())
