@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.stack import flink_rest as rest
-from backend.stack.flink_config import JOB_MANAGER_FLAGS, TASK_MANAGER_FLAGS, folder, write_configuration
+from backend.stack.flink_config import (
+    JOB_MANAGER_FLAGS,
+    TASK_MANAGER_FLAGS,
+    empty_temporary,
+    folder,
+    write_configuration,
+)
 from backend.stack.flink_home import cluster_classpath, flink_home, wheel
 from backend.stack.java import Archive, Background, java, join, write_argument_file
 from backend.stack.part import Part
@@ -70,10 +76,12 @@ def _part(settings: Settings, name: str, program: _Program, ready: rest.Question
         archive = await _archive(program)
         await compile_wheel()
         conf = await asyncio.to_thread(write_configuration, settings)
+        temporary = await asyncio.to_thread(empty_temporary, settings, name)
         logging = (conf / "log4j-console.properties").as_uri()
         command = [
             *program.flags,
             *archive.options(),
+            f"-Djava.io.tmpdir={temporary}",
             f"-Dlog4j.configurationFile={logging}",
             f"-Dlog.file={home / 'log' / name}.log",
             "-cp",

@@ -1,6 +1,7 @@
 """The configuration of the embedded Flink cluster: everything on loopback, quick to notice a dead TaskManager."""
 
 import json
+import shutil
 from pathlib import Path
 
 from coffee_core.runstate import write_private
@@ -83,10 +84,19 @@ def checkpoints(settings: Settings) -> Path:
     return folder(settings) / "checkpoints"
 
 
+def empty_temporary(settings: Settings, name: str) -> Path:
+    """Return the folder of a program's temporary files, emptied of what a killed run has left."""
+    path = folder(settings) / "tmp" / name
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(mode=0o700, parents=True)
+    return path
+
+
 def write_configuration(settings: Settings) -> Path:
     """Write ``config.yaml`` and the logging of cluster and client; return their folder."""
     home = folder(settings)
-    for name in ("checkpoints", "tmp", "log"):
+    for name in ("checkpoints", "log"):
         (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     conf = home / "conf"
     # A JSON string is a YAML string: no path can break out of it.
@@ -99,7 +109,6 @@ def write_configuration(settings: Settings) -> Path:
 
 def _options(settings: Settings) -> dict[str, str]:
     loopback = "127.0.0.1"
-    home = folder(settings)
     return {
         "jobmanager.rpc.address": loopback,
         "jobmanager.rpc.port": str(settings.flink_rpc_port),
@@ -112,7 +121,6 @@ def _options(settings: Settings) -> dict[str, str]:
         "rest.bind-address": loopback,
         "rest.port": str(settings.flink_rest_port),
         "web.submit.enable": "false",
-        "io.tmp.dirs": str(home / "tmp"),
         "taskmanager.numberOfTaskSlots": str(settings.flink_parallelism),
         "parallelism.default": str(settings.flink_parallelism),
         "execution.checkpointing.dir": f"file://{checkpoints(settings)}",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backend.stack import flink_rest as rest
 from backend.stack.flink_cluster import JOB_MANAGER
-from backend.stack.flink_config import folder, write_configuration
+from backend.stack.flink_config import empty_temporary, folder, write_configuration
 from backend.stack.flink_home import client_classpath, flink_home, flink_home_path
 from backend.stack.jars import jar_paths
 from backend.stack.java import Archive, Background, java, write_argument_file
@@ -33,7 +33,9 @@ def part(settings: Settings) -> Part:
         archive = await _archive()
         await compile_wheel()
         await asyncio.to_thread(write_configuration, settings)
-        await asyncio.to_thread(write_argument_file, arguments, [*_TUNING, *archive.options()])
+        temporary = await asyncio.to_thread(empty_temporary, settings, NAME)
+        options = [*_TUNING, *archive.options(), f"-Djava.io.tmpdir={temporary}"]
+        await asyncio.to_thread(write_argument_file, arguments, options)
 
     async def settle() -> None:
         _background.start(await _archive())
