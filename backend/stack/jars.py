@@ -102,15 +102,24 @@ def ensure_jars(
     """
     folder = folder or cache_dir() / "jars"
     lock = read_lock() if lock is None else lock
+    ensure_files([jar for group in lock.values() for jar in group], folder, progress, repositories)
+    return jar_paths(folder=folder, lock=lock)
+
+
+def ensure_files(
+    jars: list[LockedJar],
+    folder: Path,
+    progress: Progress = lambda _done, _total: None,
+    repositories: Mapping[str, str] | None = None,
+) -> None:
+    """Have these jars in a folder, verified, fetching the missing ones; blocks. Raises StackError as above."""
     with exclusive(folder):
-        jars = [jar for group in lock.values() for jar in group]
         stamps = _read_stamps(folder)
         missing = [jar for jar in jars if not _present(jar, folder, stamps)]
         if missing:
             _fetch_all(missing, folder, progress, repositories)
             stamps = {jar.file_name: _stamp(jar, folder / jar.file_name) for jar in jars}
             write_private(folder / "verified.json", json.dumps(stamps))
-    return jar_paths(folder=folder, lock=lock)
 
 
 def jar_paths(*, folder: Path | None = None, lock: JarLock | None = None) -> JarPaths:

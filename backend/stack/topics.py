@@ -1,11 +1,12 @@
-"""The topics of v3."""
+"""The topics of v3; ``python -m backend.stack.topics`` creates them on a Kafka of one's own."""
 
 import asyncio
+import sys
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from coffee_core.errors import StackError
+from coffee_core.errors import CoffeeError, StackError
 from coffee_core.keys import DEAD_TOPIC, TOPIC
 from coffee_core.settings import Settings
 
@@ -49,3 +50,17 @@ async def _create(settings: Settings) -> KafkaError | OSError | None:
     finally:
         await client.close()
     return None
+
+
+def main() -> int:
+    """Create the topics of the settings' Kafka: for deployments that start no stack. Return the exit code."""
+    try:
+        asyncio.run(create_topics(Settings.attach()))
+    except CoffeeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
