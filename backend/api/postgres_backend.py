@@ -20,7 +20,9 @@ WARM_CONNECTIONS = 4
 READERS = 2
 """Most connections that read."""
 CONNECT_TIMEOUT_S = 0.8
-"""Seconds for a connection, or for a free one of the pool."""
+"""Seconds for a new connection."""
+TURN_TIMEOUT_S = 3.0
+"""Seconds to wait for a free connection: a machine that is busy elsewhere stalls, which refuses nobody."""
 COMMIT_TIMEOUT_S = 2.0
 """Seconds after which the outcome of a COMMIT counts as unknown."""
 
@@ -49,6 +51,8 @@ class PostgresBackend:
         """Whether PostgreSQL is there and has its table."""
         self._url = url
         self._readers = asyncio.Semaphore(READERS)
+        # Before the pool, whose own wait would count as one for a new connection.
+        self._turns = asyncio.Semaphore(POOL_CONNECTIONS)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._probe_connection: asyncpg.Connection[asyncpg.Record] | None = None
 
@@ -130,18 +134,35 @@ class PostgresBackend:
             connection.terminate()
 
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+        try:
+            async with asyncio.timeout(TURN_TIMEOUT_S):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise UnavailableError("postgres has no connection free") from error
+        try:
+            self.health.require()  # once more: it may have gone while we waited
+            return await self._take_out()
+        except BaseException:
+            self._turns.release()
+            raise
+
+    async def _take_out(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
         assert self._pool is not None, "healthy before it ran"
         try:
             return await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
         except TimeoutError as error:
-            raise UnavailableError("postgres has no connection free") from error
+            self.health.doubt()
+            raise UnavailableError("postgres gives out no connection") from error
         except BROKEN as error:
             self.health.doubt()
             raise UnavailableError(f"cannot connect to postgres ({first_line(error)})") from error
 
     async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
         assert self._pool is not None
-        await self._pool.release(connection)
+        try:
+            await self._pool.release(connection)
+        finally:
+            self._turns.release()
 
     async def _probe(self) -> None:
         try:
@@ -160,17 +181,18 @@ class PostgresBackend:
             raise UnavailableError(first_line(error)) from error
 
     async def _warm(self) -> None:
+        assert self._pool is not None
         opened = []
         try:
             for _ in range(WARM_CONNECTIONS):
-                opened.append(await self._acquire())
+                opened.append(await self._take_out())
                 await opened[-1].prepare(_INSERT)
                 # asyncpg ends a preparation without a Sync: PostgreSQL would keep its lock on the table, and a
                 # migration would wait for the next order.
                 await opened[-1].execute("SELECT")
         finally:
             for connection in opened:
-                await self._release(connection)
+                await self._pool.release(connection)
 
     def _drop_probe_connection(self) -> None:
         if self._probe_connection is not None:
