@@ -93,3 +93,20 @@ class MetricKeys:
     def idempotency(self, message_id: str) -> str:
         """Return the string (with an expiry) of the content first seen under this message id (v2, v3)."""
         return self._lab(f"idempotency:{message_id}")
+
+    @property
+    def watermark(self) -> str:
+        """String (v3): everything dated before this has been counted, milliseconds since the epoch."""
+        return self._lab("windows:watermark")
+
+    @property
+    def late(self) -> str:
+        """Hash (v3): ``<store>:orders`` and ``<store>:revenue`` (cents) of orders too late for a window."""
+        return self._lab("windows:late")
+
+    def window(self, start_s: int) -> str:
+        """Return the hash (v3, with an expiry) of one window: fields as of ``late``.
+
+        ``start_s`` is its first second since the epoch.
+        """
+        return self._lab(f"windows:{start_s}")

@@ -22,3 +22,9 @@ def test_everything_else_lies_under_lab() -> None:
     own = keys.MetricKeys(Pipeline.V2)
     for key in (own.latency, own.counters, own.fence, own.idempotency("x")):
         assert key.startswith("v2:lab:")
+
+
+def test_the_windows_of_the_job_are_the_documented_ones() -> None:
+    own = keys.MetricKeys(Pipeline.V3)
+    assert own.window(1_736_935_200) == "v3:lab:windows:1736935200"
+    assert (own.late, own.watermark) == ("v3:lab:windows:late", "v3:lab:windows:watermark")
