@@ -60,7 +60,11 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
     # Told to end, it leaves the terminal as it found it and ends its load process.
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, app.exit)
-    await app.run_async()
+    try:
+        await app.run_async()
+    finally:
+        if source.faults is not None:
+            await source.faults.close()
     if source.attachment is not None:
         try:
             remember(path, Memory.after(app.live.orders))

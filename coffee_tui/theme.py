@@ -11,6 +11,8 @@ DIM = "#4c565f"
 TEXT = "#e6edf3"
 RED = "#f0605a"
 AMBER = "#e3b341"
+FELT = "#3a1c1e"
+"""Ground of the time in which a fault on purpose is felt."""
 
 ACCENT = {Pipeline.V1: "#E69F00", Pipeline.V2: "#56B4E9", Pipeline.V3: "#CC79A7"}
 """From the Okabe–Ito set, which colour-blind eyes tell apart."""

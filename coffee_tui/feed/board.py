@@ -1,5 +1,6 @@
 """Puts readings and their history together into a snapshot."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_core.runstate import PartState
 from coffee_tui.feed.clock import Moment
-from coffee_tui.feed.history import PipelineHistory
+from coffee_tui.feed.history import SLOTS, PipelineHistory
 from coffee_tui.feed.readings import LabReading, RedisReading
 from coffee_tui.feed.sentence import Known, sentence
 from coffee_tui.feed.snapshot import Link, PartView, PipelineView, Snapshot
@@ -32,6 +33,8 @@ class Board:
         self.redis = Link()
         self.api = Link()
         self.mode = "connecting"
+        self.fault = ""
+        self._faults: deque[bool] = deque(maxlen=SLOTS)
 
     def read_metrics(self, moment: Moment, reading: RedisReading) -> None:
         """Take what Redis said."""
@@ -64,6 +67,7 @@ class Board:
 
     def slot(self, moment: Moment) -> None:
         """Close one second of the sparklines."""
+        self._faults.append(bool(self.fault))
         for column in self._columns.values():
             column.history.slot(moment.at_s)
 
@@ -78,6 +82,8 @@ class Board:
             self.mode,
             parts,
             int(lab.uptime_s) if lab else None,
+            self.fault,
+            tuple(self._faults),
         )
 
     def _view(

@@ -18,6 +18,7 @@ _HISTORIES = ("rate_history", "api_history", "dashboard_history")
 def line(snapshot: Snapshot, at: datetime) -> str:
     """Return a snapshot as one line: the fields of ``Snapshot`` and the time; histories are the reader's own."""
     plain = to_plain(snapshot)
+    del plain["faults"]
     for view in plain["pipelines"]:
         for name in _HISTORIES:
             del view[name]

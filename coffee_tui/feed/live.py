@@ -41,8 +41,10 @@ class Feed(Protocol):
 class LiveFeed:
     """Reads a running stack; every lost link is said in the snapshot, and mended."""
 
-    def __init__(self, attachment: Attachment) -> None:
+    def __init__(self, attachment: Attachment, fault: Callable[[], str] = str) -> None:
+        """``fault`` names the fault on purpose that is felt now, an empty text where there is none."""
         self._attachment = attachment
+        self._fault = fault
         self._board = Board(attachment.settings.pipelines)
         self._reads = Pulse(FRAME_S, BUSY_FRAME_S)
         self._frames = Pulse(FRAME_S)
@@ -68,6 +70,7 @@ class LiveFeed:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            self._board.fault = self._fault()
             self._board.slot(Moment())
             self._frames.notify()
 

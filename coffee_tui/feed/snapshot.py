@@ -144,6 +144,10 @@ class Snapshot:
     """Every part that is known of."""
     uptime_s: int | None = None
     """Seconds that the API has been up; None where it has not said."""
+    fault: str = ""
+    """The fault on purpose whose effect is felt now; empty where there is none."""
+    faults: tuple[bool, ...] = ()
+    """Whether one was felt, one value a second, oldest first, in step with the columns' histories."""
 
     @property
     def coming_up(self) -> bool:

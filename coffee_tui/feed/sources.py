@@ -9,6 +9,7 @@ from pathlib import Path
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.attachment import Attachment
+from coffee_tui.feed.faults import Faults
 from coffee_tui.feed.live import Feed, LiveFeed
 from coffee_tui.feed.orders import LiveOrders, Orders
 from coffee_tui.feed.player import Player
@@ -32,14 +33,16 @@ class Sources:
     """The recording that is played, where one is."""
     attachment: Attachment | None = None
     """The stack, where there is one."""
+    faults: Faults | None = None
+    """What can be broken on purpose, where there is a stack."""
 
 
 def live() -> Sources:
     """Attach to a running stack. Raises ConfigError where a setting cannot be used."""
     attachment = Attachment()
-    return Sources(
-        attachment.settings.pipelines, LiveFeed(attachment), LiveOrders(attachment), attachment=attachment
-    )
+    faults = Faults(attachment)
+    feed, orders = LiveFeed(attachment, lambda: faults.felt), LiveOrders(attachment)
+    return Sources(attachment.settings.pipelines, feed, orders, attachment=attachment, faults=faults)
 
 
 def played(path: Path, *, speed: float = 1.0, again: bool = False) -> Sources:

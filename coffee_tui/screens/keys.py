@@ -18,6 +18,7 @@ KEYS: tuple[Binding, ...] = (
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
     Binding("i", "into", "into", tooltip="choose which pipelines get the load"),
     Binding("b", "burst", "burst", tooltip=f"a burst of {BURST_ORDERS:,} orders into each chosen pipeline"),
+    Binding("x", "faults", "break", tooltip="break a part on purpose, and see what it costs"),
     Binding("c", "compare", "compare", tooltip="what is claimed, and what was measured just now"),
     Binding("o", "sent", "orders", tooltip="the latest orders, and where each is"),
     Binding("l", "logs", "logs", tooltip="the log of each process"),

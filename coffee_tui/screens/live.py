@@ -17,6 +17,7 @@ from coffee_tui.feed.snapshot import Snapshot, largest_count, largest_rate
 from coffee_tui.feed.sources import Sources
 from coffee_tui.messages import Fed, Ordered
 from coffee_tui.screens.compare import CompareScreen
+from coffee_tui.screens.faults import FaultsScreen
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.screens.logs import LogsScreen
@@ -97,6 +98,7 @@ class LiveScreen(Manners, Screen[None]):
         for view in snapshot.pipelines:
             column = self._columns.get(view.pipeline)
             if column is not None:
+                column.marks = snapshot.faults
                 column.view, column.top_rate, column.top_count = view, top_rate, top_count
         self.set_class(snapshot.redis.up is False, "no-redis")
         self.set_class(snapshot.api.up is False, "no-api")
@@ -180,6 +182,12 @@ class LiveScreen(Manners, Screen[None]):
         """Choose another speed of the recording."""
         if self._sources.player is not None:
             self._sources.player.faster(steps)
+
+    def action_faults(self) -> None:
+        """Break something on purpose."""
+        self.app.push_screen(
+            FaultsScreen(self._sources.faults, lambda: self.snapshot, lambda: self.orders.running)
+        )
 
     def action_compare(self) -> None:
         """Compare what is claimed with what was measured."""

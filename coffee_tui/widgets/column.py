@@ -20,6 +20,8 @@ class PipelineColumn(Vertical):
     """Orders per second at the top of the rate's sparkline."""
     top_count: reactive[int] = reactive(1, repaint=False)
     """Orders of a bar of full length."""
+    marks: reactive[tuple[bool, ...]] = reactive((), repaint=False)
+    """Seconds in which a fault on purpose was felt."""
     spark_rows: reactive[int] = reactive(1, repaint=False)
     """Rows of each sparkline."""
 
@@ -32,7 +34,9 @@ class PipelineColumn(Vertical):
         """Stack the blocks."""
         yield Chain().data_bind(PipelineColumn.view)
         yield Totals().data_bind(PipelineColumn.view)
-        yield Pace().data_bind(PipelineColumn.view, PipelineColumn.top_rate, PipelineColumn.spark_rows)
+        yield Pace().data_bind(
+            PipelineColumn.view, PipelineColumn.top_rate, PipelineColumn.marks, PipelineColumn.spark_rows
+        )
         with Container(classes="breakdowns"):
             yield Drinks().data_bind(PipelineColumn.view, PipelineColumn.top_count)
             yield Stores().data_bind(PipelineColumn.view, PipelineColumn.top_count)

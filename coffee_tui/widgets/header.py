@@ -53,7 +53,7 @@ class Header(Widget):
 
 
 def _drawn_from(snapshot: Snapshot) -> object:
-    return snapshot.parts, snapshot.api, snapshot.redis, snapshot.mode, snapshot.uptime_s
+    return snapshot.parts, snapshot.api, snapshot.redis, snapshot.mode, snapshot.uptime_s, snapshot.fault
 
 
 def _groups(snapshot: Snapshot) -> list[Text]:
@@ -94,6 +94,8 @@ def _group(name: str, parts: Sequence[PartView], link: Link | None) -> Text:
 def _mode(snapshot: Snapshot, *, paused: bool) -> Text:
     if paused:
         return Text("view held: p goes on", AMBER)
+    if snapshot.fault:
+        return Text(f"× {snapshot.fault}", RED)
     if snapshot.redis.up is False:
         return Text("no connection", RED)
     return Text(snapshot.mode, DIM if snapshot.mode == "live" else AMBER)

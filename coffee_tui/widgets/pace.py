@@ -5,6 +5,7 @@ from textual.reactive import reactive
 
 from coffee_tui.feed.snapshot import PipelineView, Quantiles
 from coffee_tui.theme import DIM, GREY, TEXT
+from coffee_tui.widgets.marks import marked
 from coffee_tui.widgets.panel import ColumnPanel
 from coffee_tui.widgets.scale import LATENCY, LATENCY_LABEL, sparkline
 from coffee_tui.widgets.text import clip, latency, rate
@@ -20,6 +21,8 @@ class Pace(ColumnPanel):
 
     top_rate: reactive[float] = reactive(1.0)
     """Orders per second at the top of every rate's sparkline."""
+    marks: reactive[tuple[bool, ...]] = reactive((), repaint=False)
+    """Seconds in which a fault on purpose was felt; they move with the histories, which repaint."""
     spark_rows: reactive[int] = reactive(1, layout=True)
     """Rows of each sparkline."""
 
@@ -65,7 +68,8 @@ class Pace(ColumnPanel):
         self, label: str, fractions: list[float | None], spark: int, first: str, second: str
     ) -> list[Text]:
         lines = sparkline(fractions, spark, self.spark_rows)
-        rows = [Text(" " * _LABEL).append(line, self.accent) for line in lines]
-        rows[-1] = Text(label.ljust(_LABEL), GREY).append(lines[-1], self.accent)
+        drawn = [marked(line, self.marks, self.accent) for line in lines]
+        rows = [Text(" " * _LABEL).append(line) for line in drawn]
+        rows[-1] = Text(label.ljust(_LABEL), GREY).append(drawn[-1])
         rows[-1].append(first.rjust(_VALUE) + second.rjust(_VALUE), f"bold {TEXT}")
         return rows

@@ -1,0 +1,112 @@
+"""Faults: the menu of `coffee chaos`, what each teaches, and what the one that runs does to the pipelines."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from coffee_tui.feed.faults import FaultError, Faults
+from coffee_tui.feed.faults_view import FaultInfo
+from coffee_tui.feed.snapshot import Snapshot
+from coffee_tui.screens.page import Page
+from coffee_tui.widgets.fault_run import fault_run
+
+_EVERY_S = 0.25
+_RECORDING = "a recording breaks nothing: start a lab with `coffee up`"
+
+
+class FaultsScreen(Page):
+    """A menu; below it the run. It goes on where the page is left: Live shows its effect."""
+
+    KEYS: ClassVar[tuple[Binding, ...]] = (
+        Binding("enter", "strike", "break it", key_display="enter", tooltip="inflict the chosen fault"),
+        Binding("k", "cancel", "cancel", tooltip="cancel the fault that runs: what is frozen goes on"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
+
+    def __init__(self, faults: Faults | None, now: Callable[[], Snapshot], under_load: Callable[[], bool]) -> None:
+        super().__init__("Faults · break a part of this stack on purpose, and see what it costs")
+        self._faults = faults
+        self._now = now
+        self._under_load = under_load
+        self._menu: list[FaultInfo] = []
+        self._drawn: object = None
+
+    def body(self) -> Iterable[Widget]:
+        """Return the menu and the run."""
+        yield Static(id="say")
+        yield DataTable(cursor_type="row", zebra_stripes=False, id="menu")
+        yield Static(id="run")
+
+    def on_mount(self) -> None:
+        """Ask for the menu; then follow the run."""
+        table = self.query_one(DataTable)
+        table.add_columns("fault", "what there is to see")
+        table.focus()
+        why = self._faults.why_not() if self._faults else _RECORDING
+        if why:
+            self.query_one("#say", Static).update(why)
+            return
+        self._list()
+        self._draw()
+        self.set_interval(_EVERY_S, self._draw)
+
+    @work(exclusive=True)
+    async def _list(self) -> None:
+        assert self._faults is not None, "asked only where there are some"
+        say = self.query_one("#say", Static)
+        say.update("asking `coffee chaos` …")
+        try:
+            self._menu = await self._faults.menu()
+        except FaultError as error:
+            say.update(str(error))
+            return
+        say.update(
+            "Enter breaks it under a load of its own and compares every order; where your load runs, under that"
+        )
+        table = self.query_one(DataTable)
+        for fault in self._menu:
+            table.add_row(Text(fault.name), Text(fault.teaches))
+
+    def on_resize(self) -> None:
+        """Fit the run to the cells there are."""
+        self._drawn = None
+
+    def _draw(self) -> None:
+        assert self._faults is not None, "drawn only where there are some"
+        width, now_s = self.size.width - 2, time.monotonic()
+        drawn = (self._faults.view, int(now_s), self._now().pipelines, width)
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.query_one("#run", Static).update(fault_run(self._faults.view, self._now(), now_s, width))
+
+    def copied(self) -> str:
+        """Return the run's verdict."""
+        view = self._faults.view if self._faults else None
+        return "\n".join(f"{view.name} {one.sentence}" for one in view.verdicts) if view else ""
+
+    def on_data_table_row_selected(self) -> None:
+        """Inflict the fault under the cursor: Enter, or a click on it."""
+        self.action_strike()
+
+    def action_strike(self) -> None:
+        """Inflict the chosen fault."""
+        row = self.query_one(DataTable).cursor_row
+        if self._faults is None or not 0 <= row < len(self._menu):
+            return
+        if self._faults.view.running:
+            self.app.notify(f"{self._faults.view.name} is under way: k cancels it", timeout=3)
+            return
+        run = self._faults.run(self._menu[row].name, bare=self._under_load())
+        # Of the application, not of this page: it goes on where the page is left.
+        self.app.run_worker(run, name="fault", exit_on_error=True)
+
+    def action_cancel(self) -> None:
+        """Cancel the fault that runs."""
+        if self._faults is not None and self._faults.view.running:
+            self._faults.cancel()
