@@ -11,12 +11,13 @@ from coffee_core.load.lane import Lane
 from coffee_core.load.mix import Attempt, Mix
 from coffee_core.load.outcome import Answer
 from coffee_core.load.sender import Sender
-from coffee_core.load.statistics import LATE_S, Counts
+from coffee_core.load.shape import Shape
+from coffee_core.load.statistics import Counts
 from coffee_core.pipelines import Pipeline
 
 
 class Generator:
-    """Sends a mix to some pipelines, at a constant rate to each, and in bursts.
+    """Sends a mix to some pipelines: in a shape for each, until told otherwise or for a time, and in bursts.
 
     Use it as an asynchronous context manager; leaving it waits for the answers to what was sent.
     """
@@ -39,6 +40,13 @@ class Generator:
         self._sending: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._failed: BaseException | None = None
+        self._held_until_s = -math.inf
+        """When there was room again after the servers had taken all of it, monotonic seconds."""
+
+    @property
+    def mix(self) -> Mix:
+        """What is sent; its settings may change while it is."""
+        return self._mix
 
     async def __aenter__(self) -> Self:
         """Begin to watch the schedules."""
@@ -60,17 +68,36 @@ class Generator:
     @property
     def running(self) -> bool:
         """Tell whether a rate is set on any pipeline."""
-        return any(lane.steady for lane in self._lanes.values())
+        return any(lane.running for lane in self._lanes.values())
 
     def run_at(self, rate_per_s: float, pipelines: Iterable[Pipeline]) -> None:
-        """Offer orders to exactly these pipelines, each at this rate, from now on.
+        """Offer orders to exactly these pipelines, each at this constant rate, from now on.
 
-        What was offered at an earlier rate and not yet sent is still sent, as late as it is. Raises ValueError
-        of a rate that is not greater than 0.
+        Raises ValueError of a rate that is not greater than 0; else as ``run``.
+        """
+        self.run(Shape(rate_per_s), pipelines)
+
+    def run(self, shape: Shape, pipelines: Iterable[Pipeline]) -> None:
+        """Offer orders to exactly these pipelines, each in this shape, from now on.
+
+        What was offered before and not yet sent is still sent, as late as it is.
         """
         chosen, now_s = set(pipelines), time.monotonic()
         for pipeline, lane in self._lanes.items():
-            lane.run_at(rate_per_s if pipeline in chosen else None, now_s)
+            lane.run(shape if pipeline in chosen else None, now_s)
+        self._changed.set()
+
+    def run_for(
+        self,
+        shape: Shape,
+        pipelines: Iterable[Pipeline],
+        start_s: float,
+        for_s: float,
+        seed: int | None = None,
+    ) -> None:
+        """Offer orders to each of these pipelines from ``start_s`` (monotonic seconds) on, for so many seconds."""
+        for pipeline in set(pipelines):
+            self._lanes[pipeline].run_for(shape, start_s, for_s, seed)
         self._changed.set()
 
     def burst(self, orders: int, pipelines: Iterable[Pipeline]) -> None:
@@ -114,7 +141,11 @@ class Generator:
             if wait_s > 0:
                 await self._sleep(wait_s)
                 continue
-            await self._room.acquire()
+            if self._room.locked():
+                await self._room.acquire()
+                self._held_until_s = time.monotonic()
+            else:
+                await self._room.acquire()
             now_s = time.monotonic()
             # While it waited for room, a stop may have dropped what was due.
             if self._lanes[lane_name].next_s > now_s:
@@ -134,8 +165,7 @@ class Generator:
 
     def _begin(self, pipeline: Pipeline, intended_s: float, now_s: float) -> None:
         counts = self._lanes[pipeline].counts(now_s)
-        counts.sent += 1
-        counts.late += now_s - intended_s > LATE_S
+        counts.begun(now_s - intended_s, now_s - max(intended_s, self._held_until_s))
         task = asyncio.create_task(self._send(self._mix.next(pipeline), intended_s, counts))
         self._sending.add(task)
         task.add_done_callback(self._note)

@@ -2,23 +2,24 @@
 
 import math
 
-from coffee_core.load.schedule import Burst, Steady, Times
+from coffee_core.load.schedule import Burst, OpenTimes, Times
+from coffee_core.load.shape import Shape
 from coffee_core.load.statistics import Counts
 
 
 class Lane:
-    """The schedules in play for one pipeline: at most one open steady one, closed ones not used up, bursts."""
+    """The schedules in play for one pipeline: at most one open one, closed ones not used up, bursts."""
 
     def __init__(self) -> None:
         self._counts = Counts()
-        self._steady: Steady | None = None
+        self._open: OpenTimes | None = None
         self._active: list[Times] = []
         self._past = 0
 
     @property
-    def steady(self) -> bool:
-        """Tell whether a rate is set."""
-        return self._steady is not None
+    def running(self) -> bool:
+        """Tell whether a load without an end is set."""
+        return self._open is not None
 
     @property
     def next_s(self) -> float:
@@ -31,17 +32,23 @@ class Lane:
         self._retire(now_s)
         return intended_s
 
-    def run_at(self, rate_per_s: float | None, now_s: float) -> None:
-        """Go on at another rate (None: at none); what was offered before stays due."""
+    def run(self, shape: Shape | None, now_s: float) -> None:
+        """Go on in another shape (None: in none); what was offered before stays due."""
         start_s = now_s
-        if self._steady is not None:
-            planned_s = self._steady.close(now_s)
+        if self._open is not None:
+            planned_s = self._open.close(now_s)
             # The next order keeps its time where the new rate would not have it earlier.
-            start_s = planned_s if rate_per_s is None else min(planned_s, now_s + 1 / rate_per_s)
-        self._steady = None if rate_per_s is None else Steady(rate_per_s, start_s)
-        if self._steady is not None:
-            self._active.append(self._steady)
+            start_s = planned_s if shape is None else min(planned_s, now_s + 1 / shape.rate_per_s)
+        self._open = None if shape is None else shape.times(start_s)
+        if self._open is not None:
+            self._active.append(self._open)
         self._retire(now_s)
+
+    def run_for(self, shape: Shape, start_s: float, for_s: float, seed: int | None = None) -> None:
+        """Offer a shape from ``start_s`` (monotonic seconds) on, for so many seconds."""
+        times = shape.times(start_s, seed)
+        times.close(start_s + for_s)
+        self._active.append(times)
 
     def burst(self, orders: int, now_s: float) -> None:
         """Offer a number of orders at once."""
@@ -49,7 +56,7 @@ class Lane:
 
     def drop(self, now_s: float) -> None:
         """Offer nothing more; what was offered and not sent stays counted as offered."""
-        self._past, self._steady = self._offered(now_s), None
+        self._past, self._open = self._offered(now_s), None
         self._active.clear()
 
     def counts(self, now_s: float) -> Counts:

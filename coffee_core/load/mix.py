@@ -1,6 +1,7 @@
 """What is ordered: random orders over the menu, with repeats and malformed ones among them."""
 
 import json
+import math
 import random
 from collections import deque
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class MixSettings:
-    """Shares and weights."""
+    """Shares and weights. Raises ValueError in words where they make no mix."""
 
     repeats: float = 0.05
     """Share of attempts that repeat an earlier one under its key."""
@@ -62,6 +63,25 @@ class MixSettings:
     """Drink → weight."""
     stores: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(STORES, 1.0))
     """Store → weight."""
+
+    def __post_init__(self) -> None:
+        for name in ("repeats", "malformed", "keyless"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"the share of {name} must lie between 0 and 1, not {getattr(self, name)}")
+        if self.repeats + self.malformed > 1:
+            raise ValueError("the shares of repeats and malformed orders add up to more than 1")
+        _check_weights("drink", self.drinks, DRINKS)
+        _check_weights("store", self.stores, STORES)
+
+
+def _check_weights(what: str, weights: Mapping[str, float], menu: tuple[str, ...]) -> None:
+    for name, weight in weights.items():
+        if name not in menu:
+            raise ValueError(f"{name!r} is no {what}; choose from {', '.join(menu)}")
+        if not (weight >= 0 and math.isfinite(weight)):
+            raise ValueError(f"the weight of {name} must be 0 or more, not {weight}")
+    if not sum(weights.values()) > 0:
+        raise ValueError(f"at least one {what} must have a weight above 0")
 
 
 class Mix:
@@ -79,7 +99,8 @@ class Mix:
         start_us: int | None = None,
         remember: bool = False,
     ) -> None:
-        self._settings = settings or MixSettings()
+        self.settings = settings or MixSettings()
+        """Shares and weights of the attempts to come."""
         self._random = random.Random(seed)
         self._time_us = now_us() if start_us is None else start_us
         self._recent: dict[Pipeline, deque[Attempt]] = {each: deque(maxlen=_RECENT) for each in Pipeline}
@@ -97,9 +118,9 @@ class Mix:
     def _make(self, pipeline: Pipeline) -> Attempt:
         chance = self._random.random()
         recent = self._recent[pipeline]
-        if chance < self._settings.malformed:
+        if chance < self.settings.malformed:
             return self._malformed(pipeline)
-        if recent and chance < self._settings.malformed + self._settings.repeats:
+        if recent and chance < self.settings.malformed + self.settings.repeats:
             return replace(self._random.choice(recent), kind=Kind.REPEAT)
         attempt = self._new(pipeline, Kind.NEW)
         if attempt.key is not None:
@@ -108,8 +129,8 @@ class Mix:
 
     def _new(self, pipeline: Pipeline, kind: Kind) -> Attempt:
         self._time_us += 1
-        drink = self._weighted(self._settings.drinks)
-        store = self._weighted(self._settings.stores)
+        drink = self._weighted(self.settings.drinks)
+        store = self._weighted(self.settings.stores)
         low, high = _PRICES_CENTS[drink]
         cents = self._random.randrange(low, high + 1, 5)
         key = UUID(int=self._random.getrandbits(128), version=4)
@@ -117,7 +138,7 @@ class Mix:
         body = json.dumps({"drink": drink, "store": store, "price": "@", "timestamp": timestamp})
         # Written as the decimal it is: no float comes between the cents and the client.
         raw = body.replace('"@"', f"{cents // 100}.{cents % 100:02d}").encode()
-        keyless = kind is Kind.NEW and self._random.random() < self._settings.keyless
+        keyless = kind is Kind.NEW and self._random.random() < self.settings.keyless
         return Attempt(
             pipeline, kind, raw, None if keyless else key, timestamp, drink, store, cents, self._time_us
         )

@@ -25,7 +25,9 @@ class Counts:
     sent: int = 0
     """Requests begun."""
     late: int = 0
-    """Requests begun more than ``LATE_S`` after they were meant to be: the generator could not keep up."""
+    """Requests begun more than ``LATE_S`` after they were meant to be, whoever was to blame."""
+    slipped: int = 0
+    """Of these, those that the generator itself was late with: not held up by requests without an answer."""
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     """Requests ended, by what became of them."""
     latency: Any = field(default_factory=new_histogram)
@@ -41,6 +43,12 @@ class Counts:
         """Requests begun and not ended."""
         return self.sent - self.ended
 
+    def begun(self, late_s: float, own_s: float) -> None:
+        """Count a request as it is sent, and how late: in all, and by the generator itself, in seconds."""
+        self.sent += 1
+        self.late += late_s > LATE_S
+        self.slipped += own_s > LATE_S
+
     def record(self, answer: Answer) -> None:
         """Count an answer."""
         self.outcomes[answer.outcome] += 1
@@ -54,6 +62,7 @@ class Counts:
             "offered": self.offered,
             "sent": self.sent,
             "late": self.late,
+            "slipped": self.slipped,
             "in_flight": self.in_flight,
             **{str(outcome): count for outcome, count in self.outcomes.items()},
             "p50_us": self.latency.get_value_at_percentile(50) if measured else None,
