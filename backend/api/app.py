@@ -21,6 +21,8 @@ from backend.api.feed import Feed
 from backend.api.gate import Room
 from backend.api.guard import Guard
 from backend.api.kinds import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING
+from backend.api.ledger import Ledger
+from backend.api.log_end import LogEnd
 from backend.api.observe import Observe
 from backend.api.order_endpoint import OrderEndpoint
 from backend.api.problems import ProblemError
@@ -28,6 +30,7 @@ from backend.api.request_ids import request_id
 from backend.api.shown_metrics import ShownMetrics
 from backend.api.taking import Taking
 from backend.api.tallies import Answers
+from coffee_core.keys import TOPIC
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -42,10 +45,12 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
     answers = {pipeline: Answers() for pipeline in backends.intakes}
     registry = CollectorRegistry()
     feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
+    log_end = LogEnd(settings.kafka_servers, TOPIC) if Pipeline.V3 in settings.pipelines else None
+    ledger = Ledger(backends.postgres, backends.redis, log_end)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with backends.running(on_crash), feed.ending():
+        async with backends.running(on_crash), feed.ending(), ledger.ending():
             yield
 
     shown = ShownMetrics()
@@ -69,7 +74,7 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
             *watching.routes(backends.redis, feed),
             *pages.routes(settings.pipelines),
             *readiness.routes(backends),
-            lab.route(backends, answers, settings.home),
+            lab.route(backends, answers, ledger, settings.home),
             Route("/metrics", metrics),
         ],
         exception_handlers={HTTPException: _refuse, ProblemError: _say, Exception: _apologise},

@@ -31,7 +31,9 @@ class Backends:
         self.lookups: dict[Pipeline, Lookup] = {}
         """Where to ask what has become of an order."""
         horizon_ms = settings.dedup_horizon_ms
-        postgres = PostgresBackend(settings.database_url)
+        self.postgres = PostgresBackend(settings.database_url)
+        """PostgreSQL; its rows are counted also for pipelines that do not run here."""
+        postgres = self.postgres
         self.redis = RedisBackend(settings.redis_url)
         """Redis; what it shows is read also where no pipeline here needs it."""
         redis = self.redis

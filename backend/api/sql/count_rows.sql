@@ -1,0 +1,2 @@
+-- Rows of each pipeline, all of one moment.
+select version, count(*) as rows from orders group by version
