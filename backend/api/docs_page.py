@@ -6,6 +6,9 @@ from typing import Any
 
 from backend.api.kinds import KINDS
 
+LINES = "application/x-ndjson"
+"""The media type of one JSON object a line."""
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font: 14px/1.4 ui-monospace, monospace; background: #8882; border-radius: 4px; padding: 0 .2em; }
@@ -62,7 +65,9 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
         for each in operation.get("parameters", ())
     ]
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        parts.append(f"<p>Body, <code>{media_type}</code>:</p>{_code(content['example'])}")
+        example = content["example"]
+        shown = "\n".join(map(json.dumps, example)) if media_type == LINES else example
+        parts.append(f"<p>Body, <code>{media_type}</code>:</p>{_code(shown)}")
     for status, answer in operation["responses"].items():
         examples = "".join(_examples(each) for each in answer["content"].values())
         parts.append(f"<details><summary>{status} {_text(answer['description'])}</summary>{examples}</details>")

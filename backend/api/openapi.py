@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from backend.api import problems, schema
+from backend.api import docs_page, problems, schema
+from backend.api.body import KEY_FIELDS
 from backend.api.kinds import KINDS, Kind
 from coffee_core.pipelines import INFO, Pipeline
 
@@ -25,9 +26,19 @@ _TAKING = (
 _READING = (*_ANY, "unauthorized", "unavailable")
 
 
+_EVENT = {
+    "type": "object",
+    "description": "one event",
+    "properties": {"data": {"type": "string", "contentMediaType": "application/json"}},
+    "required": ["data"],
+}
+
+
 def document(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     """Return the document of an API with these pipelines."""
     _, components = msgspec.json.schema_components(schema.BODIES, ref_template="#/components/schemas/{name}")
+    # Either name, not both: no type can say it.
+    components["BatchOrder"]["not"] = {"required": list(KEY_FIELDS)}
     paths: dict[str, Any] = {}
     for pipeline in pipelines:
         paths |= _pipeline_paths(pipeline)
@@ -129,7 +140,7 @@ def _shared_paths() -> dict[str, Any]:
                 "responses": {
                     "200": {
                         "description": "a stream that does not end",
-                        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                        "content": {"text/event-stream": {"schema": _EVENT}},
                     },
                     **_problems((*_ANY, "unauthorized", "overloaded")),
                 },
@@ -144,17 +155,12 @@ def _json(name: str, example: object) -> dict[str, Any]:
 
 def _batch() -> dict[str, Any]:
     item = {"$ref": "#/components/schemas/BatchOrder"}
-    example = {**ORDER, "message_id": KEY}
-    return {
-        "application/json": {
-            "schema": {"type": "array", "items": item, "minItems": 1, "maxItems": 1_000},
-            "example": [example],
-        },
-        "application/x-ndjson": {
-            "schema": {"type": "string"},
-            "example": msgspec.json.encode(example).decode() + "\n",
-        },
+    # As OpenAPI 3.2 says it: of a media type that is a sequence, the schema is that of the items as an array.
+    batch = {
+        "schema": {"type": "array", "items": item, "minItems": 1, "maxItems": 1_000},
+        "example": [{**ORDER, "message_id": KEY}],
     }
+    return {"application/json": batch, docs_page.LINES: batch}
 
 
 def _key_header() -> dict[str, Any]:
@@ -163,7 +169,10 @@ def _key_header() -> dict[str, Any]:
         "in": "header",
         "required": False,
         "description": "A UUID, bare or in quotes: it becomes the message id, and makes a repeat a repeat.",
-        "schema": {"type": "string", "pattern": f'^({schema.UUID_PATTERN}|"{schema.UUID_PATTERN}")$'},
+        "schema": {
+            "type": "string",
+            "anyOf": [{"pattern": f"^{schema.UUID_PATTERN}$"}, {"pattern": f'^"{schema.UUID_PATTERN}"$'}],
+        },
         "example": KEY,
     }
 
