@@ -116,10 +116,21 @@ def _tell(result: "Result", *, as_json: bool, as_lines: bool) -> None:
 
 def _list(*, as_json: bool) -> None:
     from backend.lab.chaos.faults import FAULTS
+    from backend.lab.chaos.site import NotLocalError, Site
 
     if as_json:
+        try:
+            site = Site.attach()
+        except NotLocalError:
+            site = None
         listed = [
-            {"name": each.name, "teaches": each.teaches, "may_refuse": each.may_refuse, "lasts": each.lasts}
+            {
+                "name": each.name,
+                "teaches": each.teaches,
+                "may_refuse": each.may_refuse,
+                "lasts": each.lasts,
+                "here": site is not None and site.offers(each),
+            }
             for each in FAULTS.values()
         ]
         click.echo(json.dumps(listed, indent=2))

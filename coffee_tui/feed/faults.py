@@ -69,7 +69,7 @@ class Faults:
         return why_not(self._attachment.settings)
 
     async def menu(self) -> list[FaultInfo]:
-        """Ask what can be broken. Raises FaultError where the command line does not say."""
+        """Ask what can be broken here. Raises FaultError where the command line does not say."""
         if self._menu:
             return self._menu
         try:
@@ -80,7 +80,7 @@ class Faults:
         if process.returncode:
             raise FaultError(_last_line(errors) or f"`coffee chaos` ended with code {process.returncode}")
         try:
-            self._menu = [FaultInfo(one["name"], one["teaches"], one["lasts"]) for one in json.loads(out)]
+            self._menu = [FaultInfo(one["name"], one["teaches"]) for one in json.loads(out) if one["here"]]
         except (KeyError, TypeError, ValueError) as error:
             raise FaultError(f"the list of `coffee chaos` cannot be read: {type(error).__name__}") from error
         return self._menu

@@ -14,8 +14,6 @@ class FaultInfo:
     """As it is called on the command line."""
     teaches: str
     """What there is to see, in one line."""
-    lasts: bool = False
-    """Whether it goes on for a time, rather than striking once."""
 
 
 class Phase(StrEnum):
