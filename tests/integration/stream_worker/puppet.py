@@ -1,0 +1,92 @@
+"""A real worker that makes one call to a server at a time, when it is told to, and dies between any two."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from backend.daemon import Database
+from backend.stream_worker.worker import Worker
+
+Gate = Callable[[], Awaitable[None]]
+
+
+class _Connection:
+    """The two calls that a worker makes to PostgreSQL, behind a gate."""
+
+    def __init__(self, connection: Database, gate: Gate) -> None:
+        self._connection = connection
+        self._gate = gate
+
+    async def execute(self, *call: Any, **options: Any) -> Any:
+        await self._gate()
+        return await self._connection.execute(*call, **options)
+
+    async def fetch(self, *call: Any, **options: Any) -> Any:
+        await self._gate()
+        return await self._connection.fetch(*call, **options)
+
+
+class _Redis(Redis):
+    """A client whose every command waits at a gate."""
+
+    gate: Gate
+
+    async def execute_command(self, *call: Any, **options: Any) -> Any:
+        await self.gate()
+        return await super().execute_command(*call, **options)
+
+
+class Puppet:
+    """A worker under a name; killed, it is gone, and the next call of ``advance`` starts another in its place."""
+
+    def __init__(self, connection: Database, client: Redis, name: str, batch_orders: int) -> None:
+        self._connection = connection
+        self._client = client
+        self._name = name
+        self._batch_orders = batch_orders
+        self._calls = asyncio.Semaphore(0)
+        self._at_gate = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def advance(self, calls: int) -> None:
+        """Let it make this many calls; it then stands before the next one. Raises what it raises."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._live())
+            await self._stands()
+        for _ in range(calls):
+            self._at_gate.clear()
+            self._calls.release()
+            await self._stands()
+
+    async def kill(self) -> None:
+        """End it where it stands: after one call and before the next."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+            self._at_gate.clear()
+
+    async def _stands(self) -> None:
+        assert self._task is not None
+        waiting = asyncio.create_task(self._at_gate.wait())
+        await asyncio.wait((self._task, waiting), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def _gate(self) -> None:
+        self._at_gate.set()
+        await self._calls.acquire()
+
+    async def _live(self) -> None:
+        client = _Redis(connection_pool=self._client.connection_pool)
+        client.gate = self._gate
+        connection = cast("Database", _Connection(self._connection, self._gate))
+        worker = Worker(connection, client, self._name, self._batch_orders)
+        await worker.start()
+        while True:
+            await worker.step()
