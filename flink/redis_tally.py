@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import BusyLoadingError, ReadOnlyError
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -18,8 +18,8 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
 
 KEYS = MetricKeys(Pipeline.V3)
-_PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError)
-"""What a Redis server that restarts or fails over answers."""
+_PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+"""What a Redis server that restarts, fails over or has no memory left answers."""
 _GIVE_UP_AFTER_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _TIMEOUT_S = 5.0

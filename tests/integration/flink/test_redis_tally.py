@@ -195,3 +195,15 @@ def test_a_server_that_is_away_is_waited_for_and_then_reported() -> None:
     tally = RedisTally("redis://127.0.0.1:9", "7", give_up_after_s=0.1)
     with pytest.raises(NotShownError, match="could not be shown"):
         tally.show(row(1))
+
+
+def test_a_full_memory_is_waited_for_and_then_reported(client: "redis.Redis[str]", tally: RedisTally) -> None:
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(NotShownError, match="maxmemory"):
+            tally.show(row(3))
+    finally:
+        client.config_set("maxmemory", 0)
+    assert not client.exists(KEYS.total_orders)
+    tally.show(row(3))
+    assert shown(client) == of_lattes(3)
