@@ -28,7 +28,7 @@ def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) 
 @click.argument("name", required=False, metavar="[FAULT]")
 @click.option("--all", "every", is_flag=True, help="Run every fault, one after the other.")
 @click.option(
-    "--for", "lasts_s", type=click.FloatRange(0.1, 600), metavar="S", help="Seconds of a freeze or lock."
+    "--for", "lasts_s", type=click.FloatRange(0.1, 600), metavar="S", help="Seconds of a fault that lasts."
 )
 @click.option(
     "--pipeline", "pipelines", metavar="v1,v2,v3", callback=_pipelines, help="Under load. Default: those that run."
@@ -70,6 +70,8 @@ def command(
         raise click.UsageError(
             "either a fault or --all" if every else f"no fault {name!r}: `coffee chaos` lists them"
         )
+    if name is not None and lasts_s is not None and not FAULTS[name].lasts:
+        raise click.UsageError(f"{name} is over at once: --for is for faults that last")
     try:
         site = Site.attach()
     except NotLocalError as error:

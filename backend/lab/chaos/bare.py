@@ -10,8 +10,9 @@ from backend.lab.audit import audit
 from backend.lab.audit_balance import Balance
 from backend.lab.audit_report import sentence
 from backend.lab.chaos.faults import Deed, Fault
-from backend.lab.chaos.inflict import Scene, inflict
+from backend.lab.chaos.inflict import inflict
 from backend.lab.chaos.say import Say
+from backend.lab.chaos.scene import Scene
 from backend.lab.chaos.site import NotReadyError, Site
 from backend.lab.chaos.watcher import Watcher
 from backend.lab.servers import UnreachableError

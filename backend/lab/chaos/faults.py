@@ -18,10 +18,18 @@ class Deed(StrEnum):
 
     KILL = "kill"
     FREEZE = "freeze"
+    SLOW = "slow"
+    FILL_DISK = "fill disk"
+    FILL_MEMORY = "fill memory"
     LOCK = "lock"
     POISON = "poison"
     STORM = "storm"
     FLUSH = "flush"
+    REPLAY_PENDING = "replay pending"
+    REPLAY_TOPIC = "replay topic"
+
+
+_LASTING = (Deed.FREEZE, Deed.SLOW, Deed.FILL_DISK, Deed.FILL_MEMORY, Deed.LOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +42,16 @@ class Fault:
     """What there is to see, in one line."""
     deed: Deed
     part: str = ""
-    """Process name of what is killed or frozen; empty where no process is."""
+    """Process name of what is done to; empty where it is no process."""
     may_refuse: tuple[Pipeline, ...] = ()
     """Pipelines that may fail requests under it; one failed request of another is a fault of the lab."""
     log: Pipeline | None = None
-    """Into whose log messages are put; None where none are."""
+    """Whose log is put into or replayed; None where none is."""
 
     @property
     def lasts(self) -> bool:
         """Tell whether it goes on for a time, which can then be chosen."""
-        return self.deed in (Deed.FREEZE, Deed.LOCK)
+        return self.deed in _LASTING
 
 
 _PARTS: dict[str, tuple[tuple[Pipeline, ...], str, str]] = {
@@ -103,8 +111,44 @@ def _of_part(part: str) -> tuple[Fault, Fault]:
     )
 
 
+_FULL_DISKS: dict[str, tuple[tuple[Pipeline, ...], str]] = {
+    "postgres": (
+        (_V1,),
+        "PostgreSQL panics rather than promise what it cannot write, and recovers once there is room again",
+    ),
+    "redis": (
+        (_V2,),
+        "with fsync always Redis ends rather than acknowledge what is not on disk; v1 and v3 go on accepting",
+    ),
+    "kafka": (
+        (_V3,),
+        "the broker gives up its only log folder and halts; nothing acknowledged was in memory alone",
+    ),
+    WORKING_TASK_MANAGER: (
+        (),
+        "no checkpoint can be written: the job goes on from the last one there is, and counts nothing twice",
+    ),
+}
+
 _MENU = (
     *(fault for pair in zip(*(_of_part(part) for part in _PARTS), strict=True) for fault in pair),
+    *(
+        Fault(f"full-disk-{part}", teaches, Deed.FILL_DISK, part, may_refuse)
+        for part, (may_refuse, teaches) in _FULL_DISKS.items()
+    ),
+    Fault(
+        "full-memory-redis",
+        "Redis refuses what needs memory: v2 says 503, its worker still drains; v1 and v3 go on accepting",
+        Deed.FILL_MEMORY,
+        may_refuse=(_V2,),
+    ),
+    Fault(
+        "slow-postgres",
+        "a database that gets a fifth of its time: v1's clients wait for it, those of v2 and v3 do not notice",
+        Deed.SLOW,
+        "postgres",
+        may_refuse=(_V1,),
+    ),
     Fault(
         "lock-postgres",
         "an ACCESS EXCLUSIVE lock on the orders, as a careless migration takes it: all others wait behind it",
@@ -133,6 +177,18 @@ _MENU = (
         "flush-metrics",
         "the metric keys are deleted: v1 heals at its next run, v2's worker notices, v3 with its next order",
         Deed.FLUSH,
+    ),
+    Fault(
+        "replay-v2",
+        "a consumer dies with entries it has read; `coffee replay v2` hands them on at once, each counted once",
+        Deed.REPLAY_PENDING,
+        log=_V2,
+    ),
+    Fault(
+        "replay-v3",
+        "`coffee replay v3` under load: the whole topic into empty state, and the same numbers at the end",
+        Deed.REPLAY_TOPIC,
+        log=_V3,
     ),
 )
 FAULTS: dict[str, Fault] = {fault.name: fault for fault in _MENU}

@@ -9,8 +9,9 @@ from backend.lab.audit_report import sentence
 from backend.lab.chaos.cell import Cell
 from backend.lab.chaos.client import Client
 from backend.lab.chaos.faults import Fault
-from backend.lab.chaos.inflict import Done, Scene, inflict
+from backend.lab.chaos.inflict import inflict
 from backend.lab.chaos.say import Say
+from backend.lab.chaos.scene import Done, Scene
 from backend.lab.chaos.settle import Settled, quiet, settle
 from backend.lab.chaos.site import NotReadyError, Site
 from backend.lab.chaos.watcher import Watcher

@@ -1,11 +1,12 @@
 """The local stack that is to be broken: its addresses, its parts, their processes."""
 
 import json
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.lab.chaos.faults import WORKING_TASK_MANAGER, Fault
+from backend.lab.chaos.faults import WORKING_TASK_MANAGER, Deed, Fault
 from backend.stack.polling import poll
 from backend.stack.probe import http_get
 from coffee_core.errors import CoffeeError
@@ -53,7 +54,9 @@ class Site:
         return self.settings.pipelines
 
     def offers(self, fault: Fault) -> bool:
-        """Tell whether what a fault breaks runs here."""
+        """Tell whether what a fault breaks runs here, and can be broken on this system."""
+        if fault.deed is Deed.FILL_DISK and not hasattr(resource, "prlimit"):
+            return False
         if fault.log is not None:
             return fault.log in self.pipelines
         name = f"{fault.part}-1" if fault.part == WORKING_TASK_MANAGER else fault.part

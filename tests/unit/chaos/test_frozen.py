@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from backend.lab.chaos.frozen import frozen
+from backend.lab.chaos.guard import frozen
 from tests.waiting import until_sync
 
 FAMILY = """
@@ -20,7 +20,7 @@ sys.stdin.read()
 """
 FREEZER = """
 import sys
-from backend.lab.chaos.frozen import frozen
+from backend.lab.chaos.guard import frozen
 with frozen(int(sys.argv[1])):
     print("frozen", flush=True)
     sys.stdin.read()

@@ -8,8 +8,8 @@ from backend.lab.audit_balance import NOTHING, Balance
 from backend.lab.chaos.cell import Cell
 from backend.lab.chaos.client import Client
 from backend.lab.chaos.faults import FAULTS, Fault
-from backend.lab.chaos.inflict import Done
 from backend.lab.chaos.run import _cell
+from backend.lab.chaos.scene import Done
 from backend.lab.chaos.settle import Settled
 from backend.lab.chaos.verdict import Verdict
 from coffee_core.load.outcome import Answer, Outcome
