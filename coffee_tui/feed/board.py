@@ -8,7 +8,9 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_core.runstate import PartState
 from coffee_tui.feed.clock import Moment
+from coffee_tui.feed.costs import own_cost, shared_costs
 from coffee_tui.feed.history import SLOTS, PipelineHistory
+from coffee_tui.feed.links import waiting, with_links
 from coffee_tui.feed.readings import LabReading, RedisReading
 from coffee_tui.feed.sentence import Known, sentence
 from coffee_tui.feed.snapshot import Link, PartView, PipelineView, Snapshot
@@ -50,7 +52,7 @@ class Board:
         self._parts = reading.parts
         self.api = _still(self.api, moment)
         for pipeline, column in self._columns.items():
-            column.history.add_api(moment.at_s, reading.latency.get(pipeline, {}))
+            column.history.add_api(moment.at_s, reading.latency.get(pipeline, {}), reading.accepted(pipeline))
             column.stall.accepted(moment, reading.accepted(pipeline))
 
     def read_parts(self, parts: Sequence[PartState]) -> None:
@@ -84,13 +86,16 @@ class Board:
             int(lab.uptime_s) if lab else None,
             self.fault,
             tuple(self._faults),
+            shared_costs(lab.costs) if lab else (),
         )
 
     def _view(
         self, pipeline: Pipeline, column: _Column, parts: Sequence[PartView], moment: Moment
     ) -> PipelineView:
         metrics = self._metrics.metrics[pipeline] if self._metrics else None
-        ready = self._lab.ready if self._lab and self.api.up else {}
+        lab = self._lab if self.api.up else None
+        ready = lab.ready if lab else {}
+        account = lab.accounts.get(pipeline) if lab else None
         history = column.history
         rate = history.rate(moment.at_s)
         stages = INFO[pipeline].chain
@@ -104,7 +109,8 @@ class Board:
             troubled=[part for label in stages for part in part_of(label, parts) if not part.good],
             ready=ready.get(pipeline),
             stalled_s=None if pipeline is Pipeline.V1 else column.stall.seconds(moment),
-            queued=self._metrics.stream_entries if self._metrics else 0,
+            queued=waiting(pipeline, account, self._metrics.stream_entries if self._metrics else 0),
+            account=account,
             rate=rate,
             interval_us=history.interval_us,
             accepted_since_run=column.stall.waiting,
@@ -122,8 +128,14 @@ class Board:
             tuple(history.api_p99),
             tuple(history.dashboard_p99),
             known.stalled_s,
-            chain(pipeline, parts, self.redis, self.api, ready),
+            with_links(
+                chain(pipeline, parts, self.redis, self.api, ready),
+                (history.accepted(moment.at_s) if lab else None, history.taken(moment.at_s), rate),
+                known.queued,
+            ),
             sentence(known),
+            account,
+            own_cost(pipeline, lab.costs) if lab else None,
         )
 
 

@@ -17,6 +17,8 @@ SLOTS = 120
 """Seconds that a sparkline reaches back."""
 OVERDUE = 2.0
 """A run is overdue after this many intervals."""
+TAKEN_TOO = ("duplicates", "dead")
+"""Counters: entries of a log that a processor has finished without showing an order."""
 LAST_UPDATE = "last_update_us"
 """Counter: when the metric keys were last written, microseconds since the epoch."""
 
@@ -55,7 +57,7 @@ class PipelineHistory:
     def __init__(self, pipeline: Pipeline) -> None:
         # v1 is written by a run every few seconds: between two runs nothing is slow, nothing has stopped.
         self._in_runs = pipeline is Pipeline.V1
-        self._orders = Meter(RATE_S)
+        self._orders, self._taken, self._accepted = Meter(RATE_S), Meter(RATE_S), Meter(RATE_S)
         self._runs: Changes[tuple[int, int]] = Changes(0.0)
         self._api, self._dashboard = Histogram(), Histogram()
         self._slot_s: float | None = None
@@ -66,13 +68,15 @@ class PipelineHistory:
     def add_metrics(self, at_s: float, reading: MetricsReading) -> None:
         """Note what Redis said at a moment (monotonic seconds)."""
         self._orders.add(at_s, reading.orders)
+        self._taken.add(at_s, reading.orders + sum(reading.counters.get(name, 0) for name in TAKEN_TOO))
         self._dashboard.add(at_s, reading.latency)
         if updated_us := reading.counters.get(LAST_UPDATE, 0):
             self._runs.add(at_s, (updated_us, reading.orders))
 
-    def add_api(self, at_s: float, latency: Mapping[int, int]) -> None:
-        """Note the API's cumulative histogram at a moment (monotonic seconds)."""
+    def add_api(self, at_s: float, latency: Mapping[int, int], accepted: int) -> None:
+        """Note the API's cumulative histogram and its count of 2xx answers at a moment (monotonic seconds)."""
         self._api.add(at_s, latency)
+        self._accepted.add(at_s, accepted)
 
     def slot(self, now_s: float) -> None:
         """Close one second of the sparklines."""
@@ -101,6 +105,14 @@ class PipelineHistory:
             overdue = now_s - seen_s > OVERDUE * interval_s
             return None if overdue else max(0.0, (to_orders - from_orders) / interval_s)
         return self._orders.rate(now_s)
+
+    def accepted(self, now_s: float) -> float | None:
+        """Return the 2xx answers per second, or None where it cannot be known yet."""
+        return self._accepted.rate(now_s)
+
+    def taken(self, now_s: float) -> float | None:
+        """Return how many entries of its log the processor finishes per second; of v1, what its runs show."""
+        return self.rate(now_s) if self._in_runs else self._taken.rate(now_s)
 
     def dashboard(self, now_s: float) -> Quantiles:
         """Return the dashboard latency of the window; where there are runs, of the last that brought orders."""

@@ -7,6 +7,7 @@ from typing import Any
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, State
+from coffee_tui.feed.snapshot import Account
 
 
 class ReadingError(CoffeeError):
@@ -54,6 +55,16 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What the processes of one part cost."""
+
+    cores: float | None
+    """Processor time per second; None until it has been measured over a while."""
+    memory_bytes: int
+    """Resident memory."""
+
+
+@dataclass(frozen=True, slots=True)
 class LabReading:
     """The API's own account of itself and of what it depends on."""
 
@@ -69,6 +80,10 @@ class LabReading:
     """Pipeline → HTTP status → answers since the API started."""
     parts: tuple[PartState, ...] = ()
     """Every part of the stack that the API knows of."""
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    """Pipeline → what became of its orders; empty where the API cannot count them."""
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    """Part → what its processes cost; parts that the API does not know the processes of are not there."""
 
     def accepted(self, pipeline: Pipeline) -> int:
         """Return the orders of a pipeline answered with 2xx since the API started, repeats included."""
@@ -94,6 +109,9 @@ def parse_lab(raw: Any) -> LabReading:
                 for name, counts in raw["answers"].items()
             },
             parts=tuple(PartState(**{**part, "state": State(part["state"])}) for part in raw["parts"]),
+            # An API of an older version tells neither: the rest is shown all the same.
+            accounts={str(name): Account(**account) for name, account in raw.get("accounts", {}).items()},
+            costs={str(name): Cost(**cost) for name, cost in raw.get("costs", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ReadingError(f"the API's /api/lab cannot be read ({type(error).__name__}: {error})") from error

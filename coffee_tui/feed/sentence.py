@@ -7,7 +7,7 @@ from datetime import datetime
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.history import LAST_UPDATE, OVERDUE
 from coffee_tui.feed.readings import MetricsReading
-from coffee_tui.feed.snapshot import Health, Link, Mood, PartView, Sentence
+from coffee_tui.feed.snapshot import Account, Health, Link, Mood, PartView, Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,10 @@ class Known:
     """Whether the API takes orders for this pipeline; None where it has not said."""
     stalled_s: int | None
     """Seconds since an order was accepted without any becoming visible."""
-    queued: int
-    """Entries in v2's stream."""
+    queued: int | None
+    """Orders that wait for the processor; None where nobody knows."""
+    account: Account | None
+    """What became of the orders; None where the API has not said."""
     rate: float | None
     """Orders that became visible per second."""
     interval_us: int | None
@@ -40,7 +42,19 @@ class Known:
 
 def sentence(known: Known) -> Sentence:
     """Say how a pipeline stands; what keeps orders from being shown comes first."""
-    return _troubled(known) or _links(known) or _progress(known)
+    return _troubled(known) or _links(known) or _wrong(known.account) or _progress(known)
+
+
+def _wrong(account: Account | None) -> Sentence | None:
+    if account is None:
+        return None
+    if account.lost:
+        return Sentence(f"{account.lost:,} lost: `coffee audit` says more", Mood.BROKEN)
+    if account.duplicated:
+        return Sentence(f"{account.duplicated:,} rows beyond the log: `coffee audit` says more", Mood.BROKEN)
+    if account.drift:
+        return Sentence(f"drift {account.drift:+,}: `coffee reconcile` corrects it", Mood.BROKEN)
+    return None
 
 
 def _links(known: Known) -> Sentence | None:
@@ -73,12 +87,14 @@ def _progress(known: Known) -> Sentence:
     assert known.metrics is not None, "the links come first"
     if known.pipeline is Pipeline.V1:
         return _runs(known, known.metrics)
+    queued = known.queued or 0
     if known.stalled_s is not None:
-        return Sentence(f"orders accepted, none shown for {known.stalled_s} s", Mood.BUSY)
-    if known.pipeline is Pipeline.V2 and known.queued > (known.rate or 0):
-        left = f", {known.queued / known.rate:.1f} s left" if known.rate else ""
+        what = f"{queued:,} queued" if queued else "orders accepted"
+        return Sentence(f"{what}, none shown for {known.stalled_s} s", Mood.BUSY)
+    if queued > (known.rate or 0):
+        left = f", {queued / known.rate:.1f} s left" if known.rate else ""
         pace = f", draining at {known.rate:,.0f}/s" if known.rate else ""
-        return Sentence(f"{known.queued:,} queued{pace}{left}", Mood.BUSY)
+        return Sentence(f"{queued:,} queued{pace}{left}", Mood.BUSY)
     if not known.metrics.orders:
         return Sentence("no order yet")
     dead = known.metrics.counters.get("dead", 0)

@@ -92,6 +92,46 @@ class Stage:
     """As in ``PipelineInfo.chain``."""
     health: Health
     """How it stands."""
+    rate: float | None = None
+    """Orders per second on the link to the next one; None where not known, or where there is no next."""
+    waiting: int | None = None
+    """Orders that wait on that link; None where nothing waits there or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of a pipeline's orders, as the API counts them; None is what it could not learn."""
+
+    accepted: int | None
+    """Entries of the log; for v1, whose log is the table, its rows."""
+    stored: int
+    """Rows."""
+    shown: int
+    """Orders in the metrics."""
+    in_flight: int | None
+    """Entries (v1: rows) that have yet to be shown."""
+    duplicates: int
+    """Entries dropped as repeats."""
+    dead: int
+    """Entries buried as dead letters."""
+    lost: int
+    """Orders that have been shown or taken from the log, and have no row."""
+    duplicated: int
+    """Rows that the log does not account for."""
+    drift: int
+    """Shown beyond what is stored; negative: stored and neither shown nor in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostView:
+    """What processes cost, rounded as it is shown, so that nothing is drawn for a digit that nobody sees."""
+
+    name: str
+    """Whose."""
+    percent: int | None
+    """Processor time in per cent of a core; None until it has been measured over a while."""
+    megabytes: int
+    """Resident memory in MB, three digits of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +166,10 @@ class PipelineView:
     """The parts that an order passes."""
     sentence: Sentence = Sentence("reading …")
     """What a person would say."""
+    account: Account | None = None
+    """What became of its orders; None where the API has not said."""
+    cost: CostView | None = None
+    """Its own processes; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +192,9 @@ class Snapshot:
     """The fault on purpose whose effect is felt now; empty where there is none."""
     faults: tuple[bool, ...] = ()
     """Whether one was felt, one value a second, oldest first, in step with the columns' histories."""
+
+    shared: tuple[CostView, ...] = ()
+    """Processes that serve every pipeline; empty where nobody knows."""
 
     @property
     def coming_up(self) -> bool:

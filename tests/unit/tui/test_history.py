@@ -88,9 +88,9 @@ def test_a_flushed_histogram_starts_anew() -> None:
 
 def test_slots_keep_gaps_where_nothing_was_measured() -> None:
     history = PipelineHistory(Pipeline.V2)
-    history.add_api(0, {})
+    history.add_api(0, {}, 0)
     history.slot(1)
-    history.add_api(1.5, {bucket_of(400): 3})
+    history.add_api(1.5, {bucket_of(400): 3}, 3)
     history.slot(2)
     first, second = history.api_p99
     assert first is None

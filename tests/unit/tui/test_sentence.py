@@ -21,6 +21,7 @@ GOOD = Known(
     ready=True,
     stalled_s=None,
     queued=0,
+    account=None,
     rate=0.0,
     interval_us=None,
     accepted_since_run=0,
