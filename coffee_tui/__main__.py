@@ -57,6 +57,8 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
         raise CoffeeError(f"{path} cannot be read: {error.strerror}") from error
     source.orders.begin_with(memory)
     app = CoffeeApp(source, recorder, welcome=memory.first_run)
+    if memory.theme in app.available_themes:
+        app.theme = memory.theme
     # Told to end, it leaves the terminal as it found it and ends its load process.
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, app.exit)
@@ -67,7 +69,7 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
             await source.faults.close()
     if source.attachment is not None:
         try:
-            remember(path, Memory.after(app.live.orders))
+            remember(path, Memory.after(app.live.orders, app.theme))
         except OSError as error:
             click.echo(f"{path} cannot be written, so nothing is remembered: {error.strerror}", err=True)
     return app.return_code or 0

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -14,9 +14,10 @@ from coffee_tui.feed.snapshot import Snapshot
 from coffee_tui.feed.sources import Sources
 from coffee_tui.messages import Fed, Ordered
 from coffee_tui.screens.live import LiveScreen
+from coffee_tui.themed import Themed
 
 
-class CoffeeApp(App[None]):
+class CoffeeApp(Themed):
     """Three pipelines, live. Its sources are given: a stack, a recording, or a test's own."""
 
     TITLE = "coffee-rt"

@@ -1,24 +1,29 @@
-"""Colours and glyphs: one dark ground, much grey, one accent for each pipeline, red for what is broken alone."""
+"""Colours by name, and glyphs: much grey, one accent for each pipeline, red for what is broken alone.
+
+The names are variables of the theme in force, in style sheets as in styles of texts; ``palettes`` says what each
+of them is.
+"""
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.snapshot import Health, Mood
 
-GROUND = "#0f151b"
-RAISED = "#18212a"
-RULE = "#2b343d"
-GREY = "#87919b"
-DIM = "#4c565f"
-TEXT = "#e6edf3"
-RED = "#f0605a"
-AMBER = "#e3b341"
-FELT = "#3a1c1e"
+GROUND = "$c-ground"
+RAISED = "$c-raised"
+RULE = "$c-rule"
+GREY = "$c-grey"
+DIM = "$c-dim"
+TEXT = "$c-text"
+RED = "$c-red"
+AMBER = "$c-amber"
+WELL = "$c-well"
+FELT = "$c-felt"
 """Ground of the time in which a fault on purpose is felt."""
 
-ACCENT = {Pipeline.V1: "#E69F00", Pipeline.V2: "#56B4E9", Pipeline.V3: "#CC79A7"}
-"""From the Okabe–Ito set, which colour-blind eyes tell apart."""
+ACCENT = {Pipeline.V1: "$c-v1", Pipeline.V2: "$c-v2", Pipeline.V3: "$c-v3"}
+"""Orange, sky blue and pink of the Okabe–Ito set, which colour-blind eyes tell apart."""
 
 HEALTH = {
-    Health.GOOD: ("●", "#9fb8a3"),
+    Health.GOOD: ("●", WELL),
     Health.STARTING: ("▲", AMBER),
     Health.WAITING: ("○", GREY),
     Health.BROKEN: ("×", RED),

@@ -19,6 +19,8 @@ class Memory:
     """Rate of the load, orders per second for each pipeline; one of ``RATES``."""
     pipelines: tuple[Pipeline, ...] = tuple(Pipeline)
     """Where the load went."""
+    theme: str = ""
+    """Theme; empty: the default one."""
     first_run: bool = True
     """Whether nobody has used the dashboard here before."""
 
@@ -28,9 +30,9 @@ class Memory:
         return replace(view, rate_per_s=self.rate_per_s, pipelines=chosen or view.pipelines)
 
     @classmethod
-    def after(cls, view: OrdersView) -> "Memory":
-        """Return what is to be remembered of a view."""
-        return cls(view.rate_per_s, view.pipelines, first_run=False)
+    def after(cls, view: OrdersView, theme: str = "") -> "Memory":
+        """Return what is to be remembered of a view and of the theme."""
+        return cls(view.rate_per_s, view.pipelines, theme, first_run=False)
 
 
 def memory_path(environ: Mapping[str, str] | None = None) -> Path:
@@ -44,7 +46,7 @@ def memory_path(environ: Mapping[str, str] | None = None) -> Path:
 
 def remember(path: Path, memory: Memory) -> None:
     """Write it down. Raises OSError where that cannot be done."""
-    kept = {"rate_per_s": memory.rate_per_s, "pipelines": memory.pipelines}
+    kept = {"rate_per_s": memory.rate_per_s, "pipelines": memory.pipelines, "theme": memory.theme}
     write_private(path, json.dumps(kept) + "\n")
 
 
@@ -54,9 +56,12 @@ def recall(path: Path) -> Memory:
         raw = json.loads(path.read_text(encoding="utf-8"))
         rate = raw["rate_per_s"]
         pipelines = tuple(Pipeline(name) for name in raw["pipelines"])
+        theme = str(raw.get("theme", ""))
     except FileNotFoundError:
         return Memory()
     except (KeyError, TypeError, ValueError):
         # Of an older or a newer version, or edited: what it said is lost, which is what defaults are for.
         return Memory(first_run=False)
-    return Memory(rate if rate in RATES else Memory().rate_per_s, pipelines or tuple(Pipeline), first_run=False)
+    return Memory(
+        rate if rate in RATES else Memory().rate_per_s, pipelines or tuple(Pipeline), theme, first_run=False
+    )

@@ -17,9 +17,9 @@ class HelpScreen(ModalScreen[None]):
     """Every key and what it does, every glyph and what it means."""
 
     CSS = """
-    HelpScreen { align: center middle; background: #0f151b 60%; }
-    #help { width: 74; max-width: 96%; height: auto; max-height: 96%; background: #18212a;
-            border: round #2b343d; border-title-color: #e6edf3; padding: 0 2; }
+    HelpScreen { align: center middle; background: $c-ground 60%; }
+    #help { width: 74; max-width: 96%; height: auto; max-height: 96%; background: $c-raised;
+            border: round $c-rule; border-title-color: $c-text; padding: 0 2; }
     #help Static { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "close")]

@@ -24,6 +24,7 @@ KEYS: tuple[Binding, ...] = (
     Binding("l", "logs", "logs", tooltip="the log of each process"),
     Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on"),
     *Manners.MANNERS,
+    Binding("t", "app.next_theme", "theme", tooltip="dark, light, the terminal's own colours"),
     Binding("ctrl+p", "app.command_palette", "palette", key_display="^p", tooltip="every action by name"),
     Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on"),
     Binding(

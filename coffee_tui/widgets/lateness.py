@@ -2,7 +2,6 @@
 
 from itertools import groupby
 
-from rich.style import Style
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -33,7 +32,7 @@ class Lateness(Widget):
     def render(self) -> Text:
         """Draw the axis and one row for each pipeline."""
         cells = max(20, self.size.width - _LABEL)
-        rows = [Text(TITLE.ljust(_LABEL), f"bold {TEXT}").append(axis(cells), Style(color=GREY, bold=False))]
+        rows = [Text(TITLE.ljust(_LABEL), f"bold {TEXT}").append(axis(cells), f"not bold {GREY}")]
         rows += [_row(view, cells) for view in self.snapshot.pipelines]
         return Text("\n", no_wrap=True, overflow="crop", end="").join(rows)
 
