@@ -67,6 +67,9 @@ _MEMORY: dict[str, str] = {
 _LOGGING = """\
 rootLogger.level = ${env:ROOT_LOG_LEVEL:-WARN}
 rootLogger.appenderRef.console.ref = console
+# Of no use to anybody, at each checkpoint: two of the Kafka sink's metrics have one name.
+logger.metrics.name = org.apache.flink.metrics.MetricGroup
+logger.metrics.level = ERROR
 appender.console.name = console
 appender.console.type = Console
 appender.console.layout.type = PatternLayout
