@@ -1,0 +1,119 @@
+"""docker/compose.yaml: valid by the compose specification, whole, and in step with the settings."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+from coffee_core.runstate import READY_FILE
+from coffee_core.settings import Settings
+from tests.unit.deploy import compose
+
+OURS = ("coffee-rt/app", "coffee-rt/flink")
+"""Images that read the settings; the dashboard's reads a part of them."""
+EMBEDDED_ONLY = {
+    # In a container there is nothing for them to say: fixed by the images, or of servers that others run.
+    "COFFEE_HOME",
+    "COFFEE_HOST",
+    "COFFEE_API_PORT",
+    "API_URL",
+    "COFFEE_WORKER_NAME",
+    *(
+        each.metadata["env"]
+        for each in fields(Settings)
+        if "embedded" in each.metadata["doc"] and each.name.endswith("_port")
+    ),
+}
+
+
+def by_profile(profile: str) -> set[str]:
+    return {name for name, service in compose.services().items() if profile in service["profiles"]}
+
+
+def test_it_is_valid_by_the_compose_specification() -> None:
+    PyCompose.from_yaml(yaml.safe_dump(yaml.safe_load(compose.text()), sort_keys=False)).validate()
+
+
+@pytest.mark.parametrize("broken", ["readonly: true", "restart: perhaps", "healthcheck: {interval: soon}"])
+def test_the_check_can_fail(broken: str) -> None:
+    text = yaml.safe_dump(yaml.safe_load(compose.text()), sort_keys=False)
+    with pytest.raises(ValueError, match="redis"):
+        PyCompose.from_yaml(text.replace("\n  redis:\n", f"\n  redis:\n    {broken}\n", 1)).validate()
+
+
+def test_every_setting_is_there_and_nothing_that_is_none() -> None:
+    known = {each.metadata["env"] for each in fields(Settings)}
+    for name, service in compose.services().items():
+        if service["image"].startswith(OURS):
+            given = set(service["environment"]) - {READY_FILE}
+            assert given == known - EMBEDDED_ONLY, name
+        elif service["image"].startswith("coffee-rt/"):
+            assert set(service["environment"]) <= known, name
+
+
+def test_what_it_gives_can_be_used() -> None:
+    for service in compose.services().values():
+        if service["image"].startswith("coffee-rt/"):
+            Settings.from_env({name: str(value) for name, value in service["environment"].items()})
+
+
+def test_each_profile_has_what_it_needs() -> None:
+    base = {"postgres", "redis", "db-migrate", "cafe-order-api", "coffee-tui"}
+    flink = {"kafka", "create-topics", "flink-jobmanager", "flink-taskmanager", "flink-job"}
+    assert by_profile("v1") == base | {"cafe-order-aggregator"}
+    assert by_profile("v2") == base | {"stream-worker"}
+    assert by_profile("v3") == base | flink
+    assert by_profile("all") == by_profile("v1") | by_profile("v2") | by_profile("v3")
+    assert by_profile("observability") == {"prometheus", "grafana"}
+
+
+def test_what_a_service_waits_for_is_in_its_profiles() -> None:
+    services = compose.services()
+    for name, service in services.items():
+        for other, how in service.get("depends_on", {}).items():
+            missing = set(service["profiles"]) - set(services[other]["profiles"])
+            assert not missing or how.get("required") is False, (name, other)
+            if how["condition"] == "service_healthy":
+                image = services[other]["image"]
+                assert "healthcheck" in services[other] or has_healthcheck(image), (name, other)
+
+
+def has_healthcheck(image: str) -> bool:
+    folder = image.removeprefix("coffee-rt/").split(":")[0]
+    return "HEALTHCHECK --" in (compose.ROOT / "docker" / folder / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_everything_durable_has_a_volume_and_nothing_listens_beyond_loopback() -> None:
+    services = compose.services()
+    for name in ("postgres", "redis", "kafka", "flink-jobmanager", "flink-taskmanager", "flink-job"):
+        assert any(
+            volume.split(":")[0] in yaml.safe_load(compose.text())["volumes"]
+            for volume in services[name]["volumes"]
+        )
+    for name, service in services.items():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        assert service["cap_drop"] == ["ALL"], name
+
+
+def test_the_environment_beside_it_starts_all() -> None:
+    assert (compose.ROOT / "docker" / ".env").read_text(encoding="utf-8") == "COMPOSE_PROFILES=all\n"
+
+
+@pytest.mark.parametrize("image", ["app", "flink", "tui"])
+def test_hadolint_has_nothing_to_say(image: str) -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    file = compose.ROOT / "docker" / image / "Dockerfile"
+    run = subprocess.run([hadolint, file], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "")
+
+
+def test_hadolint_would_say_something(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM debian:latest\nRUN cd /tmp\n")
+    run = subprocess.run(
+        [Path(sys.executable).with_name("hadolint"), tmp_path / "Dockerfile"], capture_output=True, check=False
+    )
+    assert run.returncode == 1
