@@ -32,6 +32,8 @@ class StreamLog:
     """Dead letters put back on the stream."""
     dropped: int = 0
     """Dead letters dropped by hand, as such."""
+    written_off: int = 0
+    """Orders out of a log that was lost, with which a new balance was begun."""
 
 
 async def audit_v2(servers: Servers, *, unique_timestamps: bool) -> Balance:
@@ -62,7 +64,7 @@ def balance_v2(
     the first of their order.
     """
     from_the_log = stored.orders - copies.orders - foreign
-    rest = log.added - log.length - log.duplicates - log.dead - from_the_log
+    rest = log.added + log.written_off - log.length - log.duplicates - log.dead - from_the_log
     letters_gone = log.dead - log.letters - log.requeued - log.dropped
     notes = []
     if letters_gone > 0:
@@ -71,6 +73,12 @@ def balance_v2(
         notes.append(f"{-letters_gone} dead letters more than the worker's counter knows: was it deleted?")
     if log.requeued or log.dropped:
         notes.append(f"of the dead letters {log.requeued} were requeued and {log.dropped} dropped")
+    if log.written_off:
+        notes.append(
+            f"{log.written_off:,} stored orders are of a log that was lost: a new balance began with them"
+        )
+    if rest < 0:
+        notes.append("a flush took the log? `coffee reconcile v2 --new-balance` begins a new one with these rows")
     return Balance(
         pipeline=Pipeline.V2,
         accepted=log.added,

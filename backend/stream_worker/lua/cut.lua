@@ -2,7 +2,7 @@
 -- ARGV: token, lease in µs.
 -- Returns nil where another reconciliation holds the claim; else JSON {id_ms, id_seq, in_stream: ids in one text,
 -- suspect, shown, orders, revenue, hashes: [[field, value, …] of four], log: {added and length of the stream,
--- letters_added and letters of the dead letters, duplicates, dead, requeued, dropped}}.
+-- letters_added and letters of the dead letters, duplicates, dead, requeued, dropped, written_off}}.
 local fault = find_fault()
 if fault then
     return redis.error_reply(fault)
@@ -66,5 +66,6 @@ return cjson.encode({
         dead = redis.call('HGET', counters, 'dead') or '0',
         requeued = redis.call('HGET', counters, 'requeued') or '0',
         dropped = redis.call('HGET', counters, 'dropped') or '0',
+        written_off = redis.call('HGET', counters, 'written_off') or '0',
     },
 })

@@ -166,15 +166,6 @@ async def test_a_row_past_the_log_is_named(settings: Settings, connection: Datab
     assert (balance.log_short, balance.duplicated.orders, balance.balanced) == (1, 0, False)
 
 
-async def test_a_flushed_redis_is_a_lost_log(settings: Settings, connection: Database, client: Redis) -> None:
-    await filled(connection, client)
-    await client.flushall()
-    await started(connection, client)  # heals the metrics from the rows
-    balance = await look(settings)
-    assert (balance.log_short, balance.lost_orders, balance.drift.orders) == (10, 0, 0)
-    assert not balance.balanced
-
-
 async def test_a_dead_letter_that_was_deleted_by_hand_is_lost(
     settings: Settings, connection: Database, client: Redis
 ) -> None:
