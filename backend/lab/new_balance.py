@@ -4,8 +4,6 @@ What a flushed stream held unprocessed is gone and cannot be counted. All that c
 sees what happens from now on.
 """
 
-from typing import Any
-
 from backend.lab.audit_rows import unlogged
 from backend.lab.audit_v2 import audit_v2
 from backend.lab.resources import lua
@@ -34,10 +32,10 @@ async def begin_new_balance(settings: Settings) -> int:
 
 
 async def _attempt(servers: Servers) -> int | None:
-    counters: Any = await servers.client.hmget(_COUNTERS, ["written_off"])
+    noted = await servers.client.execute_command("HGET", _COUNTERS, "written_off")
     balance = await audit_v2(servers, unique_timestamps=False)
     short = balance.log_short - await unlogged(servers.database, Pipeline.V2)
     if short <= 0:
         return 0
     script = servers.client.register_script(lua("new_balance"))
-    return short if await script(keys=(_COUNTERS,), args=(counters[0] or "", short)) else None
+    return short if await script(keys=(_COUNTERS,), args=(noted or "", short)) else None

@@ -16,11 +16,14 @@ from backend.lab.chaos.scene import Scene
 from backend.lab.chaos.site import NotReadyError, Site
 from backend.lab.chaos.watcher import Watcher
 from backend.lab.servers import UnreachableError
+from backend.stack.polling import poll
 from coffee_core.pipelines import Pipeline
 
 _UP_WITHIN_S = 120.0
 _BALANCED_WITHIN_S = 60.0
-_STEP_S = 0.25
+_MOVING_WITHIN_S = 20.0
+"""v1 moves every 10 s where nothing else is set; where nobody sends an order, this is waited for nothing."""
+_STEP_S, _LOOK_S = 0.25, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class Aftermath:
     fault: str
     balance: Balance
     visible_s: float | None
-    """Seconds from the fault until its total moved; None where it did not: perhaps nobody sent an order."""
+    """Seconds from the fault until everything was back and its total moved; None where nobody sent an order."""
+    still_s: float
+    """Longest time after the fault in which its total did not move, in seconds."""
     problem: str
     """What did not come back; empty where everything did."""
 
@@ -41,7 +46,8 @@ class Aftermath:
 
     def sentence(self) -> str:
         """Return it in one line."""
-        seen = "its total stood still" if self.visible_s is None else f"moving after {self.visible_s:.2f} s"
+        moving = f"moving again after {self.visible_s:.2f} s · standstill {self.still_s:.2f} s"
+        seen = "nobody sent an order" if self.visible_s is None else moving
         return f"{sentence(self.balance)} · {seen}" + (f" · {self.problem}" if self.problem else "")
 
     def as_json(self) -> dict[str, Any]:
@@ -51,6 +57,7 @@ class Aftermath:
             "pipeline": str(self.balance.pipeline),
             "exact": self.exact,
             "visible_again_s": None if self.visible_s is None else round(self.visible_s, 3),
+            "standstill_s": round(self.still_s, 3),
             "sentence": self.sentence(),
         }
 
@@ -67,22 +74,41 @@ async def strike(
     if not await site.all_up(_UP_WITHIN_S):
         raise NotReadyError(f"not up: {', '.join(site.down())}: `coffee status` tells")
 
-    def seen(pipeline: Pipeline, after_s: float) -> None:
-        text = f"{fault.name}: {pipeline} moves after {after_s:.2f} s"
-        say(text, pipeline=str(pipeline), visible_again_s=round(after_s, 3))
-
-    async with Watcher(site.settings.redis_url, pipelines, seen) as watcher:
+    struck_s = 0.0
+    async with Watcher(site.settings.redis_url, pipelines) as watcher:
 
         def struck() -> None:
-            watcher.struck(dict(watcher.shown))
+            nonlocal struck_s
+            struck_s = time.monotonic()
+            watcher.struck({})
             say(f"{fault.name}: now", moment="struck", lasts_s=lasts_s if fault.lasts else None)
 
         done = await inflict(fault, Scene(site, {}, struck, tuple(pipelines)), lasts_s)
         say(f"{fault.name}: {done.what}; waiting for the pipelines", moment="over")
+        visible_s = await _moving(fault, watcher, struck_s, say)
         balances = await _balanced(site, pipelines)
-        return [
-            Aftermath(fault.name, each, watcher.visible_s.get(each.pipeline), done.problem) for each in balances
-        ]
+        still_s = watcher.still_s
+    return [
+        Aftermath(fault.name, each, visible_s.get(each.pipeline), still_s[each.pipeline], done.problem)
+        for each in balances
+    ]
+
+
+async def _moving(fault: Fault, watcher: Watcher, struck_s: float, say: Say) -> dict[Pipeline, float]:
+    """Return for each pipeline when its total moved again, in seconds since the fault; where it never did, nothing."""
+    before, moved_s = dict(watcher.moves), dict[Pipeline, float]()
+
+    def all_moved() -> bool:
+        watcher.check()
+        for pipeline in before.keys() - moved_s.keys():
+            if watcher.moves[pipeline] > before[pipeline]:
+                moved_s[pipeline] = time.monotonic() - struck_s
+                text = f"{fault.name}: {pipeline} moves again after {moved_s[pipeline]:.2f} s"
+                say(text, pipeline=str(pipeline), visible_again_s=round(moved_s[pipeline], 3))
+        return moved_s.keys() == before.keys()
+
+    await poll(all_moved, _LOOK_S, _MOVING_WITHIN_S)
+    return moved_s
 
 
 async def _balanced(site: Site, pipelines: Sequence[Pipeline]) -> list[Balance]:

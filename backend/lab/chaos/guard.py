@@ -1,8 +1,6 @@
 """Breaks what can be mended, for the length of a block; a process of its own stands by to mend it."""
 
 import os
-import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,64 +10,62 @@ from typing import Self
 
 import psutil
 
-from backend.lab.chaos import undo
+from backend.lab.chaos import stand_by
 from backend.lab.chaos.site import NotReadyError
+from backend.stack.privileges import dropped
 
 
 class Guard:
     """A context manager; after its block everything is as it was, also where we are killed in between."""
 
-    def __init__(self) -> None:
-        self._noted: list[str] = []
+    def __init__(self, account_of: int | None = None) -> None:
+        # -P: the modules beside it must not hide those of the standard library.
+        self._command: tuple[str, ...] = (sys.executable, "-S", "-P", stand_by.__file__)
+        if account_of is not None:
+            # Of the limits of a process even root may change only those of its own account, where it is confined.
+            self._command = dropped(self._command, *_account(account_of))
 
     def __enter__(self) -> Self:
         """Let somebody stand by."""
-        # -P: the modules beside it must not hide those of the standard library.
-        command = [sys.executable, "-S", "-P", undo.__file__]
-        self._by = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, text=True)
+        self._by = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
+        )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Undo everything."""
-        self.let_go()
+        """Mend everything."""
         self._by.communicate()
 
     def stop(self, pid: int) -> None:
         """Stop a process and all it has started (SIGSTOP)."""
         for each in _growing(pid):
-            self.note(f"go {each}")
-            _signal(each, signal.SIGSTOP)
+            self._tell(f"stop {each}")
 
-    def keep_from_growing(self, pid: int) -> None:
+    def keep_from_writing(self, pid: int) -> None:
         """Let every write of a process and of all it has started to a file fail (RLIMIT_FSIZE).
 
         Raises NotReadyError where this machine does not allow it.
         """
         for each in _growing(pid):
-            try:
-                soft, hard = resource.prlimit(each, resource.RLIMIT_FSIZE)
-                if soft:
-                    self.note(f"grow {each} {soft}")
-                    resource.prlimit(each, resource.RLIMIT_FSIZE, (0, hard))
-            except ProcessLookupError:
-                continue
-            except PermissionError as error:
-                raise NotReadyError(f"this machine does not let us limit the files of process {each}") from error
+            self._tell(f"shrink {each}")
 
-    def note(self, line: str) -> None:
-        """Tell who stands by how to undo what is done next: there is no moment in which nobody knows of it."""
+    def fill_memory(self, redis_port: int) -> None:
+        """Leave a Redis on the loopback without free memory. Raises NotReadyError where it refuses."""
+        self._tell(f"fill {redis_port}")
+
+    def mend(self) -> None:
+        """Undo what was done so far."""
+        self._tell("mend")
+
+    def _tell(self, line: str) -> None:
         assert self._by.stdin is not None
+        assert self._by.stdout is not None
         self._by.stdin.write(f"{line}\n")
         self._by.stdin.flush()
-        self._noted.append(line)
-
-    def let_go(self) -> None:
-        """Undo what was done so far."""
-        # The last one stopped goes on first: a parent finds its children at work.
-        while self._noted:
-            undo.undo(self._noted.pop())
+        if wrong := self._by.stdout.readline().strip():
+            raise NotReadyError(f"this cannot be broken here: {wrong}")
 
 
 @contextmanager
@@ -78,6 +74,14 @@ def frozen(pid: int) -> Iterator[None]:
     with Guard() as guard:
         guard.stop(pid)
         yield
+
+
+def _account(pid: int) -> tuple[int, int]:
+    try:
+        process = psutil.Process(pid)
+        return process.uids().real, process.gids().real
+    except psutil.NoSuchProcess:
+        return os.geteuid(), os.getegid()
 
 
 def _growing(pid: int) -> Iterator[int]:
@@ -95,10 +99,3 @@ def _descendants(pid: int) -> list[int]:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
-
-
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return

@@ -46,7 +46,7 @@ async def slow(fault: Fault, scene: Scene, lasts_s: float) -> Done:
         while time.monotonic() < until_s:
             guard.stop(part.pid)
             await asyncio.sleep(_STOPPED_S)
-            guard.let_go()
+            guard.mend()
             await asyncio.sleep(_RUNNING_S)
     share = f"{_RUNNING_S / (_STOPPED_S + _RUNNING_S):.0%}"
     what = f"let {part.name} (pid {part.pid}) run for {share} of the time, for {lasts_s:g} s"
@@ -58,16 +58,16 @@ async def fill_disk(fault: Fault, scene: Scene, lasts_s: float) -> Done:
 
     Raises NotReadyError where the part has no process, or this machine does not allow it.
     """
-    part: PartState | None = await scene.site.find(fault.part)
-    assert part is not None
-    name = part.name
+    part = await scene.site.find(fault.part)
+    assert part.pid is not None
+    now: PartState | None = part
     scene.struck()
     until_s = time.monotonic() + lasts_s
-    with Guard() as guard:
+    with Guard(account_of=part.pid) as guard:
         while time.monotonic() < until_s:
-            if part is not None and part.pid is not None:
-                guard.keep_from_growing(part.pid)
+            if now is not None and now.pid is not None:
+                guard.keep_from_writing(now.pid)
             await asyncio.sleep(_LIMIT_EVERY_S)
-            part = read_state(scene.site.settings.home, name)
-    what = f"no file of {name} could be written for {lasts_s:g} s"
+            now = read_state(scene.site.settings.home, part.name)
+    what = f"no file of {part.name} could be written for {lasts_s:g} s"
     return Done(what, problem=await scene.still_down())

@@ -39,8 +39,16 @@ async def replay_topic(_fault: Fault, scene: Scene, _lasts_s: float) -> Done:
     """Count the whole topic anew. Raises CoffeeError where the numbers do not meet."""
     from backend.lab.replay_v3 import replay_v3  # not loaded where no Kafka runs
 
-    scene.struck()
-    done = await replay_v3(scene.site.settings, lambda _done, _total: None)
+    struck = False
+
+    def begun(_done: int, _total: int) -> None:
+        # Only now nothing is shown any more: the job's orders so far would pass for those from after it.
+        nonlocal struck
+        if not struck:
+            struck = True
+            scene.struck()
+
+    done = await replay_v3(scene.site.settings, begun)
     return Done(
         f"replayed {done.records:,} records into empty state in {done.seconds:g} s",
         problem=await scene.still_down(),

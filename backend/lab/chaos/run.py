@@ -91,15 +91,18 @@ async def _under_load(
         for client in clients.values():
             client.check()
 
-    def shows_the_load() -> bool:
+    def behind() -> list[str]:
         check()
-        kept_up = all(client.waiting <= plan.rate_per_s * _WARM_S for client in clients.values())
-        return kept_up and all(watcher.shown[each] > bar for each, bar in warm.items())
+        return [
+            f"{each} has {client.waiting:,} requests waiting and shows {watcher.shown[each]:,} of {warm[each]:,}"
+            for each, client in clients.items()
+            if client.waiting > plan.rate_per_s * _WARM_S or watcher.shown[each] <= warm[each]
+        ]
 
-    if not await poll(shows_the_load, _STEP_S, _WARM_WITHIN_S):
+    if not await poll(lambda: not behind(), _STEP_S, _WARM_WITHIN_S):
         raise NotReadyError(
             f"this machine does not keep up with {plan.rate_per_s:g} orders/s into each of {len(clients)}"
-            " pipelines, before anything was broken: try a lower --rate"
+            f" pipelines, before anything was broken: {'; '.join(behind()) or 'it just did'}: try a lower --rate"
         )
     if failed := [reason for client in clients.values() for reason in client.failures()]:
         raise NotReadyError(f"requests fail before anything was broken ({failed[0]}): try a lower --rate")

@@ -4,7 +4,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
-from backend.daemon import open_postgres, open_redis
+from backend.daemon import open_postgres
 from backend.lab.chaos.faults import Fault
 from backend.lab.chaos.guard import Guard
 from backend.lab.chaos.poison import poison_stream, poison_topic
@@ -60,12 +60,8 @@ async def flush(_fault: Fault, scene: Scene, _lasts_s: float) -> Done:
 
 async def fill_memory(_fault: Fault, scene: Scene, lasts_s: float) -> Done:
     """Let Redis refuse whatever needs memory, for a time."""
-    settings = scene.site.settings
-    async with open_redis(settings.redis_url) as client:
-        before = await client.config_get("maxmemory")
-        with Guard() as guard:
-            guard.note(f"memory {settings.redis_port} {before['maxmemory']}")
-            scene.struck()
-            await client.config_set("maxmemory", 1)
-            await asyncio.sleep(lasts_s)
+    with Guard() as guard:
+        scene.struck()
+        guard.fill_memory(scene.site.settings.redis_port)
+        await asyncio.sleep(lasts_s)
     return Done(f"left redis without free memory for {lasts_s:g} s", problem=await scene.still_down())

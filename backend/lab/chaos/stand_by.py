@@ -1,0 +1,88 @@
+"""Breaks processes and servers as it is told to, and mends them once its standard input ends.
+
+A line for each: ``stop PID`` (SIGSTOP), ``shrink PID`` (no write to a file succeeds, RLIMIT_FSIZE), ``fill PORT``
+(the Redis on this port of the loopback has no free memory), ``mend`` (undo all of it, the last first). Each is
+answered by a line: nothing, or what went wrong.
+
+Run as a program by itself, with the standard library alone: it must outlive whoever told it, and it may have to be
+the account of what it breaks.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+_WITHIN_S = 2.0
+_undo: list[Callable[[], None]] = []
+
+
+def main() -> None:
+    """Do as told until the end of standard input, deaf to the signals that end others."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # Whoever told us may be gone: then nobody reads the answers, and what is broken must be mended all the same.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        for line in sys.stdin:
+            sys.stdout.write(f"{_do(*line.split())}\n")
+            sys.stdout.flush()
+    finally:
+        _mend()
+
+
+def _do(deed: str, target: str = "") -> str:
+    try:
+        if deed == "mend":
+            _mend()
+        else:
+            _DEEDS[deed](int(target))
+    except ProcessLookupError:
+        return ""  # it has ended: there is nothing to break
+    except OSError as error:
+        return f"{deed} {target}: {error}"
+    return ""
+
+
+def _mend() -> None:
+    while _undo:
+        with contextlib.suppress(ProcessLookupError, ConnectionRefusedError):  # who has ended needs no mending
+            _undo.pop()()
+
+
+def _stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    _undo.append(lambda: os.kill(pid, signal.SIGCONT))
+
+
+def _shrink(pid: int) -> None:
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    if soft == 0:
+        return
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    _undo.append(lambda: _limit(pid, (soft, hard)))
+
+
+def _limit(pid: int, limits: tuple[int, int]) -> None:
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
+def _fill(port: int) -> None:
+    _config(port, 1)
+    _undo.append(lambda: _config(port, 0))
+
+
+def _config(port: int, most_bytes: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), _WITHIN_S) as server:
+        server.sendall(f"CONFIG SET maxmemory {most_bytes}\r\n".encode())
+        if (answer := server.recv(256)) != b"+OK\r\n":
+            raise OSError(answer.decode(errors="replace").strip())
+
+
+_DEEDS = {"stop": _stop, "shrink": _shrink, "fill": _fill}
+
+if __name__ == "__main__":
+    main()
