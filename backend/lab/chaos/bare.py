@@ -95,7 +95,7 @@ async def strike(
 
 
 async def _moving(fault: Fault, watcher: Watcher, struck_s: float, say: Say) -> dict[Pipeline, float]:
-    """Return for each pipeline when its total moved again, in seconds since the fault; where it never did, nothing."""
+    """Return when the total of each pipeline moved again, in seconds since the fault; of some perhaps never."""
     before, moved_s = dict(watcher.moves), dict[Pipeline, float]()
 
     def all_moved() -> bool:
