@@ -5,6 +5,7 @@ sees what happens from now on.
 """
 
 from backend.lab.audit_rows import unlogged
+from backend.lab.audit_tally import read_shown
 from backend.lab.audit_v2 import audit_v2
 from backend.lab.resources import lua
 from backend.lab.servers import Servers, open_servers
@@ -13,7 +14,7 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
-_COUNTERS = MetricKeys(Pipeline.V2).counters
+_METRICS = MetricKeys(Pipeline.V2)
 _ATTEMPTS = 20
 
 
@@ -32,10 +33,12 @@ async def begin_new_balance(settings: Settings) -> int:
 
 
 async def _attempt(servers: Servers) -> int | None:
-    noted = await servers.client.execute_command("HGET", _COUNTERS, "written_off")
+    _, _, counters = await read_shown(servers.client, _METRICS)
     balance = await audit_v2(servers, unique_timestamps=False)
     short = balance.log_short - await unlogged(servers.database, Pipeline.V2)
     if short <= 0:
         return 0
     script = servers.client.register_script(lua("new_balance"))
-    return short if await script(keys=(_COUNTERS,), args=(noted or "", short)) else None
+    return (
+        short if await script(keys=(_METRICS.counters,), args=(counters.get("written_off", ""), short)) else None
+    )
