@@ -75,6 +75,7 @@ def test_a_fault_of_what_does_not_run_and_an_unknown_one_are_misuse(
         (["kill-nothing"], "no fault 'kill-nothing'"),
         (["kill-redis", "--all"], "either a fault or --all"),
         (["kill-redis", "--pipeline", "v1"], "v1 does not run here"),
+        (["kill-redis", "--for", "2"], "kill-redis is over at once"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "backend.cli", "chaos", *words],
