@@ -118,11 +118,11 @@ _FULL_DISKS: dict[str, tuple[tuple[Pipeline, ...], str]] = {
     ),
     "redis": (
         (_V2,),
-        "with fsync always Redis ends rather than acknowledge what is not on disk; v1 and v3 go on accepting",
+        "Redis ends in the middle of a write; nothing it acknowledged was in memory alone; v1 and v3 go on accepting",
     ),
     "kafka": (
         (_V3,),
-        "the broker gives up its only log folder and halts; nothing acknowledged was in memory alone",
+        "the broker gives up its only log folder and halts; it comes back with all that it acknowledged",
     ),
     WORKING_TASK_MANAGER: (
         (),
