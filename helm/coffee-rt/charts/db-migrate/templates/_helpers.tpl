@@ -1,0 +1,10 @@
+{{- define "coffee.migrateContainer" -}}
+image: {{ .root.Values.global.images.app }}
+imagePullPolicy: {{ .root.Values.global.images.pullPolicy }}
+command: [python, -m, {{ .module }}]
+{{ include "coffee.env" .root }}
+{{ include "coffee.containerSecurity" .root }}
+resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 256Mi}}
+volumeMounts:
+  - {name: run, mountPath: /run/coffee}
+{{- end -}}

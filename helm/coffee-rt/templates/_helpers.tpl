@@ -1,0 +1,69 @@
+{{- /* Shared by all subcharts: names, labels, environment, security. Called with the subchart's root context. */ -}}
+
+{{- define "coffee.name" -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "coffee.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "coffee.labels" -}}
+{{ include "coffee.selector" . }}
+app.kubernetes.io/part-of: coffee-rt
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "coffee.secretName" -}}
+{{- .Values.global.connections.existingSecret | default (printf "%s-connections" .Release.Name) -}}
+{{- end -}}
+
+{{- /* The addresses from the Secret, and the settings from the values. */ -}}
+{{- define "coffee.env" -}}
+envFrom:
+  - secretRef: {name: {{ include "coffee.secretName" . }}}
+env:
+  - {name: COFFEE_PIPELINES, value: {{ .Values.global.pipelines | quote }}}
+{{- range $name, $value := .Values.global.settings }}
+  - {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end -}}
+
+{{- define "coffee.podSecurity" -}}
+automountServiceAccountToken: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.global.images.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "coffee.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- /* Nobody may connect to a part that listens nowhere. */ -}}
+{{- define "coffee.denyIngress" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "coffee.name" . }}
+  labels: {{- include "coffee.labels" . | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels: {{- include "coffee.selector" . | nindent 6 }}
+  policyTypes: [Ingress]
+{{- end -}}

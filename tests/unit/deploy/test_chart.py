@@ -1,0 +1,173 @@
+"""helm/coffee-rt: lints, renders over a matrix of values, every object valid by Kubernetes' own schemas."""
+
+from dataclasses import fields
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+
+from coffee_core.runstate import READY_FILE
+from coffee_core.settings import Settings
+from tests.unit.deploy import chart
+
+KUBERNETES = ("1.29", "1.34")
+"""The oldest version that the chart says it runs on, and a new one."""
+CUSTOM = {"ScaledObject", "FlinkDeployment"}
+"""Kinds of operators: their schemas are not among Kubernetes' own."""
+
+MATRIX: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "v1 alone": {
+        "global": {"pipelines": "v1"},
+        "stream-worker": {"enabled": False},
+        "flink": {"enabled": False},
+    },
+    "v2 alone, by lag": {
+        "global": {"pipelines": "v2"},
+        "aggregator": {"enabled": False},
+        "stream-worker": {"keda": {"enabled": True, "minReplicas": 0}},
+        "flink": {"enabled": False},
+    },
+    "v3 alone, by the operator": {
+        "global": {"pipelines": "v3"},
+        "aggregator": {"enabled": False},
+        "stream-worker": {"enabled": False},
+        "flink": {"mode": "operator"},
+    },
+    "a secret of one's own": {
+        "global": {
+            "connections": {
+                "existingSecret": "mine",
+                "databaseUrl": "",
+                "redisUrl": "",
+                "kafkaBootstrapServers": "",
+            }
+        }
+    },
+    "fixed replicas, open network": {
+        "global": {"networkPolicy": {"enabled": False}, "images": {"pullSecrets": ["registry"]}},
+        "api": {"autoscaling": {"enabled": False}, "replicas": 7},
+    },
+    "storage by keys": {
+        "global": {"networkPolicy": {"apiFrom": [{"kubernetes.io/metadata.name": "ingress"}]}},
+        "flink": {"storageSecret": "s3", "storageEndpoint": "http://minio:9000"},
+    },
+}
+FLINK_FILES = {
+    "Chart.yaml",
+    "values.yaml",
+    "templates/configmap.yaml",
+    "templates/jobmanager-deployment.yaml",
+    "templates/jobmanager-service.yaml",
+    "templates/taskmanager-deployment.yaml",
+    "templates/job-deployment.yaml",
+    "templates/_helpers.tpl",
+}
+
+
+def test_helm_lint_has_nothing_to_mend() -> None:
+    found = helm_python.lint(str(chart.CHART), strict=True)
+    assert found["errors"] == []
+    # Below a warning is the advice to have an icon, which would be an address.
+    assert [each["error"] for each in found["messages"]] == ["icon is recommended"]
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("case", MATRIX)
+def test_every_object_is_valid(case: str, version: str) -> None:
+    rendered = chart.objects(MATRIX[case])
+    assert rendered
+    for each in rendered:
+        if each["kind"] not in CUSTOM:
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_the_schemas_can_refuse() -> None:
+    service = chart.named("Service", "shop-api")
+    service["spec"]["ports"][0]["port"] = "http"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(service, KUBERNETES[1], strict=True)
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_names_and_labels_are_whole(case: str) -> None:
+    seen = set()
+    for each in chart.objects(MATRIX[case]):
+        key = (each["kind"], each["metadata"]["name"])
+        assert key not in seen
+        seen.add(key)
+        assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "coffee-rt"
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_every_pod_is_confined(case: str) -> None:
+    for name, pod in chart.pods(MATRIX[case]).items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in (*pod["containers"], *pod.get("initContainers", ())):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+            assert "memory" in container["resources"]["limits"], name
+            assert "cpu" in container["resources"]["requests"], name
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_only_flink_has_a_token_of_the_cluster(case: str) -> None:
+    for name, pod in chart.pods(MATRIX[case]).items():
+        needs_it = name in ("shop-flink-jobmanager", "shop-flink-taskmanager")
+        assert pod.get("automountServiceAccountToken", True) is needs_it, name
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_every_setting_exists(case: str) -> None:
+    known = {each.metadata["env"] for each in fields(Settings)} | {READY_FILE}
+    for name, pod in chart.pods(MATRIX[case]).items():
+        for container in pod["containers"]:
+            assert {each["name"] for each in container.get("env", ())} - {"POD_IP"} <= known, name
+
+
+def test_the_addresses_are_in_the_secret_alone() -> None:
+    for each in chart.objects():
+        if each["kind"] != "Secret":
+            assert "secret@db" not in str(each)
+    assert (
+        chart.named("Secret", "shop-connections")["stringData"]["DATABASE_URL"] == chart.CONNECTIONS["databaseUrl"]
+    )
+    assert not [each for each in chart.objects(MATRIX["a secret of one's own"]) if each["kind"] == "Secret"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"global": {"pipelines": "v4"}}, "pipelines"),
+        ({"global": {"settings": {"PATH": "/"}}}, "PATH"),
+        ({"flink": {"mode": "yarn"}}, "mode"),
+        ({"api": {"replicas": 0}}, "replicas"),
+        ({"global": {"pipelines": "v1,v2"}}, "flink.enabled is true"),
+        ({"global": {"connections": {"redisUrl": ""}}}, "redisUrl"),
+        ({"global": {"connections": {"databaseUrl": "db/coffee"}}}, "databaseUrl"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=words):
+        chart.rendered(values)
+
+
+def test_the_flink_chart_has_the_founding_files_and_no_others() -> None:
+    folder = chart.CHART / "charts" / "flink"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == FLINK_FILES
+
+
+def test_the_operator_takes_the_place_of_the_deployments() -> None:
+    session = {(each["kind"], each["metadata"]["name"]) for each in chart.objects()}
+    operator = {
+        (each["kind"], each["metadata"]["name"]) for each in chart.objects(MATRIX["v3 alone, by the operator"])
+    }
+    assert ("Deployment", "shop-flink-jobmanager") in session - operator
+    assert ("FlinkDeployment", "shop-flink") in operator - session
+    (submitter,) = chart.pods(MATRIX["v3 alone, by the operator"])["shop-flink-job"]["containers"]
+    assert {"name": "FLINK_REST_URL", "value": "http://shop-flink-rest:8081"} in submitter["env"]
