@@ -118,7 +118,7 @@ _FULL_DISKS: dict[str, tuple[tuple[Pipeline, ...], str]] = {
     ),
     "redis": (
         (_V2,),
-        "Redis ends in the middle of a write; nothing it acknowledged was in memory alone; v1 and v3 go on accepting",
+        "Redis ends in the middle of a write, with all it acknowledged on disk; v1 and v3 go on accepting",
     ),
     "kafka": (
         (_V3,),
