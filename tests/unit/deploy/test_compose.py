@@ -58,7 +58,7 @@ def test_every_setting_is_there_and_nothing_that_is_none() -> None:
 def test_what_it_gives_can_be_used() -> None:
     for service in compose.services().values():
         if service["image"].startswith("coffee-rt/"):
-            Settings.from_env({name: str(value) for name, value in service["environment"].items()})
+            Settings.from_env({name: str(value or "") for name, value in service["environment"].items()})
 
 
 def test_each_profile_has_what_it_needs() -> None:
