@@ -115,6 +115,12 @@ class Settings:
     aggregator_interval_s: int = _setting(
         "COFFEE_AGGREGATOR_INTERVAL_S", "10", _whole(1, 3_600), "seconds between two runs of v1's aggregator"
     )
+    reconcile_interval_s: int = _setting(
+        "COFFEE_RECONCILE_INTERVAL_S",
+        "0",
+        _whole(0, 86_400),
+        "seconds between two reconciliations of v2 (mended) and v3 (compared) by v1's aggregator; 0: none",
+    )
     worker_batch_orders: int = _setting(
         "COFFEE_WORKER_BATCH_ORDERS",
         "1000",
