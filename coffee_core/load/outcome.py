@@ -35,6 +35,8 @@ class Answer:
     """Title and detail of the problem, or the error; empty where acknowledged."""
     latency_us: int
     """From the intended send time to the end of the answer, in µs."""
+    intended_s: float = 0.0
+    """When it was meant to be sent, monotonic seconds."""
 
 
 def outcome_of(status: int) -> Outcome:

@@ -72,7 +72,7 @@ class Sender:
         except (ClientError, OSError) as error:
             outcome, reason = Outcome.UNKNOWN, f"connection lost: {error}"
         latency_us = int((time.monotonic() - begun_s) * 1e6)
-        return Answer(attempt, outcome, status, message_id, reason, latency_us)
+        return Answer(attempt, outcome, status, message_id, reason, latency_us, begun_s)
 
 
 def _json(body: bytes) -> dict[str, Any]:

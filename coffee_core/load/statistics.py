@@ -16,6 +16,11 @@ def new_histogram() -> Any:
     return HdrHistogram(1, _HIGHEST_US, _DIGITS)
 
 
+def note_us(histogram: Any, latency_us: float) -> None:
+    """Record a latency in µs, where the histogram's range ends at its end."""
+    histogram.record_value(min(_HIGHEST_US, max(1, round(latency_us))))
+
+
 @dataclass(slots=True)
 class Counts:
     """Counts of one pipeline since its generator was made."""
@@ -53,7 +58,7 @@ class Counts:
         """Count an answer."""
         self.outcomes[answer.outcome] += 1
         if answer.status is not None:
-            self.latency.record_value(min(_HIGHEST_US, max(1, answer.latency_us)))
+            note_us(self.latency, answer.latency_us)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as JSON has room for them; p50_us and p99_us are None where nothing was answered."""

@@ -1,0 +1,191 @@
+"""``coffee load``."""
+
+import asyncio
+import json
+import math
+import random
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backend.cli.main import NOT_RUNNING
+from coffee_core.pipelines import Pipeline, parse_pipelines
+from coffee_core.settings import Settings
+
+if TYPE_CHECKING:
+    from backend.lab.bench.conditions import Condition
+    from backend.lab.bench.load import Loaded
+    from coffee_core.load.plan import Plan
+
+CONDITION, INVALID = 4, 5
+"""Exit codes: a condition of --fail-if or --require was not met; the generator could not keep its schedule."""
+_PATTERNS = ("steady", "constant", "ramp", "poisson", "burst")
+
+
+def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
+    try:
+        return None if text is None else parse_pipelines(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _weights(_ctx: click.Context, _option: click.Parameter, text: str | None) -> dict[str, float] | None:
+    if text is None:
+        return None
+    try:
+        pairs = (item.partition("=") for item in text.split(",") if item)
+        return {name.strip(): float(weight) for name, _, weight in pairs}
+    except ValueError as error:
+        raise click.BadParameter("looks like latte=3,americano=1") from error
+
+
+def _conditions(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> "list[Condition]":
+    from backend.lab.bench.conditions import Condition
+
+    try:
+        return [Condition.parse(text) for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command("load")
+@click.argument("pipelines", required=False, metavar="[v1,v2,v3]", callback=_pipelines)
+@click.option("--rate", type=float, default=20, show_default=True, help="Orders a second into each pipeline.")
+@click.option("--for", "for_s", type=click.FloatRange(0.1), default=10, show_default=True, help="Seconds.")
+@click.option("--shape", type=click.Choice(_PATTERNS), default="steady", show_default=True)
+@click.option("--from", "from_per_s", type=float, default=0, help="Ramp: orders a second at its beginning.")
+@click.option("--over", "over_s", type=float, help="Ramp: seconds until --rate is reached. Default: all of --for.")
+@click.option(
+    "--every", "every_s", type=float, default=1, help="Burst: seconds between two; each has rate × every."
+)
+@click.option("--clients", type=click.IntRange(1, 64), default=1, show_default=True, help="Client processes.")
+@click.option("--repeats", type=float, default=0, help="Share of orders sent again under their key, 0 to 1.")
+@click.option("--malformed", type=float, default=0, help="Share of orders that must be refused, 0 to 1.")
+@click.option(
+    "--drinks", callback=_weights, metavar="latte=3,…", help="Weights of the drinks. Default: all alike."
+)
+@click.option(
+    "--stores", callback=_weights, metavar="uptown=1,…", help="Weights of the stores. Default: all alike."
+)
+@click.option("--seed", type=int, help="Makes orders and Poisson times repeatable.")
+@click.option(
+    "--settle", "settle_s", type=click.FloatRange(0), default=30, show_default=True,
+    help="Seconds to wait, at most, until all that was accepted is visible.",
+)  # fmt: skip
+@click.option(
+    "--fail-if", "fail_if", multiple=True, callback=_conditions, metavar="COND",
+    help="Exit code 4 where this holds, e.g. 'v2.dashboard.p99 > 50ms'. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--require", "require", multiple=True, callback=_conditions, metavar="COND",
+    help="Exit code 4 where this does not hold, e.g. 'v2.dashboard.p99 < 50ms'. May be repeated.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="{schema, valid, pipelines: {…}, …}: see docs/bench.md.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    pipelines: tuple[Pipeline, ...] | None,
+    clients: int,
+    settle_s: float,
+    fail_if: "list[Condition]",
+    require: "list[Condition]",
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Send orders on a schedule that no slow answer can change, and measure from when each was meant to be sent.
+
+    Exit code 0: done; 3: no API answers; 4: a condition was not met; 5: the generator could not keep its own
+    schedule, so the numbers mean nothing (try more --clients, or a lower --rate).
+    """
+    from backend.lab.bench.load import load
+    from backend.lab.bench.load_report import as_json as report
+    from backend.lab.bench.load_report import as_table
+
+    settings = Settings.attach()
+    plan = _plan(pipelines or settings.pipelines, options)
+    if missing := asyncio.run(_not_ready(settings, plan)):
+        click.echo(f"coffee: {missing}: `coffee status` tells what runs", err=True)
+        ctx.exit(NOT_RUNNING)
+    loaded = asyncio.run(load(settings, plan, clients, settle_s, _progress(plan)))
+    unmet = _unmet(loaded, fail_if, require)
+    if as_json:
+        click.echo(json.dumps(report(loaded, plan, clients, unmet), indent=2))
+    else:
+        click.echo("\n".join(as_table(loaded)))
+    for words in unmet:
+        click.echo(f"coffee: {words}", err=True)
+    if loaded.invalid:
+        click.echo(f"coffee: not valid: {loaded.invalid}", err=True)
+    ctx.exit(INVALID if loaded.invalid else CONDITION if unmet else 0)
+
+
+def _plan(pipelines: tuple[Pipeline, ...], options: Mapping[str, Any]) -> "Plan":
+    from coffee_core.load.mix import MixSettings
+    from coffee_core.load.plan import Plan
+    from coffee_core.load.shape import Pattern, Shape
+
+    weights = {name: options[name] for name in ("drinks", "stores") if options[name] is not None}
+    try:
+        return Plan(
+            pipelines,
+            Shape(
+                options["rate"],
+                Pattern(options["shape"].replace("constant", "steady")),
+                options["from_per_s"],
+                options["for_s"] if options["over_s"] is None else options["over_s"],
+                options["every_s"],
+            ),
+            options["for_s"],
+            MixSettings(repeats=options["repeats"], malformed=options["malformed"], **weights),
+            random.getrandbits(48) if options["seed"] is None else options["seed"],
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+async def _not_ready(settings: Settings, plan: "Plan") -> str:
+    """Return what is missing before anything is sent."""
+    from backend.stack.probe import http_ok
+
+    for pipeline in plan.pipelines:
+        if not await http_ok(f"{settings.api_url}/readyz/{pipeline}"):
+            return f"{settings.api_url} does not take orders of {pipeline}"
+    return ""
+
+
+def _unmet(loaded: "Loaded", fail_if: "list[Condition]", require: "list[Condition]") -> list[str]:
+    unmet = [
+        f"--fail-if {each.text}: {each.found(loaded.measured)}"
+        for each in fail_if
+        if each.holds(loaded.measured) is not False
+    ]
+    return unmet + [
+        f"--require {each.text}: {each.found(loaded.measured)}"
+        for each in require
+        if not each.holds(loaded.measured)
+    ]
+
+
+def _progress(plan: "Plan") -> Callable[[Mapping[Pipeline, Mapping[str, int]]], None]:
+    """Return what tells of a running load: one line a second on standard error."""
+    import time
+
+    begun, told = time.monotonic(), -math.inf
+
+    def tell(counts: Mapping[Pipeline, Mapping[str, int]]) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told < 1:
+            return
+        told = now
+        shares = (
+            f"{pipeline} {each['acknowledged']:,} of {each['offered']:,}"
+            + "".join(f", {each[name]:,} {name}" for name in ("refused", "unknown", "late") if each[name])
+            for pipeline, each in counts.items()
+        )
+        click.echo(f"{min(now - begun, plan.for_s):6.1f} of {plan.for_s:g} s  {' · '.join(shares)}", err=True)
+
+    return tell

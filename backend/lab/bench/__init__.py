@@ -1,0 +1,1 @@
+"""``coffee load`` and ``coffee bench``: measures the pipelines, their ceilings, and what they cost."""
