@@ -20,7 +20,7 @@ class Applied:
     """What became of a batch."""
 
     sound: bool
-    """The metrics were whole before it and every acknowledgement took effect; else they want reconciling."""
+    """The metrics were whole before it, every acknowledgement took effect, no entry was gone; else reconcile."""
     counted: int
     """Orders added to the metrics."""
     late: int

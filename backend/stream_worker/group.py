@@ -1,6 +1,5 @@
 """The worker's view of the stream: new entries, its own unfinished ones, those of dead consumers."""
 
-import logging
 from typing import Any
 
 from redis.asyncio import Redis
@@ -9,8 +8,6 @@ from redis.exceptions import ResponseError
 from backend.stream_worker.entries import Entry
 from backend.stream_worker.resources import lua
 from coffee_core.keys import STREAM, STREAM_GROUP
-
-_log = logging.getLogger(__name__)
 
 BLOCK_MS = 500
 """How long a read waits for an entry: well under the socket's timeout, and what a SIGTERM may have to wait."""
@@ -58,9 +55,8 @@ class Group:
             STREAM, STREAM_GROUP, self._consumer, MIN_IDLE_MS, start_id=self._claim_from, count=self._count
         )
         self._claim_from = answer[0]
-        if answer[2]:
-            _log.warning("%d pending entries had been deleted from the stream", len(answer[2]))
-        return list(answer[1])
+        # Those deleted by somebody are named apart, and no longer pending.
+        return [*answer[1], *((entry_id, {}) for entry_id in answer[2])]
 
     async def retire(self) -> None:
         """Remove this consumer, unless it has pending entries: XGROUP DELCONSUMER would drop them."""

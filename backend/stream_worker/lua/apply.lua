@@ -89,8 +89,10 @@ if dead > 0 then
     redis.call('HINCRBY', counters, 'dead', whole(dead))
 end
 -- Kept until a reconciliation takes it away: this worker may die before it gets round to one. A late
--- acknowledgement is another worker's count, or a stream that was flushed under a row already stored.
-if late > 0 or not healthy then
+-- acknowledgement is another worker's count, or a stream that was flushed under a row already stored; an entry that
+-- is gone may have become a row before somebody deleted it.
+local sound = healthy and late == 0 and #batch.gone == 0
+if not sound then
     redis.call('HINCRBY', counters, 'suspect', 1)
 end
 redis.call('HINCRBY', counters, 'shown', whole(orders))
@@ -101,4 +103,4 @@ end
 redis.call('INCRBY', total_revenue, whole(revenue))
 -- Last, also by 0: whoever watches this one key sees all of the above with it.
 redis.call('INCRBY', total_orders, whole(orders))
-return {(healthy and late == 0) and 1 or 0, orders, late}
+return {sound and 1 or 0, orders, late}

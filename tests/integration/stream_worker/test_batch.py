@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from backend.daemon import Database
+from backend.stream_worker import group
 from backend.stream_worker.effects import METRICS
 from backend.stream_worker.entries import parse
 from backend.stream_worker.store import RowVanishedError, store
@@ -12,6 +13,7 @@ from coffee_core import keys
 from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
 from coffee_core.latency import MAX_BUCKET, bucket_of
+from tests.integration.shown import shown, stored
 from tests.integration.stream_worker.bench import assert_exact, counters, dead, drain, mixed, order, post, started
 
 
@@ -89,6 +91,23 @@ async def test_entries_deleted_by_somebody_do_not_stay_pending(connection: Datab
     await client.xdel(keys.STREAM, gone)
     await drain(await started(connection, client), client)
     await assert_exact(connection, client, 1)
+
+
+@pytest.mark.parametrize("successor", ["test-1", "test-2"])
+async def test_an_order_stored_and_then_deleted_from_the_stream_by_somebody_is_shown(
+    connection: Database, client: Redis, monkeypatch: pytest.MonkeyPatch, successor: str
+) -> None:
+    monkeypatch.setattr(group, "MIN_IDLE_MS", 0)
+    await started(connection, client)
+    (gone, _) = await post(client, order(), order())
+    answer = await client.xreadgroup(keys.STREAM_GROUP, "test-1", {keys.STREAM: ">"})
+    await store(connection, parse(answer[0][1]))
+    await client.xdel(keys.STREAM, gone)
+    await drain(await started(connection, client, successor), client)
+    await started(connection, client, successor)
+    assert (await shown(client, METRICS)).orders == 2
+    assert await shown(client, METRICS) == await stored(connection, "v2")
+    assert (await client.xpending(keys.STREAM, keys.STREAM_GROUP))["pending"] == 0
 
 
 async def test_a_metric_key_of_the_wrong_type_stops_the_batch_before_its_first_write(
