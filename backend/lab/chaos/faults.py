@@ -126,7 +126,7 @@ _FULL_DISKS: dict[str, tuple[tuple[Pipeline, ...], str]] = {
     ),
     WORKING_TASK_MANAGER: (
         (),
-        "no checkpoint can be written: the job goes on from the last one there is, and counts nothing twice",
+        "no checkpoint can be written: orders flow on, to be read again from the last one should the job fail now",
     ),
 }
 
