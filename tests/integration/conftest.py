@@ -1,11 +1,26 @@
-"""A connection to each server of the test."""
+"""A connection to each server of the test, and a database that nobody has migrated."""
 
+import itertools
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 from redis.asyncio import Redis
 
 from backend.daemon import Database, open_postgres, open_redis
+
+_number = itertools.count(1)
+
+
+@pytest.fixture
+async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
+    server = postgres_server.rpartition("/")[0]
+    name = f"empty_{next(_number)}"
+    admin = await asyncpg.connect(f"{server}/postgres")
+    await admin.execute(f"create database {name}")
+    yield f"{server}/{name}"
+    await admin.execute(f"drop database {name} with (force)")
+    await admin.close()
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 import asyncio
-import itertools
 import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -13,23 +11,10 @@ from backend.db import HEAD, current_revision, migrate
 from coffee_core.errors import StackError
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 
-_number = itertools.count(1)
-
 INSERT = """
     insert into orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
     values ($1, '0190f5fe-7c1e-7abc-8def-0123456789ab', $2, $3, $4, now(), now(), $5)
 """
-
-
-@pytest.fixture
-async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
-    server = postgres_server.rpartition("/")[0]
-    name = f"empty_{next(_number)}"
-    admin = await asyncpg.connect(f"{server}/postgres")
-    await admin.execute(f"create database {name}")
-    yield f"{server}/{name}"
-    await admin.execute(f"drop database {name} with (force)")
-    await admin.close()
 
 
 async def test_two_processes_at_once_make_one_schema(empty_database_url: str) -> None:
