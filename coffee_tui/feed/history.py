@@ -13,7 +13,7 @@ WINDOW_S = 10.0
 """Seconds over which quantiles are taken."""
 RATE_S = 3.0
 """Seconds over which the rate of a pipeline without a schedule is taken."""
-SLOTS = 120
+SLOTS = 300
 """Seconds that a sparkline reaches back."""
 OVERDUE = 2.0
 """A run is overdue after this many intervals."""

@@ -98,7 +98,8 @@ def _progress(known: Known) -> Sentence:
     if not known.metrics.orders:
         return Sentence("no order yet")
     dead = known.metrics.counters.get("dead", 0)
-    refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead else ""
+    # Where the account is known it stands beside: nothing is said twice.
+    refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead and known.account is None else ""
     if known.pipeline is Pipeline.V2:
         # While orders flow some are always in hand: a number that flickers would say nothing.
         queue = "less than a second queued" if known.rate else "nothing queued"

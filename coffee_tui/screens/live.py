@@ -22,8 +22,10 @@ from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.screens.logs import LogsScreen
 from coffee_tui.screens.manners import Manners
+from coffee_tui.screens.plan import MOST_GAPS, plan
 from coffee_tui.screens.sent import SentScreen
 from coffee_tui.widgets.column import PipelineColumn
+from coffee_tui.widgets.costs import said_shared
 from coffee_tui.widgets.header import Header
 from coffee_tui.widgets.keybar import KeyBar
 from coffee_tui.widgets.lateness import Lateness
@@ -31,17 +33,6 @@ from coffee_tui.widgets.orders import OrdersPanel
 from coffee_tui.widgets.parts import Parts
 from coffee_tui.widgets.summary import summary
 from coffee_tui.widgets.tabs import ColumnTabs
-
-AIRY_ROWS = 43
-"""From this many rows on the band stands apart."""
-ROOMY_ROWS = 38
-"""From this many rows on the sparklines are two rows high and the blocks stand apart."""
-BAND_ROWS = 30
-"""From this many rows on the band above the columns is there."""
-WIDE_CELLS = 150
-"""From this many cells on a column has a margin inside."""
-COLUMNS_CELLS = 76
-"""From this many cells on all columns are there; below, one at a time."""
 
 
 class LiveScreen(Manners, Screen[None]):
@@ -100,6 +91,7 @@ class LiveScreen(Manners, Screen[None]):
             if column is not None:
                 column.marks = snapshot.faults
                 column.view, column.top_rate, column.top_count = view, top_rate, top_count
+        self.query_one(OrdersPanel).border_subtitle = said_shared(snapshot.shared)
         self.set_class(snapshot.redis.up is False, "no-redis")
         self.set_class(snapshot.api.up is False, "no-api")
         # Once everything has been up, a part that breaks is shown where it stands: the band stays, and grows.
@@ -119,14 +111,14 @@ class LiveScreen(Manners, Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Fit the layout to the cells there are."""
-        rows = event.size.height
-        self.set_class(rows >= AIRY_ROWS, "airy")
-        self.set_class(rows >= ROOMY_ROWS, "roomy")
-        self.set_class(rows >= BAND_ROWS, "band")
-        self.set_class(event.size.width >= WIDE_CELLS, "wide")
-        self.set_class(event.size.width < COLUMNS_CELLS, "narrow")
+        there = plan(event.size.width, event.size.height)
+        for name in ("alone", "band", "framed", "airy", "wide"):
+            self.set_class(getattr(there, name), name)
+        for gaps in range(1, MOST_GAPS + 1):
+            self.set_class(there.gaps >= gaps, f"gap-{gaps}")
         for column in self._columns.values():
-            column.spark_rows = 2 if rows >= ROOMY_ROWS else 1
+            column.spark_rows, column.chart_rows = there.spark_rows, there.chart_rows
+            column.show_alone(alone=there.alone)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the keys of pipelines that are not run here, and those of a recording where there is none."""

@@ -5,15 +5,14 @@ from textual.reactive import reactive
 
 from coffee_tui.feed.snapshot import PipelineView, Quantiles
 from coffee_tui.theme import DIM, GREY, TEXT
+from coffee_tui.widgets.blocks import NARROW
 from coffee_tui.widgets.marks import marked
 from coffee_tui.widgets.panel import ColumnPanel
-from coffee_tui.widgets.scale import LATENCY, LATENCY_LABEL, sparkline
-from coffee_tui.widgets.text import clip, latency, rate
+from coffee_tui.widgets.scale import LATENCY, LATENCY_LABELS, sparkline
+from coffee_tui.widgets.text import latency, rate
 
 _LABEL = 10
 _VALUE = 9
-NARROW = 30
-"""A column with fewer cells has no sparklines."""
 
 
 class Pace(ColumnPanel):
@@ -28,7 +27,7 @@ class Pace(ColumnPanel):
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
         """Return the rows that ``rows`` will draw."""
-        return 3 * self.spark_rows + (2 if self.spark_rows > 1 else 0)
+        return 3 if width < NARROW else 3 * self.spark_rows + 1
 
     def drawn_from(self, view: PipelineView) -> object:
         """Return what the rows are made of."""
@@ -36,21 +35,19 @@ class Pace(ColumnPanel):
         return view.rate, view.api, view.dashboard, histories
 
     def rows(self, view: PipelineView, width: int) -> list[Text]:
-        """Return a heading, three figures with their sparklines, and the scale where there is room."""
+        """Return three figures with their sparklines; above the latencies what their scale is."""
         if width < NARROW:
             return self._narrow(view, width)
         spark = width - _LABEL - 2 * _VALUE
-        rates = [None if one is None else one / self.top_rate for one in view.rate_history]
-        drawn = [
+        rates = [None if one is None else one / self.top_rate for one in view.rate_history[-spark:]]
+        scale = next(label for label in LATENCY_LABELS if len(label) <= _LABEL + spark)
+        heading = Text(scale.ljust(_LABEL + spark) + "p50".rjust(_VALUE) + "p99".rjust(_VALUE), DIM)
+        return [
             *self._figure("orders/s", rates, spark, rate(view.rate), ""),
+            heading,
             *self._latency("API", view.api, view.api_history, spark),
             *self._latency("dashboard", view.dashboard, view.dashboard_history, spark),
         ]
-        if self.spark_rows == 1:
-            return drawn
-        heading = Text(" " * (_LABEL + spark)).append("p50".rjust(_VALUE) + "p99".rjust(_VALUE), DIM)
-        drawn.insert(self.spark_rows, heading)
-        return [*drawn, Text(clip(LATENCY_LABEL, width), DIM)]
 
     def _narrow(self, view: PipelineView, width: int) -> list[Text]:
         drawn = [Text("p50".rjust(width - _VALUE) + "p99".rjust(_VALUE), DIM)]
@@ -61,7 +58,7 @@ class Pace(ColumnPanel):
         return drawn
 
     def _latency(self, label: str, now: Quantiles, history: tuple[float | None, ...], spark: int) -> list[Text]:
-        fractions = [None if one is None else LATENCY.fraction(one) for one in history]
+        fractions = [None if one is None else LATENCY.fraction(one) for one in history[-spark:]]
         return self._figure(label, fractions, spark, latency(now.p50_us), latency(now.p99_us))
 
     def _figure(

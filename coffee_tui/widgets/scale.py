@@ -28,7 +28,8 @@ LATENESS = LogScale(1_000, 60_000_000)
 """1 ms to 60 s: how late a dashboard can be."""
 LATENCY = LogScale(100, 60_000_000)
 """0.1 ms to 60 s: the sparklines of every latency."""
-LATENCY_LABEL = "p99 of each second, log 0.1 ms–60 s"
+LATENCY_LABELS = ("p99 a second, log 0.1 ms–60 s", "log 0.1 ms–60 s", "log scale", "")
+"""What it says of itself, from long to short."""
 
 
 def sparkline(fractions: Sequence[float | None], width: int, height: int) -> list[str]:

@@ -7,16 +7,18 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from coffee_core.pipelines import INFO, Pipeline
-from coffee_tui.feed.snapshot import Mood, Snapshot
-from coffee_tui.theme import ACCENT, DIM, GREY, GROUND, MOOD
+from coffee_tui.feed.snapshot import PipelineView, Snapshot
+from coffee_tui.theme import ACCENT, DIM, GROUND, MOOD, TEXT
+from coffee_tui.widgets.text import latency
 
-_HINT = "tab: next"
+_TITLED = 76
+"""From this many cells on the current pipeline's name is written out."""
 
 
 class ColumnTabs(Widget):
-    """One row: each pipeline's name, the current one filled, the glyph of its last line."""
+    """One row: each pipeline, the current one filled, with its glyph and how late it is; what is hidden."""
 
-    DEFAULT_CSS = "ColumnTabs { text-wrap: nowrap; text-overflow: clip; height: 1; padding: 0 1; display: none; }"
+    DEFAULT_CSS = "ColumnTabs { text-wrap: nowrap; text-overflow: clip; height: 1; padding: 0 1; }"
 
     snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
@@ -37,23 +39,27 @@ class ColumnTabs(Widget):
 
     def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
         """Draw again only where a pipeline stands otherwise."""
-        if [view.sentence.mood for view in before.pipelines] != [view.sentence.mood for view in now.pipelines]:
+        if _drawn_from(before) != _drawn_from(now):
             self.refresh()
 
     def render(self) -> Text:
-        """Draw the tabs, and at the right how to change."""
-        moods = {view.pipeline: view.sentence.mood for view in self.snapshot.pipelines}
+        """Draw the tabs, and at the right what is hidden and how to see it."""
+        views = {view.pipeline: view for view in self.snapshot.pipelines}
         row, self._ends = Text(no_wrap=True, overflow="crop", end=""), []
         for index, pipeline in enumerate(self._pipelines):
-            glyph, colour = MOOD[moods.get(pipeline, Mood.CALM)]
+            view = views.get(pipeline, PipelineView(pipeline))
+            glyph, colour = MOOD[view.sentence.mood]
+            title = f" {INFO[pipeline].title}" if self.size.width >= _TITLED else ""
             if index == self.current:
-                row.append(f" {pipeline} {INFO[pipeline].title} ", f"bold {GROUND} on {ACCENT[pipeline]}")
+                row.append(f" {pipeline}{title} ", f"bold {GROUND} on {ACCENT[pipeline]}")
             else:
-                row.append(f" {pipeline} ", ACCENT[pipeline]).append(glyph, colour)
-            row.append(" ", GREY)
+                row.append(f" {pipeline} ", f"bold {ACCENT[pipeline]}")
+            row.append(f" {glyph}", colour).append(f"{latency(view.dashboard.p50_us):>8}", TEXT)
             self._ends.append(row.cell_len)
-        gap = self.size.width - row.cell_len - len(_HINT)
-        return row.append(" " * gap + _HINT, DIM) if gap > 0 else row
+        others = " ".join(each for index, each in enumerate(self._pipelines) if index != self.current)
+        hint = f"tab shows {others}" if others else ""
+        gap = self.size.width - row.cell_len - len(hint)
+        return row.append(" " * gap + hint, DIM) if gap > 0 else row
 
     def on_click(self, event: events.Click) -> None:
         """Choose the tab under the pointer."""
@@ -61,3 +67,7 @@ class ColumnTabs(Widget):
         index = next((index for index, end in enumerate(self._ends) if x < end), None)
         if index is not None:
             self.post_message(self.Chosen(index))
+
+
+def _drawn_from(snapshot: Snapshot) -> object:
+    return [(view.sentence.mood, view.dashboard.p50_us) for view in snapshot.pipelines]

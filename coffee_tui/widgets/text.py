@@ -30,9 +30,10 @@ def step(per_s: float) -> str:
 
 
 def money(cents: int, width: int) -> str:
-    """Write cents as dollars, without the cents where they do not fit into ``width`` cells."""
+    """Write cents as dollars, without the cents, then in short, where they do not fit into ``width`` cells."""
     exact = f"$ {cents // 100:,}.{cents % 100:02d}"
-    return exact if len(exact) <= width else f"$ {cents // 100:,}"
+    whole = f"$ {cents // 100:,}"
+    return next((each for each in (exact, whole) if len(each) <= width), f"$ {compact(cents // 100)}")
 
 
 def uptime(seconds: int | None) -> str:
@@ -47,3 +48,26 @@ def uptime(seconds: int | None) -> str:
 def clip(text: str, width: int) -> str:
     """Cut a text to ``width`` cells, with an ellipsis where something is missing."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def compact(number: int) -> str:
+    """Write a count in five cells at most: ``1,369``, ``12.3k``, ``4.1M``."""
+    for limit, unit, by in ((99_999, "", 1), (999_500, "k", 1_000), (999_500_000, "M", 1_000_000)):
+        if number < limit:
+            if not unit:
+                return f"{number:,}" if number < 10_000 else f"{number / 1_000:.1f}k"
+            return f"{number / by:.0f}{unit}" if number >= 99.95 * by else f"{number / by:.1f}{unit}"
+    return f"{number / 1e9:.1f}G"
+
+
+def count(number: int | None, cells: int) -> str:
+    """Write a count right-aligned in so many cells, shorter where it does not fit beside the one before it."""
+    if number is None:
+        return UNKNOWN.rjust(cells)
+    exact = f"{number:,}"
+    return (exact if len(exact) < cells else compact(number)).rjust(cells)
+
+
+def memory(megabytes: int) -> str:
+    """Write a size: ``61 MB``, ``1.1 GB``."""
+    return f"{megabytes} MB" if megabytes < 1_000 else f"{megabytes / 1_000:.1f} GB"

@@ -7,11 +7,13 @@ from textual.binding import Binding
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.feed.snapshot import Health, PartView, Stage
 from coffee_tui.screens.keys import KEYS
-from coffee_tui.widgets.blocks import Chain
+from coffee_tui.widgets.chain import Chain
 from coffee_tui.widgets.keybar import KeyBar, fitting
 from coffee_tui.widgets.tabs import ColumnTabs
 from tests.unit.tui.scripted import app, column, screen_text, snapshot
 from tests.waiting import until
+
+BROKEN = Health.BROKEN
 
 
 async def test_one_column_at_a_time_by_key_and_by_mouse() -> None:
@@ -25,7 +27,7 @@ async def test_one_column_at_a_time_by_key_and_by_mouse() -> None:
         assert "all is well with v2" not in text
         assert "kafka ×" in text
         assert "6 of 7 parts" in text
-        for words in ("southend", "58,310.50", "tab: next", "? help", "q quit"):
+        for words in ("southend", "58,310.50", "tab shows v2 v3", "? help", "q quit"):
             assert words in text
         await pilot.press("tab")
         assert "all is well with v2" in screen_text(running)
@@ -54,14 +56,28 @@ def test_the_bar_keeps_help_and_quit() -> None:
 
 def test_chains_of_all_columns_are_spaced_alike() -> None:
     views = {each: column(each) for each in Pipeline}
-    for width, arrow in ((48, " → "), (36, "→"), (24, "")):
+    for width, arrow in ((48, "──→ "), (36, "→"), (31, "→"), (27, "→")):
         for pipeline, view in views.items():
             row = Chain().rows(view, width)[0].plain
             assert len(row) <= width
-            assert row.count("→") == (len(INFO[pipeline].chain) - 1 if arrow else 0)
-            assert (" → " in row) is (arrow == " → ")
+            assert row.count(arrow) == len(INFO[pipeline].chain) - 1
 
 
 def test_a_broken_stage_is_seen_by_its_glyph() -> None:
     view = replace(column(Pipeline.V2), chain=(Stage("POST", Health.GOOD), Stage("worker", Health.BROKEN)))
     assert "× worker" in Chain().rows(view, 60)[0].plain
+
+
+def test_orders_pile_up_before_the_broken_stage() -> None:
+    stages = (Stage("POST", Health.GOOD, 204.0), Stage("stream", Health.GOOD, 0.0, 1_369), Stage("worker", BROKEN))
+    parts, links = (row.plain for row in Chain().rows(replace(column(Pipeline.V2), chain=stages), 60))
+    assert "▪→ × worker" in parts
+    assert links.split() == ["204/s", "▪1,369"]
+    assert abs(links.index("▪1,369") - parts.index("▪")) < 4, "the number stands below the pile"
+
+
+def test_what_is_in_hand_is_no_pile() -> None:
+    stages = (Stage("POST", Health.GOOD, 204.0), Stage("stream", Health.GOOD, 200.0, 150), Stage("worker", BROKEN))
+    for worker, said in ((Health.GOOD, "200/s"), (BROKEN, "▪150")):
+        view = replace(column(Pipeline.V2), chain=(*stages[:2], Stage("worker", worker)))
+        assert Chain().rows(view, 60)[1].plain.split() == ["204/s", said]

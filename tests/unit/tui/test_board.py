@@ -108,11 +108,11 @@ def test_a_lost_link_keeps_the_figures_and_the_time_of_its_loss() -> None:
 
 def test_an_idle_stack_gives_equal_snapshots() -> None:
     board = _board()
-    for second in range(130):
+    for second in range(310):
         board.slot(_at(second))
-    first = board.snapshot(_at(130))
-    board.slot(_at(131))
-    assert board.snapshot(_at(131)) == first
+    first = board.snapshot(_at(310))
+    board.slot(_at(311))
+    assert board.snapshot(_at(311)) == first
 
 
 def test_nothing_is_claimed_before_anything_was_read() -> None:

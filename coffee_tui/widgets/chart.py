@@ -1,0 +1,80 @@
+"""Where there is room: the latencies of the last minutes as a chart, on the scale of all columns."""
+
+from itertools import groupby
+
+from rich.text import Text
+from textual.reactive import reactive
+
+from coffee_tui.feed.snapshot import PipelineView
+from coffee_tui.theme import DIM, GREY, RULE
+from coffee_tui.widgets.braille import braille, glyph
+from coffee_tui.widgets.panel import ColumnPanel
+from coffee_tui.widgets.scale import LATENCY
+
+_LABEL = 8
+_TICKS = ((6e7, "60 s"), (1e6, "1 s"), (1e5, "100 ms"), (1e4, "10 ms"), (1e3, "1 ms"), (1e2, "0.1 ms"))
+
+
+class LatencyChart(ColumnPanel):
+    """p99 of each second: the dashboard's in the accent, the API's in grey."""
+
+    DEFAULT_CSS = "LatencyChart { display: none; }"
+
+    chart_rows: reactive[int] = reactive(0, layout=True)
+    """Rows, the heading among them; 0: there is none."""
+
+    def watch_chart_rows(self, rows: int) -> None:
+        """Be there only where there is room."""
+        self.display = rows > 0
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
+        """Return the rows that ``rows`` will draw."""
+        return self.chart_rows
+
+    def drawn_from(self, view: PipelineView) -> object:
+        """Return what the rows are made of; nothing while there is no chart."""
+        return (view.api_history, view.dashboard_history) if self.chart_rows else None
+
+    def rows(self, view: PipelineView, width: int) -> list[Text]:
+        """Return a heading and the chart."""
+        height, cells = self.chart_rows - 1, width - _LABEL
+        if height < 1 or cells < 1:
+            return []
+        drawn = [
+            (
+                braille(
+                    [None if one is None else LATENCY.fraction(one) for one in history[-2 * cells :]],
+                    cells,
+                    height,
+                ),
+                colour,
+            )
+            for history, colour in ((view.api_history, GREY), (view.dashboard_history, self.accent))
+        ]
+        labels = _labels(height)
+        heading = Text("p99 of each second  ", DIM).append("⣀ dashboard  ", self.accent).append("⣀ API", GREY)
+        return [
+            heading,
+            *(_row(labels.get(row, ""), [(of[row], colour) for of, colour in drawn]) for row in range(height)),
+        ]
+
+
+def _labels(height: int) -> dict[int, str]:
+    """Return row → label, none over another."""
+    found: dict[int, str] = {}
+    for value_us, label in _TICKS:
+        found.setdefault(round((1 - LATENCY.fraction(value_us)) * (height - 1)), label)
+    return found
+
+
+def _row(label: str, layers: list[tuple[list[int], str]]) -> Text:
+    row = Text(label.rjust(_LABEL - 1) + " ", DIM)
+    blank = ("┈" if label else " ", RULE)
+    cells = []
+    for bits in zip(*(of for of, _ in layers), strict=True):
+        # The last layer that has a dot here gives the colour; the dots of both are there.
+        colour = next((layers[at][1] for at in range(len(bits) - 1, -1, -1) if bits[at]), None)
+        cells.append(blank if colour is None else (glyph(bits[0] | bits[1]), colour))
+    for colour, run in groupby(cells, key=lambda cell: cell[1]):
+        row.append("".join(text for text, _ in run), colour)
+    return row
