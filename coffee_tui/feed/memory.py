@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import write_private
-from coffee_tui.feed.orders_view import RATES, OrdersView
+from coffee_tui.feed.load_plan import LoadPlan
+from coffee_tui.feed.orders_view import OrdersView
+from coffee_tui.feed.plain import from_plain, to_plain
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What was chosen last."""
 
-    rate_per_s: float = 10
-    """Rate of the load, orders per second for each pipeline; one of ``RATES``."""
-    pipelines: tuple[Pipeline, ...] = tuple(Pipeline)
-    """Where the load went."""
+    plan: LoadPlan = LoadPlan()
+    """The load."""
     theme: str = ""
     """Theme; empty: the default one."""
     first_run: bool = True
@@ -26,13 +25,14 @@ class Memory:
 
     def applied_to(self, view: OrdersView) -> OrdersView:
         """Return a view with what was chosen, as far as its pipelines are run here."""
-        chosen = tuple(each for each in view.pipelines if each in self.pipelines)
-        return replace(view, rate_per_s=self.rate_per_s, pipelines=chosen or view.pipelines)
+        here = view.plan.pipelines
+        chosen = tuple(each for each in here if each in self.plan.pipelines)
+        return replace(view, plan=replace(self.plan, pipelines=chosen or here))
 
     @classmethod
     def after(cls, view: OrdersView, theme: str = "") -> "Memory":
         """Return what is to be remembered of a view and of the theme."""
-        return cls(view.rate_per_s, view.pipelines, theme, first_run=False)
+        return cls(view.plan, theme, first_run=False)
 
 
 def memory_path(environ: Mapping[str, str] | None = None) -> Path:
@@ -46,7 +46,7 @@ def memory_path(environ: Mapping[str, str] | None = None) -> Path:
 
 def remember(path: Path, memory: Memory) -> None:
     """Write it down. Raises OSError where that cannot be done."""
-    kept = {"rate_per_s": memory.rate_per_s, "pipelines": memory.pipelines, "theme": memory.theme}
+    kept = {"load": to_plain(memory.plan), "theme": memory.theme}
     write_private(path, json.dumps(kept) + "\n")
 
 
@@ -54,14 +54,12 @@ def recall(path: Path) -> Memory:
     """Return what was written down; of a file that is no memory of ours, nothing. Raises OSError."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        rate = raw["rate_per_s"]
-        pipelines = tuple(Pipeline(name) for name in raw["pipelines"])
+        plan = from_plain(LoadPlan, raw["load"])
+        plan.check()
         theme = str(raw.get("theme", ""))
     except FileNotFoundError:
         return Memory()
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         # Of an older or a newer version, or edited: what it said is lost, which is what defaults are for.
         return Memory(first_run=False)
-    return Memory(
-        rate if rate in RATES else Memory().rate_per_s, pipelines or tuple(Pipeline), theme, first_run=False
-    )
+    return Memory(plan, theme, first_run=False)

@@ -11,10 +11,11 @@ from coffee_core.load.report import LoadReport
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.attachment import Attachment
 from coffee_tui.feed.journal import Journal, sent_order
+from coffee_tui.feed.load_plan import Command, LoadPlan
 from coffee_tui.feed.load_process import LoadProcess
 from coffee_tui.feed.memory import Memory
 from coffee_tui.feed.meter import Meter
-from coffee_tui.feed.orders_view import BURST_ORDERS, RATES, KeyOrder, OrdersView
+from coffee_tui.feed.orders_view import KeyOrder, OrdersView
 from coffee_tui.feed.reasons import one_line
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 _RATE_S = 2.0
 _TICK_S = 0.5
 
-Command = dict[str, Any]
-"""A command of ``coffee_core.load.protocol``."""
 PublishOrders = Callable[[OrdersView], None]
 """Takes a view; never blocks."""
 
@@ -53,6 +52,10 @@ class Orders(Protocol):
         """Choose where load goes."""
         ...
 
+    def follow(self, plan: LoadPlan) -> None:
+        """Choose everything anew. Raises ValueError, in words, of a plan that makes no load."""
+        ...
+
     def burst(self) -> None:
         """Send a burst into each chosen pipeline."""
         ...
@@ -72,7 +75,7 @@ class LiveOrders:
 
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
-        self._view = OrdersView(pipelines=attachment.settings.pipelines)
+        self._view = OrdersView(LoadPlan(attachment.settings.pipelines))
         self._asked: asyncio.Queue[Pipeline | Command] = asyncio.Queue()
         self._publish: PublishOrders = _nowhere
         self._process = LoadProcess(lambda: attachment.settings.api_url, self._report, self._died)
@@ -122,31 +125,38 @@ class LiveOrders:
     def toggle(self) -> None:
         """Start or stop the load."""
         self._show(running=not self._view.running, trouble="")
-        self._asked.put_nowait(self._command())
+        if not self._view.running:
+            self._ask({"do": "stop"})
+        self._run_on()
 
     def change_rate(self, steps: int) -> None:
         """Choose a rate so many steps up or down."""
-        at = RATES.index(self._view.rate_per_s) + steps
-        self._show(rate_per_s=RATES[min(len(RATES) - 1, max(0, at))])
-        if self._view.running:
-            self._asked.put_nowait(self._command())
+        self.follow(self._view.plan.faster(steps))
 
     def choose(self, pipelines: tuple[Pipeline, ...]) -> None:
         """Choose where load goes."""
-        self._show(pipelines=pipelines)
-        if self._view.running:
-            self._asked.put_nowait(self._command())
+        self.follow(replace(self._view.plan, pipelines=pipelines))
+
+    def follow(self, plan: LoadPlan) -> None:
+        """Choose everything anew. Raises ValueError, in words, of a plan that makes no load."""
+        plan.check()
+        self._show(plan=plan)
+        self._run_on()
 
     def burst(self) -> None:
         """Send a burst into each chosen pipeline."""
         at = time.strftime("%H:%M:%S")
-        self._show(burst=f"{BURST_ORDERS:,} each at {at}", trouble="")
-        self._asked.put_nowait({"do": "burst", "orders": BURST_ORDERS, "pipelines": self._view.pipelines})
+        plan = self._view.plan
+        self._show(burst=f"{plan.burst_orders:,} each at {at}", trouble="")
+        self._ask(plan.mix(), plan.burst())
 
-    def _command(self) -> Command:
-        if not self._view.running:
-            return {"do": "stop"}
-        return {"do": "run", "rate_per_s": self._view.rate_per_s, "pipelines": self._view.pipelines}
+    def _run_on(self) -> None:
+        if self._view.running:
+            self._ask(self._view.plan.mix(), self._view.plan.run())
+
+    def _ask(self, *commands: Command) -> None:
+        for command in commands:
+            self._asked.put_nowait(command)
 
     async def _tell(self, command: Command) -> None:
         try:

@@ -3,11 +3,7 @@
 from dataclasses import dataclass
 
 from coffee_core.pipelines import Pipeline
-
-RATES: tuple[float, ...] = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
-"""Rates that can be chosen, orders per second for each pipeline."""
-BURST_ORDERS = 1_000
-"""Orders of one burst, for each pipeline."""
+from coffee_tui.feed.load_plan import LoadPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +28,8 @@ class KeyOrder:
 class OrdersView:
     """The order panel at one moment."""
 
-    pipelines: tuple[Pipeline, ...] = tuple(Pipeline)
-    """Where load goes."""
-    rate_per_s: float = 10
-    """Chosen rate for each of them, orders per second."""
+    plan: LoadPlan = LoadPlan()
+    """What load is wanted."""
     running: bool = False
     """Whether load is on."""
     offered_per_s: float = 0.0

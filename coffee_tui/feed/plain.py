@@ -20,14 +20,17 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[_Value], plain: Any) -> _Value:
-    """Return the value of a type from its plain form. Raises KeyError, TypeError, ValueError."""
+    """Return the value of a type from its plain form; fields that the type does not have are left out.
+
+    Raises AttributeError, KeyError, TypeError, ValueError where the plain form is of something else.
+    """
     return _read(kind, plain)  # type: ignore[no-any-return]
 
 
 def _read(kind: Any, plain: Any) -> Any:
     if is_dataclass(kind):
         hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
-        return kind(**{name: _read(hints[name], each) for name, each in plain.items()})  # type: ignore[operator]
+        return kind(**{name: _read(hints[name], each) for name, each in plain.items() if name in hints})  # type: ignore[operator]
     if get_origin(kind) is tuple:
         items = get_args(kind)
         kinds = [items[0]] * len(plain) if items[-1] is Ellipsis else items

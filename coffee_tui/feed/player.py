@@ -7,6 +7,7 @@ from dataclasses import replace
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.journal import Journal
 from coffee_tui.feed.live import Publish
+from coffee_tui.feed.load_plan import LoadPlan
 from coffee_tui.feed.memory import Memory
 from coffee_tui.feed.orders import PublishOrders
 from coffee_tui.feed.orders_view import OrdersView
@@ -146,6 +147,10 @@ class PlayedOrders:
         self._refuse()
 
     def choose(self, pipelines: tuple[Pipeline, ...]) -> None:  # noqa: ARG002
+        """Say that a recording takes no orders."""
+        self._refuse()
+
+    def follow(self, plan: LoadPlan) -> None:  # noqa: ARG002
         """Say that a recording takes no orders."""
         self._refuse()
 

@@ -20,7 +20,7 @@ from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.feed.plain import from_plain, to_plain
 from coffee_tui.feed.snapshot import Snapshot
 
-_FORMAT = "coffee-rt recording 1"
+_FORMAT = "coffee-rt recording 2"
 _FLUSH_S = 1.0
 _KINDS = {"s": Snapshot, "o": OrdersView}
 # A loss of power cuts a file anywhere: what can be read until there is played.

@@ -5,7 +5,6 @@ from itertools import combinations
 from textual.binding import Binding
 
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.orders_view import BURST_ORDERS
 from coffee_tui.screens.manners import Manners
 
 KEYS: tuple[Binding, ...] = (
@@ -16,8 +15,9 @@ KEYS: tuple[Binding, ...] = (
     Binding("space", "load", "start/stop", tooltip="start or stop the load"),
     Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
+    Binding("g", "plan", "settings", tooltip="the load's settings: shape, rate, mix, repeats, malformed orders"),
     Binding("i", "into", "into", tooltip="choose which pipelines get the load"),
-    Binding("b", "burst", "burst", tooltip=f"a burst of {BURST_ORDERS:,} orders into each chosen pipeline"),
+    Binding("b", "burst", "burst", tooltip="a burst into each chosen pipeline, as large as g says"),
     Binding("x", "faults", "break", tooltip="break a part on purpose, and see what it costs"),
     Binding("c", "compare", "compare", tooltip="what is claimed, and what was measured just now"),
     Binding("o", "sent", "orders", tooltip="the latest orders, and where each is"),

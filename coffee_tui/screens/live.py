@@ -20,6 +20,7 @@ from coffee_tui.screens.compare import CompareScreen
 from coffee_tui.screens.faults import FaultsScreen
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.keys import KEYS, choices
+from coffee_tui.screens.load import LoadScreen
 from coffee_tui.screens.logs import LogsScreen
 from coffee_tui.screens.manners import Manners
 from coffee_tui.screens.plan import MOST_GAPS, plan
@@ -145,8 +146,12 @@ class LiveScreen(Manners, Screen[None]):
     def action_into(self) -> None:
         """Choose the next set of pipelines."""
         sets = choices(self._pipelines)
-        at = sets.index(self.orders.pipelines) if self.orders.pipelines in sets else -1
+        at = sets.index(self.orders.plan.pipelines) if self.orders.plan.pipelines in sets else -1
         self._orders.choose(sets[(at + 1) % len(sets)])
+
+    def action_plan(self) -> None:
+        """Choose the load's settings."""
+        self.app.push_screen(LoadScreen(self._pipelines, self.orders.plan, self._orders.follow))
 
     def action_column(self) -> None:
         """Show the next column, where there is room for one alone."""

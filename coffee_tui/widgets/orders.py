@@ -10,20 +10,21 @@ from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, RED, TEXT
 from coffee_tui.widgets.key_order import keys_row
-from coffee_tui.widgets.text import rate, step
+from coffee_tui.widgets.plan_row import plan_row
+from coffee_tui.widgets.text import rate
 
 _WIDE = 110
 _MIDDLE = 76
 _WELCOME = (
     ("1 2 3", "send one order into v1, v2, v3: see whose total moves first"),
-    ("space", "starts and stops a stream of orders, + and - change its rate"),
+    ("space", "starts and stops a stream of orders, + and - change its rate, g its shape and mix"),
     ("?", "shows every key, q ends it"),
 )
 """What to press, while nobody has pressed anything yet."""
 
 
 class OrdersPanel(Widget):
-    """Three rows."""
+    """Three rows; a fourth for the chosen load where there is room. A click opens its settings."""
 
     DEFAULT_CSS = "OrdersPanel { text-wrap: nowrap; text-overflow: clip; height: 3; padding: 0 1; }"
 
@@ -43,17 +44,23 @@ class OrdersPanel(Widget):
         if self._welcome:
             return _lines(Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in _WELCOME)
         rows = [self._load(view, wide), _outcomes(view, wide), self._keys(view)]
+        if self.size.height > len(rows):
+            rows.insert(1, plan_row(view.plan, self.size.width))
         return _lines(rows)
+
+    async def on_click(self) -> None:
+        """Open the load's settings."""
+        await self.screen.run_action("plan")
 
     def _load(self, view: OrdersView, wide: bool) -> Text:
         row = Text("● ", TEXT).append("running", f"bold {TEXT}") if view.running else Text("○ stopped", GREY)
         row.append("   into " if wide else " ", GREY)
         for pipeline in self._pipelines:
-            chosen = pipeline in view.pipelines
+            chosen = pipeline in view.plan.pipelines
             row.append(f" {pipeline} ", f"bold {GROUND} on {ACCENT[pipeline]}" if chosen else DIM).append(
                 " " if wide else ""
             )
-        row.append(f"{step(view.rate_per_s):>7}/s each", f"bold {TEXT}" if view.running else GREY)
+        row.append(f"  {view.plan.in_words()}", f"bold {TEXT}" if view.running else GREY)
         if view.trouble:
             return row.append(f"   × {view.trouble}", RED)
         rates = (("offered", view.offered_per_s), ("answered", view.answered_per_s))
@@ -86,5 +93,5 @@ def _outcomes(view: OrdersView, wide: bool) -> Text:
     row = Text()
     for long, short, count, colour in figures:
         row.append(f"{long if wide else short} ", GREY)
-        row.append(f"{count:,}".ljust(8 if wide else 6), colour if count else GREY)
+        row.append(f"{count:,}".ljust(8 if wide else 7), colour if count else GREY)
     return row

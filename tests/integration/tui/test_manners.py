@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from textual.command import CommandPalette
 
+from coffee_core.load.shape import Pattern
 from coffee_core.pipelines import Pipeline
 from coffee_tui.app import CoffeeApp
+from coffee_tui.feed.load_plan import LoadPlan
 from coffee_tui.feed.memory import Memory, memory_path, recall, remember
 from coffee_tui.feed.orders_view import KeyOrder, OrdersView
 from coffee_tui.feed.sources import Sources
@@ -25,8 +27,8 @@ async def test_the_palette_has_every_action_and_runs_it() -> None:
             assert key.action == "app.command_palette" or key.tooltip in commands
         await pilot.press("ctrl+p")
         await until(lambda: isinstance(running.screen, CommandPalette))
-        await pilot.press(*"burst of")
-        await until(lambda: "a burst of 1,000" in screen_text(running))
+        await pilot.press(*"burst into")
+        await until(lambda: "a burst into each" in screen_text(running))
         await pilot.press("escape")
         await commands["one order into v2 (Streams)"].callback()
         assert orders.asked == [("order", Pipeline.V2)]
@@ -116,12 +118,11 @@ def test_what_was_chosen_is_remembered(tmp_path: Path) -> None:
     path = memory_path({"XDG_CONFIG_HOME": str(tmp_path)})
     assert recall(path) == Memory()
     assert recall(path).first_run
-    remember(path, Memory.after(OrdersView(pipelines=(Pipeline.V2, Pipeline.V3), rate_per_s=200)))
+    remember(path, Memory.after(OrdersView(LoadPlan((Pipeline.V2, Pipeline.V3), 200, Pattern.POISSON))))
     found = recall(path)
     assert not found.first_run
-    assert found.applied_to(OrdersView()).pipelines == (Pipeline.V2, Pipeline.V3)
-    assert found.applied_to(OrdersView(pipelines=(Pipeline.V1,))).pipelines == (Pipeline.V1,)
-    assert found.applied_to(OrdersView()).rate_per_s == 200
+    assert found.applied_to(OrdersView()).plan == LoadPlan((Pipeline.V2, Pipeline.V3), 200, Pattern.POISSON)
+    assert found.applied_to(OrdersView(LoadPlan((Pipeline.V1,)))).plan.pipelines == (Pipeline.V1,)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rate_per_s": 3, "pipelines": ["v9"]}'])

@@ -10,8 +10,9 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import alive
 from coffee_core.settings import Settings
 from coffee_tui.feed.attachment import Attachment
+from coffee_tui.feed.load_plan import RATES
 from coffee_tui.feed.orders import LiveOrders
-from coffee_tui.feed.orders_view import RATES, OrdersView
+from coffee_tui.feed.orders_view import OrdersView
 from tests.servers import free_port
 from tests.unit.load.peer import answering, peer
 from tests.waiting import until
@@ -65,7 +66,7 @@ async def test_load_is_started_changed_stopped_and_gone_at_the_end() -> None:
         async with desk(url) as made:
             made.orders.choose((Pipeline.V2,))
             made.orders.change_rate(+2)
-            await until(lambda: made.view.rate_per_s == 50)
+            await until(lambda: made.view.plan.rate_per_s == 50)
             made.orders.toggle()
             await until(lambda: made.view.acknowledged > 20 and made.view.offered_per_s > 0)
             made.orders.burst()
@@ -98,6 +99,6 @@ async def test_the_rate_stays_within_its_steps() -> None:
     made = Desk("http://127.0.0.1:1")
     made.orders.change_rate(-100)
     made.orders.change_rate(+1)
-    assert made.orders._view.rate_per_s == RATES[1]
+    assert made.orders._view.plan.rate_per_s == RATES[1]
     made.orders.change_rate(+100)
-    assert made.orders._view.rate_per_s == RATES[-1]
+    assert made.orders._view.plan.rate_per_s == RATES[-1]

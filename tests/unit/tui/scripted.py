@@ -8,6 +8,7 @@ from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.app import CoffeeApp
 from coffee_tui.feed.journal import Journal
 from coffee_tui.feed.live import Publish
+from coffee_tui.feed.load_plan import LoadPlan
 from coffee_tui.feed.memory import Memory
 from coffee_tui.feed.orders import PublishOrders
 from coffee_tui.feed.orders_view import OrdersView
@@ -109,6 +110,10 @@ class NotedOrders:
 
     def choose(self, pipelines: tuple[Pipeline, ...]) -> None:
         self.asked.append(("choose", *pipelines))
+
+    def follow(self, plan: LoadPlan) -> None:
+        plan.check()
+        self.asked.append(plan)
 
     def burst(self) -> None:
         self.asked.append("burst")

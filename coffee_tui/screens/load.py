@@ -1,0 +1,98 @@
+"""The load's settings: a form over the Live screen. What makes no load is said, and the form stays."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
+
+from coffee_core.load.shape import Pattern
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.pipelines import Pipeline
+from coffee_tui.feed.load_form import plan_of, texts_of
+from coffee_tui.feed.load_plan import LoadPlan
+
+_ROWS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    ("rate", (("", "rate", "orders/s into each: of a ramp at its end, of bursts on average"),)),
+    ("ramp", (("from", "from", "/s"), ("in", "over", "s"))),
+    ("bursts", (("every", "every", "s"), ("   key b sends", "burst", "orders"))),
+    ("share of", (("repeats", "repeats", "%"), ("  malformed", "malformed", "%"))),
+    ("drinks", tuple((name, name, "") for name in DRINKS)),
+    ("stores", tuple((name, name, "") for name in STORES)),
+)
+"""Label → (what stands before a field, the field, what stands after it)."""
+
+
+class LoadScreen(ModalScreen[None]):
+    """Fields, by keys and by mouse; Enter in any of them applies all."""
+
+    CSS_PATH = "load.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "close"),
+        Binding("ctrl+s", "apply", "apply"),
+    ]
+
+    def __init__(
+        self, pipelines: tuple[Pipeline, ...], plan: LoadPlan, follow: Callable[[LoadPlan], None]
+    ) -> None:
+        super().__init__()
+        self._pipelines = pipelines
+        self._plan = plan
+        self._follow = follow
+
+    def compose(self) -> ComposeResult:
+        """Lay out the form."""
+        texts = texts_of(self._plan)
+        with VerticalScroll(id="load", can_focus=False) as form:
+            form.border_title = "Load"
+            with Horizontal(classes="row"):
+                yield Label("into", classes="label")
+                for pipeline in self._pipelines:
+                    yield Checkbox(str(pipeline), pipeline in self._plan.pipelines, id=str(pipeline), compact=True)
+            with Horizontal(classes="row"):
+                yield Label("shape", classes="label")
+                with RadioSet(id="pattern", compact=True):
+                    for pattern in Pattern:
+                        yield RadioButton(str(pattern), pattern is self._plan.pattern, name=str(pattern))
+            for label, fields in _ROWS:
+                with Horizontal(classes="row"):
+                    yield Label(label, classes="label")
+                    for before, name, after in fields:
+                        yield Label(before)
+                        yield Input(texts[name], id=name, compact=True, select_on_focus=True)
+                        yield Label(after)
+            yield Static(id="wrong")
+            with Horizontal(id="buttons"):
+                yield Button("Apply  enter", id="apply", variant="primary", compact=True)
+                yield Button("Cancel  esc", id="cancel", compact=True)
+
+    def on_mount(self) -> None:
+        """Begin at the rate, which is what is changed most."""
+        self.query_one("#rate", Input).focus()
+
+    def on_input_submitted(self) -> None:
+        """Enter in a field applies all of them."""
+        self.action_apply()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Do what a button says."""
+        if event.button.id == "apply":
+            self.action_apply()
+        else:
+            self.dismiss()
+
+    def action_apply(self) -> None:
+        """Let the load follow the form, or say why it cannot."""
+        texts = {field.id or "": field.value for field in self.query(Input)}
+        pressed = self.query_one(RadioSet).pressed_button
+        pattern = Pattern(pressed.name) if pressed is not None and pressed.name else self._plan.pattern
+        chosen = tuple(each for each in self._pipelines if self.query_one(f"#{each}", Checkbox).value)
+        try:
+            self._follow(plan_of(texts, chosen, pattern))
+        except ValueError as error:
+            self.query_one("#wrong", Static).update(f"× {error}")
+            return
+        self.dismiss()
