@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli.main import coffee
-from backend.lab.chaos.faults import FAULTS, WORKING_TASK_MANAGER, Deed
+from backend.lab.chaos.faults import FAULTS, WORKING_TASK_MANAGER, Deed, Fault
 from backend.lab.chaos.site import NotLocalError, Site
 from backend.stack.parts import NAMES
+from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, State, write_env, write_state
 
 PAGE = Path(__file__).parents[3] / "docs" / "chaos.md"
@@ -25,6 +26,18 @@ def call(*words: str) -> Result:
 def test_every_part_can_be_killed_and_frozen(deed: Deed) -> None:
     parts = {WORKING_TASK_MANAGER if name.startswith(WORKING_TASK_MANAGER) else name for name in NAMES}
     assert {fault.part for fault in FAULTS.values() if fault.deed is deed} == parts
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_part_may_fail_the_requests_of_its_own_pipeline_alone(fault: Fault) -> None:
+    of_part = {
+        "postgres": {Pipeline.V1},
+        "redis": {Pipeline.V2},
+        "kafka": {Pipeline.V3},
+        "cafe-order-api": set(Pipeline),
+    }
+    if fault.part:
+        assert set(fault.may_refuse) <= of_part.get(fault.part, set())
 
 
 def test_the_page_lists_the_menu_as_it_is() -> None:
