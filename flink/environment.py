@@ -9,8 +9,10 @@ from pyflink.table.udf import ScalarFunction, udf
 from flink.statements import DEFINITIONS, INSERTS, statement
 
 
-def submit_graph(options: Mapping[str, str], values: Mapping[str, str], show: ScalarFunction) -> str:
-    """Submit the statements with these options, placeholders and Redis function; return the job's id.
+def submit_graph(
+    options: Mapping[str, str], values: Mapping[str, str], functions: Mapping[str, ScalarFunction]
+) -> str:
+    """Submit the statements with these options, placeholders and Redis functions; return the job's id.
 
     Starts the client's JVM, which ends with this process.
     """
@@ -21,7 +23,8 @@ def submit_graph(options: Mapping[str, str], values: Mapping[str, str], show: Sc
     environment = TableEnvironment.create(mode.build())
     for name in DEFINITIONS:
         environment.execute_sql(statement(name, values))
-    environment.create_temporary_function("show_in_redis", udf(show, result_type=DataTypes.BIGINT()))
+    for name, function in functions.items():
+        environment.create_temporary_function(name, udf(function, result_type=DataTypes.BIGINT()))
     inserts = environment.create_statement_set()
     for name in INSERTS:
         inserts.add_insert_sql(statement(name, values))

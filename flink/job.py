@@ -10,8 +10,8 @@ from pathlib import Path
 from coffee_core.settings import Settings
 from flink.environment import submit_graph
 from flink.options import options
-from flink.redis_sink import ShowInRedis
-from flink.statements import values
+from flink.redis_sink import ShowInRedis, ShowWindowInRedis
+from flink.statements import TALLY_FUNCTION, WINDOW_FUNCTION, values
 
 
 def main() -> None:
@@ -22,8 +22,11 @@ def main() -> None:
     given = parser.parse_args()
     settings = Settings.from_env()
     restore = f"file://{given.restore.absolute()}" if given.restore else None
-    show = ShowInRedis(settings.redis_url, given.epoch)
-    sys.stdout.write(submit_graph(options(settings, given.epoch, restore), values(settings), show) + "\n")
+    functions = {
+        TALLY_FUNCTION: ShowInRedis(settings.redis_url, given.epoch),
+        WINDOW_FUNCTION: ShowWindowInRedis(settings.redis_url, given.epoch),
+    }
+    sys.stdout.write(submit_graph(options(settings, given.epoch, restore), values(settings), functions) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 -- Shows one tally of v3 in Redis: as a whole, or not at all.
 --
 -- KEYS  1 fence  2 total_revenue  3 drink_counts  4 drink_revenue  5 store_counts  6 store_revenue  7 total_orders
---       8 latency  9 counters
+--       8 latency  9 counters  10 late orders  11 watermark
 -- ARGV  1 epoch  2 orders  3 revenue (cents)  4 duplicates  5 dead letters  6 now (µs)
 --       7 sum of accepted_at (µs), kept as text: it outgrows a Lua number
 --       8 orders shown when the caller last looked  9 latency bucket of the orders since, or ''
---       10 number of drinks, then (name, orders, cents) of each drink, then of each store
+--       10 watermark (ms since the epoch) or ''  11 number of drinks  12 number of stores
+--       then (name, orders, cents) of each drink, of each store, and of what each store has got too late
 -- Answers {1 shown | 0 older than what is shown | -1 another epoch | -2 no epoch, orders shown before}.
 
 local epoch = redis.call('GET', KEYS[1])
@@ -55,22 +56,27 @@ local function add(command, key, field, difference)
         writes[#writes + 1] = field and {command, key, field, amount} or {command, key, amount}
     end
 end
-local function add_fields(first, last, counts_key, revenue_key)
-    local names, counts, cents = {}, {}, {}
-    for i = first, last, 3 do
-        names[#names + 1], counts[#counts + 1], cents[#cents + 1] = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+local function add_fields(key, place, first, count, suffix)
+    local names, values = {}, {}
+    for i = first, first + 3 * (count - 1), 3 do
+        names[#names + 1], values[#values + 1] = ARGV[i] .. suffix, tonumber(ARGV[i + place])
     end
-    local old_counts, old_cents = stored_fields(counts_key, names), stored_fields(revenue_key, names)
-    for i, name in ipairs(names) do
-        add('HINCRBY', counts_key, name, counts[i] - old_counts[i])
-        add('HINCRBY', revenue_key, name, cents[i] - old_cents[i])
-    end
+    local old = stored_fields(key, names)
+    for i, name in ipairs(names) do add('HINCRBY', key, name, values[i] - old[i]) end
 end
 
 add('INCRBY', KEYS[2], nil, tonumber(ARGV[3]) - stored(KEYS[2]))
-local drinks_end = 10 + 3 * tonumber(ARGV[10])
-add_fields(11, drinks_end, KEYS[3], KEYS[4])
-add_fields(drinks_end + 1, #ARGV, KEYS[5], KEYS[6])
+local drinks, stores = tonumber(ARGV[11]), tonumber(ARGV[12])
+local first_store = 13 + 3 * drinks
+add_fields(KEYS[3], 1, 13, drinks, '')
+add_fields(KEYS[4], 2, 13, drinks, '')
+add_fields(KEYS[5], 1, first_store, stores, '')
+add_fields(KEYS[6], 2, first_store, stores, '')
+-- One hash for both: no order is late in orders and not in cents.
+add_fields(KEYS[10], 1, first_store + 3 * stores, stores, ':orders')
+add_fields(KEYS[10], 2, first_store + 3 * stores, stores, ':revenue')
+-- Never back: a window that was closed stays closed.
+if ARGV[10] ~= '' and stored(KEYS[11]) < tonumber(ARGV[10]) then writes[#writes + 1] = {'SET', KEYS[11], ARGV[10]} end
 -- A replay shows again what became visible long ago: its latency was measured then.
 local history = whole(redis.call('HGET', KEYS[9], 'history_orders')) or 0
 if ARGV[9] ~= '' and tonumber(ARGV[8]) == shown and shown >= history then

@@ -1,7 +1,7 @@
 """The job's SQL, filled in from the settings and the menu. Each statement is a file of ``flink/sql``."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 
 from coffee_core.clock import MAX_TIME_US
@@ -9,35 +9,57 @@ from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
+from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 from flink.jdbc import JdbcTarget
 
 DEFINITIONS = (
-    *("source", "fields", "judged", "valid", "seen", "first"),
-    *("buried", "dead", "stored", "counted", "tally", "shown"),
+    *("source", "fields", "judged", "valid", "seen", "first", "placed"),
+    *("buried", "dead", "stored", "counted", "tally", "windows", "shown"),
 )
 """Tables and views, in the order in which they build on one another."""
-INSERTS = ("store", "bury", "show")
+INSERTS = ("store", "bury", "show", "show_windows")
 """What the job does, as one statement set."""
+TALLY_FUNCTION, WINDOW_FUNCTION = "show_in_redis", "show_window_in_redis"
+"""Names of the functions that write to Redis."""
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _TIME = "0|[1-9][0-9]{0,16}"
 """Up to 17 digits (the year 5138); a later time is checked the slow way."""
+_MOST_LANES = 16
+"""Partitions beyond so many share a column of the tally."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
-def tally_columns() -> dict[str, str]:
-    """Return the columns of the tally, name → expression, in the order in which the Redis function takes them."""
+def tally_columns(lanes: int) -> dict[str, str]:
+    """Return the columns of the tally, name → expression, in the order in which the Redis function takes them.
+
+    The last ones are the latest acceptance in each lane of partitions: how far the job has come there.
+    """
     counts = {"orders": "COUNT(drink)", "revenue": "COALESCE(SUM(CAST(price_cents AS BIGINT)), 0)"}
-    for field, names in (("drink", DRINKS), ("store", STORES)):
-        for name in names:
-            condition = f"FILTER (WHERE {field} = {_quoted(name)})"
-            counts[f"{field}_{name}_orders"] = f"COUNT(*) {condition}"
-            counts[f"{field}_{name}_cents"] = f"COALESCE(SUM(CAST(price_cents AS BIGINT)) {condition}, 0)"
+    counts |= _cells("drink", "drink", DRINKS) | _cells("store", "store", STORES)
     # DECIMAL: a BIGINT of microseconds would overflow, silently, after a few thousand orders.
     counts["accepted_us"] = "CAST(COALESCE(SUM(accepted_at_us), 0) AS STRING)"
     counts["valid_records"] = "COALESCE(SUM(CAST(valid AS BIGINT)), 0)"
     counts["dead_records"] = "COALESCE(SUM(CAST(dead AS BIGINT)), 0)"
+    counts |= _cells("late", "late_store", STORES)
+    for lane in range(lanes):
+        counts[f"reached_{lane}"] = f"COALESCE(MAX(reached_us) FILTER (WHERE lane = {lane}), 0)"
     return counts
+
+
+def window_columns() -> dict[str, str]:
+    """Return the columns of a window beside its first second, as ``tally_columns`` does."""
+    return _cells("window", "store", STORES)
+
+
+def _cells(prefix: str, column: str, names: Sequence[str]) -> dict[str, str]:
+    """Return orders and cents of each of these names."""
+    cells = {}
+    for name in names:
+        condition = f"FILTER (WHERE {column} = {_quoted(name)})"
+        cells[f"{prefix}_{name}_orders"] = f"COUNT(*) {condition}"
+        cells[f"{prefix}_{name}_cents"] = f"COALESCE(SUM(CAST(price_cents AS BIGINT)) {condition}, 0)"
+    return cells
 
 
 def canonical_pattern() -> str:
@@ -57,7 +79,8 @@ def canonical_pattern() -> str:
 def values(settings: Settings) -> dict[str, str]:
     """Return what the placeholders stand for; quotes are doubled where a value goes into a literal."""
     target = JdbcTarget.of_url(settings.database_url)
-    columns = tally_columns()
+    lanes = min(settings.topic_partitions, _MOST_LANES)
+    columns, cells = tally_columns(lanes), window_columns()
     literals = {
         "topic": TOPIC,
         "dead_topic": DEAD_TOPIC,
@@ -74,13 +97,26 @@ def values(settings: Settings) -> dict[str, str]:
         "digits": r"\A[0-9]{1,18}\z",
         "max_price_cents": str(MAX_PRICE_CENTS),
         "max_time_us": str(MAX_TIME_US),
+        "window_s": str(WINDOW_S),
+        "closed_after_s": str(WINDOW_S + LATE_AFTER_S),
+        "lanes": str(lanes),
     }
     return {name: value.replace("'", "''") for name, value in literals.items()} | {
         "drinks": ", ".join(map(_quoted, DRINKS)),
         "stores": ", ".join(map(_quoted, STORES)),
-        "columns": ",\n".join(f"    {expression} AS `{name}`" for name, expression in columns.items()),
-        "arguments": ", ".join(f"`{name}`" for name in columns),
+        "columns": _listed(columns),
+        "arguments": _named(columns),
+        "window_columns": _listed(cells),
+        "window_arguments": _named(["window_s", *cells]),
     }
+
+
+def _listed(columns: Mapping[str, str]) -> str:
+    return ",\n".join(f"    {expression} AS `{name}`" for name, expression in columns.items())
+
+
+def _named(columns: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in columns)
 
 
 def values_without_orders(settings: Settings) -> dict[str, str]:

@@ -10,7 +10,7 @@ from coffee_core.settings import Settings
 from flink.environment import submit_graph
 from flink.options import WARM_UP_NAME, options
 from flink.redis_sink import WarmUp
-from flink.statements import values_without_orders
+from flink.statements import TALLY_FUNCTION, WINDOW_FUNCTION, values_without_orders
 
 
 def main() -> None:
@@ -27,7 +27,8 @@ def main() -> None:
     }
     # Without checkpoints it leaves nothing from which the job of the orders could be continued by mistake.
     del chosen["execution.checkpointing.interval"]
-    sys.stdout.write(submit_graph(chosen, values_without_orders(settings), WarmUp()) + "\n")
+    functions = dict.fromkeys((TALLY_FUNCTION, WINDOW_FUNCTION), WarmUp())
+    sys.stdout.write(submit_graph(chosen, values_without_orders(settings), functions) + "\n")
 
 
 if __name__ == "__main__":

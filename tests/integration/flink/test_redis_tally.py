@@ -9,7 +9,9 @@ import redis
 from coffee_core.clock import now_us
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
-from flink.redis_tally import KEYS, OLDER, OTHER_EPOCH, SHOWN, NotShownError, RedisTally
+from coffee_core.windows import LATE_AFTER_S
+from flink.patience import OLDER, OTHER_EPOCH, SHOWN, NotShownError
+from flink.redis_tally import KEYS, RedisTally
 
 Shown = dict[str, Any]
 
@@ -28,13 +30,31 @@ def tally(redis_url: str, client: "redis.Redis[str]") -> Iterator[RedisTally]:
     tally.close()
 
 
-def row(orders: int, *, late_us: int = 5_000, valid: int | None = None, dead: int = 0, first_us: int = 0) -> Any:
-    """A tally of so many lattes at 3.00 in uptown, all accepted ``late_us`` ago; ``first_us`` adds to the sum."""
+LANES = 4
+PLACE_OF_THE_SUM = 2 + 2 * (len(DRINKS) + len(STORES))
+
+
+def row(
+    orders: int,
+    *,
+    late_us: int = 5_000,
+    valid: int | None = None,
+    dead: int = 0,
+    first_us: int = 0,
+    too_late: int = 0,
+    reached_us: int = 0,
+) -> Any:
+    """A tally of so many lattes at 3.00 in uptown, all accepted ``late_us`` ago; ``first_us`` adds to the sum.
+
+    ``too_late`` of them belong to no window; every lane of partitions has come to ``reached_us``.
+    """
     cells = [orders, 300 * orders]
     drinks = [each for drink in DRINKS for each in (cells if drink == "latte" else [0, 0])]
     stores = [each for store in STORES for each in (cells if store == "uptown" else [0, 0])]
     accepted = orders * (now_us() - late_us) + first_us
-    return (orders, 300 * orders, *drinks, *stores, str(accepted), orders if valid is None else valid, dead)
+    late = [each for store in STORES for each in ([too_late, 300 * too_late] if store == "uptown" else [0, 0])]
+    counters = (str(accepted), orders if valid is None else valid, dead)
+    return (orders, 300 * orders, *drinks, *stores, *counters, *late, *[reached_us] * LANES)
 
 
 def shown(client: "redis.Redis[str]") -> Shown:
@@ -162,7 +182,7 @@ def test_latency_is_the_mean_since_the_last_row_weighted_by_its_orders(
     started = now_us()
     first_sum = int(client.hget(KEYS.counters, "shown_accepted_us") or 0)
     nine_more = 9 * (now_us() - 64_000_000)
-    tally.show(row(10, first_us=first_sum + nine_more - int(row(10)[-3])))
+    tally.show(row(10, first_us=first_sum + nine_more - int(row(10)[PLACE_OF_THE_SUM])))
     spent = now_us() - started
     weights = latencies(client)
     assert sum(weights.values()) == 10
@@ -207,3 +227,25 @@ def test_a_full_memory_is_waited_for_and_then_reported(client: "redis.Redis[str]
     assert not client.exists(KEYS.total_orders)
     tally.show(row(3))
     assert shown(client) == of_lattes(3)
+
+
+def test_late_orders_are_shown_beside_the_totals_and_come_back_after_a_flush(
+    client: "redis.Redis[str]", tally: RedisTally
+) -> None:
+    tally.show(row(5, too_late=2))
+    assert client.hgetall(KEYS.late) == {"uptown:orders": "2", "uptown:revenue": "600"}
+    client.delete(KEYS.late)
+    tally.show(row(6, too_late=3))
+    assert client.hgetall(KEYS.late) == {"uptown:orders": "3", "uptown:revenue": "900"}
+
+
+def test_the_watermark_is_shown_and_never_goes_back(client: "redis.Redis[str]", tally: RedisTally) -> None:
+    minute = 60_000_000
+    reached = now_us() - 10 * minute
+    tally.show(row(1, reached_us=reached))
+    shown_ms = int(client.get(KEYS.watermark) or 0)
+    assert shown_ms == reached // 1_000 - LATE_AFTER_S * 1_000
+    tally.show(row(2, reached_us=reached - minute))
+    assert int(client.get(KEYS.watermark) or 0) == shown_ms
+    tally.show(row(3, reached_us=now_us() + 60 * minute))
+    assert int(client.get(KEYS.watermark) or 0) <= now_us() // 1_000 - LATE_AFTER_S * 1_000

@@ -9,12 +9,10 @@ from backend.lab.audit import audit
 from backend.lab.audit_balance import Balance
 from coffee_core.clock import to_datetime
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC, MetricKeys
-from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
-from coffee_core.tally import Tally
-from flink.redis_tally import SHOWN, RedisTally
+from tests.integration.flink.rows import show
 from tests.integration.stream_worker.bench import mixed
 
 KEYS = MetricKeys(Pipeline.V3)
@@ -58,21 +56,7 @@ class Job:
 
     def show(self, orders: list[Order], repeats: int = 0, dead: int = 0) -> None:
         """Write the totals of these orders as the job writes them."""
-        tally = Tally.of(orders)
-        cells: list[int] = []
-        for names, counts, cents in (
-            (DRINKS, tally.drink_counts, tally.drink_revenue_cents),
-            (STORES, tally.store_counts, tally.store_revenue_cents),
-        ):
-            for name in names:
-                cells += (counts[name], cents[name])
-        accepted = sum(order.accepted_at_us for order in orders)
-        writer = RedisTally(self.settings.redis_url, "1")
-        try:
-            row = (tally.orders, tally.revenue_cents, *cells, str(accepted), len(orders) + repeats, dead)
-            assert writer.show(row) == SHOWN
-        finally:
-            writer.close()
+        show(self.settings.redis_url, orders, repeats, dead)
 
     async def commit(self) -> None:
         """Commit the ends of the topic, as a completed checkpoint does."""

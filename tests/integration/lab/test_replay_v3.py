@@ -7,13 +7,14 @@ from redis.exceptions import ResponseError
 from backend.lab.replay_v3 import METRICS, begin, counted_records
 from coffee_core.errors import CoffeeError
 from coffee_core.menu import DRINKS, STORES
-from flink.redis_tally import OTHER_EPOCH, SHOWN, RedisTally
+from flink.patience import OTHER_EPOCH, SHOWN
+from flink.redis_tally import RedisTally
 
 
 def row(orders: int, repeats: int = 0, dead: int = 0) -> tuple[object, ...]:
     """The tally of so many orders of everything at once: only the sums matter here."""
     cells = [orders, 100 * orders] * (len(DRINKS) + len(STORES))
-    return (orders, 100 * orders, *cells, str(orders), orders + repeats, dead)
+    return (orders, 100 * orders, *cells, str(orders), orders + repeats, dead, *[0, 0] * len(STORES))
 
 
 async def test_the_old_job_may_not_write_and_the_new_one_begins_at_nothing(client: Redis, redis_url: str) -> None:

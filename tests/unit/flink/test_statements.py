@@ -8,6 +8,7 @@ from coffee_core.clock import MAX_TIME_US
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.order import Order
 from coffee_core.settings import Settings
+from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 from flink.statements import DEFINITIONS, INSERTS, canonical_pattern, statement, tally_columns, values
 
 ORDER = Order(UUID("0190f5fe-7c1e-7abc-8def-0123456789ab"), "latte", "uptown", 450, 1_736_935_200_000_000, 5)
@@ -56,10 +57,12 @@ def test_anything_else_is_left_to_the_slow_way(text: str) -> None:
 
 
 def test_the_tally_has_two_columns_for_everything_on_the_menu_in_the_order_of_the_redis_function() -> None:
-    names = list(tally_columns())
+    names = list(tally_columns(2))
     menu = [f"drink_{drink}" for drink in DRINKS] + [f"store_{store}" for store in STORES]
     cells = [f"{item}_{kind}" for item in menu for kind in ("orders", "cents")]
-    assert names == ["orders", "revenue", *cells, "accepted_us", "valid_records", "dead_records"]
+    late = [f"late_{store}_{kind}" for store in STORES for kind in ("orders", "cents")]
+    counters = ["accepted_us", "valid_records", "dead_records"]
+    assert names == ["orders", "revenue", *cells, *counters, *late, "reached_0", "reached_1"]
 
 
 @pytest.mark.parametrize("name", [*DEFINITIONS, *INSERTS])
@@ -85,4 +88,19 @@ def test_the_dead_letter_reasons_carry_the_bounds_of_the_table() -> None:
 def test_an_id_is_remembered_once_for_repeats_and_conflicts() -> None:
     texts = {name: statement(name, values(Settings.from_env({}))) for name in (*DEFINITIONS, *INSERTS)}
     assert [name for name, text in texts.items() if "PARTITION BY" in text] == ["seen"]
-    assert all("seen_orders" in texts[name] for name in ("first", "buried", "counted"))
+    assert all("seen_orders" in texts[name] for name in ("first", "buried", "placed"))
+    assert all("placed_orders" in texts[name] for name in ("counted", "windows"))
+
+
+def test_the_windows_follow_the_rule_of_the_core() -> None:
+    text = statement("placed", values(Settings.from_env({})))
+    assert f"MOD(event_us, {WINDOW_S} * 1000000)" in text
+    assert f"accepted_at_us < (start_s + {WINDOW_S + LATE_AFTER_S}) * 1000000" in text
+
+
+def test_many_partitions_share_the_columns_of_the_watermark() -> None:
+    few, many = (values(Settings.from_env({"COFFEE_TOPIC_PARTITIONS": number})) for number in ("3", "256"))
+    assert (few["lanes"], many["lanes"]) == ("3", "16")
+    assert "reached_2" in few["arguments"]
+    assert "reached_3" not in few["arguments"]
+    assert "reached_15" in many["arguments"]

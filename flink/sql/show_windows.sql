@@ -1,0 +1,1 @@
+INSERT INTO shown SELECT show_window_in_redis({window_arguments}) FROM windows

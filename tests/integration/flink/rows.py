@@ -1,0 +1,52 @@
+"""What the job hands to its Redis functions, made of orders, and its writers at work."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.order import Order
+from coffee_core.tally import Tally
+from coffee_core.windows import window_of
+from flink.patience import SHOWN
+from flink.redis_tally import RedisTally
+from flink.redis_windows import RedisWindows
+
+LANES = 4
+"""Partitions of the topic."""
+
+
+def tally_row(orders: Sequence[Order], repeats: int = 0, dead: int = 0) -> tuple[Any, ...]:
+    """Return the tally of these orders; every lane has come to the latest acceptance."""
+    tally = Tally.of(orders)
+    late = Tally.of(each for each in orders if window_of(each.ordered_at_us, each.accepted_at_us) is None)
+    drinks = [cell for name in DRINKS for cell in (tally.drink_counts[name], tally.drink_revenue_cents[name])]
+    accepted = [each.accepted_at_us for each in orders]
+    counters = (str(sum(accepted)), len(orders) + repeats, dead)
+    return (
+        *(tally.orders, tally.revenue_cents, *drinks, *_of_stores(tally), *counters),
+        *(*_of_stores(late), *[max(accepted, default=0)] * LANES),
+    )
+
+
+def window_rows(orders: Sequence[Order]) -> list[tuple[int, ...]]:
+    """Return a row for each window that has one of these orders."""
+    placed: dict[int, list[Order]] = defaultdict(list)
+    for order in orders:
+        start_s = window_of(order.ordered_at_us, order.accepted_at_us)
+        if start_s is not None:
+            placed[start_s].append(order)
+    return [(start_s, *_of_stores(Tally.of(each))) for start_s, each in placed.items()]
+
+
+def _of_stores(tally: Tally) -> list[int]:
+    return [cell for name in STORES for cell in (tally.store_counts[name], tally.store_revenue_cents[name])]
+
+
+def show(redis_url: str, orders: Sequence[Order], repeats: int = 0, dead: int = 0, epoch: str = "1") -> None:
+    """Show totals and windows of these orders."""
+    with closing(RedisTally(redis_url, epoch)) as tally, closing(RedisWindows(redis_url, epoch)) as windows:
+        assert tally.show(tally_row(orders, repeats, dead)) == SHOWN
+        for row in window_rows(orders):
+            assert windows.show(row) == SHOWN
