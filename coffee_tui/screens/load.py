@@ -16,12 +16,14 @@ from coffee_tui.feed.load_form import plan_of, texts_of
 from coffee_tui.feed.load_plan import LoadPlan
 
 _ROWS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
-    ("rate", (("", "rate", "orders/s into each: of a ramp at its end, of bursts on average"),)),
-    ("ramp", (("from", "from", "/s"), ("in", "over", "s"))),
-    ("bursts", (("every", "every", "s"), ("   key b sends", "burst", "orders"))),
-    ("share of", (("repeats", "repeats", "%"), ("  malformed", "malformed", "%"))),
-    ("drinks", tuple((name, name, "") for name in DRINKS)),
-    ("stores", tuple((name, name, "") for name in STORES)),
+    ("rate", (("into each", "rate", "/s"),)),
+    ("ramp", (("begins at", "from", "/s"), ("takes", "over", "s"))),
+    ("bursts", (("one every", "every", "s"), ("key b", "burst", ""))),
+    ("share of", (("repeats", "repeats", "%"), ("malformed", "malformed", "%"))),
+    ("drinks", tuple((name, name, "") for name in DRINKS[:2])),
+    ("", tuple((name, name, "") for name in DRINKS[2:])),
+    ("stores", tuple((name, name, "") for name in STORES[:2])),
+    ("", tuple((name, name, "") for name in STORES[2:])),
 )
 """Label → (what stands before a field, the field, what stands after it)."""
 
@@ -61,9 +63,9 @@ class LoadScreen(ModalScreen[None]):
                 with Horizontal(classes="row"):
                     yield Label(label, classes="label")
                     for before, name, after in fields:
-                        yield Label(before)
+                        yield Label(before, classes="before")
                         yield Input(texts[name], id=name, compact=True, select_on_focus=True)
-                        yield Label(after)
+                        yield Label(after, classes="after")
             yield Static(id="wrong")
             with Horizontal(id="buttons"):
                 yield Button("Apply  enter", id="apply", variant="primary", compact=True)

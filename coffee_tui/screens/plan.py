@@ -14,6 +14,8 @@ _ALONE = 14
 """Rows of one whose breakdowns stand beside its figures: 2 + 7 + 3 + 2."""
 MOST_GAPS = 5
 """Empty rows between the blocks of a column."""
+_AIR = 3
+"""Rows above and below the band, and the one in the order panel for the load's settings."""
 _SPARKS = 3
 """Sparklines: each gets a row more at a time."""
 _HIGHEST_SPARK = 3
@@ -31,7 +33,7 @@ class Plan:
     framed: bool
     """The order panel has a frame, and the columns a margin."""
     airy: bool
-    """The band stands apart."""
+    """The band stands apart, and the order panel has a row for the load's settings."""
     wide: bool
     """The columns have a wide margin."""
     gaps: int
@@ -50,7 +52,7 @@ def plan(cells: int, rows: int) -> Plan:
     framed, left = _take(left, _FRAME)
     gaps = min(MOST_GAPS, max(0, left))
     left -= gaps
-    airy, left = _take(left if gaps == MOST_GAPS else 0, 2)
+    airy, left = _take(left if gaps == MOST_GAPS else 0, _AIR)
     more = min(_HIGHEST_SPARK - 1, max(0, left) // _SPARKS)
     left -= more * _SPARKS
     chart = left - 1 if left > _LOWEST_CHART else 0
