@@ -1,6 +1,5 @@
 """The balance of a pipeline: what it accepted, what became of it, and what does not add up."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from backend.lab.audit_tally import amounts, difference, is_zero, total
@@ -89,18 +88,29 @@ NOTHING = difference(Tally(), Tally())
 """A tally of zeros."""
 
 
-def excused(behind: Tally, before: Tally, in_flight: int) -> bool:
-    """Tell whether one side is behind the other by orders in flight alone: whole ones, and no more of them."""
-    ahead = difference(before, behind)
-    by_drink = _whole_orders(ahead.drink_counts, ahead.drink_revenue_cents)
-    by_store = _whole_orders(ahead.store_counts, ahead.store_revenue_cents)
-    return by_drink == by_store == (ahead.orders, ahead.revenue_cents) and ahead.orders <= in_flight
+def excused(shown: Tally, stored: Tally, not_shown: int, not_stored: int) -> bool:
+    """Tell whether orders on their way explain a difference.
+
+    These are whole orders at prices they can have: no more than ``not_shown`` that are stored and not shown yet,
+    and no more than ``not_stored`` that are shown and not stored yet. Both may be there at once.
+    """
+    ahead = difference(stored, shown)
+    fewest = 0
+    for counts, cents in (
+        (ahead.drink_counts, ahead.drink_revenue_cents),
+        (ahead.store_counts, ahead.store_revenue_cents),
+    ):
+        if (sum(counts.values()), sum(cents.values())) != (ahead.orders, ahead.revenue_cents):
+            return False
+        names = {*counts, *cents}
+        fewest = max(fewest, sum(_fewest_ahead(counts.get(name, 0), cents.get(name, 0)) for name in names))
+    return fewest <= not_shown and fewest - ahead.orders <= not_stored
 
 
-def _whole_orders(counts: Mapping[str, int], cents: Mapping[str, int]) -> tuple[int, int] | None:
-    """Return orders and cents in all, or None where some field cannot be a number of orders at their prices."""
-    for name in {*counts, *cents}:
-        count = counts.get(name, 0)
-        if not 0 <= count <= cents.get(name, 0) <= count * MAX_PRICE_CENTS:
-            return None
-    return sum(counts.values()), sum(cents.values())
+def _fewest_ahead(count: int, cents: int) -> int:
+    """Return how many orders of one field must be ahead, where others that make up its difference may be behind.
+
+    With n ahead and n - count behind, the cents lie between n - (n - count) * MAX and n * MAX - (n - count).
+    """
+    for_more, for_less = cents - count, count * MAX_PRICE_CENTS - cents
+    return max(0, count, *(-(-each // (MAX_PRICE_CENTS - 1)) for each in (for_more, for_less)))

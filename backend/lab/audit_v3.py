@@ -95,7 +95,7 @@ def balance_v3(
     if 0 < behind <= log.unflushed:
         notes.append(f"{behind} shown orders have yet to become rows: the next checkpoint sees to it")
     known = log.counted is not None and shown.orders == counted
-    in_step = known and (excused(shown, stored, in_flight) or excused(stored, shown, log.unflushed))
+    in_step = known and excused(shown, stored, in_flight, log.unflushed)
     return Balance(
         pipeline=Pipeline.V3,
         accepted=log.records,

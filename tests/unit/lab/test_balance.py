@@ -34,16 +34,34 @@ def test_differences_and_totals_are_inverse(a: Orders, b: Orders) -> None:
 
 
 @given(MANY, MANY)
-def test_orders_in_flight_excuse_rows_that_are_ahead_and_nothing_else(shown: Orders, ahead: Orders) -> None:
-    rows = of([*shown, *ahead])
-    assert excused(of(shown), rows, len(ahead))
-    assert not ahead or not excused(of(shown), rows, len(ahead) - 1)
-    assert not ahead or not excused(rows, of(shown), len(ahead))
+def test_orders_on_their_way_excuse_one_side_that_is_ahead_and_nothing_else(base: Orders, ahead: Orders) -> None:
+    more = of([*base, *ahead])
+    for shown, stored, enough, too_few in (
+        (of(base), more, (len(ahead), 0), (len(ahead) - 1, 99)),
+        (more, of(base), (0, len(ahead)), (99, len(ahead) - 1)),
+    ):
+        assert excused(shown, stored, *enough)
+        assert not ahead or not excused(shown, stored, *too_few)
 
 
-def test_money_alone_is_never_in_flight() -> None:
+@given(MANY, MANY, MANY)
+def test_both_sides_may_be_ahead_at_once(base: Orders, stored: Orders, shown: Orders) -> None:
+    assert excused(of([*base, *shown]), of([*base, *stored]), len(stored), len(shown))
+
+
+def test_one_drink_ahead_and_another_behind_need_both_sides() -> None:
+    shown, stored = of([("latte", "uptown", 1, 500)]), of([("americano", "uptown", 1, 400)])
+    assert excused(shown, stored, 1, 1)
+    assert not excused(shown, stored, 0, 1)
+    assert not excused(shown, stored, 1, 0)
+
+
+def test_money_alone_needs_two_orders_on_their_way() -> None:
     dearer = Tally(0, 5, {"latte": 0}, {"latte": 5}, {"uptown": 0}, {"uptown": 5})
-    assert not excused(Tally(), dearer, 3)
+    assert not excused(Tally(), dearer, 9, 0)
+    assert not excused(Tally(), dearer, 0, 9)
+    assert excused(Tally(), dearer, 1, 1)
+    assert not excused(Tally(), Tally(0, 10**15, {"latte": 0}, {"latte": 10**15}), 10**6, 10**6)
 
 
 def test_a_metric_that_is_no_number_is_named() -> None:
