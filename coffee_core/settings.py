@@ -36,6 +36,15 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 _port = _whole(1, 65_535)
 
 
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}")
+        return text
+
+    return parse
+
+
 def _hours(text: str) -> float:
     # A pattern, because float() also takes nan, 1e3 and 1_0.
     if not (re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.ASCII) and 0.001 <= float(text) <= 720):
@@ -119,7 +128,7 @@ class Settings:
         "COFFEE_RECONCILE_INTERVAL_S",
         "0",
         _whole(0, 86_400),
-        "seconds between two reconciliations of v2 (mended) and v3 (compared) by v1's aggregator; 0: none",
+        "seconds between two reconciliations of v2 (mended) and v3 (compared) by the aggregator; 0: none",
     )
     worker_batch_orders: int = _setting(
         "COFFEE_WORKER_BATCH_ORDERS",
@@ -144,6 +153,15 @@ class Settings:
         "24",
         _hours,
         "hours for which v2's API and v3's job remember a message id; 0.5 is half an hour",
+    )
+    log_format: str = _setting(
+        "COFFEE_LOG_FORMAT", "text", _one_of("text", "json"), "log of the services: lines of text, or of json"
+    )
+    log_level: str = _setting(
+        "COFFEE_LOG_LEVEL",
+        "info",
+        _one_of("debug", "info", "warning"),
+        "least that the services log; debug: also a line for each request and each order of a trace",
     )
 
     @classmethod

@@ -10,6 +10,7 @@ from backend.aggregator.daemon import run_aggregator
 from backend.aggregator.reconciling import run_reconciliations
 from backend.daemon import run_daemon
 from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
 
 
@@ -17,9 +18,11 @@ async def _run(stop: asyncio.Event) -> None:
     settings = Settings.attach()
     others = [each for each in settings.pipelines if each is not Pipeline.V1]
     async with asyncio.TaskGroup() as both:
-        both.create_task(
-            run_aggregator(stop, settings.database_url, settings.redis_url, settings.aggregator_interval_s)
-        )
+        if Pipeline.V1 in settings.pipelines:
+            urls = (settings.database_url, settings.redis_url)
+            both.create_task(run_aggregator(stop, *urls, settings.aggregator_interval_s))
+        else:
+            tell_ready(ready=True)
         both.create_task(run_reconciliations(stop, others, settings.reconcile_interval_s))
 
 

@@ -50,7 +50,7 @@ def stack(settings: Settings) -> Stack:
 
 def _parts(settings: Settings) -> list[Part]:
     parts = [postgres.part(settings), redis.part(settings), services.api(settings)]
-    if Pipeline.V1 in settings.pipelines:
+    if Pipeline.V1 in settings.pipelines or settings.reconcile_interval_s:
         parts.append(services.aggregator(settings))
     if Pipeline.V2 in settings.pipelines:
         parts.append(services.worker(settings))

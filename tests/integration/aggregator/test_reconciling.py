@@ -5,8 +5,10 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from backend.aggregator.run import METRICS as V1_METRICS
 from backend.daemon import Database
 from backend.stream_worker.effects import METRICS
+from backend.stream_worker.group import Group
 from tests.integration.daemons import daemon, log_of
 from tests.integration.shown import shown, stored
 from tests.integration.stream_worker.bench import drain, mixed, post, started
@@ -28,6 +30,16 @@ async def test_the_drift_of_v2_is_mended_and_said(
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 10) == 0
     assert await shown(client, METRICS) == await stored(connection, "v2")
+
+
+async def test_without_v1_it_does_nothing_else(
+    tmp_path: Path, database_url: str, redis_url: str, client: Redis
+) -> None:
+    await Group(client, "worker", 1).ensure()
+    every = {"COFFEE_RECONCILE_INTERVAL_S": "1", "COFFEE_PIPELINES": "v2"}
+    async with daemon(AGGREGATOR, tmp_path, database_url, redis_url, **every):
+        await until(lambda: "v2: nothing was off" in log_of(tmp_path), within_s=30)
+    assert not await client.exists(V1_METRICS.total_orders)
 
 
 async def test_it_is_off_by_default(tmp_path: Path, database_url: str, redis_url: str) -> None:

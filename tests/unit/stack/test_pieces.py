@@ -106,6 +106,8 @@ def test_the_parts_follow_the_pipelines(tmp_path: Path) -> None:
     assert names(Pipeline.V1) == [*base, "cafe-order-aggregator"]
     assert names(Pipeline.V1, Pipeline.V2) == [*base, "cafe-order-aggregator", "stream-worker"]
     assert names(*Pipeline) == list(parts.NAMES)
+    reconciled = Settings(home=tmp_path, pipelines=(Pipeline.V2,), reconcile_interval_s=60)
+    assert list(parts.stack(reconciled).parts) == [*base, "cafe-order-aggregator", "stream-worker"]
 
 
 def test_without_apache_flink_v3_is_left_out_and_it_is_said(
