@@ -21,6 +21,7 @@ COMMANDS = {
     "dead-letters": "List, requeue or drop the dead letters of v2 or v3.",
     "load": "Send orders on a schedule, and measure from when each was meant to be sent.",
     "chaos": "Break a part under load and prove that not one order is lost or counted twice.",
+    "bench": "Measure on this machine how late, how much and at what cost, claims beside measurements.",
     "doctor": "Check what this machine has, and say what is missing.",
     "reset": "Delete all data, after asking.",
     "run": "Keep one part running: a line of the Procfile.",

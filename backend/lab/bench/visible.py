@@ -1,8 +1,10 @@
 """Watches what the dashboard shows: the totals of Redis, and the moment of each of their changes."""
 
 import asyncio
+import itertools
+import math
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -40,6 +42,29 @@ class Flow:
         if not self.totals or total != self.totals[-1]:
             self.times_s.append(now_s)
             self.totals.append(total)
+
+    def first_s(self, total: int) -> float:
+        """Return when at least so many orders were first seen, monotonic seconds; infinity where never."""
+        place = next((place for place, each in enumerate(self.totals) if each >= total), None)
+        return math.inf if place is None else self.times_s[place]
+
+    def total_at(self, at_s: float) -> int:
+        """Return how many orders were shown at a time."""
+        place = bisect_right(self.times_s, at_s)
+        return self.totals[place - 1] if place else 0
+
+    def changes(self, from_s: float, to_s: float) -> int:
+        """Return how often another total was seen in a time."""
+        return bisect_right(self.times_s, to_s) - bisect_left(self.times_s, from_s)
+
+    def longest_still_s(self, from_s: float, to_s: float) -> float:
+        """Return the longest time without a change that ended within, or reached into, this one.
+
+        What stood still at its end is followed to the next change.
+        """
+        first, last = bisect_left(self.times_s, from_s), bisect_right(self.times_s, to_s)
+        moments = [from_s, *self.times_s[first : last + 1]]
+        return max((after - before for before, after in itertools.pairwise(moments)), default=0.0)
 
     def lateness(self, base: int, intended: Sequence[float]) -> tuple[Any, int]:
         """Return how late the total was for each order, as an HDR histogram in µs, and how many it never showed.

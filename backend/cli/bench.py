@@ -1,0 +1,106 @@
+"""``coffee bench``."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from backend.cli.main import FAILED
+from coffee_core.pipelines import Pipeline, parse_pipelines
+from coffee_core.settings import Settings
+
+
+def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
+    try:
+        return None if text is None else parse_pipelines(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command("bench")
+@click.option("--quick", "size", flag_value="quick", default=True, help="About four minutes. The default.")
+@click.option(
+    "--full", "size", flag_value="full", help="About an hour: longer, oftener, half a million in the drain."
+)
+@click.option("--tiny", "size", flag_value="tiny", hidden=True)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("coffee-bench"), show_default=True,
+    help="Folder of the report.",
+)  # fmt: skip
+@click.option("--pipelines", metavar="v1,v2,v3", callback=_pipelines, help="Default: those of the settings.")
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of words: see docs/bench.md.")
+@click.option(
+    "--compare", nargs=2, type=click.Path(exists=True, path_type=Path), metavar="A B",
+    help="Measure nothing: tell what has changed from report A to report B beyond noise.",
+)  # fmt: skip
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    size: str,
+    out: Path,
+    pipelines: tuple[Pipeline, ...] | None,
+    as_json: bool,
+    compare: tuple[Path, Path] | None,
+) -> None:
+    """Measure the three ways side by side: how late, how much, at what cost; claims beside measurements.
+
+    Runs a stack of its own, in a fresh folder and on free ports, and deletes it afterwards: no data of yours is
+    touched. End your own stack first, and leave the machine alone meanwhile. Ctrl-C keeps what is done.
+
+    Exit code 1: something could not be measured, or the run was interrupted.
+    """
+    if compare is not None:
+        _compare(*compare, as_json=as_json)
+        return
+    from backend.lab.bench.pictures import draw
+    from backend.lab.bench.report import as_text, write
+    from backend.lab.bench.run import bench
+    from backend.lab.bench.size import SIZES
+    from backend.stack import lock
+    from backend.stack.runnable import runnable
+
+    settings = Settings.from_env()
+    say = _sayer()
+    if lock.holders(settings.home):
+        say(f"a stack runs in {settings.home}: it takes its share of this machine from what is measured")
+    wanted, missing = runnable(settings)
+    if missing:
+        say(missing)
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = tuple(each for each in pipelines or wanted.pipelines if each in wanted.pipelines)
+    if not chosen:
+        raise click.UsageError("none of these pipelines can run here")
+    result = asyncio.run(bench(SIZES[size], settings.home, chosen, say))
+    write(result, out, draw(result, out))
+    click.echo(json.dumps(result.as_json()) if as_json else as_text(result))
+    say(f"the report is in {out}")
+    ctx.exit(0 if result.complete else FAILED)
+
+
+def _compare(before: Path, after: Path, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from backend.lab.bench.compare import compare, unlike
+    from backend.lab.bench.report import changes_as_text
+    from backend.lab.bench.result import Result
+
+    one, other = Result.read(before), Result.read(after)
+    changes, words = compare(one, other), unlike(one, other)
+    if as_json:
+        click.echo(json.dumps({"unlike": words, "changes": [asdict(each) for each in changes]}, indent=2))
+    else:
+        click.echo(changes_as_text(changes, words))
+
+
+def _sayer() -> Callable[[str], None]:
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)
+
+    return say

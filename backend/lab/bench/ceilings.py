@@ -1,0 +1,141 @@
+"""What the bare servers can do on this machine, without any pipeline: the ceilings beside which figures stand."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from backend.daemon import open_postgres, open_redis
+from backend.lab.bench.figures import HIGHER, Figures
+from backend.lab.bench.resources import sql
+from coffee_core.errors import CoffeeError
+from coffee_core.ids import new_message_id
+from coffee_core.keys import TOPIC
+from coffee_core.load.statistics import new_histogram, note_us
+from coffee_core.settings import Settings
+
+_STREAM, _TOPIC = "bench:stream", "bench"
+_VALUE = (
+    b'{"message_id":"0190f5fe-7c1e-7abc-8def-0123456789ab","drink":"latte","store":"uptown","price_cents":500}'
+)
+_FIELDS: dict[Any, Any] = {"order": _VALUE}
+_SIDE_BY_SIDE = 32
+_BATCH_ROWS = 1_000
+_BLOCK_BYTES = 4_096
+_POLL_MS = 500
+Do = Callable[[], Awaitable[Any]]
+
+
+def fsync(figures: Figures, folder: Path, for_s: float) -> None:
+    """Measure what it takes to write a block to this disk and know that it is there."""
+    path, histogram = folder / "bench.fsync", new_histogram()
+    until_s = time.monotonic() + for_s
+    with path.open("wb", buffering=0) as file:
+        while time.monotonic() < until_s:
+            started_s = time.perf_counter()
+            file.write(bytes(_BLOCK_BYTES))
+            os.fsync(file.fileno())
+            note_us(histogram, (time.perf_counter() - started_s) * 1e6)
+    path.unlink()
+    for name, percentile in (("p50", 50), ("p99", 99)):
+        figures.add(f"ceiling.fsync.{name}", histogram.get_value_at_percentile(percentile), "µs")
+
+
+async def xadd(figures: Figures, settings: Settings, for_s: float) -> None:
+    """Measure a bare XADD: one client, and many side by side."""
+    async with open_redis(settings.redis_url) as client:
+        await _both(figures, "xadd", for_s, lambda: client.xadd(_STREAM, _FIELDS))
+        await client.delete(_STREAM)
+
+
+async def kafka(figures: Figures, settings: Settings, for_s: float) -> None:
+    """Measure a record that the broker acknowledges: one client, and many side by side."""
+    await _make_topic(settings)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_servers, acks="all", enable_idempotence=True, linger_ms=0
+    )
+    await producer.start()
+    try:
+        await _both(figures, "kafka", for_s, lambda: producer.send_and_wait(_TOPIC, _VALUE))
+    finally:
+        await producer.stop()
+
+
+async def insert(figures: Figures, settings: Settings, for_s: float) -> None:
+    """Measure bulk INSERTs into the orders' table, a commit each batch, as the stream worker makes them."""
+    connection = await open_postgres(settings.database_url)
+    try:
+        await connection.execute(sql("partition"))
+        rows, busy_s, until_s = 0, 0.0, time.monotonic() + for_s
+        while time.monotonic() < until_s:
+            batch = [new_message_id() for _ in range(_BATCH_ROWS)]
+            started_s = time.perf_counter()
+            await connection.execute(sql("insert"), batch)
+            busy_s += time.perf_counter() - started_s
+            rows += _BATCH_ROWS
+        await connection.execute(sql("drop"))
+    finally:
+        await connection.close()
+    figures.add("ceiling.insert.rate", rows / busy_s, "/s", HIGHER)
+
+
+async def consume(figures: Figures, settings: Settings, most: int) -> None:
+    """Measure how fast a bare consumer reads the topic of the orders from its beginning, up to so many records."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_servers, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(TOPIC, each) for each in range(settings.topic_partitions)]
+        consumer.assign(partitions)
+        most = min(most, sum((await consumer.end_offsets(partitions)).values()))
+        await consumer.seek_to_beginning(*partitions)
+        records, started_s = 0, time.perf_counter()
+        while records < most:
+            records += sum(map(len, (await consumer.getmany(timeout_ms=_POLL_MS)).values()))
+        if records:
+            figures.add("ceiling.consume.rate", records / (time.perf_counter() - started_s), "/s", HIGHER)
+    finally:
+        await consumer.stop()
+
+
+async def _both(figures: Figures, name: str, for_s: float, do: Do) -> None:
+    histogram = new_histogram()
+    until_s = time.monotonic() + for_s / 2
+    while time.monotonic() < until_s:
+        started_s = time.perf_counter()
+        await do()
+        note_us(histogram, (time.perf_counter() - started_s) * 1e6)
+    for quantile, percentile in (("p50", 50), ("p99", 99)):
+        figures.add(f"ceiling.{name}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
+    figures.add(f"ceiling.{name}.rate", await _rate(do, for_s / 2), "/s", HIGHER)
+
+
+async def _rate(do: Do, for_s: float) -> float:
+    started_s = time.monotonic()
+
+    async def again() -> int:
+        done = 0
+        while time.monotonic() < started_s + for_s:
+            await do()
+            done += 1
+        return done
+
+    done = await asyncio.gather(*(again() for _ in range(_SIDE_BY_SIDE)))
+    return sum(done) / (time.monotonic() - started_s)
+
+
+async def _make_topic(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers)
+    await admin.start()
+    try:
+        response = await admin.create_topics([NewTopic(_TOPIC, settings.topic_partitions, 1)])
+    finally:
+        await admin.close()
+    for _topic, code, *_message in response.topic_errors:
+        if code and for_code(code) is not TopicAlreadyExistsError:
+            raise CoffeeError(f"Kafka does not create the topic of the bench: {for_code(code)()}")

@@ -1,0 +1,108 @@
+"""The comparison table: every row with what was claimed of each pipeline and what was measured here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backend.lab.bench.load_report import duration
+from backend.lab.bench.result import Result
+from coffee_core.pipelines import Pipeline
+
+V1, V2, V3 = Pipeline
+_NOT = "not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table."""
+
+    aspect: str
+    claims: tuple[str, str, str]
+    measured: Callable[[Result, Pipeline], str]
+
+
+def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
+    """Return the middle of a figure, and from where to where its repetitions reach."""
+    figure = result.figures.get(name)
+    if figure is None:
+        return _NOT
+    if len(figure.values) == 1:
+        return show(figure.middle)
+    return f"{show(figure.middle)} ({show(figure.low)} – {show(figure.high)})"
+
+
+def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
+    def measured(result: Result, pipeline: Pipeline) -> str:
+        name = f"{pipeline}.alone.{result.rates[0]}.{kind}"
+        return f"p50 {spread(result, f'{name}.p50', duration)}, p99 {spread(result, f'{name}.p99', duration)}"
+
+    return measured
+
+
+def _guarantee(result: Result, pipeline: Pipeline) -> str:
+    found = result.audit.get(str(pipeline))
+    if found is None:
+        return _NOT
+    killed = result.flow.get(str(pipeline), {}).get("part")
+    tail = f", {killed} killed once" if killed else ""
+    counts = f"lost {found['lost']:,}, duplicated {found['duplicated']:,}, drift {found['drift']:,}"
+    return f"{counts} of {found['stored']:,} orders{tail}"
+
+
+def _persistence(result: Result, pipeline: Pipeline) -> str:
+    policy = result.facts["durability"]
+    fsync = spread(result, "ceiling.fsync.p50", duration)
+    return {
+        V1: f"PostgreSQL, synchronous_commit {policy['synchronous_commit']}; a synced block takes {fsync}",
+        V2: f"append-only file, appendfsync {policy['appendfsync']}; a synced block takes {fsync}",
+        V3: f"topic, {policy['kafka']}; the broker leaves the disk to the system",
+    }[pipeline]
+
+
+def _replay(result: Result, pipeline: Pipeline) -> str:
+    if pipeline is V1:
+        return "no log; every run counts the whole table anew"
+    waited = spread(result, f"{pipeline}.drain.whole", _seconds)
+    if pipeline is V2:
+        return f"what was pending when the worker died was delivered again; a backlog was taken up in {waited}"
+    return (
+        f"from its checkpoint, a backlog was taken up in {waited}; `coffee replay v3` counts from the first record"
+    )
+
+
+def _downtime(result: Result, pipeline: Pipeline) -> str:
+    still = spread(result, f"{pipeline}.recovery", _seconds)
+    failed = result.figures.middle(f"{pipeline}.recovery.failed")
+    kept = "" if failed is None else f", {failed:,.0f} requests failed meanwhile"
+    rate = spread(result, f"{pipeline}.drain.rate", _per_s)
+    drained = "" if pipeline is V1 or rate == _NOT else f"; a backlog drains at {rate}"
+    return f"killed: dashboard stood still for {still}{kept}{drained}"
+
+
+def _aggregation(result: Result, pipeline: Pipeline) -> str:
+    name = f"{pipeline}.alone.{result.rates[-1]}.updates"
+    every = f", every {result.facts['aggregator_interval_s']} s" if pipeline is V1 else ""
+    return f"{spread(result, name, _per_s)} updates at {result.rates[-1]:,} orders/s{every}"
+
+
+def _scalability(result: Result, pipeline: Pipeline) -> str:
+    return f"kept up with {spread(result, f'{pipeline}.breakpoint', _per_s)}; one process of each kind"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g} s"
+
+
+def _per_s(value: float) -> str:
+    return f"{value:,.3g}/s" if value < 100 else f"{value:,.0f}/s"
+
+
+ROWS = (
+    Row("API response time", ("~10-20ms", "~2-5ms", "~5-10ms"), _latency("api")),
+    Row("Dashboard latency", ("10-60s", "~50-100ms", "~100ms"), _latency("dashboard")),
+    Row("Delivery guarantee", ("Exactly-once", "At-least-once", "Exactly-once"), _guarantee),
+    Row("Message persistence", ("N/A", "Durable (Redis)", "Durable (Kafka)"), _persistence),
+    Row("Replay capability", ("N/A", "Yes (pending)", "Yes (full history)"), _replay),
+    Row("Worker downtime", ("N/A", "Messages queued", "Messages queued"), _downtime),
+    Row("Aggregation", ("Batch (cron)", "Real-time (worker)", "Real-time (Flink)"), _aggregation),
+    Row("Scalability", ("Single node", "Consumer groups", "Horizontally scalable"), _scalability),
+)

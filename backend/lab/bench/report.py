@@ -1,0 +1,137 @@
+"""The report of a run: as text, and as a folder with Markdown, JSON and pictures."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from backend.lab.bench.claims import ROWS, spread
+from backend.lab.bench.compare import Change
+from backend.lab.bench.figures import Figure
+from backend.lab.bench.load_report import duration
+from backend.lab.bench.result import Result
+from backend.lab.bench.verdict import verdict
+from coffee_core.pipelines import INFO, Pipeline
+
+_WIDTH = 110
+_CAPTIONS = {
+    "latency": "How late answers and dashboard are, as percentiles",
+    "rates": "p99 over the offered rate",
+    "flow": "Orders offered and visible while each pipeline's worker is killed",
+    "cost": "What a million orders cost",
+}
+
+
+def write(result: Result, folder: Path, pictures: Sequence[str]) -> None:
+    """Write report.md and report.json."""
+    result.write(folder / "report.json")
+    (folder / "report.md").write_text(as_markdown(result, pictures), encoding="utf-8")
+
+
+def as_text(result: Result) -> str:
+    """Return the comparison, the figures and the verdict for a terminal."""
+    lines = [_headline(result), ""]
+    for row in ROWS:
+        lines.append(row.aspect)
+        for pipeline, claim in zip(Pipeline, row.claims, strict=True):
+            if pipeline in result.pipelines:
+                measured = textwrap.wrap(row.measured(result, pipeline), _WIDTH - 32)
+                lines.append(f"  {pipeline}  claimed {claim:<22} {measured[0]}")
+                lines += [f"{'':<34}{more}" for more in measured[1:]]
+    lines += ["", *_aligned(_table(result)), ""]
+    for sentence in verdict(result):
+        lines += textwrap.wrap(sentence, _WIDTH)
+    return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
+
+
+def as_markdown(result: Result, pictures: Sequence[str]) -> str:
+    """Return the same for a file, with the pictures beside it."""
+    names = [f"{pipeline} {INFO[pipeline].title}" for pipeline in result.pipelines]
+    lines = ["# coffee bench", "", _headline(result), "", "## Claimed and measured", ""]
+    lines += _markdown_rows(["", *(f"{name}: {what}" for name in names for what in ("claimed", "measured"))])
+    for row in ROWS:
+        cells = [
+            cell
+            for pipeline, claim in zip(Pipeline, row.claims, strict=True)
+            if pipeline in result.pipelines
+            for cell in (claim, row.measured(result, pipeline))
+        ]
+        lines.append(f"| {' | '.join([row.aspect, *cells])} |")
+    lines += ["", "## Verdict", "", *(f"- {sentence}" for sentence in verdict(result)), "", "## Figures", ""]
+    head, *rows = _table(result)
+    lines += [*_markdown_rows(head), *(f"| {' | '.join(row)} |" for row in rows), ""]
+    for name in pictures:
+        lines += [f"## {_CAPTIONS[name]}", "", f"![{_CAPTIONS[name]}]({name}.svg)", ""]
+    if result.notes:
+        lines += ["## Notes", "", *(f"- {note}" for note in result.notes), ""]
+    return "\n".join(lines)
+
+
+def changes_as_text(changes: Sequence[Change], unlike: Sequence[str]) -> str:
+    """Return what has changed between two runs."""
+    lines = [f"note: {words}" for words in unlike]
+    if not changes:
+        return "\n".join([*lines, "nothing has changed beyond noise"])
+    for change in changes:
+        before, after = (show(Figure(change.unit, "", [value])) for value in (change.before, change.after))
+        word = "better" if change.better else "worse"
+        lines.append(f"{word:<7} {change.share:>+7.0%}  {change.name}: {before} → {after}")
+    return "\n".join(lines)
+
+
+def show(figure: Figure) -> str:
+    """Return a figure with its unit, and from where to where its repetitions reach."""
+    middle, low, high = (_value(each, figure.unit) for each in (figure.middle, figure.low, figure.high))
+    return middle if low == high else f"{middle} ({low} – {high})"
+
+
+def _value(value: float, unit: str) -> str:
+    if unit == "µs":
+        return duration(value)
+    if unit.startswith("bytes"):
+        return f"{value / 1e6:,.0f} MB{unit.removeprefix('bytes')}"
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{number}{unit}" if unit == "/s" else f"{number} {unit}"
+
+
+def _headline(result: Result) -> str:
+    machine, durability = result.facts["machine"], result.facts["durability"]
+    fsync = spread(result, "ceiling.fsync.p50", duration)
+    whole = "" if result.complete else ", not complete"
+    return (
+        f"{result.at}, --{result.size}{whole}, {result.seconds:.0f} s;"
+        f" {machine['system']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB; clients, servers and workers share them. synchronous_commit"
+        f" {durability['synchronous_commit']}, appendfsync {durability['appendfsync']}, {durability['kafka']};"
+        f" an fsync of this disk takes {fsync}. Beside each figure: lowest and highest repetition."
+    )
+
+
+def _table(result: Result) -> list[list[str]]:
+    """Return the rows of all figures that every pipeline has, then the ceilings, with ratios to them."""
+    rows = [["", *(f"{pipeline} {INFO[pipeline].title}" for pipeline in result.pipelines)]]
+    names: dict[str, None] = {}
+    for name, _ in result.figures:
+        head, _, rest = name.partition(".")
+        if head in result.pipelines:
+            names[rest] = None
+    for rest in names:
+        found = [result.figures.get(f"{pipeline}.{rest}") for pipeline in result.pipelines]
+        rows.append([rest, *("–" if each is None else show(each) + _ratio(result, rest, each) for each in found)])
+    for name, figure in result.figures:
+        if name.partition(".")[0] not in result.pipelines:
+            rows.append([name, show(figure), *[""] * (len(result.pipelines) - 1)])
+    return rows
+
+
+def _ratio(result: Result, rest: str, figure: Figure) -> str:
+    """Return how a figure of a closed loop stands to that of the no-op endpoint in the same run."""
+    noop = result.figures.middle(f"noop.{rest}") if rest.startswith("closed.") else None
+    return f" = {figure.middle / noop:.2f} × no-op" if noop else ""
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _markdown_rows(head: Sequence[str]) -> list[str]:
+    return [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]

@@ -1,0 +1,61 @@
+"""How much is measured: for how long, how often, at which rates."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of a run."""
+
+    name: str
+    rounds: int
+    """Repetitions of everything that is repeated."""
+    rates: tuple[int, ...] = (20, 200, 1_000)
+    """Orders a second into each pipeline."""
+    cell_s: float = 2.5
+    """Seconds of one load."""
+    closed_s: float = 1.2
+    """Seconds of one closed loop, and of one ceiling."""
+    idle_s: float = 3.0
+    """Seconds of looking at a stack without load."""
+    ladder: tuple[int, ...] = (500, 800, 1_250, 2_000, 3_200, 5_000)
+    """Rates of the search for the breakpoint."""
+    step_s: float = 2.0
+    """Seconds of one step of it."""
+    preload: int = 30_000
+    """Orders that wait while a worker is down."""
+    down_s: float = 0.0
+    """Seconds for which it is down, at least."""
+    fault_s: float = 4.0
+    """Seconds of load after each fault."""
+    fault_rate: int = 200
+
+
+QUICK = Size("quick", rounds=2)
+FULL = Size(
+    "full",
+    rounds=5,
+    cell_s=15,
+    closed_s=5,
+    idle_s=10,
+    ladder=(500, 700, 1_000, 1_400, 2_000, 2_800, 4_000, 5_600, 8_000),
+    step_s=8,
+    preload=500_000,
+    down_s=60,
+    fault_s=15,
+)
+TINY = Size(
+    "tiny",
+    rounds=1,
+    rates=(20, 100),
+    cell_s=0.5,
+    closed_s=0.2,
+    idle_s=0.5,
+    ladder=(200,),
+    step_s=0.5,
+    preload=500,
+    fault_s=1.0,
+    fault_rate=50,
+)
+"""For the tests of the bench itself: its figures mean nothing."""
+SIZES = {size.name: size for size in (QUICK, FULL, TINY)}

@@ -1,0 +1,122 @@
+"""Steps of the bench that take a worker away: kills under load, and backlogs that are drained."""
+
+import asyncio
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+
+from aiohttp import ClientSession
+
+from backend.lab.bench.figures import HIGHER
+from backend.lab.bench.preload import fill_stream, fill_topic
+from backend.lab.bench.rig import Cell, NotSettledError, Rig
+from backend.lab.bench.visible import COARSE_S, FINE_S
+from backend.lab.chaos.faults import WORKING_TASK_MANAGER
+from backend.lab.chaos.guard import frozen
+from backend.lab.chaos.site import Site
+from backend.stack.flink_job import JOB
+from backend.stack.flink_job import NAME as SUBMITTER
+from backend.stack.services import AGGREGATOR, WORKER
+from coffee_core.pipelines import Pipeline
+
+_UP_WITHIN_S = 120.0
+_DRAIN_WITHIN_S = 300.0
+_BEFORE_S = 2.0
+_STEP_S = 0.05
+PROCESSOR = {Pipeline.V1: AGGREGATOR, Pipeline.V2: WORKER, Pipeline.V3: WORKING_TASK_MANAGER}
+"""What works on each pipeline's orders."""
+
+
+@dataclass(slots=True)
+class FlowPicture:
+    """Orders accepted and visible over time, with the moments of the faults; for a picture."""
+
+    cells: list[Cell] = field(default_factory=list)
+    kills: dict[Pipeline, tuple[float, str]] = field(default_factory=dict)
+    """Pipeline → when its processor was killed (monotonic seconds), and its name."""
+
+
+async def kills(rig: Rig, picture: FlowPicture) -> None:
+    """Kill the processor of each pipeline in turn, under load; measure for how long its dashboard stood still."""
+    site = Site(rig.settings)
+    length_s = _BEFORE_S + rig.size.fault_s * len(rig.pipelines)
+    loading = asyncio.create_task(rig.load("kills", rig.pipelines, rig.size.fault_rate, length_s))
+    await asyncio.sleep(_BEFORE_S)
+    try:
+        # v3 first: it takes longest to come back, and the others may be watched meanwhile.
+        for pipeline in reversed(rig.pipelines):
+            part = await site.find(PROCESSOR[pipeline])
+            assert part.pid is not None
+            picture.kills[pipeline] = (time.monotonic(), part.name)
+            os.kill(part.pid, signal.SIGKILL)
+            await asyncio.sleep(rig.size.fault_s)
+    finally:
+        picture.cells = await loading
+    await site.all_up(_UP_WITHIN_S)
+    await rig.settle(rig.pipelines)
+    for cell in picture.cells:
+        killed_s, _ = picture.kills[cell.pipeline]
+        still_s = rig.visible.flows[cell.pipeline].longest_still_s(killed_s, cell.start_s + length_s)
+        rig.figures.add(f"{cell.pipeline}.recovery", still_s, "s")
+        failed = rig.measured(cell)
+        rig.figures.add(f"{cell.pipeline}.recovery.failed", failed.refused + failed.unknown, "orders")
+
+
+async def drain_stream(rig: Rig) -> None:
+    """Let orders pile up in the stream of v2 while its worker is stopped, then measure how fast it catches up."""
+    await rig.settle([Pipeline.V2])
+    worker = await Site(rig.settings).find(WORKER)
+    assert worker.pid is not None
+    with frozen(worker.pid):
+        down_s = time.monotonic()
+        await fill_stream(rig.settings, rig.size.preload)
+        await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
+    await _drained(rig, Pipeline.V2)
+
+
+async def drain_topic(rig: Rig) -> None:
+    """Do the same with v3: its job is cancelled, and submitted again from its checkpoint."""
+    await rig.settle([Pipeline.V3])
+    submitter = await Site(rig.settings).find(SUBMITTER)
+    assert submitter.pid is not None
+    with frozen(submitter.pid):
+        down_s = time.monotonic()
+        await _cancel(rig.settings.flink_rest_url)
+        await fill_topic(rig.settings, rig.size.preload)
+        await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
+    await _drained(rig, Pipeline.V3)
+
+
+async def _drained(rig: Rig, pipeline: Pipeline) -> None:
+    """Wait for the end of a backlog, and note how fast it went from the first order that moved."""
+    begun_s, flow = time.monotonic(), rig.visible.flows[pipeline]
+    before = rig.accepted[pipeline]
+    rig.accepted[pipeline] += rig.size.preload
+    rig.visible.step_s = COARSE_S
+    if not await rig.visible.reached({pipeline: rig.accepted[pipeline]}, _DRAIN_WITHIN_S):
+        raise NotSettledError(f"{pipeline}: the backlog is not drained after {_DRAIN_WITHIN_S:g} s")
+    rig.visible.step_s = FINE_S
+    first_s, last_s = flow.first_s(before + 1), flow.first_s(rig.accepted[pipeline])
+    # What the first look already shows was done before it: only the rest has a known time.
+    moved = rig.accepted[pipeline] - flow.total_at(first_s)
+    if last_s > first_s:
+        rig.figures.add(f"{pipeline}.drain.rate", moved / (last_s - first_s), "/s", HIGHER)
+    rig.figures.add(f"{pipeline}.drain.begins", max(0.0, first_s - begun_s), "s")
+    rig.figures.add(f"{pipeline}.drain.whole", last_s - begun_s, "s")
+
+
+async def _cancel(rest_url: str) -> None:
+    """Cancel the job of the orders and wait for its end."""
+    async with ClientSession(rest_url, raise_for_status=True) as session:
+        for job in await _jobs(session):
+            async with session.patch(f"/jobs/{job}", params={"mode": "cancel"}):
+                pass
+        while await _jobs(session):  # noqa: ASYNC110 - another process sets no event of ours
+            await asyncio.sleep(_STEP_S)
+
+
+async def _jobs(session: ClientSession) -> list[str]:
+    async with session.get("/jobs/overview") as response:
+        jobs = (await response.json())["jobs"]
+    return [job["jid"] for job in jobs if job["name"] == JOB and job["state"] in ("RUNNING", "CANCELLING")]

@@ -1,0 +1,55 @@
+"""Steps of the bench without load: the first orders of a fresh stack, and what it uses when nobody orders."""
+
+import asyncio
+import time
+
+from backend.lab.bench.figures import HIGHER
+from backend.lab.bench.rig import Rig
+from backend.lab.bench.usage import usage
+from coffee_core.errors import StackError
+from coffee_core.load.mix import Mix, MixSettings
+from coffee_core.load.outcome import Outcome
+from coffee_core.load.sender import Sender
+from coffee_core.pipelines import Pipeline
+
+_FIRST_WITHIN_S = 300.0
+_AGAIN_S = 0.05
+
+
+async def first_orders(rig: Rig) -> None:
+    """Send an order into each pipeline as soon as it is taken; note when it was, and when it was visible."""
+    mix = Mix(MixSettings(repeats=0, malformed=0, keyless=1))
+    async with Sender(rig.settings.api_url, authorization=rig.settings.authorization) as sender:
+        await asyncio.gather(*(_first(rig, sender, mix, pipeline) for pipeline in rig.pipelines))
+
+
+async def _first(rig: Rig, sender: Sender, mix: Mix, pipeline: Pipeline) -> None:
+    deadline = time.monotonic() + _FIRST_WITHIN_S
+    while (answer := await sender.send(mix.next(pipeline))).outcome is not Outcome.ACKNOWLEDGED:
+        rig.own.require()
+        if time.monotonic() > deadline:
+            raise StackError(f"{pipeline} takes no order {_FIRST_WITHIN_S:g} s after the start: {answer.reason}")
+        await asyncio.sleep(_AGAIN_S)
+    rig.figures.add(f"{pipeline}.first.accepted", time.monotonic() - rig.own.started_s, "s")
+    rig.accepted[pipeline] += 1
+    if await rig.visible.reached({pipeline: 1}, _FIRST_WITHIN_S):
+        shown_s = rig.visible.flows[pipeline].first_s(1)
+        rig.figures.add(f"{pipeline}.first.visible", shown_s - rig.own.started_s, "s")
+
+
+async def idle(rig: Rig) -> None:
+    """Look at the stack while nobody orders anything."""
+    before = await usage(rig.own.home)
+    await asyncio.sleep(rig.size.idle_s)
+    after = await usage(rig.own.home)
+    rig.figures.add("idle.cpu", (after.cpu_s - before.cpu_s) / rig.size.idle_s, "s per second")
+    rig.figures.add("idle.memory", after.memory_bytes, "bytes")
+
+
+async def afterwards(rig: Rig) -> None:
+    """Look at the memory once everything was done, and at how often what is shown has changed under load."""
+    rig.figures.add("after.memory", (await usage(rig.own.home)).memory_bytes, "bytes")
+    for cell in rig.cells:
+        end_s = cell.start_s + cell.for_s
+        changes = rig.visible.flows[cell.pipeline].changes(cell.start_s, end_s)
+        rig.figures.add(f"{cell.pipeline}.{cell.name}.updates", changes / cell.for_s, "/s", HIGHER)

@@ -1,0 +1,143 @@
+"""Steps of the bench that put load on the pipelines: rates, closed loops, the search for the breakpoint."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from backend.lab.bench.figures import HIGHER
+from backend.lab.bench.measured import Measured
+from backend.lab.bench.rig import Rig
+from backend.lab.bench.usage import kept, usage
+from backend.stack.polling import poll
+from backend.stack.ports import is_free
+from coffee_core.errors import CoffeeError
+from coffee_core.pipelines import Pipeline
+from coffee_core.tie import tied
+
+BOUND_US = 100_000
+"""A pipeline keeps up while the p99 of its answers, and of what it shows at once, stay below this."""
+_BACKLOG_S = 0.25
+_MILLION = 1_000_000
+_NOOP_WITHIN_S = 20.0
+MANY = 32
+"""Clients of the closed loop that asks how much there is."""
+
+
+async def rate(rig: Rig, pipelines: Sequence[Pipeline], rate_per_s: int) -> None:
+    """Measure one rate into one pipeline alone, or into several together; alone at the highest, its cost, too."""
+    alone = len(pipelines) == 1
+    name = f"{'alone' if alone else 'together'}.{rate_per_s}"
+    costly = alone and rate_per_s == max(rig.size.rates)
+    before = (await usage(rig.own.home), await kept(rig.settings, pipelines[0])) if costly else None
+    cells = await rig.load(name, pipelines, rate_per_s, rig.size.cell_s)
+    rig.cells += cells
+    if before is not None:
+        used, left = await usage(rig.own.home), await kept(rig.settings, pipelines[0])
+        orders = len(cells[0].sample.intended)
+        per_million = _MILLION / orders if orders else None
+        if per_million is not None:
+            idle_s = (rig.figures.middle("idle.cpu") or 0.0) * rig.size.cell_s
+            cost = f"{pipelines[0]}.cost"
+            add = rig.figures.add
+            add(f"{cost}.cpu", max(0.0, used.cpu_s - before[0].cpu_s - idle_s) * per_million, "s per million")
+            add(
+                f"{cost}.written",
+                (used.written_bytes - before[0].written_bytes) * per_million,
+                "bytes per million",
+            )
+            disk, memory = left.disk_bytes - before[1].disk_bytes, left.redis_bytes - before[1].redis_bytes
+            # A rewritten append-only file is shorter than before: that cell tells nothing.
+            add(f"{cost}.disk", disk * per_million if disk > 0 else None, "bytes per million")
+            add(f"{cost}.redis", max(0, memory) * per_million, "bytes per million")
+
+
+async def closed(rig: Rig, target: str, url: str) -> None:
+    """Measure an endpoint by closed loops: one client, then many."""
+    for clients in (1, MANY):
+        result = await _closed(rig, url, clients)
+        if target in set(rig.pipelines):
+            rig.accepted[Pipeline(target)] += result["taken"]
+        if result["failed"]:
+            rig.notes.append(
+                f"{target}: {result['failed']:,} requests of {clients} clients in a closed loop failed"
+            )
+        name = f"{target}.closed.{clients}"
+        for quantile in ("p50", "p99"):
+            rig.figures.add(f"{name}.{quantile}", result[quantile], "µs")
+        rig.figures.add(f"{name}.rate", result["per_s"], "/s", HIGHER)
+    await rig.settle([each for each in rig.pipelines if each is not Pipeline.V1])
+
+
+async def _closed(rig: Rig, url: str, clients: int) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "backend.lab.bench.closed", url, str(clients), str(rig.size.closed_s)),
+        *rig.settings.authorization.values(),
+        stdout=asyncio.subprocess.PIPE,
+        preexec_fn=tied(),
+    )
+    said, _ = await process.communicate()
+    if process.returncode != 0:
+        raise CoffeeError(f"the closed loop on {url} ended with exit code {process.returncode}")
+    result: dict[str, Any] = json.loads(said)
+    return result
+
+
+@asynccontextmanager
+async def noop(port: int) -> AsyncIterator[str]:
+    """Serve the endpoint that does nothing for the length of the block; yield its URL."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "backend.lab.bench.noop", str(port)), preexec_fn=tied()
+    )
+    try:
+        if not await poll(lambda: not is_free(port), 0.05, _NOOP_WITHIN_S):
+            raise CoffeeError(f"the no-op endpoint does not come up on port {port}")
+        yield f"http://127.0.0.1:{port}/noop"
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def breakpoint_of(rig: Rig, pipeline: Pipeline) -> None:
+    """Raise the offered rate until the pipeline does not keep up any more; note the last good rate."""
+    good = 0.0
+    for offered in rig.size.ladder:
+        (cell,) = await rig.load(f"ladder.{offered}", [pipeline], offered, rig.size.step_s)
+        measured = rig.measured(cell)
+        rig.figures.add(f"{pipeline}.ladder.{offered}.api.p99", measured.api.p99, "µs")
+        if pipeline is not Pipeline.V1:
+            rig.figures.add(f"{pipeline}.ladder.{offered}.dashboard.p99", measured.dashboard.p99, "µs")
+        why = _overload(pipeline, measured, _backlog(rig, pipeline, cell.start_s + cell.for_s))
+        if why:
+            rig.notes.append(f"{pipeline}: {offered:,} orders/s are too many: {why}")
+            break
+        good = offered
+    else:
+        rig.notes.append(f"{pipeline}: its breakpoint lies above {good:,.0f} orders/s, the highest rate tried")
+    rig.figures.add(f"{pipeline}.breakpoint", good, "/s", HIGHER)
+
+
+def _backlog(rig: Rig, pipeline: Pipeline, end_s: float) -> int:
+    """Return how many orders were accepted and not visible when the last was offered."""
+    return rig.accepted[pipeline] - rig.visible.flows[pipeline].total_at(end_s)
+
+
+def _overload(pipeline: Pipeline, measured: Measured, backlog: int) -> str:
+    """Return why a pipeline does not keep up; empty where it does."""
+    failed = measured.refused + measured.unknown
+    late_us = measured.api.p99 or 0
+    if pipeline is not Pipeline.V1:
+        late_us = max(late_us, measured.dashboard.p99 or 0)
+    checks = (
+        (not measured.valid, "the load generator itself could not keep its schedule: the machine is full"),
+        (failed > 0, f"{failed:,} requests refused or without an answer"),
+        (late_us >= BOUND_US, f"p99 {late_us / 1e3:,.0f} ms, the bound is {BOUND_US / 1e3:g} ms"),
+        (
+            pipeline is not Pipeline.V1 and backlog > _BACKLOG_S * measured.offered_per_s,
+            f"a backlog of {backlog:,} orders when the last was offered",
+        ),
+    )
+    return next((words for wrong, words in checks if wrong), "")

@@ -1,0 +1,142 @@
+"""The verdict: what follows from the figures of a run, in plain words. Nothing here is known beforehand."""
+
+import math
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+
+from backend.lab.bench.load_report import duration
+from backend.lab.bench.result import Result
+from coffee_core.pipelines import INFO, Pipeline
+
+_ALIKE = 1.15
+"""Closer than this factor, two figures are called alike."""
+Curve = list[tuple[float, float]]
+"""Points of (orders a second, value)."""
+
+
+def verdict(result: Result) -> list[str]:
+    """Return its sentences."""
+    return [
+        *_lateness(result),
+        *_answers(result),
+        *_keeping_up(result),
+        *_cost(result),
+        *_burden(result),
+        *_crossings(result),
+    ]
+
+
+def _name(pipeline: Pipeline) -> str:
+    return f"{pipeline} ({INFO[pipeline].title})"
+
+
+def _by(result: Result, name: str) -> list[tuple[float, Pipeline]]:
+    """Return the pipelines with a figure of this name, the lowest first."""
+    found = [(result.figures.middle(f"{pipeline}.{name}"), pipeline) for pipeline in result.pipelines]
+    return sorted((value, pipeline) for value, pipeline in found if value is not None)
+
+
+def _lateness(result: Result) -> list[str]:
+    sentences = []
+    for rate in result.rates:
+        ranked = _by(result, f"alone.{rate}.dashboard.p99")
+        if len(ranked) > 1:
+            parts = ", ".join(f"{_name(pipeline)} by {duration(value)}" for value, pipeline in ranked)
+            sentences.append(
+                f"At {rate:,} orders/s, 99 of 100 orders are on the dashboard late by at most: {parts}."
+            )
+    return sentences
+
+
+def _answers(result: Result) -> list[str]:
+    ranked = _by(result, "closed.1.p50")
+    if len(ranked) < 2:
+        return []
+    (best, first), *_, (worst, last) = ranked
+    if worst < best * _ALIKE:
+        return [f"A single client waits about as long for all of them: {duration(best)} to {duration(worst)}."]
+    waits = f"{_name(first)} answers a single client soonest, in {duration(best)}"
+    return [f"{waits}; {_name(last)} takes {worst / best:.1f} times as long, {duration(worst)}."]
+
+
+def _keeping_up(result: Result) -> list[str]:
+    ranked = _by(result, "breakpoint")[::-1]
+    if not ranked:
+        return []
+    parts = ", ".join(f"{_name(pipeline)} with {value:,.0f}/s" for value, pipeline in ranked)
+    return [f"Clients, servers and workers sharing this machine, the highest rate kept up with: {parts}."]
+
+
+def _cost(result: Result) -> list[str]:
+    ranked = _by(result, "cost.cpu")
+    if len(ranked) < 2:
+        return []
+    (least, first), *_, (most, last) = ranked
+    cheap = f"{_name(first)} is the cheapest, {least:,.0f} processor seconds for a million orders"
+    return [f"{cheap}; {_name(last)} takes {most / least:.1f} times that, {most:,.0f}." if least else f"{cheap}."]
+
+
+def _burden(result: Result) -> list[str]:
+    sentences = []
+    memory, after = result.figures.middle("idle.memory"), result.figures.middle("after.memory")
+    if memory is not None and after is not None:
+        sentences.append(
+            f"The whole stack takes {memory / 1e9:.2f} GB idle and {after / 1e9:.2f} GB after this run."
+        )
+    ranked = _by(result, "recovery")
+    if ranked:
+        parts = ", ".join(f"{_name(pipeline)} for {value:.2g} s" for value, pipeline in ranked)
+        sentences.append(f"With its worker killed under load, a dashboard stood still: {parts}.")
+    wrong = [
+        name for name, each in result.audit.items() if any(each[key] for key in ("lost", "duplicated", "drift"))
+    ]
+    if wrong:
+        sentences.append(
+            f"Orders were lost or counted twice by {', '.join(wrong)}: nothing else here matters then."
+        )
+    elif result.audit:
+        orders = sum(each["stored"] for each in result.audit.values())
+        sentences.append(f"Of {orders:,} orders, none was lost and none counted twice.")
+    return sentences
+
+
+def _crossings(result: Result) -> list[str]:
+    sentences = []
+    for one, other in combinations(result.pipelines, 2):
+        for kind, words in (("dashboard", "on the dashboard sooner"), ("api", "answered sooner")):
+            for rate, first in crossing(curve(result, one, kind), curve(result, other, kind)):
+                low, high = (one, other) if first else (other, one)
+                below = f"Below {rate:,.0f} orders/s, {_name(low)} has its orders {words} (p99)"
+                sentences.append(f"{below}; above, {_name(high)} does.")
+    if not sentences and len(result.pipelines) > 1:
+        sentences.append("Between the rates measured here, no two of them change places, by p99.")
+    return sentences
+
+
+def curve(result: Result, pipeline: Pipeline, kind: str) -> Curve:
+    """Return p99 in µs over the offered rate, from the loads alone and the search for the breakpoint."""
+    points: dict[float, float] = {}
+    for name, figure in result.figures:
+        parts = name.split(".")
+        if parts[0] == pipeline and parts[1] in ("ladder", "alone") and parts[3:] == [kind, "p99"]:
+            points.setdefault(float(parts[2]), figure.middle)
+    return sorted(points.items())
+
+
+def crossing(one: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]) -> list[tuple[float, bool]]:
+    """Return where two curves cross, and whether the first is the lower one before it.
+
+    Between two rates at which both were measured, both are taken for straight on logarithmic axes. Differences
+    that are no larger than what is called alike do not count.
+    """
+    there = dict(other)
+    shared = [
+        (rate, math.log(value / there[rate])) for rate, value in one if rate in there and value and there[rate]
+    ]
+    clear = [(rate, gap) for rate, gap in shared if abs(gap) >= math.log(_ALIKE)]
+    found = []
+    for (rate, gap), (next_rate, next_gap) in pairwise(clear):
+        if (gap < 0) != (next_gap < 0):
+            share = gap / (gap - next_gap)
+            found.append((math.exp(math.log(rate) + share * math.log(next_rate / rate)), gap < 0))
+    return found
