@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 _WITHIN_S = 2.0
 _undo: list[Callable[[], None]] = []
@@ -49,7 +50,8 @@ def _do(deed: str, target: str = "") -> str:
 
 def _mend() -> None:
     while _undo:
-        with contextlib.suppress(ProcessLookupError, ConnectionRefusedError):  # who has ended needs no mending
+        # Who has ended needs no mending.
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError, ConnectionRefusedError):
             _undo.pop()()
 
 
@@ -63,11 +65,16 @@ def _shrink(pid: int) -> None:
     if soft == 0:
         return
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
-    _undo.append(lambda: _limit(pid, (soft, hard)))
+    _undo.append(lambda: _grow(pid, (soft, hard)))
 
 
-def _limit(pid: int, limits: tuple[int, int]) -> None:
+def _grow(pid: int, limits: tuple[int, int]) -> None:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+    # A child that it has started since, unseen, has its limit, too.
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            if resource.prlimit(int(child), resource.RLIMIT_FSIZE)[0] == 0:
+                _grow(int(child), limits)
 
 
 def _fill(port: int) -> None:

@@ -1,6 +1,7 @@
 """A full disk is one for its processes alone, for the length of the block, and whatever happens to who made it."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -32,6 +33,15 @@ with Guard() as guard:
     guard.keep_from_writing(int(sys.argv[1]))
     print("limited", flush=True)
     sys.stdin.read()
+"""
+
+
+PARENT = """
+import subprocess, sys
+sys.stdin.readline()
+child = subprocess.Popen([sys.executable, "-S", "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+print(child.pid, flush=True)
+sys.stdin.read()
 """
 
 
@@ -81,6 +91,21 @@ def test_who_limits_may_be_killed(writer: Writer) -> None:
         assert writer.write() == "File too large"
         os.kill(limiter.pid, signal.SIGKILL)
         until_sync(lambda: writer.write() == "written")
+
+
+def test_who_was_started_in_between_may_write_again() -> None:
+    command = [sys.executable, "-S", "-c", PARENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        with Guard() as guard:
+            guard.keep_from_writing(parent.pid)
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+            child = int(parent.stdout.readline())
+            assert resource.prlimit(child, resource.RLIMIT_FSIZE)[0] == 0
+        assert resource.prlimit(child, resource.RLIMIT_FSIZE) == resource.getrlimit(resource.RLIMIT_FSIZE)
+        parent.communicate("")
 
 
 def test_who_has_ended_is_no_trouble() -> None:
