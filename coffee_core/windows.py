@@ -5,6 +5,11 @@ that. The watermark that judges it is its acceptance less the lateness that is a
 itself, so that a restart, a replay, an idle partition or an order from the future changes nothing for any other.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from coffee_core.menu import STORES
+
 WINDOW_S = 60
 """Length of a window in seconds; windows begin at whole minutes of UTC."""
 LATE_AFTER_S = 30
@@ -29,3 +34,51 @@ def starts(now_us: int, minutes: int) -> list[int]:
     """Return the first seconds of the last windows, the one that is filling now at the end."""
     newest = now_us // 1_000_000 // WINDOW_S * WINDOW_S
     return [newest - back * WINDOW_S for back in reversed(range(minutes))]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSums:
+    """Orders and revenue of each store: those of one window, or the late ones."""
+
+    store_counts: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STORES, 0))
+    """Store → orders; every store is there."""
+    store_revenue_cents: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STORES, 0))
+    """Store → cents."""
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, str]) -> "StoreSums":
+        """Read a hash of v3, ``<store>:orders`` and ``<store>:revenue``; a missing field is 0.
+
+        Raises ValueError where a field holds no whole number.
+        """
+        counts, cents = ({store: int(fields.get(f"{store}:{kind}", 0)) for store in STORES} for kind in _KINDS)
+        return cls(counts, cents)
+
+    @property
+    def orders(self) -> int:
+        """Orders of all stores."""
+        return sum(self.store_counts.values())
+
+    @property
+    def revenue_cents(self) -> int:
+        """Cents of all stores."""
+        return sum(self.store_revenue_cents.values())
+
+
+_KINDS = ("orders", "revenue")
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The last windows of a pipeline, read at one moment."""
+
+    windows: Mapping[int, StoreSums]
+    """First second of a window → its sums, the oldest first."""
+    late: StoreSums
+    """What came after its window was closed, ever."""
+    watermark_us: int | None
+    """Every order accepted up to ``LATE_AFTER_S`` later has been counted, µs since the epoch; None: unknown."""
+
+    def is_final(self, start_s: int) -> bool:
+        """Tell whether a window can change no more."""
+        return self.watermark_us is not None and (start_s + WINDOW_S) * 1_000_000 <= self.watermark_us

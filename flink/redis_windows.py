@@ -49,8 +49,8 @@ class RedisWindows:
     def show(self, row: Sequence[int]) -> int:
         """Show a window: its first second since the epoch, then orders and cents of each store.
 
-        Returns what the script answered, ``SHOWN`` also of a window that has expired already; waits and raises as
-        ``shown_at_last`` does.
+        Returns what the script answered, ``SHOWN`` also of a window that has expired already or lies in the future
+        (by a record past the API: it must not fill Redis); waits and raises as ``shown_at_last`` does.
         """
         start_s, *cells = row
         return shown_at_last(lambda: self._attempt(start_s, tuple(cells)), "a window", self._give_up_after_s)
@@ -60,7 +60,7 @@ class RedisWindows:
             self._shown = self._read()
             self._last = max(self._shown, default=None)
         self._forget_expired()
-        if _expires_at_s(start_s) <= time.time():
+        if _expires_at_s(start_s) <= time.time() or start_s > time.time() + WINDOW_S:
             return SHOWN
         answer, last_is_there = self._call(start_s, cells)
         if answer < 0:

@@ -13,6 +13,9 @@ from coffee_core.tally import Tally
 _COLUMNS = ("", "accepted", "stored", "shown", "repeats", "dead", "in flight", "lost", "duplicated", "drift")
 
 
+_NAMED = 10
+
+
 def as_table(balances: Sequence[Balance]) -> list[str]:
     """Return the lines of the table and, after it, what is to be said of each pipeline."""
     rows = [_COLUMNS, *(_row(balance) for balance in balances)]
@@ -54,6 +57,8 @@ def sentence(balance: Balance) -> str:
     ]
     if balance.log_short:
         parts.append(f"log lost: {balance.log_short:,} stored orders are not accounted for by it")
+    if balance.windows_off:
+        parts.append(f"windows off: {len(balance.windows_off)}")
     if balance.in_flight:
         parts.append(f"{balance.in_flight:,} in flight")
     return f"{balance.pipeline}: " + " · ".join(parts)
@@ -65,6 +70,10 @@ def details(balance: Balance) -> list[str]:
     for name, tally in (("duplicated", balance.duplicated), ("drift", balance.drift)):
         if not is_zero(tally):
             lines.append(f"{name}: " + ", ".join(_fields(tally)))
+    if balance.windows_off:
+        more = " …" * (len(balance.windows_off) > _NAMED)
+        lines.append("windows: " + ", ".join(balance.windows_off[:_NAMED]) + more)
+        lines.append("Flink's state is their truth: `coffee replay v3` counts the whole topic anew")
     lines += balance.notes
     if (deep := balance.deep) is not None:
         lines.append(f"compared {deep.compared:,} one by one: {deep.scope}")
@@ -126,6 +135,7 @@ def _one(balance: Balance) -> dict[str, Any]:
         "duplicated": asdict(balance.duplicated),
         "drift": asdict(balance.drift),
         "log_short": balance.log_short,
+        "windows_off": list(balance.windows_off),
         "notes": list(balance.notes),
         "deep": None if balance.deep is None else asdict(balance.deep),
         "sentence": sentence(balance),

@@ -8,12 +8,13 @@ rows may still be written, by this job or by the one that continues after a cras
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.lab.audit_balance import NOTHING, Balance, excused
 from backend.lab.audit_kafka import KafkaLogs
 from backend.lab.audit_rows import same_content, same_source, stored, unlogged
 from backend.lab.audit_tally import difference, number, read_shown
+from backend.lab.audit_windows import known_windows, shown_sums, stored_sums, windows_off
 from backend.lab.servers import Servers
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC, MetricKeys
 from coffee_core.pipelines import Pipeline
@@ -44,9 +45,12 @@ class TopicLog:
 
 async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
     """Take the balance. Raises the errors of the servers."""
+    known = known_windows()
     shown, _, counters = await read_shown(servers.client, METRICS)
     committed = await logs.committed(FLINK_GROUP, TOPIC)
     await asyncio.sleep(_FLUSHED_AFTER_S)
+    # After the totals: the windows go to Redis on their own.
+    windows = await shown_sums(servers.client, known)
     connection = servers.database
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await stored(connection, Pipeline.V3)
@@ -55,6 +59,7 @@ async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool
             await same_content(connection, Pipeline.V3, unique_timestamps=True) if unique_timestamps else copies
         )
         foreign = await unlogged(connection, Pipeline.V3)
+        windows_stored = await stored_sums(connection, known)
     bounds = await logs.bounds(TOPIC)
     log = TopicLog(
         records=_length(bounds),
@@ -64,7 +69,8 @@ async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool
         letters=_length(await logs.bounds(DEAD_TOPIC)),
         unflushed=sum(max(0, last - committed.get(each, first)) for each, (first, last) in bounds.items()),
     )
-    return balance_v3(log, shown, rows, copies, foreign, alike)
+    balance = balance_v3(log, shown, rows, copies, foreign, alike)
+    return replace(balance, windows_off=windows_off(windows, windows_stored, balance.in_flight, log.unflushed))
 
 
 def _length(bounds: dict[int, tuple[int, int]]) -> int:

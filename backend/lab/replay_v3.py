@@ -17,6 +17,7 @@ from backend.lab.audit_kafka import KafkaLogs, open_logs
 from backend.lab.audit_report import sentence
 from backend.lab.audit_tally import number, read_shown
 from backend.lab.audit_v3 import METRICS, audit_v3
+from backend.lab.audit_windows import known_windows
 from backend.lab.resources import lua
 from backend.lab.servers import Servers, open_servers
 from backend.stack import flink_rest
@@ -96,9 +97,10 @@ async def _whole_topic(servers: Servers, logs: KafkaLogs) -> int:
 async def begin(client: Redis) -> int:
     """Begin another epoch with nothing shown, and return it. Raises CoffeeError where there is no epoch."""
     script = client.register_script(lua("replay_v3"))
+    windows = (METRICS.late, METRICS.watermark, *map(METRICS.window, known_windows()))
     give_up_at = time.monotonic() + _EPOCH_WITHIN_S
     while True:
-        epoch: Any = await script(keys=(METRICS.fence, *METRICS.metrics, METRICS.counters))
+        epoch: Any = await script(keys=(METRICS.fence, *METRICS.metrics, METRICS.counters, *windows))
         if epoch is not None:
             return int(epoch)
         if time.monotonic() > give_up_at:

@@ -56,7 +56,8 @@ async def test_rows_may_follow_until_the_next_checkpoint(job: Job) -> None:
 async def test_a_row_that_was_changed_is_found_id_by_id(job: Job, connection: Database) -> None:
     orders, places = await done_with(job)
     await connection.execute("alter table orders_v3 disable trigger all")
-    await connection.execute("update orders set ordered_at = now() where message_id = $1", orders[1].message_id)
+    later = "update orders set ordered_at = ordered_at + interval '1 s' where message_id = $1"
+    await connection.execute(later, orders[1].message_id)
     assert (await job.look()).balanced
     balance = await job.look(deep=True)
     assert balance.deep is not None

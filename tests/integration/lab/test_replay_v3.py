@@ -5,8 +5,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from backend.lab.replay_v3 import METRICS, begin, counted_records
+from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError
 from coffee_core.menu import DRINKS, STORES
+from coffee_core.windows import starts
 from flink.patience import OTHER_EPOCH, SHOWN
 from flink.redis_tally import RedisTally
 
@@ -14,7 +16,7 @@ from flink.redis_tally import RedisTally
 def row(orders: int, repeats: int = 0, dead: int = 0) -> tuple[object, ...]:
     """The tally of so many orders of everything at once: only the sums matter here."""
     cells = [orders, 100 * orders] * (len(DRINKS) + len(STORES))
-    return (orders, 100 * orders, *cells, str(orders), orders + repeats, dead, *[0, 0] * len(STORES))
+    return (orders, 100 * orders, *cells, str(orders), orders + repeats, dead, *[1, 1] * len(STORES), now_us())
 
 
 async def test_the_old_job_may_not_write_and_the_new_one_begins_at_nothing(client: Redis, redis_url: str) -> None:
@@ -23,8 +25,11 @@ async def test_the_old_job_may_not_write_and_the_new_one_begins_at_nothing(clien
     try:
         assert old.show(row(5, repeats=2, dead=1)) == SHOWN
         assert await counted_records(client) == 8
+        windows = [METRICS.window(starts(now_us(), 1)[0]), METRICS.late, METRICS.watermark]
+        await client.hset(windows[0], "uptown:orders", "5")  # type: ignore[misc]
+        assert await client.exists(*windows) == len(windows)
         assert await begin(client) == 8
-        assert not await client.exists(*METRICS.metrics)
+        assert not await client.exists(*METRICS.metrics, *windows)
         assert await counted_records(client) == 0
         assert old.show(row(6)) == OTHER_EPOCH
         assert not await client.exists(*METRICS.metrics)
