@@ -67,8 +67,7 @@ def _latency(figure: Figure, result: Result) -> bool:
         axes.set_title(f"{title}, from the intended send time")
         axes.set_xlabel("of 100 orders, this many are not later")
     left.set_ylabel(f"latency at {rate:,} orders/s, each alone")
-    left.legend(loc="upper left")
-    return any(found)
+    return _with_legend(left, drawn=any(found))
 
 
 def _percentiles(axes: Axes, result: Result, name: str) -> bool:
@@ -109,8 +108,7 @@ def _rates(figure: Figure, result: Result) -> bool:
     left.annotate(
         "bound", (left.get_xlim()[0], BOUND_US), (4, 3), textcoords="offset points", color=_INK, fontsize=9
     )
-    left.legend(loc="upper left")
-    return drawn
+    return _with_legend(left, drawn=drawn)
 
 
 def _flow(figure: Figure, result: Result) -> bool:
@@ -181,6 +179,12 @@ def _cost(figure: Figure, result: Result) -> bool:
         axes.grid(visible=False, axis="x")
         axes.margins(y=0.12)
     figure.suptitle(f"Of a million orders, at {max(result.rates):,} a second")
+    return drawn
+
+
+def _with_legend(axes: Axes, *, drawn: bool) -> bool:
+    if drawn:
+        axes.legend(loc="upper left")
     return drawn
 
 

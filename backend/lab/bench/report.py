@@ -29,7 +29,7 @@ def write(result: Result, folder: Path, pictures: Sequence[str]) -> None:
 
 def as_text(result: Result) -> str:
     """Return the comparison, the figures and the verdict for a terminal."""
-    lines = [_headline(result), ""]
+    lines = [*textwrap.wrap(_headline(result), _WIDTH), ""]
     for row in ROWS:
         lines.append(row.aspect)
         for pipeline, claim in zip(Pipeline, row.claims, strict=True):
@@ -97,11 +97,12 @@ def _headline(result: Result) -> str:
     machine, durability = result.facts["machine"], result.facts["durability"]
     fsync = spread(result, "ceiling.fsync.p50", duration)
     whole = "" if result.complete else ", not complete"
+    gigabytes = machine["memory_bytes"] / 1e9
     return (
-        f"{result.at}, --{result.size}{whole}, {result.seconds:.0f} s;"
-        f" {machine['system']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB; clients, servers and workers share them. synchronous_commit"
+        f"{result.at}, --{result.size}{whole}, {result.seconds:.0f} s; {machine['system']}, {machine['cores']}"
+        f" cores and {gigabytes:.0f} GB, which clients, servers and workers share. synchronous_commit"
         f" {durability['synchronous_commit']}, appendfsync {durability['appendfsync']}, {durability['kafka']};"
-        f" an fsync of this disk takes {fsync}. Beside each figure: lowest and highest repetition."
+        f" an fsync of this disk takes {fsync}. Beside each figure: its lowest and highest repetition."
     )
 
 

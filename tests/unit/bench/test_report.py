@@ -1,0 +1,125 @@
+"""The report: read again as written, every row of the comparison, the verdict, and what has changed."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from backend.lab.bench.claims import ROWS
+from backend.lab.bench.compare import compare, unlike
+from backend.lab.bench.figures import Figures
+from backend.lab.bench.pictures import draw
+from backend.lab.bench.report import as_markdown, as_text, changes_as_text, write
+from backend.lab.bench.result import Result
+from backend.lab.bench.verdict import crossing, verdict
+from coffee_core.errors import ConfigError
+from tests.unit.bench.made import result
+
+
+def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write(result(), tmp_path, [])
+    again = Result.read(tmp_path)
+    assert json.dumps(again.as_json()) == json.dumps(result().as_json())
+
+
+def test_the_json_is_what_its_schema_says() -> None:
+    schema = json.loads((files("backend.lab.bench") / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(json.dumps(result().as_json())), schema)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "coffee-bench/0"}', '{"schema": "coffee-bench/1"}'])
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ConfigError, match="report"):
+        Result.read(tmp_path)
+
+
+def test_every_row_has_its_claims_and_measurements() -> None:
+    text, page = as_text(result()), as_markdown(result(), ["latency"])
+    for row in ROWS:
+        assert row.aspect in text
+        assert f"| {row.aspect} | {row.claims[0]} |" in page
+    assert "p50 320 µs (304 µs – 336 µs)" in text, "v2's answer at 20/s, with its spread"
+    assert "lost 0, duplicated 0, drift 0 of 1,000 orders, stream-worker killed once" in text
+    assert "= 0.50 × no-op" in text, "v2's throughput"
+    assert "](latency.svg)" in page
+
+
+def test_what_was_not_measured_is_called_so() -> None:
+    bare = result(figures=Figures(), audit={}, flow={}, complete=False)
+    text = as_text(bare)
+    assert "not complete" in text
+    assert "p50 not measured" in text
+    assert "killed: dashboard stood still for not measured" in text
+
+
+def test_the_verdict_follows_from_the_figures() -> None:
+    text = " ".join(verdict(result()))
+    assert "At 20 orders/s, 99 of 100 orders are on the dashboard late by at most: v2 (Streams) by 8 ms" in text
+    assert "v2 (Streams) answers a single client soonest, in 400 µs" in text
+    assert "v1 (Direct) is the cheapest, 300 processor seconds for a million orders; v3" in text
+    assert "none was lost and none counted twice" in text
+    assert (
+        "orders/s, v2 (Streams) has its orders on the dashboard sooner (p99); above, v3 (Kafka + Flink) does"
+        in text
+    )
+
+
+def test_the_verdict_says_what_was_lost() -> None:
+    wrong = result(audit={"v2": {"stored": 10, "lost": 1, "duplicated": 0, "drift": 0}})
+    assert any("lost or counted twice by v2" in sentence for sentence in verdict(wrong))
+
+
+def test_curves_cross_where_their_logarithms_do() -> None:
+    one, other = [(10.0, 1.0), (1_000.0, 100.0)], [(10.0, 10.0), (1_000.0, 10.0)]
+    assert crossing(one, other) == [(pytest.approx(100.0), True)]
+    assert crossing(other, one) == [(pytest.approx(100.0), False)]
+
+
+def test_curves_that_stay_close_do_not_cross() -> None:
+    assert crossing([(10.0, 1.0), (100.0, 1.05)], [(10.0, 1.05), (100.0, 1.0)]) == []
+
+
+def test_a_change_beyond_the_spread_is_told_and_one_within_is_not() -> None:
+    before, after = Figures(), Figures()
+    for figures, late, fast in ((before, (10, 12), (100, 101)), (after, (20, 22), (104, 105))):
+        for value in late:
+            figures.add("v2.alone.20.dashboard.p99", value, "µs")
+        for value in fast:
+            figures.add("v2.drain.rate", value, "/s", "higher")
+    changes = compare(result(figures=before), result(figures=after))
+    assert [(change.name, change.better) for change in changes] == [("v2.alone.20.dashboard.p99", False)]
+    assert "worse" in changes_as_text(changes, [])
+    assert compare(result(), result()) == []
+
+
+def test_noise_hides_a_change() -> None:
+    before, after = Figures(), Figures()
+    for value in (10, 30):
+        before.add("x", value, "µs")
+        after.add("x", value + 12, "µs")
+    assert compare(result(figures=before), result(figures=after)) == []
+
+
+def test_a_higher_rate_is_better() -> None:
+    before, after = Figures(), Figures()
+    before.add("v2.drain.rate", 100, "/s", "higher")
+    after.add("v2.drain.rate", 200, "/s", "higher")
+    (change,) = compare(result(figures=before), result(figures=after))
+    assert (change.better, change.share) == (True, 1.0)
+
+
+def test_runs_of_different_kinds_are_called_unlike() -> None:
+    assert unlike(result(), result()) == []
+    assert any("--full" in words for words in unlike(result(), result(size="full")))
+
+
+def test_pictures_are_drawn_for_what_there_is(tmp_path: Path) -> None:
+    assert draw(result(), tmp_path) == ["latency", "rates", "flow", "cost"]
+    for name in ("latency", "rates", "flow", "cost"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in (tmp_path / f"{name}.svg").read_bytes()[:2_000]
+    assert draw(result(figures=Figures(), distributions={}, flow={}), tmp_path) == []
