@@ -111,6 +111,9 @@ def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
         **single,
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": 0,
+        # A killed broker may register again only once its last session has run out: 9 s unless told otherwise.
+        "broker.session.timeout.ms": 2_000,
+        "broker.heartbeat.interval.ms": 250,
         "num.network.threads": 2,
         "num.io.threads": 2,
         "background.threads": 2,
