@@ -39,6 +39,8 @@ class Archive:
     """Flags that must be the same when the archive is made: the collector."""
     complete_with: str = ""
     """The class (with slashes) whose loading shows that the program has done its usual work; empty: none."""
+    listed_by: str = ""
+    """Which of several processes that share the archive this is: each lists its classes in a file of its own."""
 
     @property
     def path(self) -> Path:
@@ -51,9 +53,14 @@ class Archive:
         return cache_dir() / "cds" / f"{self.name}-{digest.hexdigest()[:16]}.jsa"
 
     @property
-    def class_list(self) -> Path:
-        """The classes that the program has loaded, as the JVM lists them."""
+    def _class_lists(self) -> Path:
+        """What the names of all class lists of this archive begin with."""
         return self.path.with_suffix(".classlist")
+
+    @property
+    def class_list(self) -> Path:
+        """The classes that this process has loaded, as the JVM lists them; other stacks may list theirs now."""
+        return self._class_lists.with_suffix(f".classlist.{self.listed_by or self.name}-{os.getpid()}")
 
     def options(self) -> tuple[str, ...]:
         """Return the JVM options that use the archive, or, while there is none, that list the classes."""
@@ -61,8 +68,7 @@ class Archive:
         if path.exists():
             return ("-Xshare:auto", f"-XX:SharedArchiveFile={path}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A list of this process alone: two stacks that start at once would write into each other's.
-        return ("-Xshare:auto", f"-XX:DumpLoadedClassList={self.class_list}.{os.getpid()}")
+        return ("-Xshare:auto", f"-XX:DumpLoadedClassList={self.class_list}")
 
     def _is_wanted(self, listed: Path) -> bool:
         return listed.exists() and not self.path.exists()
@@ -75,17 +81,17 @@ class Archive:
 
         A failure costs nothing but the faster start: it is left for the next run.
         """
-        listed = Path(f"{self.class_list}.{os.getpid()}")
+        listed = self.class_list
         await asyncio.sleep(after_s)
         while not await asyncio.to_thread(self._is_complete, listed):
             if not await asyncio.to_thread(self._is_wanted, listed):
                 return
             await asyncio.sleep(after_s)
         part = self.path.with_suffix(f".{os.getpid()}")
-        await asyncio.to_thread(_keep_own_classes, listed)
+        own = await asyncio.to_thread(_own_classes, listed)
         process = await asyncio.create_subprocess_exec(
             *(str(java()), "-Xshare:dump", *self.flags, "-Xlog:disable", "-Xlog:all=off"),
-            f"-XX:SharedClassListFile={listed}",
+            f"-XX:SharedClassListFile={own}",
             f"-XX:SharedArchiveFile={part}",
             "-cp",
             join(self.classpath),
@@ -103,14 +109,19 @@ class Archive:
                 process.kill()
             part.unlink(missing_ok=True)
             # Those of the others too, and of whoever was killed: one archive is enough.
-            for left in self.path.parent.glob(f"{self.class_list.name}.*"):
+            for left in self.path.parent.glob(f"{self._class_lists.name}.*"):
                 left.unlink(missing_ok=True)
 
 
-def _keep_own_classes(class_list: Path) -> None:
-    """Drop the classes of other loaders (their source is a temporary jar): one missing fails the whole dump."""
-    lines = class_list.read_text(encoding="utf-8").splitlines(keepends=True)
-    class_list.write_text("".join(line for line in lines if " source: " not in line), encoding="utf-8")
+def _own_classes(class_list: Path) -> Path:
+    """Write a list without the classes of other loaders (their source is a temporary jar): one fails the dump.
+
+    To a file of its own: the program is still writing the list, where it stopped, whatever becomes of the file.
+    """
+    *lines, _begun = class_list.read_text(encoding="utf-8").split("\n")
+    own = class_list.with_name(f"{class_list.name}.own")
+    own.write_text("".join(f"{line}\n" for line in lines if " source: " not in line), encoding="utf-8")
+    return own
 
 
 def join(classpath: Sequence[Path]) -> str:
