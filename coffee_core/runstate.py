@@ -111,6 +111,20 @@ def read_states(home: Path) -> list[PartState]:
     return [state for state in states if state is not None]
 
 
+def tell_remarks(home: Path, remarks: Mapping[str, str]) -> None:
+    """Publish what is to be said of each TaskManager, by the address of its process."""
+    write_private(run_dir(home) / "task-managers", json.dumps(dict(remarks)))
+
+
+def read_remarks(home: Path) -> dict[str, str]:
+    """Return what was last said of each TaskManager; nothing where nobody has."""
+    try:
+        remarks: dict[str, str] = json.loads((run_dir(home) / "task-managers").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return remarks
+
+
 def alive(pid: int) -> bool:
     """Tell whether a process exists (a zombie does, until its parent reaps it)."""
     try:

@@ -23,6 +23,20 @@ def _age(metadata: Path) -> tuple[int, int]:
     return metadata.stat().st_mtime_ns, int(metadata.parent.name.removeprefix("chk-"))
 
 
+def restore_link(folder: Path) -> Path:
+    """Return the link from which jobs are restored: a plan has it as its checkpoint, wherever it points."""
+    return folder / "restore-from"
+
+
+def point_restore_link(folder: Path, checkpoint: Path) -> None:
+    """Let the link point to a checkpoint. Not while a job may still read from where it points now."""
+    link = restore_link(folder)
+    made = link.with_suffix(".new")
+    made.unlink(missing_ok=True)
+    made.symlink_to(checkpoint, target_is_directory=True)
+    made.replace(link)
+
+
 def remove_others(folder: Path, job_id: str) -> None:
     """Remove the checkpoints of earlier jobs and epochs, once this job has completed a checkpoint of its own.
 

@@ -12,6 +12,8 @@ WARM_UP_NAME = "coffee-warm-up"
 """Name of the short job that warms a spare TaskManager."""
 CHECKPOINT_EVERY = "2 s"
 """Each writes the whole state: more often, its writing is most of what makes some orders late."""
+PLANNED_JOB_ID = "c0ffeec0ffeec0ffeec0ffeec0ffee00"
+"""The id that every plan carries; each submission puts one of its own in its place."""
 EPOCH_PARAMETER = "coffee.epoch"
 """Parameter of the job that tells its epoch to whoever asks Flink."""
 
@@ -32,6 +34,7 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         "rest.address": rest.hostname or "127.0.0.1",
         "rest.port": str(rest.port or (443 if rest.scheme == "https" else 80)),
         "pipeline.name": JOB_NAME,
+        "$internal.pipeline.job-id": PLANNED_JOB_ID,
         "pipeline.global-job-parameters": f"{EPOCH_PARAMETER}:{epoch}",
         "parallelism.default": str(settings.flink_parallelism),
         # Python in the TaskManager's own process: nothing is buffered for it at a checkpoint's barrier.
@@ -53,8 +56,8 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         # At once after the first failure; ever more slowly while PostgreSQL or Kafka stays away.
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "50 ms",
-        "restart-strategy.exponential-delay.max-backoff": "3 s",
-        "restart-strategy.exponential-delay.backoff-multiplier": "2.0",
+        "restart-strategy.exponential-delay.max-backoff": "1 s",
+        "restart-strategy.exponential-delay.backoff-multiplier": "1.5",
         "restart-strategy.exponential-delay.reset-backoff-threshold": "10 s",
         "restart-strategy.exponential-delay.jitter-factor": "0.0",
         "table.local-time-zone": "UTC",

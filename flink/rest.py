@@ -1,13 +1,28 @@
 """Flink's REST API, as far as the submitter needs it."""
 
+import asyncio
+import json
+import uuid
 from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from coffee_core.errors import CoffeeError
+from flink.options import PLANNED_JOB_ID
+
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
+_SUBMIT_TIMEOUT = aiohttp.ClientTimeout(total=60)
+_PLAN_NAME = "plan"
+_SAID_CHARACTERS = 2_000
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED", "SUSPENDED"})
 """States in which a job stays."""
+
+
+class RefusedError(CoffeeError):
+    """Flink did not take a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,17 @@ class Job:
     def active(self) -> bool:
         """It runs, or will run again by itself."""
         return self.state not in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class TaskManager:
+    """A TaskManager as the JobManager lists it."""
+
+    id: str
+    """Its name, for good."""
+    address: str
+    """The address of its process; a restarted one has another."""
+    free_slots: int
 
 
 class FlinkRest:
@@ -59,16 +85,45 @@ class FlinkRest:
             configuration = (await response.json()).get("execution-config")
         return None if configuration is None else str(configuration["user-config"].get(name, ""))
 
-    async def free_slots(self) -> dict[str, int]:
-        """Return address → free slots of every TaskManager; a restarted one has another address."""
+    async def task_managers(self) -> list[TaskManager]:
+        """Return the TaskManagers that are registered."""
         async with self._session.get(f"{self._base}/taskmanagers") as response:
             managers = (await response.json())["taskmanagers"]
-        return {manager["path"]: manager["freeSlots"] for manager in managers}
+        return [TaskManager(each["id"], each["path"], each["freeSlots"]) for each in managers]
+
+    async def submit(self, plan: Path) -> str:
+        """Submit a planned job under a new id and return it.
+
+        Raises RefusedError where Flink does not take it. A plan of which it cannot make sense is removed: the next
+        one comes from a client again.
+        """
+        job_id, body = uuid.uuid4().hex, await asyncio.to_thread(plan.read_bytes)
+        form = aiohttp.FormData()
+        names = {"executionPlanFileName": _PLAN_NAME, "jobJarFileNames": [], "jobArtifactFileNames": []}
+        form.add_field("request", json.dumps(names), content_type="application/json")
+        form.add_field(
+            "file_0", _under(job_id, body), filename=_PLAN_NAME, content_type="application/octet-stream"
+        )
+        async with self._session.post(
+            f"{self._base}/v1/jobs", data=form, timeout=_SUBMIT_TIMEOUT, raise_for_status=False
+        ) as response:
+            if response.status == HTTPStatus.BAD_REQUEST:
+                await asyncio.to_thread(plan.unlink, missing_ok=True)
+            if not response.ok:
+                said = (await response.text())[:_SAID_CHARACTERS]
+                raise RefusedError(f"Flink refused the job: {response.status} {said}")
+        return job_id
 
     async def cancel(self, job: Job) -> None:
         """Ask for the end of a job."""
         async with self._session.patch(f"{self._base}/jobs/{job.id}", params={"mode": "cancel"}):
             pass
+
+
+def _under(job_id: str, plan: bytes) -> bytes:
+    """Return a plan with this job's id, as text and as bytes, in place of the one that it was made with."""
+    planned, wanted = bytes.fromhex(PLANNED_JOB_ID), bytes.fromhex(job_id)
+    return plan.replace(planned, wanted).replace(PLANNED_JOB_ID.encode(), job_id.encode())
 
 
 def _job(listed: dict[str, Any]) -> Job:

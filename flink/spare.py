@@ -6,31 +6,45 @@ import logging
 
 import aiohttp
 
-from flink.client import SubmitError, submit_warm_up
-from flink.rest import ENDED, FlinkRest
+from coffee_core.runstate import tell_remarks
+from coffee_core.settings import Settings
+from flink.client import SubmitError
+from flink.plans import Plans
+from flink.rest import ENDED, FlinkRest, RefusedError, TaskManager
 
-_LOOK_EVERY_S = 0.5
-_AGAIN_AFTER_S = 30.0
+_LOOK_EVERY_S = 0.25
+_AGAIN_AFTER_S = 5.0
 log = logging.getLogger("flink.submit")
 
 
 class Spare:
     """Runs a short job of one Python call on free slots, once for each process of a TaskManager."""
 
-    def __init__(self, rest: FlinkRest) -> None:
+    def __init__(self, settings: Settings, rest: FlinkRest, plans: Plans) -> None:
+        self._settings = settings
         self._rest = rest
+        self._plans = plans
         self._warm: set[str] = set()
         """Addresses of the TaskManagers that have run our Python."""
+        self._remarks: dict[str, str] = {}
+        """What was last told of each of them."""
         self._task: asyncio.Task[None] | None = None
 
-    async def look(self) -> None:
-        """Start a warm-up where it is due. Call it while the job runs: its own slots are then taken."""
-        slots = await self._rest.free_slots()
-        self._warm &= slots.keys()
-        self._warm |= {address for address, free in slots.items() if not free}
-        cold = {address: free for address, free in slots.items() if address not in self._warm}
-        if cold and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._warm_up(set(cold), sum(cold.values())))
+    async def look(self) -> bool:
+        """Start a warm-up where it is due, tell how each TaskManager stands, and return whether all are warm.
+
+        Call it while the job runs: its own slots are then taken.
+        """
+        managers = await self._rest.task_managers()
+        self._warm &= {each.address for each in managers}
+        if self._task is None or self._task.done():
+            # Only now is a slot that is taken one of the job's, and not of a warm-up.
+            self._warm |= {each.address for each in managers if not each.free_slots}
+            cold = [each for each in managers if each.address not in self._warm]
+            if cold:
+                self._task = asyncio.create_task(self._warm_up(cold))
+        self._tell(managers)
+        return all(each.address in self._warm for each in managers)
 
     async def close(self) -> None:
         """End a warm-up that is under way."""
@@ -39,19 +53,31 @@ class Spare:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _warm_up(self, addresses: set[str], slots: int) -> None:
+    def _tell(self, managers: list[TaskManager]) -> None:
+        remarks = {each.address: self._remark(each) for each in managers}
+        if remarks != self._remarks:
+            self._remarks = remarks
+            tell_remarks(self._settings.home, remarks)
+
+    def _remark(self, manager: TaskManager) -> str:
+        if manager.address not in self._warm:
+            return "spare, warming up"
+        return "spare, warm" if manager.free_slots else "works"
+
+    async def _warm_up(self, managers: list[TaskManager]) -> None:
         try:
-            job_id = await submit_warm_up(slots)
+            plan = await self._plans.warm_up(sum(each.free_slots for each in managers))
+            job_id = await self._rest.submit(plan)
             while True:
                 state = await self._rest.state(job_id)
                 if state in ENDED:
                     break
                 await asyncio.sleep(_LOOK_EVERY_S)
-        except (SubmitError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (SubmitError, RefusedError, aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("the spare TaskManager is not warm: %s", error)
         else:
             if state == "FINISHED":
-                self._warm |= addresses
+                self._warm |= {each.address for each in managers}
                 log.info("the spare TaskManager is warm")
                 return
             log.warning("the warm-up of the spare TaskManager ended as %s", state)

@@ -17,17 +17,19 @@ from redis.exceptions import RedisError
 from coffee_core.settings import Settings
 from flink.client import SubmitError
 from flink.reachable import wait_for_servers
-from flink.rest import FlinkRest
+from flink.rest import FlinkRest, RefusedError
 from flink.watch import Watch
 
 _LOOK_EVERY_S = 0.5
-_LONGEST_PAUSE_S = 15.0
-_PASSING = (aiohttp.ClientError, OSError, TimeoutError, RedisError, SubmitError)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 15.0
+_UNANSWERED = (aiohttp.ClientError, OSError, TimeoutError, RedisError)
+"""A server is away: to ask it again costs nothing, and it may be back at any moment."""
+_PASSING = (*_UNANSWERED, SubmitError, RefusedError)
 log = logging.getLogger("flink.submit")
 
 
 class Trouble:
-    """Failures in a row: each reason is told once, and the pause between two tries grows."""
+    """Failures in a row: each reason is told once; the pause grows where the job itself could not be submitted."""
 
     def __init__(self) -> None:
         self.pause_s = _LOOK_EVERY_S
@@ -40,7 +42,10 @@ class Trouble:
         if reason != self._reason:
             log.warning("cannot watch the job, trying again: %s", reason)
         self._reason = reason
-        self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
+        if isinstance(error, _UNANSWERED):
+            self.pause_s = _FIRST_PAUSE_S
+        else:
+            self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
 
     def over(self) -> None:
         """Note a success."""

@@ -7,15 +7,15 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from coffee_core.settings import Settings
-from flink.checkpoints import newest_checkpoint, remove_others
-from flink.client import submit_orders
+from flink.checkpoints import newest_checkpoint, point_restore_link, remove_others
 from flink.fence import current_epoch
 from flink.options import EPOCH_PARAMETER, JOB_NAME, checkpoint_dir
+from flink.plans import Plans
 from flink.rest import FlinkRest, Job
 from flink.spare import Spare
 
 log = logging.getLogger("flink.submit")
-_ENDING = "CANCELLING"
+_BEGINNING, _ENDING = "INITIALIZING", "CANCELLING"
 
 
 class Watch:
@@ -36,7 +36,8 @@ class Watch:
         self._refused: set[Path] = set()
         """Checkpoints that no job could start from."""
         self._running: str | None = None
-        self._spare = Spare(rest)
+        self._plans = Plans(settings)
+        self._spare = Spare(settings, rest, self._plans)
 
     async def look(self) -> None:
         """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
@@ -62,10 +63,13 @@ class Watch:
     async def close(self) -> None:
         """End what runs beside the watch."""
         await self._spare.close()
+        await self._plans.close()
 
     async def _epoch_of(self, job: Job) -> str | None:
         """Return the epoch of a job, '' of one that was never told any, None while Flink cannot say."""
         if job.id not in self._epochs:
+            if job.state == _BEGINNING:
+                return None
             found = await self._rest.parameter(job, EPOCH_PARAMETER)
             if found is None:
                 return None
@@ -85,7 +89,8 @@ class Watch:
             log.info("job %s runs, in epoch %s", job.id, epoch)
         if self._epochs.get(job.id) == epoch:
             await asyncio.to_thread(remove_others, checkpoint_dir(self._settings, epoch), job.id)
-        await self._spare.look()
+        if await self._spare.look():
+            self._plans.make_ahead(epoch)
 
     def _refuse_checkpoints(self, jobs: list[Job]) -> None:
         """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
@@ -96,9 +101,14 @@ class Watch:
                 self._refused.add(path)
 
     async def _submit(self, epoch: str) -> None:
-        restore = newest_checkpoint(checkpoint_dir(self._settings, epoch), self._refused)
+        folder = checkpoint_dir(self._settings, epoch)
+        restore = newest_checkpoint(folder, self._refused)
+        plan = await self._plans.orders(epoch, restored=restore is not None)
+        if restore is not None:
+            point_restore_link(folder, restore)
         start = f"checkpoint {restore}" if restore else "the first order on"
         log.info("submitting the job of epoch %s from %s", epoch, start)
-        job_id = await submit_orders(epoch, restore)
+        job_id = await self._rest.submit(plan)
+        self._epochs[job_id] = epoch
         if restore is not None:
             self._restored[job_id] = restore

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backend.stack import flink_rest as rest
@@ -16,8 +17,9 @@ from backend.stack.flink_config import (
 )
 from backend.stack.flink_home import cluster_classpath, flink_home, wheel
 from backend.stack.java import Archive, Background, java, join, write_argument_file
-from backend.stack.part import Part
+from backend.stack.part import Part, silent
 from backend.stack.preparation import compile_wheel, fetch_jars
+from coffee_core.runstate import read_remarks
 from coffee_core.settings import Settings
 
 JOB_MANAGER = "flink-jobmanager"
@@ -50,11 +52,21 @@ def job_manager(settings: Settings) -> Part:
 def task_manager(settings: Settings, number: int) -> Part:
     """Return one of the TaskManagers (1 or 2), or the given cluster's as an external part."""
     name = TASK_MANAGERS[number - 1]
+    registered: dict[str, str] = {}
+    gone: set[str] = set()
+    """The address of its last process: the JobManager may take a while to miss it."""
 
     async def ready() -> bool:
+        registered.clear()
+        registered.update(await rest.task_managers(settings.flink_rest_url))
         if settings.given_flink_rest_url:
-            return bool(await rest.task_managers(settings.flink_rest_url))
-        return name in await rest.task_managers(settings.flink_rest_url)
+            return bool(registered)
+        if name not in registered:
+            gone.clear()
+        return name in registered and registered[name] not in gone
+
+    def remark() -> str:
+        return read_remarks(settings.home).get(registered.get(name, ""), "cold")
 
     program = _Program(
         "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
@@ -63,17 +75,31 @@ def task_manager(settings: Settings, number: int) -> Part:
         # The spare's classes alone would make a poor archive.
         complete_with="org/postgresql/jdbc/PgPreparedStatement",
     )
-    return _part(settings, name, program, ready, None)
+    part = _part(settings, name, program, ready, None, remark)
+
+    async def prepare() -> None:
+        if last := (await rest.task_managers(settings.flink_rest_url)).get(name):
+            gone.add(last)
+        await part.prepare()
+
+    return part if part.external else replace(part, prepare=prepare)
 
 
-def _part(settings: Settings, name: str, program: _Program, ready: rest.Question, port: int | None) -> Part:
+def _part(
+    settings: Settings,
+    name: str,
+    program: _Program,
+    ready: rest.Question,
+    port: int | None,
+    remark: Callable[[], str] = silent,
+) -> Part:
     if settings.given_flink_rest_url:
         return Part(name, (), ready, external=True)
     home = folder(settings)
     arguments = home / f"{name}.args"
 
     async def prepare() -> None:
-        archive = await _archive(program)
+        archive = await _archive(program, name)
         await compile_wheel()
         conf = await asyncio.to_thread(write_configuration, settings)
         temporary = await asyncio.to_thread(empty_temporary, settings, name)
@@ -94,7 +120,7 @@ def _part(settings: Settings, name: str, program: _Program, ready: rest.Question
         await asyncio.to_thread(write_argument_file, arguments, command)
 
     async def settle() -> None:
-        _background.start(await _archive(program))
+        _background.start(await _archive(program, name))
 
     return Part(
         name,
@@ -108,6 +134,7 @@ def _part(settings: Settings, name: str, program: _Program, ready: rest.Question
         },
         prepare=prepare,
         settle=settle,
+        remark=remark,
         needs=() if name == JOB_MANAGER else (JOB_MANAGER,),
     )
 
@@ -117,9 +144,9 @@ def _path_with_our_python() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
-async def _archive(program: _Program) -> Archive:
-    """Return the archive of a program; the TaskManagers share one."""
+async def _archive(program: _Program, part: str) -> Archive:
+    """Return the archive of a part's program; the TaskManagers share one."""
     jars = await fetch_jars()
     home = await asyncio.to_thread(flink_home, jars)
     name = program.main.rpartition(".")[2]
-    return Archive(name, cluster_classpath(home, jars), ("-XX:+UseSerialGC",), program.complete_with)
+    return Archive(name, cluster_classpath(home, jars), ("-XX:+UseSerialGC",), program.complete_with, part)

@@ -23,9 +23,9 @@ async def answers(base: str) -> bool:
     return "taskmanagers" in await _get(base, "/overview")
 
 
-async def task_managers(base: str) -> set[str]:
-    """Return the ids of the TaskManagers that are registered."""
-    return {each["id"] for each in (await _get(base, "/taskmanagers")).get("taskmanagers", [])}
+async def task_managers(base: str) -> dict[str, str]:
+    """Return the TaskManagers that are registered, id → address; a restarted one has another address."""
+    return {each["id"]: each["path"] for each in (await _get(base, "/taskmanagers")).get("taskmanagers", [])}
 
 
 async def job_runs(base: str, name: str) -> bool:

@@ -9,6 +9,11 @@ async def nothing() -> None:
     """Do nothing: the default of a part that has nothing to prepare."""
 
 
+def silent() -> str:
+    """Say nothing: the default of a part of which there is no more to say than that it is up."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One process of the stack, as ``coffee run NAME`` keeps it.
@@ -41,5 +46,7 @@ class Part:
     """
     settle: Callable[[], Awaitable[None]] = nothing
     """What must be done once it answers and before others may use it, idempotent: migrations, topics."""
+    remark: Callable[[], str] = silent
+    """What else there is to say of it while it is up; asked after each ``ready``."""
     external: bool = False
     """Given by a URL: not started here."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from backend.stack.backoff import Backoff
 from backend.stack.logs import log_path, rotate
@@ -27,10 +28,10 @@ async def watch(part: Part, settings: Settings, public: Publisher, pid: int | No
         await _until_ready(part, public, coming, pid, began)
         await _until_settled(part, public, coming, pid)
         backoff.is_up()
-        public.move(good, "", pid)
+        public.move(good, part.remark(), pid)
         took_s = time.monotonic() - began
         public.say("answers; given by its URL" if part.external else f"up in {took_s:.1f} s")
-        await _while_ready(part, settings)
+        await _while_ready(part, settings, lambda: public.move(good, part.remark(), pid))
         began = time.monotonic()
         public.move(coming, "does not answer", pid)
         public.say("does not answer")
@@ -57,9 +58,13 @@ async def _until_settled(part: Part, public: Publisher, coming: State, pid: int 
             await asyncio.sleep(backoff.next_s())
 
 
-async def _while_ready(part: Part, settings: Settings) -> None:
+async def _while_ready(part: Part, settings: Settings, tell: Callable[[], None]) -> None:
     refusals = 0
     while refusals < _REFUSALS:
         await asyncio.sleep(_WATCH_STEP_S)
         rotate(log_path(settings.home, part.name))
-        refusals = 0 if await part.ready() else refusals + 1
+        if await part.ready():
+            refusals = 0
+            tell()
+        else:
+            refusals += 1

@@ -1,5 +1,6 @@
 import pytest
 
+from flink.client import SubmitError
 from flink.submit import Trouble
 
 
@@ -18,12 +19,22 @@ def test_an_error_without_words_is_told_by_its_kind(caplog: pytest.LogCaptureFix
     assert caplog.records[0].message.endswith("TimeoutError")
 
 
-def test_the_pause_grows_up_to_a_bound_and_a_success_ends_it() -> None:
+def test_a_server_that_is_away_is_asked_again_soon_however_long_it_stays_away() -> None:
+    trouble = Trouble()
+    pauses = set()
+    for _ in range(10):
+        trouble.note(OSError("no Redis"))
+        pauses.add(trouble.pause_s)
+    assert len(pauses) == 1
+    assert pauses.pop() < 1
+
+
+def test_the_pause_grows_up_to_a_bound_while_the_job_is_refused_and_a_success_ends_it() -> None:
     trouble = Trouble()
     first = trouble.pause_s
     pauses = []
     for _ in range(10):
-        trouble.note(OSError("no Redis"))
+        trouble.note(SubmitError("no such function"))
         pauses.append(trouble.pause_s)
     assert pauses[0] == 2 * first
     assert pauses[-1] == pauses[-2] == 15
