@@ -16,8 +16,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from coffee_core.errors import CoffeeError
+from backend import logs
+from coffee_core.errors import CoffeeError, ConfigError
 from coffee_core.runstate import tell_ready
+from coffee_core.settings import Settings
 
 Database: TypeAlias = "asyncpg.Connection[Any]"
 """A connection to PostgreSQL (generic for the type checker alone)."""
@@ -103,11 +105,14 @@ async def sleep(seconds: float, stop: asyncio.Event) -> None:
 def run_daemon(name: str, body: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     """Run a daemon until SIGTERM or SIGINT sets its event and it returns; the exit code is 0, or 1 after an error.
 
-    The log goes to stderr, a line an event.
+    The log goes to stderr, a line an event, in the form that the settings name.
     """
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S"
-    )
+    try:
+        settings = Settings.from_env()
+    except ConfigError as error:
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    logs.configure(name, settings.log_format, settings.log_level)
 
     async def supervised() -> None:
         stop = asyncio.Event()

@@ -8,6 +8,7 @@ import sys
 
 import uvicorn
 
+from backend import logs
 from backend.api.app import create_app
 from backend.api.http_protocol import LimitedProtocol
 from coffee_core.errors import ConfigError
@@ -39,7 +40,7 @@ def main() -> int:
     except ConfigError as error:
         print(f"cafe-order-api: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logs.configure("cafe-order-api", settings.log_format, settings.log_level)
     # aiokafka says at every attempt what the probe says once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
     crashed = False

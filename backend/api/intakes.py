@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from typing import Protocol
 from uuid import UUID
 
-from backend.api import resources
+from backend.api import resources, tracing
 from backend.api.health import Health
 from backend.api.outcome import KeyConflictError
 from backend.api.postgres_backend import PostgresBackend
@@ -15,6 +15,7 @@ from coffee_core import keys
 from coffee_core.clock import to_datetime
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
+from coffee_core.trace_context import FIELD
 
 
 class Intake(Protocol):
@@ -85,7 +86,7 @@ class Streams:
 
     async def take(self, order: Order, keyed: bool) -> None:
         """Add the order to the stream unless its key is known."""
-        fields = [item for pair in order.to_fields().items() for item in pair]
+        fields = _fields(order)
         if not keyed:  # nobody can repeat a message id that the API has just made
             await self._redis.command("XADD", keys.STREAM, "*", *fields)
             return
@@ -108,8 +109,15 @@ class Streams:
             if order.message_id in keyed:
                 content = order.content
                 names.append(self._keys.idempotency(str(order.message_id)))
-            args += (content, *(item for pair in order.to_fields().items() for item in pair))
+            args += (content, *_fields(order))
         items = len(args) // len(orders) - 1
         conflict = await self._redis.call(self._batch_script, tuple(names), self._horizon_ms, items, *args)
         if conflict:
             raise KeyConflictError(orders[conflict - 1].message_id)
+
+
+def _fields(order: Order) -> list[str | int]:
+    fields = [item for pair in order.to_fields().items() for item in pair]
+    if trace := tracing.traceparent():
+        fields += (FIELD, trace)
+    return fields

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from time import monotonic
 
 from aiokafka import AIOKafkaProducer
@@ -53,8 +54,8 @@ class KafkaBackend:
             self._retire()
             await asyncio.gather(*self._closing)
 
-    async def send(self, key: bytes, value: bytes) -> None:
-        """Return when every in-sync replica has the record.
+    async def send(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Return when every in-sync replica has the record with its headers.
 
         Raises UnavailableError where it certainly was not sent, OutcomeUnknownError where it may have been.
         """
@@ -64,7 +65,7 @@ class KafkaBackend:
             raise UnavailableError("kafka has no producer yet")
         try:
             async with asyncio.timeout(ENQUEUE_TIMEOUT_S):
-                acknowledged = await producer.send(self._topic, value, key)
+                acknowledged = await producer.send(self._topic, value, key, headers=headers)
         except TimeoutError as error:
             self.health.doubt()
             raise UnavailableError("kafka takes nothing at the moment") from error

@@ -7,12 +7,14 @@ from uuid import UUID
 
 import msgspec
 
+from backend.api import tracing
 from backend.api.kafka_backend import KafkaBackend
 from backend.api.outcome import KeyConflictError, OutcomeUnknownError, UnavailableError
 from backend.api.redis_backend import RedisBackend
 from coffee_core import keys
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
+from coffee_core.trace_context import FIELD
 
 MEMORY_TIMEOUT_S = 0.25
 """Seconds that an order of v3 waits for Redis, which it can do without."""
@@ -37,11 +39,10 @@ class Log:
 
     async def take(self, order: Order, keyed: bool) -> None:
         """Produce the order, also where it is a repeat: the first one may never have reached the log."""
-        key = str(order.message_id)
         if keyed and await self._known_otherwise(order):
             raise KeyConflictError(order.message_id)
         try:
-            await self._kafka.send(key.encode(), _encode(order.to_fields()))
+            await self._send(order)
         except OutcomeUnknownError:
             self._remember(order, keyed)
             raise
@@ -66,7 +67,9 @@ class Log:
         raise OutcomeUnknownError(f"kafka acknowledged {len(orders) - len(failed)} of {len(orders)}; {failed[0]}")
 
     async def _send(self, order: Order) -> None:
-        await self._kafka.send(str(order.message_id).encode(), _encode(order.to_fields()))
+        trace = tracing.traceparent()
+        headers = ((FIELD, trace.encode()),) if trace else ()
+        await self._kafka.send(str(order.message_id).encode(), _encode(order.to_fields()), headers)
 
     async def _check_all(self, keyed: Sequence[Order]) -> None:
         self._kafka.health.require()

@@ -1,11 +1,15 @@
 """Around everything: request ids and Prometheus metrics, as pure ASGI middleware."""
 
+import logging
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.api import request_ids
+from backend import logs
+from backend.api import request_ids, tracing
+
+log = logging.getLogger(__name__)
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -35,6 +39,10 @@ class Observe:
             await self._app(scope, receive, send)
             return
         header = (request_ids.HEADER, request_ids.assign(scope))
+        context = {"request_id": request_ids.request_id(scope)}
+        if trace_id := tracing.accept(scope):
+            context["trace_id"] = trace_id
+        logs.CONTEXT.set(context)
         status = 500
 
         async def observed_send(message: Message) -> None:
@@ -54,7 +62,9 @@ class Observe:
             path = "unmatched" if route is None else route.path
             requests, seconds = self._children_of(path, scope["method"], status)
             requests.inc()
-            seconds.observe(perf_counter() - started)
+            took_s = perf_counter() - started
+            seconds.observe(took_s)
+            log.debug("%s %s: %d after %.1f ms", scope["method"], path, status, took_s * 1_000)
 
     def _children_of(self, path: str, method: str, status: int) -> tuple[Counter, Histogram]:
         key = (path, method if method in _METHODS else "other", status)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from coffee_core.errors import OrderError
 from coffee_core.order import Order
+from coffee_core.trace_context import FIELD, trace_id
 
 Entry = tuple[str, Mapping[str, str]]
 """Entry id and fields; no fields where the entry was deleted from the stream before it was read."""
@@ -44,6 +45,8 @@ class Batch:
     """Entries that can never be stored."""
     gone: list[str] = field(default_factory=list)
     """Ids of entries that somebody deleted from the stream: to be acknowledged, nothing else is known of them."""
+    traces: dict[str, str] = field(default_factory=dict)
+    """Entry id → trace id, of entries that carry one."""
 
 
 def parse(entries: Iterable[Entry]) -> Batch:
@@ -53,6 +56,8 @@ def parse(entries: Iterable[Entry]) -> Batch:
         if not fields:
             batch.gone.append(entry_id)
             continue
+        if FIELD in fields and (trace := trace_id(fields[FIELD])):
+            batch.traces[entry_id] = trace
         try:
             batch.placed.append(Placed(entry_id, Order.from_fields(fields)))
         except OrderError as error:

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from backend.daemon import OUTAGES, Database, Outage, open_postgres, open_redis
 from backend.stream_worker.effects import Effects
-from backend.stream_worker.entries import Entry, parse
+from backend.stream_worker.entries import Batch, Entry, parse
 from backend.stream_worker.group import Group
 from backend.stream_worker.reconcile import reconcile
 from backend.stream_worker.store import RowVanishedError, store
@@ -57,8 +57,7 @@ class Worker:
         batch = parse(entries)
         await store(self._connection, batch)
         applied = await self._effects.apply(batch)
-        for letter in batch.dead:
-            _log.warning("dead letter %s: %s: %s", letter.entry_id, letter.reason, letter.detail)
+        _tell(batch)
         if batch.gone:
             _log.warning("%d entries were deleted from the stream before they were read", len(batch.gone))
         if not applied.sound and time.monotonic() >= self._check_at:
@@ -86,6 +85,32 @@ class Worker:
         drift = await reconcile(self._connection, self._client)
         if drift:
             _log.warning("reconciled the metrics with the table: %+d orders", drift.orders)
+
+
+def _tell(batch: Batch) -> None:
+    for letter in batch.dead:
+        _log.warning(
+            "dead letter %s: %s: %s",
+            letter.entry_id,
+            letter.reason,
+            letter.detail,
+            extra=_of(batch, letter.entry_id),
+        )
+    if batch.traces and _log.isEnabledFor(logging.DEBUG):
+        for each in batch.placed:
+            if each.entry_id in batch.traces:
+                _log.debug(
+                    "%s is shown: order %s", each.entry_id, each.order.message_id, extra=_of(batch, each.entry_id)
+                )
+        for entry_id in batch.duplicates:
+            if entry_id in batch.traces:
+                _log.debug("%s is a duplicate", entry_id, extra=_of(batch, entry_id))
+
+
+def _of(batch: Batch, entry_id: str) -> dict[str, dict[str, str]]:
+    """Return whose line of the log it is: of the entry's trace, where it carries one."""
+    trace = batch.traces.get(entry_id)
+    return {"context": {"trace_id": trace} if trace else {}}
 
 
 async def run_worker(

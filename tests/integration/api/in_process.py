@@ -21,16 +21,19 @@ class LocalApi:
         self._app = app
 
     async def order(
-        self, pipeline: str, order: Mapping[str, Any] = ORDER, key: str = ""
+        self, pipeline: str, order: Mapping[str, Any] = ORDER, key: str = "", headers: Mapping[str, str] = {}
     ) -> tuple[int, dict[str, Any]]:
         """Post an order; return the status and the JSON of the answer."""
-        headers = [JSON, ("Idempotency-Key", key)] if key else [JSON]
-        answer = await ask(self._app, f"/api/{pipeline}/order", json.dumps(order).encode(), headers)
+        sent = {**dict([JSON]), **({"Idempotency-Key": key} if key else {}), **headers}
+        answer = await ask(self._app, f"/api/{pipeline}/order", json.dumps(order).encode(), sent.items())
         return answer.status, answer.json
 
-    async def batch(self, pipeline: str, body: bytes, media_type: str = "application/json") -> tuple[int, Any]:
+    async def batch(
+        self, pipeline: str, body: bytes, media_type: str = "application/json", headers: Mapping[str, str] = {}
+    ) -> tuple[int, Any]:
         """Post orders; return the status and the JSON of the answer."""
-        answer = await ask(self._app, f"/api/{pipeline}/orders", body, [("content-type", media_type)])
+        sent = {"content-type": media_type, **headers}
+        answer = await ask(self._app, f"/api/{pipeline}/orders", body, sent.items())
         return answer.status, answer.json
 
     async def get(self, path: str) -> tuple[int, Any]:

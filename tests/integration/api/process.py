@@ -1,6 +1,7 @@
 """The order API as a process of its own, and a client of it."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,10 @@ def taken(pipeline: str, message_id: str) -> tuple[int, dict[str, Any]]:
     return status, {"message_id": message_id, "status": word, "links": {"status": link}}
 
 
+def _keyed(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
 class Api:
     """A running order API."""
 
@@ -34,16 +39,18 @@ class Api:
         self._session = session
 
     async def order(
-        self, pipeline: str, order: Mapping[str, Any] = ORDER, key: str = ""
+        self, pipeline: str, order: Mapping[str, Any] = ORDER, key: str = "", headers: Mapping[str, str] = {}
     ) -> tuple[int, dict[str, Any]]:
         """Post an order; return the status and the JSON of the answer."""
-        headers = {"Idempotency-Key": key} if key else {}
-        async with self._session.post(f"/api/{pipeline}/order", json=order, headers=headers) as answer:
+        body, sent = json.dumps(order), {"Content-Type": "application/json", **_keyed(key), **headers}
+        async with self._session.post(f"/api/{pipeline}/order", data=body, headers=sent) as answer:
             return answer.status, await answer.json(content_type=None)
 
-    async def batch(self, pipeline: str, body: bytes, media_type: str = "application/json") -> tuple[int, Any]:
+    async def batch(
+        self, pipeline: str, body: bytes, media_type: str = "application/json", headers: Mapping[str, str] = {}
+    ) -> tuple[int, Any]:
         """Post orders; return the status and the JSON of the answer."""
-        headers = {"Content-Type": media_type}
+        headers = {"Content-Type": media_type, **headers}
         async with self._session.post(f"/api/{pipeline}/orders", data=body, headers=headers) as answer:
             return answer.status, await answer.json(content_type=None)
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +19,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from tests.integration.api.process import ORDER, OTHER, Api, running, taken
 from tests.servers import free_port, serving
+from tests.unit.core.test_trace_context import GOOD
 from tests.waiting import until
 
 
@@ -47,7 +49,11 @@ async def api(tmp_path: Path, broker: Broker, redis_url: str) -> AsyncIterator[A
 
 
 async def _values(broker: Broker, message_id: str) -> list[dict[str, str | int]]:
-    """Read the whole topic; return the values under one key."""
+    return [json.loads(record.value) for record in await _records(broker, message_id)]
+
+
+async def _records(broker: Broker, message_id: str) -> list[Any]:
+    """Read the whole topic; return the records under one key."""
     consumer = AIOKafkaConsumer(bootstrap_servers=broker.settings.kafka_servers, enable_auto_commit=False)
     await consumer.start()
     try:
@@ -60,7 +66,7 @@ async def _values(broker: Broker, message_id: str) -> list[dict[str, str | int]]
                 records += (await consumer.getmany(partition, timeout_ms=1000)).get(partition, [])
     finally:
         await consumer.stop()
-    return [json.loads(record.value) for record in records if record.key == message_id.encode()]
+    return [record for record in records if record.key == message_id.encode()]
 
 
 async def test_an_accepted_order_is_a_record(api: Api, broker: Broker) -> None:
@@ -70,6 +76,14 @@ async def test_an_accepted_order_is_a_record(api: Api, broker: Broker) -> None:
     order = Order.from_fields(value)
     assert order.content == "latte|uptown|500|1736935200000000"
     assert value == order.to_fields()
+
+
+async def test_a_trace_goes_on_as_a_header(api: Api, broker: Broker) -> None:
+    key = "01900000-0000-7000-8000-000000000008"
+    await api.order("v3", key=key, headers={"traceparent": GOOD})
+    await api.order("v3", key=key)
+    found = [record.headers for record in await _records(broker, key)]
+    assert found == [(("traceparent", GOOD.encode()),), ()]
 
 
 async def test_a_repeat_is_always_produced_again(api: Api, broker: Broker) -> None:

@@ -1,0 +1,54 @@
+"""Logs of the services: one line an event, as text or as JSON, with the request and the trace it belongs to."""
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+CONTEXT: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039  never written to
+"""What every line of the task at hand names: request_id, trace_id."""
+
+
+def configure(name: str, form: str, level: str) -> None:
+    """Log to stderr from now on, under the name of this process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _Text(f"%(asctime)s %(levelname)s {name}: %(message)s") if form == "text" else _json(name)
+    )
+    handler.addFilter(_add_context)
+    logging.basicConfig(handlers=[handler], level=max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
+    logging.getLogger("backend").setLevel(level.upper())  # the libraries' own debugging would drown it
+
+
+def _add_context(record: logging.LogRecord) -> bool:
+    record.context = {**CONTEXT.get(), **getattr(record, "context", {})}
+    return True
+
+
+class _Text(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own name
+        context: Mapping[str, str] = getattr(record, "context", {})
+        return super().formatMessage(record) + "".join(f" {key}={value}" for key, value in context.items())
+
+
+def _json(name: str) -> logging.Formatter:
+    # Only here: it brings rich along, a tenth of a second that a restart in text does not wait for.
+    import structlog
+
+    def said(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"service": name, **event, **event["_record"].context}
+
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+        ],
+        processors=[
+            said,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
