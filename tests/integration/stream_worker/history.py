@@ -40,7 +40,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Disturb:
-    """``forget``: the server loses its scripts; ``flush``: the metrics go; ``restart``: SIGKILL of the server."""
+    """``forget``: the scripts go; ``flush``: the metrics go; ``part``: two of them; ``restart``: a SIGKILL."""
 
     how: str
 
@@ -66,7 +66,7 @@ _entries = st.sampled_from((_orders,) * 6 + (_refused, _malformed)).flatmap(lamb
 _posts = st.lists(_entries, min_size=1, max_size=6).map(lambda entries: Post(tuple(entries)))
 _goes = st.builds(Go, st.integers(0, WORKERS - 1), st.integers(1, _CALLS_OF_A_BATCH))
 _kills = st.builds(Kill, st.integers(0, WORKERS - 1))
-_disturbances = st.sampled_from(("forget", "flush", "restart")).map(Disturb)
+_disturbances = st.sampled_from(("forget", "flush", "part", "restart")).map(Disturb)
 _events = st.sampled_from((_goes,) * 6 + (_posts,) * 3 + (_kills,) * 2 + (_disturbances,)).flatmap(
     lambda kind: kind
 )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from backend.daemon import Database
 from backend.stream_worker.worker import Worker
@@ -86,7 +87,10 @@ class Puppet:
         client = _Redis(connection_pool=self._client.connection_pool)
         client.gate = self._gate
         connection = cast("Database", _Connection(self._connection, self._gate))
-        worker = Worker(connection, client, self._name, self._batch_orders)
-        await worker.start()
         while True:
-            await worker.step()
+            worker = Worker(connection, client, self._name, self._batch_orders)
+            # Scripts that go between their loading and their call end it; it begins anew, as after any error.
+            with contextlib.suppress(NoScriptError):
+                await worker.start()
+                while True:
+                    await worker.step()

@@ -119,6 +119,8 @@ class Stage:
             await self._client.script_flush()
         elif how == "flush":
             await self._client.delete(*METRICS.metrics)
+        elif how == "part":
+            await self._client.delete(METRICS.drink_revenue, METRICS.store_counts)
         elif self._restarts_left:
             self._restarts_left -= 1
             self._server.restart()
