@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from backend.api import lab, pages, problems, readiness, status_endpoint, watching
+from backend.api import lab, pages, problems, readiness, status_endpoint, watching, windows
 from backend.api.backends import Backends
 from backend.api.batch_endpoint import BatchEndpoint
 from backend.api.feed import Feed
@@ -71,6 +71,7 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
         routes=[
             *chain.from_iterable(map(order_routes, backends.intakes)),
             *(status_endpoint.route(*each) for each in backends.lookups.items()),
+            *(windows.route(*each) for each in backends.windows.items()),
             *watching.routes(backends.redis, feed),
             *pages.routes(settings.pipelines),
             *readiness.routes(backends),
@@ -86,7 +87,9 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
     return Observe(guarded, registry)
 
 
-_PIPELINE_PATH = re.compile(rf"/(?:readyz/({'|'.join(Pipeline)})|api/({'|'.join(Pipeline)})/orders?(?:/[^/]+)?)")
+_PIPELINE_PATH = re.compile(
+    rf"/(?:readyz/({'|'.join(Pipeline)})|api/({'|'.join(Pipeline)})/(?:orders?(?:/[^/]+)?|windows))"
+)
 
 
 def _is_elsewhere(request: Request) -> bool:

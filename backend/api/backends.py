@@ -12,6 +12,7 @@ from backend.api.kafka_intake import Log
 from backend.api.lookups import DirectLookup, LogLookup, Lookup, StreamsLookup
 from backend.api.postgres_backend import PostgresBackend
 from backend.api.redis_backend import RedisBackend
+from backend.api.window_sources import JobWindows, RowWindows, WindowsSource
 from coffee_core import keys
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
@@ -30,6 +31,8 @@ class Backends:
         """Health of each dependency by its name."""
         self.lookups: dict[Pipeline, Lookup] = {}
         """Where to ask what has become of an order."""
+        self.windows: dict[Pipeline, WindowsSource | None] = {}
+        """Where the windows of each pipeline are; None of one that keeps none."""
         horizon_ms = settings.dedup_horizon_ms
         self.postgres = PostgresBackend(settings.database_url)
         """PostgreSQL; its rows are counted also for pipelines that do not run here."""
@@ -42,14 +45,17 @@ class Backends:
         if Pipeline.V1 in settings.pipelines:
             self.intakes[Pipeline.V1] = Direct(postgres)
             self.lookups[Pipeline.V1] = DirectLookup(postgres, redis)
+            self.windows[Pipeline.V1] = RowWindows(postgres)
         if Pipeline.V2 in settings.pipelines:
             self.intakes[Pipeline.V2] = Streams(redis, horizon_ms)
             self.lookups[Pipeline.V2] = StreamsLookup(postgres, redis)
+            self.windows[Pipeline.V2] = None
         if Pipeline.V3 in settings.pipelines:
             kafka = KafkaBackend(settings.kafka_servers, keys.TOPIC)
             self._add(kafka)
             self.intakes[Pipeline.V3] = Log(kafka, redis, horizon_ms)
             self.lookups[Pipeline.V3] = LogLookup(postgres, redis)
+            self.windows[Pipeline.V3] = JobWindows(redis)
 
     def _add(self, backend: PostgresBackend | RedisBackend | KafkaBackend) -> None:
         self._runners.append(backend.run)

@@ -43,6 +43,13 @@ NOT_RUNNING = Kind(
     "This pipeline is not running here",
     "COFFEE_PIPELINES names the pipelines that run. The order is nowhere.",
 )
+NO_WINDOWS = Kind(
+    "no-windows",
+    404,
+    "This pipeline keeps no windows",
+    "v2 adds to its totals entry by entry and knows no event time; docs/windows.md says what it would take. "
+    "v1 and v3 have windows.",
+)
 BAD_METHOD = Kind(
     "method-not-allowed", 405, "This method is not allowed here", "The Allow header names those that are."
 )
@@ -68,7 +75,7 @@ NOT_JSON = Kind(
     "unsupported-media-type",
     415,
     "The content type is not supported",
-    "An order is application/json; a batch may also be application/x-ndjson. The order is nowhere.",
+    "An order is application/json, a batch also application/x-ndjson; either may be CloudEvents. The order is nowhere.",
 )
 INVALID = Kind(
     "invalid-field",
@@ -116,6 +123,7 @@ KINDS = (
     UNAUTHORIZED,
     NOT_FOUND,
     NOT_RUNNING,
+    NO_WINDOWS,
     BAD_METHOD,
     TOO_SLOW,
     IN_FLIGHT,

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from backend.api import docs_page, problems, schema
+from backend.api import docs_page, openapi_windows, problems, schema
 from backend.api.body import KEY_FIELDS
 from backend.api.kinds import KINDS, Kind
 from coffee_core.pipelines import INFO, Pipeline
@@ -14,6 +14,12 @@ ORDER = {"drink": "latte", "store": "uptown", "price": 5.00, "timestamp": "2025-
 """The example of an order."""
 KEY = "0190f5fe-7c1e-7abc-8def-0123456789ab"
 """The example of a message id."""
+EVENT = {"specversion": "1.0", "id": KEY, "source": "/tills/7", "type": "com.example.order", "data": ORDER}
+"""The example of an order as a CloudEvent."""
+
+_JSON = "application/json"
+_EVENTS = "application/cloudevents%s+json"
+_MANY = {"type": "array", "minItems": 1, "maxItems": 1_000}
 
 _ANY = ("internal-error",)
 _GATE = ("unauthorized", "too-many-requests", "overloaded")
@@ -42,6 +48,8 @@ def document(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for pipeline in pipelines:
         paths |= _pipeline_paths(pipeline)
+        may = ("no-windows",) if pipeline is Pipeline.V2 else ("unavailable", "invalid-field")
+        paths |= openapi_windows.path(pipeline, _problems((*_ANY, "unauthorized", *may)))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,7 +83,11 @@ def _pipeline_paths(pipeline: Pipeline) -> dict[str, Any]:
                 "summary": f"Place an order: {info.title}",
                 "tags": [str(pipeline)],
                 "parameters": [_key_header()],
-                "requestBody": {"required": True, "content": _json("Order", ORDER)},
+                "requestBody": {
+                    "required": True,
+                    "description": "A binary CloudEvent is an order with ce-… headers.",
+                    "content": _json("Order", ORDER) | {_EVENTS % "": _json("CloudEvent", EVENT)[_JSON]},
+                },
                 "responses": {good: _taken(word, "Taken", taken, location=True), **_problems(_TAKING)},
             }
         },
@@ -83,7 +95,7 @@ def _pipeline_paths(pipeline: Pipeline) -> dict[str, Any]:
             "post": {
                 "operationId": f"{pipeline}_orders",
                 "summary": "Place up to 1,000 orders, all or none of them",
-                "description": "A JSON array, or one JSON object a line.",
+                "description": "A JSON array, one JSON object a line, or a batch of CloudEvents.",
                 "tags": [str(pipeline)],
                 "requestBody": {"required": True, "content": _batch()},
                 "responses": {good: _taken(word, "TakenBatch", {"orders": [taken]}), **_problems(_TAKING)},
@@ -150,17 +162,18 @@ def _shared_paths() -> dict[str, Any]:
 
 
 def _json(name: str, example: object) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": example}}
+    return {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": example}}
 
 
 def _batch() -> dict[str, Any]:
     item = {"$ref": "#/components/schemas/BatchOrder"}
     # As OpenAPI 3.2 says it: of a media type that is a sequence, the schema is that of the items as an array.
     batch = {
-        "schema": {"type": "array", "items": item, "minItems": 1, "maxItems": 1_000},
+        "schema": {**_MANY, "items": item},
         "example": [{**ORDER, "message_id": KEY}],
     }
-    return {"application/json": batch, docs_page.LINES: batch}
+    events = {"schema": {**_MANY, "items": {"$ref": "#/components/schemas/CloudEvent"}}, "example": [EVENT]}
+    return {_JSON: batch, docs_page.LINES: batch, _EVENTS % "-batch": events}
 
 
 def _key_header() -> dict[str, Any]:

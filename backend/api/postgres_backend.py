@@ -105,7 +105,12 @@ class PostgresBackend:
         return (row[0], row[1], row[2], row[3])
 
     async def read(self, query: str, *args: object) -> "asyncpg.Record | None":
-        """Return the first row of a query; raises UnavailableError.
+        """Return the first row of a query; raises UnavailableError."""
+        rows = await self.read_all(query, *args)
+        return rows[0] if rows else None
+
+    async def read_all(self, query: str, *args: object) -> "list[asyncpg.Record]":
+        """Return the rows of a query; raises UnavailableError.
 
         Few at once: whoever reads must not take the connections of those who order.
         """
@@ -113,7 +118,7 @@ class PostgresBackend:
         async with self._readers, self.connection() as connection:
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                    return await connection.fetchrow(query, *args)
+                    return await connection.fetch(query, *args)
             except BROKEN as error:
                 self.give_up(connection)
                 raise UnavailableError(f"postgres broke off ({first_line(error)})") from error

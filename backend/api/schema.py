@@ -60,6 +60,17 @@ class BatchOrder(Struct, forbid_unknown_fields=True):
     idempotency_key: MessageId | UnsetType = UNSET
 
 
+class CloudEvent(Struct):
+    """An order as a CloudEvent 1.0; its id, or the UUIDv5 of source and id, becomes the message id."""
+
+    specversion: Annotated[str, Meta(extra_json_schema={"const": "1.0"})]
+    id: Annotated[str, Meta(min_length=1)]
+    source: Annotated[str, Meta(min_length=1)]
+    type: Annotated[str, Meta(min_length=1)]
+    data: Order
+    datacontenttype: Annotated[str, Meta(extra_json_schema={"const": "application/json"})] | UnsetType = UNSET
+
+
 class Links(Struct):
     """Where to go from here."""
 
@@ -125,5 +136,34 @@ class Dashboard(Struct):
     pipelines: dict[str, Totals]
 
 
-BODIES = (Order, BatchOrder, Taken, TakenBatch, OrderStatus, Problem, Dashboard)
+class Sums(Struct):
+    """Orders and revenue, in all and of each store."""
+
+    orders: int
+    revenue_cents: int
+    store_counts: dict[str, int]
+    store_revenue_cents: dict[str, int]
+
+
+class Window(Sums):
+    """One minute of event time."""
+
+    start_us: Annotated[int, Meta(description="its beginning, µs since the epoch")]
+    final: Annotated[bool, Meta(description="the watermark has passed it: it changes no more")]
+
+
+class LastWindows(Struct):
+    """The last windows of a pipeline, the oldest first."""
+
+    time_us: Annotated[int, Meta(description="µs since the epoch, by the clock of the API")]
+    watermark_us: Annotated[
+        int | None, Meta(description="windows that end before it are final; null: nothing is known yet")
+    ]
+    window_s: Annotated[int, Meta(description="length of a window")]
+    late_after_s: Annotated[int, Meta(description="how long a window stays open after its end")]
+    windows: list[Window]
+    late: Annotated[Sums, Meta(description="what came after its window was closed, ever")]
+
+
+BODIES = (Order, BatchOrder, CloudEvent, Taken, TakenBatch, OrderStatus, Problem, Dashboard, LastWindows)
 """Everything that the OpenAPI document describes."""

@@ -1,6 +1,6 @@
 """The windows of a pipeline as its rows have them: one scan of its partition."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any
@@ -20,7 +20,7 @@ def arguments(pipeline: Pipeline, known: Sequence[int]) -> tuple[object, ...]:
     return (str(pipeline), first, last, timedelta(seconds=WINDOW_S), timedelta(seconds=LATE_AFTER_S))
 
 
-def of_rows(rows: Iterable[Mapping[str, Any]], known: Sequence[int]) -> tuple[dict[int, StoreSums], StoreSums]:
+def of_rows(rows: Iterable[Any], known: Sequence[int]) -> tuple[dict[int, StoreSums], StoreSums]:
     """Return each of these windows, also those without an order, and what came late."""
     counts = {start_s: dict.fromkeys(STORES, 0) for start_s in (*known, None)}
     cents = {start_s: dict.fromkeys(STORES, 0) for start_s in (*known, None)}

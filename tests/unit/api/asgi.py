@@ -45,6 +45,7 @@ async def ask(
     async def send(message: Message) -> None:
         answers.append(message)
 
+    path, _, query = path.partition("?")
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -53,7 +54,7 @@ async def ask(
         "path": path,
         "raw_path": path.encode(),
         "root_path": "",
-        "query_string": b"",
+        "query_string": query.encode(),
         "scheme": "http",
         "server": ("127.0.0.1", 8005),
         "client": ("127.0.0.1", 1),

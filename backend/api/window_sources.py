@@ -1,0 +1,58 @@
+"""Where the windows of a pipeline are: v1 has rows to ask, v3 a job that keeps them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from backend.api.outcome import UnavailableError
+from backend.api.postgres_backend import PostgresBackend
+from backend.api.redis_backend import RedisBackend
+from backend.db.windows import QUERY, arguments, of_rows
+from coffee_core.keys import MetricKeys
+from coffee_core.pipelines import Pipeline
+from coffee_core.windows import LATE_AFTER_S, StoreSums, Windows
+
+ON_ITS_WAY_S = 10
+"""Seconds after its acceptance in which an order of v1 has been committed, or given up."""
+
+
+class WindowsSource(Protocol):
+    """Who can be asked for windows."""
+
+    async def read(self, known: Sequence[int], now_us: int) -> Windows:
+        """Return the windows that begin in these seconds; raises UnavailableError, OutcomeUnknownError."""
+
+
+class RowWindows:
+    """v1: one scan of its partition, each time."""
+
+    def __init__(self, postgres: PostgresBackend) -> None:
+        self._postgres = postgres
+
+    async def read(self, known: Sequence[int], now_us: int) -> Windows:
+        """Ask PostgreSQL; what is final is a matter of the clock alone."""
+        rows = await self._postgres.read_all(QUERY, *arguments(Pipeline.V1, known))
+        return Windows(*of_rows(rows, known), now_us - (LATE_AFTER_S + ON_ITS_WAY_S) * 1_000_000)
+
+
+class JobWindows:
+    """v3: the job's sums in Redis, of one moment."""
+
+    def __init__(self, redis: RedisBackend) -> None:
+        self._redis = redis
+        self._keys = MetricKeys(Pipeline.V3)
+
+    async def read(self, known: Sequence[int], now_us: int) -> Windows:  # noqa: ARG002
+        """Ask Redis."""
+        hashes = [*map(self._keys.window, known), self._keys.late]
+        commands = [("HGETALL", key) for key in hashes]
+        watermark, *found = await self._redis.read_at_once(("GET", self._keys.watermark), *commands)
+        try:
+            *windows, late = (StoreSums.of_fields(_fields(each)) for each in found)
+            watermark_us = None if watermark is None else int(watermark) * 1_000
+        except ValueError as error:
+            raise UnavailableError(f"a window in redis holds no whole number ({error})") from error
+        return Windows(dict(zip(known, windows, strict=True)), late, watermark_us)
+
+
+def _fields(flat: Sequence[bytes]) -> dict[str, str]:
+    return {field.decode(): value.decode() for field, value in zip(flat[::2], flat[1::2], strict=True)}
