@@ -17,8 +17,8 @@ from coffee_core.load.sender import Sender
 from coffee_core.pipelines import Pipeline
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_IN_FLIGHT = 4_096
-_CONNECTIONS = 128
+_IN_FLIGHT = 128
+"""A connection for each: what comes later is sent late, instead of timing out in a queue of our own."""
 _KEYLESS = 0.05
 """A client without keys cannot repeat, but must not be stored twice either."""
 
@@ -35,7 +35,7 @@ class Client:
         self.answers: list[Answer] = []
         """Every answer, in the order in which they came."""
         self._mix = Mix(MixSettings(keyless=_KEYLESS), remember=True)
-        self._sender = Sender(api_url, connections=_CONNECTIONS, authorization=authorization)
+        self._sender = Sender(api_url, connections=_IN_FLIGHT, authorization=authorization)
         self._generator = Generator(self._sender, self._mix, on_answer=self.answers.append, in_flight=_IN_FLIGHT)
         self._again: list[Attempt] = []
         self._opened = AsyncExitStack()
