@@ -97,7 +97,7 @@ def styles(name: str) -> Styles:
     for each, colour in palette.items():
         for weight in ("", "bold ", "not bold "):
             found[f"{weight}{each}"] = Style.parse(f"{weight}{colour}")
-            for ground in (FELT, RAISED, V1, V2, V3):
+            for ground in palette:
                 found[f"{weight}{each} on {ground}"] = Style.parse(f"{weight}{_on(colour, palette[ground])}")
     return Styles(found)
 

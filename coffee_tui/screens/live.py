@@ -23,8 +23,9 @@ from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.screens.load import LoadScreen
 from coffee_tui.screens.logs import LogsScreen
 from coffee_tui.screens.manners import Manners
-from coffee_tui.screens.plan import MOST_GAPS, plan
+from coffee_tui.screens.plan import plan
 from coffee_tui.screens.sent import SentScreen
+from coffee_tui.widgets.block import Shared
 from coffee_tui.widgets.column import PipelineColumn
 from coffee_tui.widgets.costs import said_shared
 from coffee_tui.widgets.header import Header
@@ -59,7 +60,8 @@ class LiveScreen(Manners, Screen[None]):
         self._pipelines = sources.pipelines
         self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in sources.pipelines}
         self._orders = sources.orders
-        self._welcome = welcome
+        self._panel = OrdersPanel(self._pipelines, welcome=welcome)
+        self._room = plan(80, 24)
         self._newest: Snapshot | None = None
         self._has_been_up = False
 
@@ -71,7 +73,7 @@ class LiveScreen(Manners, Screen[None]):
         yield ColumnTabs(self._pipelines).data_bind(LiveScreen.snapshot, LiveScreen.current)
         with Horizontal(id="columns"):
             yield from self._columns.values()
-        yield OrdersPanel(self._pipelines, welcome=self._welcome).data_bind(LiveScreen.orders)
+        yield self._panel.data_bind(LiveScreen.orders)
         yield KeyBar(KEYS, lambda key: self.check_action(*parse(key.action)[1:]) is not False)
 
     def on_fed(self, message: Fed) -> None:
@@ -86,13 +88,8 @@ class LiveScreen(Manners, Screen[None]):
 
     def watch_snapshot(self, snapshot: Snapshot) -> None:
         """Hand each column its view and the scales that all of them share."""
-        top_rate, top_count = largest_rate(snapshot.pipelines), largest_count(snapshot.pipelines)
-        for view in snapshot.pipelines:
-            column = self._columns.get(view.pipeline)
-            if column is not None:
-                column.marks = snapshot.faults
-                column.view, column.top_rate, column.top_count = view, top_rate, top_count
-        self.query_one(OrdersPanel).border_subtitle = said_shared(snapshot.shared)
+        self._show()
+        self._panel.frame_says(said_shared(snapshot.shared))
         self.set_class(snapshot.redis.up is False, "no-redis")
         self.set_class(snapshot.api.up is False, "no-api")
         # Once everything has been up, a part that breaks is shown where it stands: the band stays, and grows.
@@ -100,6 +97,24 @@ class LiveScreen(Manners, Screen[None]):
             links_down = snapshot.redis.up is False and snapshot.api.up is False
             self._has_been_up = not snapshot.coming_up or (self._has_been_up and not links_down)
         self.set_class(snapshot.coming_up and not self._has_been_up, "coming-up")
+
+    def _show(self) -> None:
+        """Hand each column its view and what all of them share."""
+        snapshot, room = self.snapshot, self._room
+        links = (("redis", snapshot.redis), ("api", snapshot.api))
+        shared = Shared(
+            top_rate=largest_rate(snapshot.pipelines),
+            top_count=largest_count(snapshot.pipelines),
+            marks=snapshot.faults,
+            spark_rows=room.spark_rows,
+            chart_rows=room.chart_rows,
+            gaps=room.gaps,
+            alone=room.alone,
+            silent=frozenset(name for name, link in links if link.up is False),
+        )
+        for view in snapshot.pipelines:
+            if view.pipeline in self._columns:
+                self._columns[view.pipeline].show(view, shared)
 
     def watch_current(self, current: int) -> None:
         """Mark the column that a narrow terminal shows."""
@@ -112,14 +127,10 @@ class LiveScreen(Manners, Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Fit the layout to the cells there are."""
-        there = plan(event.size.width, event.size.height)
+        self._room = plan(event.size.width, event.size.height)
         for name in ("alone", "band", "framed", "airy", "wide"):
-            self.set_class(getattr(there, name), name)
-        for gaps in range(1, MOST_GAPS + 1):
-            self.set_class(there.gaps >= gaps, f"gap-{gaps}")
-        for column in self._columns.values():
-            column.spark_rows, column.chart_rows = there.spark_rows, there.chart_rows
-            column.show_alone(alone=there.alone)
+            self.set_class(getattr(self._room, name), name)
+        self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the keys of pipelines that are not run here, and those of a recording where there is none."""

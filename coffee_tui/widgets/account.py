@@ -4,8 +4,8 @@ from rich.text import Text
 
 from coffee_tui.feed.snapshot import Account, PipelineView
 from coffee_tui.theme import DIM, GREY, RED, TEXT
+from coffee_tui.widgets.block import Block, Shared
 from coffee_tui.widgets.costs import said_cost
-from coffee_tui.widgets.panel import ColumnPanel
 from coffee_tui.widgets.text import UNKNOWN, clip, count
 
 _LONG = ("accepted", "stored", "shown", "in flight")
@@ -13,21 +13,16 @@ _SHORT = ("accepted", "stored", "shown", "open")
 _ROOMY = 36
 
 
-class Audit(ColumnPanel):
+class Audit(Block):
     """Three rows: what is counted, the counts, and what is wrong with them."""
 
-    DEFAULT_CSS = "Audit { height: 3; }"
+    NEEDS = frozenset({"redis", "api"})
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.with_cost = False
-        """Whether the cost of the processes stands here: where the column has no border for it."""
-
-    def drawn_from(self, view: PipelineView) -> object:
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of."""
-        return view.account, view.cost if self.with_cost else None
+        return view.account, view.cost if shared.alone else None
 
-    def rows(self, view: PipelineView, width: int) -> list[Text]:
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
         """Return the rows."""
         account = view.account
         labels = _LONG if width >= _ROOMY else _SHORT
@@ -37,7 +32,7 @@ class Audit(ColumnPanel):
         counts = (None,) * 4 if account is None else _counts(account)
         numbers = Text("".join(count(one, cells) for one, cells in zip(counts, widths, strict=True)), TEXT)
         verdict = _verdict(account, " · " if width >= _ROOMY else " ")
-        cost = said_cost(view.cost, named=False) if self.with_cost else ""
+        cost = said_cost(view.cost, named=False) if shared.alone else ""
         verdict.truncate(width)
         gap = width - verdict.cell_len - len(cost)
         return [head, numbers, verdict.append(" " * gap + cost, DIM) if cost and gap > 0 else verdict]

@@ -6,22 +6,22 @@ from rich.text import Text
 from coffee_tui.feed.snapshot import PipelineView
 from coffee_tui.theme import DIM, GREY, MOOD, TEXT
 from coffee_tui.widgets.account import dropped
+from coffee_tui.widgets.block import Block, Shared
 from coffee_tui.widgets.digits import NUMBER_WIDTH, large
-from coffee_tui.widgets.panel import ColumnPanel
 from coffee_tui.widgets.text import UNKNOWN, clip, money, rate
 
 NARROW = 30
 """A column with fewer cells has no room beside its digits, and no sparklines."""
 
 
-class Totals(ColumnPanel):
+class Totals(Block):
     """Orders in large digits, revenue beside them or below."""
 
-    def drawn_from(self, view: PipelineView) -> object:
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
         """Return what the rows are made of."""
         return view.orders, view.revenue_cents, view.rate
 
-    def rows(self, view: PipelineView, width: int) -> list[Text]:
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
         """Return three rows; on a narrow column a fourth, with revenue and orders per second."""
         narrow = width < NARROW
         number = large(UNKNOWN if view.orders is None else f"{view.orders:,}", NUMBER_WIDTH if narrow else 0)
@@ -36,25 +36,21 @@ class Totals(ColumnPanel):
         digits[1].append(_revenue(view, beside).rjust(beside + 2), f"bold {TEXT}")
         return digits
 
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
-        """Return the rows that ``rows`` will draw."""
-        return 4 if width < NARROW else 3
-
 
 def _revenue(view: PipelineView, width: int) -> str:
     return UNKNOWN if view.orders is None else money(view.revenue_cents, width)
 
 
-class Said(ColumnPanel):
+class Said(Block):
     """The last line of a column: a sentence, wrapped over two rows at most."""
 
-    DEFAULT_CSS = "Said { height: 2; }"
+    NEEDS = frozenset()
 
-    def drawn_from(self, view: PipelineView) -> object:
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
         """Return what the rows are made of."""
         return view.sentence, view.account
 
-    def rows(self, view: PipelineView, width: int) -> list[Text]:
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
         """Return two rows; where one is enough for the sentence, the other says what was dropped on purpose."""
         glyph, colour = MOOD[view.sentence.mood]
         first, second = _fold(view.sentence.text, width - 2)

@@ -8,7 +8,7 @@ from rich.text import Text
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.feed.snapshot import Health, PipelineView, Stage
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, RED, TEXT
-from coffee_tui.widgets.panel import ColumnPanel
+from coffee_tui.widgets.block import Block, Shared
 from coffee_tui.widgets.text import compact, rate
 
 _SHORT = {"PG, Redis": "PG,R"}
@@ -30,16 +30,16 @@ def _label(label: str, *, short: bool) -> str:
     return _SHORT.get(label, label) if short else label
 
 
-class Chain(ColumnPanel):
+class Chain(Block):
     """Two rows: the parts an order passes, and below each link its rate or what waits there."""
 
-    DEFAULT_CSS = "Chain { height: 2; }"
+    NEEDS = frozenset()
 
-    def drawn_from(self, view: PipelineView) -> object:
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
         """Return what the rows are made of."""
         return view.chain
 
-    def rows(self, view: PipelineView, width: int) -> list[Text]:
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
         """Return both rows; on a narrow column the names are cut, then the gaps go."""
         short = width < _cells(" ", short=False) + 3
         gap = " " if width >= _cells(" ", short=short) + 3 else ""

@@ -3,41 +3,27 @@
 from itertools import groupby
 
 from rich.text import Text
-from textual.reactive import reactive
 
 from coffee_tui.feed.snapshot import PipelineView
 from coffee_tui.theme import DIM, GREY, RULE
+from coffee_tui.widgets.block import Block, Shared, accent
 from coffee_tui.widgets.braille import braille, glyph
-from coffee_tui.widgets.panel import ColumnPanel
 from coffee_tui.widgets.scale import LATENCY
 
 _LABEL = 8
 _TICKS = ((6e7, "60 s"), (1e6, "1 s"), (1e5, "100 ms"), (1e4, "10 ms"), (1e3, "1 ms"), (1e2, "0.1 ms"))
 
 
-class LatencyChart(ColumnPanel):
+class LatencyChart(Block):
     """p99 of each second: the dashboard's in the accent, the API's in grey."""
 
-    DEFAULT_CSS = "LatencyChart { display: none; }"
-
-    chart_rows: reactive[int] = reactive(0, layout=True)
-    """Rows, the heading among them; 0: there is none."""
-
-    def watch_chart_rows(self, rows: int) -> None:
-        """Be there only where there is room."""
-        self.display = rows > 0
-
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
-        """Return the rows that ``rows`` will draw."""
-        return self.chart_rows
-
-    def drawn_from(self, view: PipelineView) -> object:
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of; nothing while there is no chart."""
-        return (view.api_history, view.dashboard_history) if self.chart_rows else None
+        return (view.api_history, view.dashboard_history, shared.chart_rows) if shared.chart_rows else None
 
-    def rows(self, view: PipelineView, width: int) -> list[Text]:
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
         """Return a heading and the chart."""
-        height, cells = self.chart_rows - 1, width - _LABEL
+        height, cells = shared.chart_rows - 1, width - _LABEL
         if height < 1 or cells < 1:
             return []
         drawn = [
@@ -49,10 +35,10 @@ class LatencyChart(ColumnPanel):
                 ),
                 colour,
             )
-            for history, colour in ((view.api_history, GREY), (view.dashboard_history, self.accent))
+            for history, colour in ((view.api_history, GREY), (view.dashboard_history, accent(view)))
         ]
         labels = _labels(height)
-        heading = Text("p99 of each second  ", DIM).append("⣀ dashboard  ", self.accent).append("⣀ API", GREY)
+        heading = Text("p99 of each second  ", DIM).append("⣀ dashboard  ", accent(view)).append("⣀ API", GREY)
         return [
             heading,
             *(_row(labels.get(row, ""), [(of[row], colour) for of, colour in drawn]) for row in range(height)),

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from rich.text import Text
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from coffee_tui.feed.snapshot import Health, Link, PartView, Snapshot
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, RED, TEXT
+from coffee_tui.widgets.lines import Lines
 from coffee_tui.widgets.text import uptime
 
 _SHORT = {
@@ -21,10 +21,10 @@ _SHORT = {
 _WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, Health.GOOD)
 
 
-class Header(Widget):
+class Header(Lines):
     """One row."""
 
-    DEFAULT_CSS = "Header { text-wrap: nowrap; text-overflow: clip; height: 1; padding: 0 1; }"
+    DEFAULT_CSS = "Header { height: 1; padding: 0 1; }"
 
     snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
@@ -35,11 +35,11 @@ class Header(Widget):
     def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
         """Draw again only where something in this row has changed."""
         if _drawn_from(before) != _drawn_from(now):
-            self.refresh()
+            self.redraw()
 
-    def render(self) -> Text:
-        """Draw the name at the left, the rest at the right."""
-        width, snapshot = self.size.width, self.snapshot
+    def lines(self, width: int) -> list[Text]:
+        """Return one row: the name at the left, the rest at the right."""
+        snapshot = self.snapshot
         right = Text("  ").join([*_groups(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
         left = Text("coffee-rt", f"bold {TEXT}")
         if width > right.cell_len + 48:
@@ -49,7 +49,7 @@ class Header(Widget):
         if right.cell_len > width:
             right = Text("  ").join([_in_short(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
         gap = max(0, width - left.cell_len - right.cell_len)
-        return Text("", no_wrap=True, overflow="crop", end="").append(left).append(" " * gap).append(right)
+        return [Text().append(left).append(" " * gap).append(right)]
 
 
 def _drawn_from(snapshot: Snapshot) -> object:

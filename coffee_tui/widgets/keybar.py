@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterable
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
-from textual.widget import Widget
 
 from coffee_tui.theme import AMBER, GREY
+from coffee_tui.widgets.lines import Lines
 
 _TIGHT, _AIRY = 1, 2
 _KEPT = 2
 """Keys at the end that always stay."""
 
 
-class KeyBar(Widget):
+class KeyBar(Lines):
     """Key and word for as many bindings as fit; a click does what the key does."""
 
-    DEFAULT_CSS = "KeyBar { text-wrap: nowrap; text-overflow: clip; height: 1; dock: bottom; }"
+    DEFAULT_CSS = "KeyBar { height: 1; dock: bottom; }"
 
     def __init__(self, bindings: Iterable[Binding], enabled: Callable[[Binding], bool]) -> None:
         super().__init__()
@@ -25,20 +25,19 @@ class KeyBar(Widget):
         self._enabled = enabled
         self._spans: list[tuple[int, int, str]] = []
 
-    def render(self) -> Text:
-        """Draw the keys and remember where each stands."""
+    def lines(self, width: int) -> list[Text]:
+        """Return the keys and remember where each stands."""
         bindings = [each for each in self._keys if self._enabled(each)]
-        width = self.size.width
         shown = fitting(bindings, width)
         gap = _AIRY if _needed(shown, _AIRY) <= width else _TIGHT
-        row, self._spans = Text(no_wrap=True, overflow="crop", end=""), []
+        row, self._spans = Text(), []
         for binding in shown:
             row.append(" " * gap if row else " ")
             start = row.cell_len
             row.append(_key(binding), f"bold {AMBER}")
             row.append(f" {binding.description}" if binding.description else "", GREY)
             self._spans.append((start, row.cell_len, binding.action))
-        return row
+        return [row]
 
     async def on_click(self, event: events.Click) -> None:
         """Do what the key under the pointer does."""

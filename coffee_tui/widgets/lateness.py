@@ -4,10 +4,10 @@ from itertools import groupby
 
 from rich.text import Text
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from coffee_tui.feed.snapshot import PipelineView, Snapshot
 from coffee_tui.theme import ACCENT, GREY, RED, RULE, TEXT
+from coffee_tui.widgets.lines import Lines
 from coffee_tui.widgets.scale import LATENESS
 from coffee_tui.widgets.text import latency
 
@@ -16,10 +16,10 @@ _LABEL = 33
 _TICKS = ((1e3, "1 ms"), (1e4, "10 ms"), (1e5, "100 ms"), (1e6, "1 s"), (1e7, "10 s"), (6e7, "60 s"))
 
 
-class Lateness(Widget):
+class Lateness(Lines):
     """A dot for p50, a bar to p99; a dotted line that grows while nothing is shown."""
 
-    DEFAULT_CSS = "Lateness { text-wrap: nowrap; text-overflow: clip; height: 4; padding: 0 2; }"
+    DEFAULT_CSS = "Lateness { height: 4; padding: 0 2; }"
 
     snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
@@ -27,14 +27,13 @@ class Lateness(Widget):
     def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
         """Draw again only where something in the band has changed."""
         if _drawn_from(before) != _drawn_from(now):
-            self.refresh()
+            self.redraw()
 
-    def render(self) -> Text:
-        """Draw the axis and one row for each pipeline."""
-        cells = max(20, self.size.width - _LABEL)
+    def lines(self, width: int) -> list[Text]:
+        """Return the axis and one row for each pipeline."""
+        cells = max(20, width - _LABEL)
         rows = [Text(TITLE.ljust(_LABEL), f"bold {TEXT}").append(axis(cells), f"not bold {GREY}")]
-        rows += [_row(view, cells) for view in self.snapshot.pipelines]
-        return Text("\n", no_wrap=True, overflow="crop", end="").join(rows)
+        return [*rows, *(_row(view, cells) for view in self.snapshot.pipelines)]
 
 
 def _drawn_from(snapshot: Snapshot) -> object:

@@ -1,15 +1,13 @@
 """The order panel: where load goes, how much, what became of it, and the last order of each key."""
 
-from collections.abc import Iterable
-
 from rich.text import Text
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.orders_view import OrdersView
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, RED, TEXT
 from coffee_tui.widgets.key_order import keys_row
+from coffee_tui.widgets.lines import Lines
 from coffee_tui.widgets.plan_row import plan_row
 from coffee_tui.widgets.text import rate
 
@@ -23,12 +21,12 @@ _WELCOME = (
 """What to press, while nobody has pressed anything yet."""
 
 
-class OrdersPanel(Widget):
+class OrdersPanel(Lines):
     """Three rows; a fourth for the chosen load where there is room. A click opens its settings."""
 
-    DEFAULT_CSS = "OrdersPanel { text-wrap: nowrap; text-overflow: clip; height: 3; padding: 0 1; }"
+    DEFAULT_CSS = "OrdersPanel { height: 3; padding: 0 1; }"
 
-    orders: reactive[OrdersView] = reactive(OrdersView())
+    orders: reactive[OrdersView] = reactive(OrdersView(), repaint=False)
     """What to show."""
 
     def __init__(self, pipelines: tuple[Pipeline, ...], *, welcome: bool = False) -> None:
@@ -37,16 +35,20 @@ class OrdersPanel(Widget):
         self.border_title = "Orders"
         self._pipelines = pipelines
 
-    def render(self) -> Text:
-        """Draw the load, its outcomes, and the orders by key."""
-        view, wide = self.orders, self.size.width >= _WIDE
+    def watch_orders(self) -> None:
+        """Draw again what has changed."""
+        self.redraw()
+
+    def lines(self, width: int) -> list[Text]:
+        """Return the load, its outcomes, and the orders by key."""
+        view, wide = self.orders, width >= _WIDE
         self._welcome = self._welcome and not (view.keys or view.sent or view.running or view.trouble)
         if self._welcome:
-            return _lines(Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in _WELCOME)
+            return [Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in _WELCOME]
         rows = [self._load(view, wide), _outcomes(view, wide), self._keys(view)]
         if self.size.height > len(rows):
-            rows.insert(1, plan_row(view.plan, self.size.width))
-        return _lines(rows)
+            rows.insert(1, plan_row(view.plan, width))
+        return rows
 
     async def on_click(self) -> None:
         """Open the load's settings."""
@@ -74,10 +76,6 @@ class OrdersPanel(Widget):
         if not view.keys:
             return Text("no order by key yet: 1 2 3 send one, a sends one into each", DIM)
         return keys_row(view.keys, self.size.width)
-
-
-def _lines(rows: Iterable[Text]) -> Text:
-    return Text("\n", no_wrap=True, overflow="crop", end="").join(rows)
 
 
 def _outcomes(view: OrdersView, wide: bool) -> Text:

@@ -1,72 +1,87 @@
 """Orders per second and the two latencies of a column, each with its sparkline on the scale of all columns."""
 
-from rich.text import Text
-from textual.reactive import reactive
+from functools import partial
 
-from coffee_tui.feed.snapshot import PipelineView, Quantiles
+from rich.text import Text
+
+from coffee_tui.feed.snapshot import PipelineView
 from coffee_tui.theme import DIM, GREY, TEXT
+from coffee_tui.widgets.block import Block, Shared, accent
 from coffee_tui.widgets.blocks import NARROW
 from coffee_tui.widgets.marks import marked
-from coffee_tui.widgets.panel import ColumnPanel
 from coffee_tui.widgets.scale import LATENCY, LATENCY_LABELS, sparkline
 from coffee_tui.widgets.text import latency, rate
 
 _LABEL = 10
 _VALUE = 9
+_SEEN = 120
+"""Seconds of a history that a sparkline shows at most: what lies before is no reason to draw."""
 
 
-class Pace(ColumnPanel):
+class Pace(Block):
     """How fast and how late."""
 
-    top_rate: reactive[float] = reactive(1.0)
-    """Orders per second at the top of every rate's sparkline."""
-    marks: reactive[tuple[bool, ...]] = reactive((), repaint=False)
-    """Seconds in which a fault on purpose was felt; they move with the histories, which repaint."""
-    spark_rows: reactive[int] = reactive(1, layout=True)
-    """Rows of each sparkline."""
-
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
-        """Return the rows that ``rows`` will draw."""
-        return 3 if width < NARROW else 3 * self.spark_rows + 1
-
-    def drawn_from(self, view: PipelineView) -> object:
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of."""
-        histories = (view.rate_history, view.api_history, view.dashboard_history)
-        return view.rate, view.api, view.dashboard, histories
+        histories = (view.rate_history[-_SEEN:], view.api_history[-_SEEN:], view.dashboard_history[-_SEEN:])
+        return (
+            view.rate,
+            view.api,
+            view.dashboard,
+            histories,
+            shared.top_rate,
+            shared.marks[-_SEEN:],
+            shared.spark_rows,
+        )
 
-    def rows(self, view: PipelineView, width: int) -> list[Text]:
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
         """Return three figures with their sparklines; above the latencies what their scale is."""
         if width < NARROW:
-            return self._narrow(view, width)
+            return _narrow(view, width)
         spark = width - _LABEL - 2 * _VALUE
-        rates = [None if one is None else one / self.top_rate for one in view.rate_history[-spark:]]
+        rates = [None if one is None else one / shared.top_rate for one in view.rate_history[-spark:]]
         scale = next(label for label in LATENCY_LABELS if len(label) <= _LABEL + spark)
         heading = Text(scale.ljust(_LABEL + spark) + "p50".rjust(_VALUE) + "p99".rjust(_VALUE), DIM)
+        lamps = ((view.api, view.api_history), (view.dashboard, view.dashboard_history))
+        latencies = [
+            (
+                latency(now.p50_us),
+                latency(now.p99_us),
+                [None if one is None else LATENCY.fraction(one) for one in past[-spark:]],
+            )
+            for now, past in lamps
+        ]
+        draw = partial(_figure, view=view, shared=shared, cells=spark)
         return [
-            *self._figure("orders/s", rates, spark, rate(view.rate), ""),
+            *draw("orders/s", rate(view.rate), "", rates),
             heading,
-            *self._latency("API", view.api, view.api_history, spark),
-            *self._latency("dashboard", view.dashboard, view.dashboard_history, spark),
+            *draw("API", *latencies[0]),
+            *draw("dashboard", *latencies[1]),
         ]
 
-    def _narrow(self, view: PipelineView, width: int) -> list[Text]:
-        drawn = [Text("p50".rjust(width - _VALUE) + "p99".rjust(_VALUE), DIM)]
-        for label, now in (("API", view.api), ("shown", view.dashboard)):
-            row = Text(label.ljust(width - 2 * _VALUE), GREY)
-            row.append(latency(now.p50_us).rjust(_VALUE) + latency(now.p99_us).rjust(_VALUE), TEXT)
-            drawn.append(row)
-        return drawn
 
-    def _latency(self, label: str, now: Quantiles, history: tuple[float | None, ...], spark: int) -> list[Text]:
-        fractions = [None if one is None else LATENCY.fraction(one) for one in history[-spark:]]
-        return self._figure(label, fractions, spark, latency(now.p50_us), latency(now.p99_us))
+def _narrow(view: PipelineView, width: int) -> list[Text]:
+    drawn = [Text("p50".rjust(width - _VALUE) + "p99".rjust(_VALUE), DIM)]
+    for label, now in (("API", view.api), ("shown", view.dashboard)):
+        row = Text(label.ljust(width - 2 * _VALUE), GREY)
+        row.append(latency(now.p50_us).rjust(_VALUE) + latency(now.p99_us).rjust(_VALUE), TEXT)
+        drawn.append(row)
+    return drawn
 
-    def _figure(
-        self, label: str, fractions: list[float | None], spark: int, first: str, second: str
-    ) -> list[Text]:
-        lines = sparkline(fractions, spark, self.spark_rows)
-        drawn = [marked(line, self.marks, self.accent) for line in lines]
-        rows = [Text(" " * _LABEL).append(line) for line in drawn]
-        rows[-1] = Text(label.ljust(_LABEL), GREY).append(drawn[-1])
-        rows[-1].append(first.rjust(_VALUE) + second.rjust(_VALUE), f"bold {TEXT}")
-        return rows
+
+def _figure(
+    label: str,
+    first: str,
+    second: str,
+    fractions: list[float | None],
+    view: PipelineView,
+    shared: Shared,
+    cells: int,
+) -> list[Text]:
+    lines = sparkline(fractions, min(cells, _SEEN), shared.spark_rows)
+    drawn = [marked(line, shared.marks, accent(view)) for line in lines]
+    rows = [Text(" " * _LABEL).append(line) for line in drawn]
+    rows[-1] = Text(label.ljust(_LABEL), GREY).append(drawn[-1])
+    rows[-1].append(" " * (cells - min(cells, _SEEN)))
+    rows[-1].append(first.rjust(_VALUE) + second.rjust(_VALUE), f"bold {TEXT}")
+    return rows

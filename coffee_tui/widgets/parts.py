@@ -2,19 +2,19 @@
 
 from rich.text import Text
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from coffee_tui.feed.snapshot import PartView, Snapshot
 from coffee_tui.theme import DIM, GREY, HEALTH, TEXT
+from coffee_tui.widgets.lines import Lines
 from coffee_tui.widgets.text import clip
 
 _ROWS = 4
 
 
-class Parts(Widget):
+class Parts(Lines):
     """A grid of parts, down then across, in the place of the band above."""
 
-    DEFAULT_CSS = "Parts { text-wrap: nowrap; text-overflow: clip; height: 4; padding: 0 2; }"
+    DEFAULT_CSS = "Parts { height: 4; padding: 0 2; }"
 
     snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
@@ -22,22 +22,22 @@ class Parts(Widget):
     def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
         """Draw again only where a part has changed."""
         if before.parts != now.parts:
-            self.refresh()
+            self.redraw()
 
-    def render(self) -> Text:
-        """Draw every part: its glyph, name, state and detail."""
+    def lines(self, width: int) -> list[Text]:
+        """Return every part: its glyph, name, state and detail."""
         parts = self.snapshot.parts
         if not parts:
-            return Text("no part of a stack is known here yet", GREY)
+            return [Text("no part of a stack is known here yet", GREY)]
         columns = -(-len(parts) // _ROWS)
-        width = self.size.width // columns
+        width //= columns
         rows = []
         for row in range(min(_ROWS, len(parts))):
-            line = Text("", no_wrap=True, overflow="crop", end="")
+            line = Text()
             for part in parts[row::_ROWS]:
                 line.append(_cell(part, width - 1)).append(" ")
             rows.append(line)
-        return Text("\n", no_wrap=True, overflow="crop", end="").join(rows)
+        return rows
 
 
 def _cell(part: PartView, width: int) -> Text:

@@ -4,21 +4,21 @@ from rich.text import Text
 from textual import events
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.feed.snapshot import PipelineView, Snapshot
 from coffee_tui.theme import ACCENT, DIM, GROUND, MOOD, TEXT
+from coffee_tui.widgets.lines import Lines
 from coffee_tui.widgets.text import latency
 
 _TITLED = 76
 """From this many cells on the current pipeline's name is written out."""
 
 
-class ColumnTabs(Widget):
+class ColumnTabs(Lines):
     """One row: each pipeline, the current one filled, with its glyph and how late it is; what is hidden."""
 
-    DEFAULT_CSS = "ColumnTabs { text-wrap: nowrap; text-overflow: clip; height: 1; padding: 0 1; }"
+    DEFAULT_CSS = "ColumnTabs { height: 1; padding: 0 1; }"
 
     snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
     """What to show."""
@@ -40,16 +40,16 @@ class ColumnTabs(Widget):
     def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
         """Draw again only where a pipeline stands otherwise."""
         if _drawn_from(before) != _drawn_from(now):
-            self.refresh()
+            self.redraw()
 
-    def render(self) -> Text:
-        """Draw the tabs, and at the right what is hidden and how to see it."""
+    def lines(self, width: int) -> list[Text]:
+        """Return the tabs, and at the right what is hidden and how to see it."""
         views = {view.pipeline: view for view in self.snapshot.pipelines}
-        row, self._ends = Text(no_wrap=True, overflow="crop", end=""), []
+        row, self._ends = Text(), []
         for index, pipeline in enumerate(self._pipelines):
             view = views.get(pipeline, PipelineView(pipeline))
             glyph, colour = MOOD[view.sentence.mood]
-            title = f" {INFO[pipeline].title}" if self.size.width >= _TITLED else ""
+            title = f" {INFO[pipeline].title}" if width >= _TITLED else ""
             if index == self.current:
                 row.append(f" {pipeline}{title} ", f"bold {GROUND} on {ACCENT[pipeline]}")
             else:
@@ -58,8 +58,8 @@ class ColumnTabs(Widget):
             self._ends.append(row.cell_len)
         others = " ".join(each for index, each in enumerate(self._pipelines) if index != self.current)
         hint = f"tab shows {others}" if others else ""
-        gap = self.size.width - row.cell_len - len(hint)
-        return row.append(" " * gap + hint, DIM) if gap > 0 else row
+        gap = width - row.cell_len - len(hint)
+        return [row.append(" " * gap + hint, DIM) if gap > 0 else row]
 
     def on_click(self, event: events.Click) -> None:
         """Choose the tab under the pointer."""
