@@ -1,12 +1,14 @@
 """From an ASGI request to many orders: a JSON array, or one JSON object a line."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
 from starlette.types import Receive, Scope
 
-from backend.api.body import parse_item
+from backend.api import cloud_events
+from backend.api.body import Content, parse, parse_item
 from backend.api.incoming import check_headers, read_body
 from backend.api.kinds import CONFLICT, INVALID, MALFORMED, TOO_LARGE
 from backend.api.problems import ProblemError
@@ -19,6 +21,9 @@ MAX_ORDERS = 1_000
 MAX_BATCH_BYTES = 1024 * 1024
 """Longest body of a batch: a kilobyte an order, which is five times what one needs."""
 NDJSON = b"application/x-ndjson"
+EVENTS = b"application/cloudevents-batch+json"
+
+_TYPES = (b"application/json", NDJSON, EVENTS)
 
 _split_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -37,7 +42,7 @@ class Batch:
 
 async def read_batch(scope: Scope, receive: Receive) -> Batch:
     """Return the orders; raises ProblemError, or ClientGoneError where nobody waits for the answer any more."""
-    content_type, key = check_headers(scope["headers"], (b"application/json", NDJSON), MAX_BATCH_BYTES)
+    content_type, key = check_headers(scope["headers"], _TYPES, MAX_BATCH_BYTES)
     if key is not None:
         detail = "Idempotency-Key: a batch has none; give each order its own message_id"
         raise ProblemError(INVALID, detail, field="Idempotency-Key")
@@ -47,7 +52,12 @@ async def read_batch(scope: Scope, receive: Receive) -> Batch:
         raise ProblemError(INVALID, "A batch has at least one order")
     if len(items) > MAX_ORDERS:
         raise ProblemError(TOO_LARGE, f"A batch has at most {MAX_ORDERS} orders, not {len(items)}")
-    return _orders(items)
+    return _orders(items, _event if content_type == EVENTS else parse_item)
+
+
+def _event(raw: bytes) -> tuple[Content, UUID]:
+    data, key = cloud_events.unwrap(raw)
+    return parse(data), key
 
 
 def _lines(raw: bytes) -> list[bytes]:
@@ -63,12 +73,12 @@ def _array(raw: bytes) -> list[bytes]:
         raise ProblemError(MALFORMED, str(error)) from error
 
 
-def _orders(items: list[bytes]) -> Batch:
+def _orders(items: list[bytes], parse_one: Callable[[bytes], tuple[Content, UUID | None]]) -> Batch:
     batch, accepted_at_us = Batch(), now_us()
     first: dict[UUID, Order] = {}
     for index, item in enumerate(items):
         try:
-            content, key = parse_item(item)
+            content, key = parse_one(item)
         except ProblemError as problem:
             problem.index = index
             problem.detail = f"order {index}: {problem.detail}"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from starlette.types import Message, Receive, Scope
 
-from backend.api import body
+from backend.api import body, cloud_events
 from backend.api.kinds import INVALID, NOT_JSON, TOO_LARGE, TOO_SLOW
 from backend.api.problems import ProblemError
 from coffee_core.clock import now_us
@@ -16,7 +16,8 @@ from coffee_core.order import Order
 MAX_BODY_BYTES = 64 * 1024
 """Longest body of an order."""
 
-_JSON = (b"application/json",)
+JSON = b"application/json"
+_TYPES = (JSON, cloud_events.STRUCTURED)
 BODY_TIMEOUT_S = 5.0
 """Seconds that a body may take from its headers to its end."""
 
@@ -30,8 +31,12 @@ async def read_order(scope: Scope, receive: Receive) -> tuple[Order, bool]:
 
     Raises ProblemError, or ClientGoneError where nobody waits for the answer any more.
     """
-    _, key = check_headers(scope["headers"], _JSON, MAX_BODY_BYTES)
-    content = body.parse(await read_body(receive, MAX_BODY_BYTES))
+    content_type, key = check_headers(scope["headers"], _TYPES, MAX_BODY_BYTES)
+    raw = await read_body(receive, MAX_BODY_BYTES)
+    if content_type != JSON:
+        raw, event_id = cloud_events.unwrap(raw)
+        key = _same(event_id, key)
+    content = body.parse(raw)
     return Order(key or new_message_id(), *content, now_us()), key is not None
 
 
@@ -40,7 +45,7 @@ def check_headers(
 ) -> tuple[bytes, UUID | None]:
     """Return which of the media types the body has, and the Idempotency-Key; raises ProblemError."""
     content_type = b""
-    key = None
+    key, is_event = None, False
     for name, value in headers:
         if name == b"content-type":
             content_type = value
@@ -49,6 +54,8 @@ def check_headers(
                 raise _too_large(max_bytes)
         elif name == b"idempotency-key":
             key = _key(value, key)
+        elif name == b"ce-specversion":
+            is_event = True
     if content_type not in media_types:
         # A media type is case-insensitive and may carry parameters, such as charset.
         content_type = content_type.partition(b";")[0].strip().lower()
@@ -56,7 +63,15 @@ def check_headers(
             shown = content_type[:80].decode("latin-1") or "none"
             wanted = b" or ".join(media_types).decode()
             raise ProblemError(NOT_JSON, f"The content type must be {wanted}, not {shown}")
+    if is_event and content_type == JSON:
+        key = _same(cloud_events.message_id_of(headers), key)
     return content_type, key
+
+
+def _same(event_id: UUID, key: UUID | None) -> UUID:
+    if key not in (None, event_id):
+        raise ProblemError(INVALID, "Idempotency-Key: is not the event's id; give one", field="Idempotency-Key")
+    return event_id
 
 
 def _key(value: bytes, earlier: UUID | None) -> UUID:

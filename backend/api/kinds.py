@@ -75,7 +75,7 @@ NOT_JSON = Kind(
     "unsupported-media-type",
     415,
     "The content type is not supported",
-    "An order is application/json, a batch also application/x-ndjson; either may be CloudEvents. The order is nowhere.",
+    "An order is application/json, a batch also application/x-ndjson; both may be CloudEvents. Nothing was taken.",
 )
 INVALID = Kind(
     "invalid-field",

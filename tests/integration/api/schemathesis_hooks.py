@@ -21,15 +21,24 @@ def before_call(_: schemathesis.HookContext, case: schemathesis.Case, __: Any) -
     # Another order under a known key is refused, rightly: each order gets a key of its own.
     if case.headers and _is_key(case.headers.get(_KEY)):
         case.headers[_KEY] = str(uuid4())
-    for item in case.body if isinstance(case.body, list) else ():
-        for name in ("message_id", "idempotency_key"):
-            if isinstance(item, dict) and _is_key(item.get(name)):
-                item[name] = str(uuid4())
+        if "cloudevents" in str(case.media_type):  # its id is the key
+            del case.headers[_KEY]
+    for item in case.body if isinstance(case.body, list) else [case.body]:
+        if isinstance(item, dict):
+            _renew(item)
     # Schemathesis puts headers it has spoilt into cases that it means to be good.
     if case.meta and case.meta.generation.mode.is_positive:
         header = case.meta.components.get(ParameterLocation.HEADER)
         if header is not None and header.mode.is_negative:
             case.headers.pop(_KEY, None)
+
+
+def _renew(item: dict[str, Any]) -> None:
+    for name in ("message_id", "idempotency_key"):
+        if _is_key(item.get(name)):
+            item[name] = str(uuid4())
+    if isinstance(item.get("id"), str) and item["id"]:
+        item["id"] = str(uuid4())
 
 
 def _is_key(value: Any) -> bool:
