@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from time import monotonic
 
 from aiokafka import AIOKafkaProducer
@@ -54,7 +53,7 @@ class KafkaBackend:
             self._retire()
             await asyncio.gather(*self._closing)
 
-    async def send(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+    async def send(self, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Return when every in-sync replica has the record with its headers.
 
         Raises UnavailableError where it certainly was not sent, OutcomeUnknownError where it may have been.

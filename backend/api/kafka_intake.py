@@ -68,7 +68,7 @@ class Log:
 
     async def _send(self, order: Order) -> None:
         trace = tracing.traceparent()
-        headers = ((FIELD, trace.encode()),) if trace else ()
+        headers = [(FIELD, trace.encode())] if trace else []
         await self._kafka.send(str(order.message_id).encode(), _encode(order.to_fields()), headers)
 
     async def _check_all(self, keyed: Sequence[Order]) -> None:

@@ -80,8 +80,8 @@ async def test_an_accepted_order_is_a_record(api: Api, broker: Broker) -> None:
 
 async def test_a_trace_goes_on_as_a_header(api: Api, broker: Broker) -> None:
     key = "01900000-0000-7000-8000-000000000008"
-    await api.order("v3", key=key, headers={"traceparent": GOOD})
-    await api.order("v3", key=key)
+    assert (await api.order("v3", key=key, headers={"traceparent": GOOD}))[0] == 202
+    assert (await api.order("v3", key=key))[0] == 202
     found = [record.headers for record in await _records(broker, key)]
     assert found == [(("traceparent", GOOD.encode()),), ()]
 
