@@ -21,6 +21,7 @@ KEYS: tuple[Binding, ...] = (
     Binding("x", "faults", "break", tooltip="break a part on purpose, and see what it costs"),
     Binding("c", "compare", "compare", tooltip="what is claimed, and what was measured just now"),
     Binding("o", "sent", "orders", tooltip="the latest orders, and where each is"),
+    Binding("w", "windows", "windows", tooltip="orders a minute by their own time, and those that came late"),
     Binding("l", "logs", "logs", tooltip="the log of each process"),
     Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on"),
     *Manners.MANNERS,

@@ -25,6 +25,7 @@ from coffee_tui.screens.logs import LogsScreen
 from coffee_tui.screens.manners import Manners
 from coffee_tui.screens.plan import plan
 from coffee_tui.screens.sent import SentScreen
+from coffee_tui.screens.windows import WindowsScreen
 from coffee_tui.widgets.block import Shared
 from coffee_tui.widgets.column import PipelineColumn
 from coffee_tui.widgets.costs import said_shared
@@ -205,6 +206,11 @@ class LiveScreen(Manners, Screen[None]):
         """Show the latest orders."""
         attachment = self._sources.attachment
         self.app.push_screen(SentScreen(self._orders.journal, lambda: attachment.settings if attachment else None))
+
+    def action_windows(self) -> None:
+        """Show the last windows in event time."""
+        attachment = self._sources.attachment
+        self.app.push_screen(WindowsScreen(lambda: attachment.settings if attachment else None))
 
     def action_logs(self) -> None:
         """Show the log of each process."""
