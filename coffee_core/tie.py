@@ -21,6 +21,11 @@ def tied(death_signal: int = signal.SIGKILL, niceness: int = 0) -> Callable[[], 
     return partial(_tie, os.getpid(), death_signal, niceness)
 
 
+def tie_to(parent: int, death_signal: int = signal.SIGTERM) -> None:
+    """Tie ourselves to the process that has started us: where it is gone already, we end at once."""
+    _tie(parent, death_signal, 0)
+
+
 def _tie(parent: int, death_signal: int, niceness: int) -> None:
     if niceness:
         os.nice(niceness)

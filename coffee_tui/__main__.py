@@ -1,6 +1,7 @@
 """``coffee-tui``: the dashboard, against a local or a remote stack, or from a recording."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +22,28 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--demo", is_flag=True, help="Play the recording that ships with coffee-rt; no stack is needed.")
 @click.option("--speed", default=1.0, type=click.FloatRange(0.1, 100), help="Speed of --replay and --demo.")
 @click.option("--json", "as_json", is_flag=True, help="Write one snapshot a line instead, for scripts.")
-def main(*, record: Path | None, replay: Path | None, demo: bool, speed: float, as_json: bool) -> None:
+@click.option("--web", is_flag=True, help="Serve it to browsers instead, each with a dashboard of its own.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that --web listens on.")
+@click.option("--port", default=8006, type=click.IntRange(1, 65_535), show_default=True, help="Port of --web.")
+def main(
+    *,
+    record: Path | None,
+    replay: Path | None,
+    demo: bool,
+    speed: float,
+    as_json: bool,
+    web: bool,
+    host: str,
+    port: int,
+) -> None:
     """Show three ways to take an order, live.
 
     Finds the stack by API_URL and REDIS_URL, else by what a running stack has published under COFFEE_HOME.
     """
     if replay is not None and demo:
         raise click.UsageError("--replay and --demo: choose one")
+    if web and (record is not None or as_json):
+        raise click.UsageError("--web goes with --replay, --demo and --speed alone")
     # Not at the top: --help and --version need none of it.
     from coffee_core.errors import CoffeeError
     from coffee_tui.feed import sources
@@ -37,6 +53,9 @@ def main(*, record: Path | None, replay: Path | None, demo: bool, speed: float, 
             source = sources.demo(speed=speed) if replay is None else sources.played(replay, speed=speed)
         else:
             source = sources.live()
+        if web:
+            _serve(replay, host, port, demo=demo, speed=speed)
+            return
         with sources.recorded(record, source.pipelines) as recorder:
             code = asyncio.run(_lines(source, recorder) if as_json else show(source, recorder))
     except CoffeeError as error:
@@ -44,12 +63,24 @@ def main(*, record: Path | None, replay: Path | None, demo: bool, speed: float, 
     raise SystemExit(code)
 
 
+def _serve(replay: Path | None, host: str, port: int, *, demo: bool, speed: float) -> None:
+    """Serve dashboards until interrupted; their sources have been tried before."""
+    from coffee_tui.web.server import serve
+
+    chosen = ["--demo"] if demo else [] if replay is None else ["--replay", str(replay.absolute())]
+    serve([*chosen, "--speed", str(speed)], host, port)
+
+
 async def show(source: "Sources", recorder: "Recorder | None") -> int:
     """Show the dashboard until it is left; return the exit code."""
     from coffee_core.errors import CoffeeError
+    from coffee_core.tie import tie_to
     from coffee_tui.app import CoffeeApp
     from coffee_tui.feed.memory import Memory, memory_path, recall, remember
+    from coffee_tui.web import SERVER
 
+    if server := os.environ.pop(SERVER, None):
+        tie_to(int(server))
     path = memory_path()
     try:
         memory = recall(path)

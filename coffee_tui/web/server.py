@@ -1,0 +1,66 @@
+"""``coffee-tui --web``: where it listens, what it runs, what it says."""
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from aiohttp import web
+from textual_serve.server import Server
+
+from coffee_core.errors import CoffeeError
+from coffee_tui.web import SERVER
+from coffee_tui.web.guard import guard, is_loopback
+
+_HERE = Path(__file__).parent
+
+
+class WebServer(Server):
+    """Serves one dashboard for each page that is opened, each in a process of its own."""
+
+    def __init__(self, arguments: Sequence[str], host: str, port: int) -> None:
+        command = shlex.join([sys.executable, "-m", "coffee_tui", *arguments])
+        # In place of the shell, so that a signal reaches the dashboard.
+        super().__init__(f"exec {command}", host, port, title="coffee-rt", templates_path=_HERE)
+
+    def initialize_logging(self) -> None:
+        """Log what goes wrong, and nothing else."""
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(guard(self.host))
+        return app
+
+    async def on_startup(self, app: web.Application) -> None:
+        """Say nothing yet: it does not listen."""
+
+    def serve(self, debug: bool = False) -> None:
+        """Serve until interrupted. Raises OSError where the address cannot be listened on."""
+        self.debug = debug
+        self.initialize_logging()
+        web.run_app(self._make_app(), host=self.host, port=self.port, access_log=None, print=self._say)
+
+    def _say(self, _: str) -> None:
+        click.echo(f"the dashboard is at http://{_written(self.host)}:{self.port} (Ctrl-C ends it)")
+        if not is_loopback(self.host):
+            click.echo("not loopback: whoever reaches it can send orders and break this stack", err=True)
+
+
+def _written(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def serve(arguments: Sequence[str], host: str, port: int) -> None:
+    """Serve until interrupted. Raises CoffeeError where the address cannot be listened on."""
+    # The dashboards inherit it, and end with us however we end.
+    os.environ[SERVER] = str(os.getpid())
+    try:
+        WebServer(arguments, host, port).serve()
+    except OSError as error:
+        raise CoffeeError(
+            f"{_written(host)}:{port} cannot be listened on ({error.strerror}): choose another --port or --host"
+        ) from error
