@@ -37,8 +37,8 @@ class RedisWindows:
         self._give_up_after_s = give_up_after_s
         self._shown: dict[int, tuple[int, ...]] | None = None
         """First second of a window → orders and cents of each store, as they stand in Redis; None until read."""
-        self._last: int | None = None
-        """The window whose absence tells of a flush."""
+        self._unchecked: list[int] = []
+        """Windows of which to see, one with each write, whether they are still there."""
         self._whole = True
         """False from a flush until all windows are written again."""
 
@@ -58,41 +58,40 @@ class RedisWindows:
     def _attempt(self, start_s: int, cells: tuple[int, ...]) -> int:
         if self._shown is None:
             self._shown = self._read()
-            self._last = max(self._shown, default=None)
         self._forget_expired()
         if _expires_at_s(start_s) <= time.time() or start_s > time.time() + WINDOW_S:
             return SHOWN
-        answer, last_is_there = self._call(start_s, cells)
+        self._unchecked = self._unchecked or list(self._shown)
+        checked = self._unchecked.pop() if self._unchecked else None
+        answer, is_there = self._call(start_s, cells, checked)
         if answer < 0:
             return answer
-        self._whole = self._whole and last_is_there
+        self._whole = self._whole and is_there
         if not self._whole:
             for known, sums in self._shown.items():
-                self._call(known, sums)
+                self._call(known, sums, None)
             self._whole = True
         if answer == SHOWN:
             self._shown[start_s] = cells
-            self._last = start_s
         return answer
 
-    def _call(self, start_s: int, cells: tuple[int, ...]) -> tuple[int, bool]:
-        last = start_s if self._last is None else self._last
+    def _call(self, start_s: int, cells: tuple[int, ...], checked: int | None) -> tuple[int, bool]:
+        """Return what the script answered, and whether the window that was to be checked is there."""
         fields: list[str | int] = []
         for store, orders, cents in zip(STORES, cells[::2], cells[1::2], strict=True):
             fields += (store, orders, cents)
         answer: Any = self._script(
-            keys=[KEYS.fence, KEYS.window(start_s), KEYS.window(last), KEYS.counters],
+            keys=[KEYS.fence, KEYS.window(start_s), KEYS.window(checked or start_s), KEYS.counters],
             args=[self._epoch, _expires_at_s(start_s), *fields],
         )
-        return int(answer[0]), self._last is None or bool(answer[1])
+        return int(answer[0]), checked is None or bool(answer[1])
 
     def _forget_expired(self) -> None:
         assert self._shown is not None
         now = time.time() + _ENDING_S
         for start_s in [each for each in self._shown if _expires_at_s(each) <= now]:
             del self._shown[start_s]
-        if self._last is not None and _expires_at_s(self._last) <= now:
-            self._last = None
+            self._unchecked = []
 
     def _read(self) -> dict[int, tuple[int, ...]]:
         """Return what this job has shown before it was restarted."""

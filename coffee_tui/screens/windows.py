@@ -20,6 +20,8 @@ _SOURCES: dict[Pipeline, tuple[Callable[[Settings, WindowsView], Awaitable[Windo
 }
 """Who is asked, and every how many seconds."""
 _SIDE_BY_SIDE = 110
+_BELOW_ONE_ANOTHER = 34
+"""Cells of width, and rows from which on long bars are worth more."""
 _NOTE = "v2 keeps no windows · an order counts where its own timestamp says; it is late once its minute is closed"
 
 
@@ -52,7 +54,8 @@ class WindowsScreen(Page):
 
     def on_resize(self) -> None:
         """Stand side by side where there is room."""
-        self.query_one("#windows").set_class(self.size.width >= _SIDE_BY_SIDE, "wide")
+        flat = self.size.width >= _SIDE_BY_SIDE and self.size.height < _BELOW_ONE_ANOTHER
+        self.query_one("#windows").set_class(flat, "wide")
         self.call_after_refresh(self._draw)
 
     def copied(self) -> str:

@@ -96,6 +96,19 @@ def test_flushed_windows_come_back_with_the_next_order(client: "redis.Redis[str]
     assert [orders(client, start_s) for start_s in known] == [5, 5, 5, 1]
 
 
+def test_windows_that_vanish_one_after_the_other_come_back(
+    client: "redis.Redis[str]", windows: RedisWindows
+) -> None:
+    known = starts(now_us(), 4)
+    for start_s in known:
+        windows.show(row(start_s, 5))
+    for count, gone in enumerate(known[:3], start=6):
+        client.delete(KEYS.window(gone))
+        for _ in known:
+            windows.show(row(known[3], count))
+    assert [orders(client, start_s) for start_s in known] == [5, 5, 5, 8]
+
+
 def test_they_come_back_also_where_the_job_was_restarted_before_the_flush(
     client: "redis.Redis[str]", windows: RedisWindows, redis_url: str
 ) -> None:

@@ -1,0 +1,185 @@
+"""Windows in event time on the real stack: every order once, in a window or late, whatever is killed."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import aiohttp
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+
+from backend.db.windows import QUERY, arguments, of_rows
+from coffee_core.clock import from_datetime, now_us, to_datetime
+from coffee_core.keys import TOPIC, MetricKeys
+from coffee_core.load.mix import Mix, MixSettings
+from coffee_core.order import Order
+from coffee_core.pipelines import Pipeline
+from coffee_core.windows import MOST_MINUTES, StoreSums, starts, window_of
+from tests.e2e.lab import Lab
+from tests.e2e.truth import shown_tally, stored_tally
+from tests.waiting import until
+
+KEYS = MetricKeys(Pipeline.V3)
+Sums = tuple[dict[int, StoreSums], StoreSums]
+NOTE = "2025-01-15T10:00:00Z"
+
+
+async def shown(lab: Lab, known: list[int]) -> Sums:
+    """Return the windows and the late orders of Redis."""
+    redis: Redis = Redis.from_url(lab.settings.redis_url, decode_responses=True)
+    async with redis, redis.pipeline(transaction=True) as read:
+        for key in (*map(KEYS.window, known), KEYS.late):
+            read.hgetall(key)
+        *windows, late = map(StoreSums.of_fields, await read.execute())
+    return dict(zip(known, windows, strict=True)), late
+
+
+async def stored(lab: Lab, known: list[int]) -> Sums:
+    """Return what the rows say."""
+    connection = await asyncpg.connect(lab.settings.database_url)
+    try:
+        return of_rows(await connection.fetch(QUERY, *arguments(Pipeline.V3, known)), known)
+    finally:
+        await connection.close()
+
+
+async def exact(lab: Lab, known: list[int], at_least: int) -> Sums:
+    """Wait until rows, totals, windows and late orders all say the same, and return windows and late orders."""
+
+    async def agrees() -> bool:
+        rows, totals = await stored_tally(lab.settings, Pipeline.V3), await shown_tally(lab.settings, Pipeline.V3)
+        return rows == totals and rows.orders >= at_least and await shown(lab, known) == await stored(lab, known)
+
+    await until(agrees, within_s=120)
+    windows, late = await shown(lab, known)
+    totals = await shown_tally(lab.settings, Pipeline.V3)
+    each = [*windows.values(), late]
+    # Nothing here is an hour old: all windows are still there.
+    assert sum(sums.orders for sums in each) == totals.orders
+    assert sum(sums.revenue_cents for sums in each) == totals.revenue_cents
+    return windows, late
+
+
+async def post(lab: Lab, timestamp: str, price: float = 5.0, store: str = "uptown") -> UUID:
+    """Order a latte of v3; return its message id."""
+    order = {"drink": "latte", "store": store, "price": price, "timestamp": timestamp}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{lab.settings.api_url}/api/v3/order", json=order) as answer,
+    ):
+        assert answer.status == 202
+        return UUID((await answer.json())["message_id"])
+
+
+async def accepted_at(lab: Lab, key: UUID) -> int:
+    """Return when an order was accepted, once it is a row: µs since the epoch."""
+    connection = await asyncpg.connect(lab.settings.database_url)
+    found: list[int] = []
+
+    async def is_there() -> bool:
+        moment = await connection.fetchval(
+            "SELECT accepted_at FROM orders WHERE version = 'v3' AND message_id = $1", key
+        )
+        found[:] = [] if moment is None else [from_datetime(moment)]
+        return bool(found)
+
+    try:
+        await until(is_there, within_s=60)
+    finally:
+        await connection.close()
+    return found[0]
+
+
+async def orders_shown(lab: Lab) -> int:
+    return (await shown_tally(lab.settings, Pipeline.V3)).orders
+
+
+async def test_late_and_future_orders_count_where_they_belong_and_harm_no_other(lab: Lab) -> None:
+    known = starts(now_us(), MOST_MINUTES)
+    before = await orders_shown(lab)
+    _, late = await exact(lab, known, before)
+    future = await post(lab, "2099-01-01T00:00:00Z", 1.0, "central")
+    moment = await accepted_at(lab, future)
+    await post(lab, NOTE, 3.5, "southend")
+    prompt = await post(lab, to_datetime(now_us()).isoformat(), 2.0, "downtown")
+    moments = [moment, await accepted_at(lab, prompt)]
+    known = starts(now_us(), MOST_MINUTES)
+    windows, late_after = await exact(lab, known, before + 3)
+    assert late_after.store_counts["southend"] == late.store_counts["southend"] + 1
+    assert late_after.revenue_cents == late.revenue_cents + 350
+    # The order from the future counts where it was accepted, and the one after it is not late.
+    for moment, store in zip(moments, ("central", "downtown"), strict=True):
+        start_s = window_of(moment, moment)
+        assert start_s is not None
+        assert windows[start_s].store_counts[store] >= 1
+
+
+def aged(order: Order, number: int) -> Order:
+    """Return an order of some minute of the last ten, a third of them too late, a few from the future."""
+    accepted = order.accepted_at_us - number % 10 * 60_000_000
+    lag_s = (0, 1, 300, 25, 3_600, -600, 5, 90, 60)[number % 9]
+    return replace(order, accepted_at_us=accepted, ordered_at_us=accepted - lag_s * 1_000_000)
+
+
+async def produce(lab: Lab, count: int, seed: int) -> None:
+    """Put orders of many minutes straight on the topic, every tenth twice."""
+    mix = Mix(MixSettings(repeats=0, malformed=0), seed=seed)
+    async with AIOKafkaProducer(bootstrap_servers=lab.settings.kafka_servers) as producer:
+        for number in range(count):
+            made = mix.next(Pipeline.V3)
+            order = Order(uuid4(), made.drink, made.store, made.price_cents, made.ordered_at_us, now_us())
+            order = aged(order, number)
+            record = json.dumps(order.to_fields()).encode()
+            for _ in range(1 + (number % 10 == 0)):
+                await producer.send(TOPIC, record, str(order.message_id).encode())
+            # As fast as orders come, not all at once: the job is to be killed in the middle.
+            await asyncio.sleep(0.001)
+
+
+async def under_load(lab: Lab, orders: int, seed: int, harm: Callable[[], Awaitable[None]]) -> Sums:
+    """Do harm in the middle of so many orders; return what it comes to."""
+    before = await orders_shown(lab)
+    load = asyncio.create_task(produce(lab, orders, seed))
+
+    async def half_way() -> bool:
+        return load.done() or await orders_shown(lab) > before + orders // 4
+
+    await until(half_way, within_s=60)
+    await harm()
+    await load
+    return await exact(lab, starts(now_us(), MOST_MINUTES), before + orders)
+
+
+async def test_a_killed_task_manager_leaves_every_window_exact(lab: Lab) -> None:
+    async def kill() -> None:
+        names = [name for name in lab.status() if name.startswith("flink-taskmanager")]
+        for name in sorted(names):
+            os.kill(await lab.pid_of(name), signal.SIGKILL)
+
+    await under_load(lab, 3_000, 71, kill)
+    audited = lab.coffee("audit", "--json", "--pipelines", "v3")
+    assert audited.returncode == 0, audited.stdout
+
+
+async def test_flushed_windows_come_back(lab: Lab) -> None:
+    async def flush() -> None:
+        redis: Redis = Redis.from_url(lab.settings.redis_url)
+        async with redis:
+            async for key in redis.scan_iter("v3:lab:windows:*"):
+                await redis.delete(key)
+
+    await under_load(lab, 2_000, 72, flush)
+
+
+async def test_a_replay_places_every_order_as_before(lab: Lab) -> None:
+    await post(lab, NOTE)
+    known = starts(now_us(), 30)
+    before = await exact(lab, known, await orders_shown(lab))
+    done = await asyncio.to_thread(lab.coffee, "replay", "v3", "--json", timeout_s=200)
+    assert done.returncode == 0, done.stderr
+    assert await exact(lab, known, 1) == before
