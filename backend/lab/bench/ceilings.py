@@ -1,6 +1,7 @@
 """What the bare servers can do on this machine, without any pipeline: the ceilings beside which figures stand."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ from coffee_core.keys import TOPIC
 from coffee_core.load.statistics import new_histogram, note_us
 from coffee_core.settings import Settings
 
+# What the driver logs, an error of ours says too.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 _STREAM, _TOPIC = "bench:stream", "bench"
 _VALUE = (
     b'{"message_id":"0190f5fe-7c1e-7abc-8def-0123456789ab","drink":"latte","store":"uptown","price_cents":500}'

@@ -164,6 +164,8 @@ async def _unless(asked: "asyncio.Task[bool]", work: Coroutine[Any, Any, None]) 
     if doing.done():
         doing.result()
         return True
-    doing.cancel()
-    await asyncio.wait({doing})
+    while not doing.done():
+        # Again and again: a cancellation may get lost in the Redis client.
+        doing.cancel()
+        await asyncio.wait({doing}, timeout=1)
     return False

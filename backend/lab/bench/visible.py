@@ -100,6 +100,7 @@ class Visible:
         """Seconds between two looks."""
         self._opened = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
+        self._ending = False
 
     async def __aenter__(self) -> Self:
         """Look once, then in the background. Raises RedisError where that is not possible."""
@@ -112,8 +113,9 @@ class Visible:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop looking; raise what went wrong with it."""
+        # By a flag: a cancellation may get lost in the Redis client.
+        self._ending = True
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait({self._task})
         await self._opened.aclose()
         if error is None:
@@ -121,7 +123,7 @@ class Visible:
 
     def check(self) -> None:
         """Raise what went wrong in the background."""
-        if self._task is not None and self._task.done() and not self._task.cancelled():
+        if self._task is not None and self._task.done():
             self._task.result()
 
     async def reached(self, totals: dict[Pipeline, int], within_s: float) -> bool:
@@ -135,7 +137,7 @@ class Visible:
         return True
 
     async def _run(self, client: Redis) -> None:
-        while True:
+        while not self._ending:
             await asyncio.sleep(self.step_s)
             try:
                 await self._look(client)
