@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import chain
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -53,11 +53,12 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
         async with backends.running(on_crash), feed.ending(), ledger.ending():
             yield
 
-    shown = ShownMetrics()
+    shown = ShownMetrics(backends.redis, backends.healths, ledger)
     registry.register(shown)
+    ProcessCollector(registry=registry)
 
     async def metrics(_: Request) -> Response:
-        await shown.refresh(backends.redis)
+        await shown.refresh()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     def order_routes(pipeline: Pipeline) -> Iterator[Route]:

@@ -1,16 +1,31 @@
-"""What Prometheus reads of the pipelines themselves: from Redis, at scrape time."""
+"""What Prometheus reads of the pipelines themselves: at scrape time from Redis, and of the accounts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from backend.api import dashboard
+from backend.api.health import Health
+from backend.api.ledger import Ledger
 from backend.api.outcome import OutcomeUnknownError, UnavailableError
 from backend.api.redis_backend import RedisBackend
+from coffee_core.keys import STREAM
 from coffee_core.latency import BUCKETS_PER_OCTAVE, MAX_BUCKET, bucket_middle_us
+from coffee_core.pipelines import Pipeline
 
+_ACCOUNTS = (
+    ("coffee_accepted_orders", "Orders of the log (v1: rows).", "accepted"),
+    ("coffee_stored_orders", "Rows in PostgreSQL.", "stored"),
+    ("coffee_lost_orders", "Orders that were shown or taken from the log, and have no row.", "lost"),
+    ("coffee_duplicated_orders", "Rows that the log does not account for.", "duplicated"),
+    (
+        "coffee_drift_orders",
+        "Orders shown beyond those stored; negative: stored and neither shown nor waiting.",
+        "drift",
+    ),
+)
 _GAUGES = (
     ("coffee_shown_orders", "Orders that the dashboard shows.", "orders"),
     ("coffee_shown_revenue_cents", "Revenue in cents that the dashboard shows.", "revenue_cents"),
@@ -20,34 +35,80 @@ _GAUGES = (
 
 
 class ShownMetrics(Collector):
-    """The newest reading as metrics; nothing where Redis could not be read."""
+    """The newest reading as metrics; nothing of what could not be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, redis: RedisBackend, healths: Mapping[str, Health], ledger: Ledger) -> None:
+        self._redis = redis
+        self._healths = healths
+        self._ledger = ledger
         self._reading: dashboard.Reading | None = None
+        self._oldest_ms: int | None = None
 
-    async def refresh(self, redis: RedisBackend) -> None:
-        """Read before a scrape."""
+    async def refresh(self) -> None:
+        """Read before a scrape; the accounts are those of the round before."""
+        self._ledger.ask()
         try:
-            self._reading = await dashboard.read(redis)
+            self._reading = await dashboard.read(self._redis)
+            oldest = await self._redis.command("XRANGE", STREAM, "-", "+", "COUNT", 1, reading=True)
+            self._oldest_ms = int(oldest[0][0].partition(b"-")[0]) if oldest else None
         except (UnavailableError, OutcomeUnknownError):
             self._reading = None  # redis' own health says why; coffee_shown_up is 0
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metrics of the newest reading (called by Prometheus' client)."""
-        reading = self._reading
-        up = GaugeMetricFamily("coffee_shown_up", "Whether Redis could be read for what follows.")
-        up.add_metric([], 0 if reading is None else 1)
+        """Return the metrics (called by Prometheus' client)."""
+        depends = GaugeMetricFamily("coffee_dependency_up", "Whether it answers the API.", labels=["dependency"])
+        for name, health in self._healths.items():
+            depends.add_metric([name], health.up)
+        yield depends
+        yield from self._of_accounts()
+        yield self._backlog()
+        up = GaugeMetricFamily("coffee_shown_up", "Whether Redis could be read for the dashboard's metrics.")
+        up.add_metric([], self._reading is not None)
         yield up
-        if reading is None:
-            return
+        if self._reading is not None:
+            yield from self._of_reading(self._reading)
+
+    def _of_accounts(self) -> Iterable[Metric]:
+        accounts = self._ledger.accounts
+        up = GaugeMetricFamily("coffee_accounts_up", "Whether rows, log and metrics could be compared.")
+        up.add_metric([], bool(accounts))
+        yield up
+        for name, words, member in _ACCOUNTS if accounts else ():
+            gauge = GaugeMetricFamily(name, words, labels=["pipeline"])
+            for pipeline, account in accounts.items():
+                if (value := getattr(account, member)) is not None:
+                    gauge.add_metric([pipeline], value)
+            yield gauge
+
+    def _backlog(self) -> Metric:
+        waiting = {each: account.in_flight for each, account in self._ledger.accounts.items()}
+        if self._reading is not None:
+            waiting[Pipeline.V2] = self._reading.stream_entries  # newer than the account
+        backlog = GaugeMetricFamily(
+            "coffee_backlog_orders", "Accepted orders that the dashboard has yet to show.", labels=["pipeline"]
+        )
+        for pipeline, orders in waiting.items():
+            if orders is not None:
+                backlog.add_metric([pipeline], orders)
+        return backlog
+
+    def _of_reading(self, reading: dashboard.Reading) -> Iterable[Metric]:
         for name, words, member in _GAUGES:
             gauge = GaugeMetricFamily(name, words, labels=["pipeline"])
             for pipeline, totals in reading.totals.items():
                 gauge.add_metric([pipeline], totals[member])
             yield gauge
-        backlog = GaugeMetricFamily("coffee_backlog_orders", "Orders that wait on the log.", labels=["pipeline"])
-        backlog.add_metric(["v2"], reading.stream_entries)
-        yield backlog
+        lag = GaugeMetricFamily("coffee_lag_seconds", "Age of the oldest order that waits.", labels=["pipeline"])
+        waited_us = 0 if self._oldest_ms is None else reading.time_us - self._oldest_ms * 1_000
+        lag.add_metric(["v2"], max(0, waited_us) / 1_000_000)
+        yield lag
+        updated = GaugeMetricFamily(
+            "coffee_last_update_timestamp_seconds", "When the totals last changed.", labels=["pipeline"]
+        )
+        for pipeline, totals in reading.totals.items():
+            if totals["last_update_us"] is not None:
+                updated.add_metric([pipeline], totals["last_update_us"] / 1_000_000)
+        yield updated
         late = HistogramMetricFamily(
             "coffee_dashboard_latency_seconds", "From accepted to shown.", labels=["pipeline"]
         )

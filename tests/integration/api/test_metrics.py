@@ -7,6 +7,7 @@ from coffee_core.keys import MetricKeys
 from coffee_core.latency import bucket_of
 from coffee_core.pipelines import Pipeline
 from tests.integration.api.in_process import LocalApi
+from tests.waiting import until
 
 V2 = MetricKeys(Pipeline.V2)
 
@@ -30,6 +31,8 @@ async def test_backlog_duplicates_dead_letters_and_latency_are_those_of_redis(
     found = await _samples(api)
     assert found["coffee_shown_up", "", ""] == 1
     assert found["coffee_backlog_orders", "v2", ""] == 1
+    assert 0 <= found["coffee_lag_seconds", "v2", ""] < 60
+    assert found["coffee_dependency_up", "", ""] == 1
     assert found["coffee_duplicates", "v2", ""] == 2
     assert found["coffee_dead_letters", "v2", ""] == 1
     assert found["coffee_shown_orders", "v2", ""] == 4
@@ -47,3 +50,17 @@ async def test_what_cannot_be_read_is_left_out(api: LocalApi, redis: "Redis[str]
     found = await _samples(api)
     assert found["coffee_shown_up", "", ""] == 0
     assert ("coffee_shown_orders", "v2", "") not in found
+
+
+async def test_the_accounts_are_those_of_the_round_before(api: LocalApi) -> None:
+    await api.order("v1")
+
+    async def accounted() -> dict[tuple[str, str, str], float] | None:
+        found = await _samples(api)
+        return found if found.get(("coffee_stored_orders", "v1", "")) else None
+
+    found = await until(accounted)
+    assert found["coffee_accounts_up", "", ""] == 1
+    assert found["coffee_backlog_orders", "v1", ""] == 1, "no aggregator has run"
+    for finding in ("lost", "duplicated", "drift"):
+        assert found[f"coffee_{finding}_orders", "v1", ""] == 0
