@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-from flink.checkpoints import newest_checkpoint, remove_others
+from flink.checkpoints import newest_checkpoint, point_restore_link, remove_others, restore_link
 
 OLD, NEW = "a" * 32, "b" * 32
 
@@ -54,3 +54,14 @@ def test_earlier_jobs_are_removed_once_this_one_has_a_checkpoint_and_nothing_els
     remove_others(epoch, NEW)
     assert sorted(path.name for path in epoch.iterdir()) == sorted([NEW, "notes"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-2", "notes"]
+
+
+def test_the_restore_link_points_to_what_was_chosen_last_and_is_no_checkpoint_itself(tmp_path: Path) -> None:
+    older = checkpoint(tmp_path, OLD, 900, second=100)
+    newest = checkpoint(tmp_path, NEW, 3, second=200)
+    for chosen in (older, newest):
+        point_restore_link(tmp_path, chosen)
+        assert restore_link(tmp_path).resolve() == chosen.resolve()
+    assert newest_checkpoint(tmp_path, {newest}) == older
+    remove_others(tmp_path, NEW)
+    assert restore_link(tmp_path).is_symlink()
