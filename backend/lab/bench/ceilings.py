@@ -65,6 +65,7 @@ async def kafka(figures: Figures, settings: Settings, for_s: float) -> None:
     )
     await producer.start()
     try:
+        await producer.send_and_wait(_TOPIC, _VALUE)  # the first one also asks where the topic is
         await _both(figures, "kafka", for_s, lambda: producer.send_and_wait(_TOPIC, _VALUE))
     finally:
         await producer.stop()

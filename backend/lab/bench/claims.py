@@ -8,7 +8,8 @@ from backend.lab.bench.result import Result
 from coffee_core.pipelines import Pipeline
 
 V1, V2, V3 = Pipeline
-_NOT = "not measured"
+NOT = "not measured"
+"""What stands where a figure is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
     """Return the middle of a figure, and from where to where its repetitions reach."""
     figure = result.figures.get(name)
     if figure is None:
-        return _NOT
+        return NOT
     if len(figure.values) == 1:
         return show(figure.middle)
     return f"{show(figure.middle)} ({show(figure.low)} – {show(figure.high)})"
@@ -33,6 +34,8 @@ def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
 def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
     def measured(result: Result, pipeline: Pipeline) -> str:
         name = f"{pipeline}.alone.{result.rates[0]}.{kind}"
+        if result.figures.get(f"{name}.p50") is None:
+            return NOT
         return f"p50 {spread(result, f'{name}.p50', duration)}, p99 {spread(result, f'{name}.p99', duration)}"
 
     return measured
@@ -41,7 +44,7 @@ def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
 def _guarantee(result: Result, pipeline: Pipeline) -> str:
     found = result.audit.get(str(pipeline))
     if found is None:
-        return _NOT
+        return NOT
     killed = result.flow.get(str(pipeline), {}).get("part")
     tail = f", {killed} killed once" if killed else ""
     counts = f"lost {found['lost']:,}, duplicated {found['duplicated']:,}, drift {found['drift']:,}"
@@ -62,30 +65,37 @@ def _replay(result: Result, pipeline: Pipeline) -> str:
     if pipeline is V1:
         return "no log; every run counts the whole table anew"
     waited = spread(result, f"{pipeline}.drain.whole", _seconds)
+    taken_up = "" if waited == NOT else f"; a backlog was taken up in {waited}"
     if pipeline is V2:
-        return f"what was pending when the worker died was delivered again; a backlog was taken up in {waited}"
-    return (
-        f"from its checkpoint, a backlog was taken up in {waited}; `coffee replay v3` counts from the first record"
-    )
+        return f"what was pending when the worker died is delivered again{taken_up}"
+    return f"from its newest checkpoint{taken_up}; `coffee replay v3` counts from the first record on"
 
 
 def _downtime(result: Result, pipeline: Pipeline) -> str:
     still = spread(result, f"{pipeline}.recovery", _seconds)
-    failed = result.figures.middle(f"{pipeline}.recovery.failed")
-    kept = "" if failed is None else f", {failed:,.0f} requests failed meanwhile"
+    if still == NOT:
+        return NOT
+    failed = result.figures.middle(f"{pipeline}.recovery.failed") or 0
     rate = spread(result, f"{pipeline}.drain.rate", _per_s)
-    drained = "" if pipeline is V1 or rate == _NOT else f"; a backlog drains at {rate}"
-    return f"killed: dashboard stood still for {still}{kept}{drained}"
+    drained = "" if rate == NOT else f"; a backlog drains at {rate}"
+    return f"killed: its dashboard stood still for {still}, {failed:,.0f} requests failed meanwhile{drained}"
 
 
 def _aggregation(result: Result, pipeline: Pipeline) -> str:
-    name = f"{pipeline}.alone.{result.rates[-1]}.updates"
-    every = f", every {result.facts['aggregator_interval_s']} s" if pipeline is V1 else ""
-    return f"{spread(result, name, _per_s)} updates at {result.rates[-1]:,} orders/s{every}"
+    updates = spread(result, f"{pipeline}.alone.{result.rates[-1]}.updates", _per_s)
+    if updates == NOT:
+        return NOT
+    every = f", by a run every {result.facts['aggregator_interval_s']} s" if pipeline is V1 else ""
+    return f"{updates} updates of the dashboard at {result.rates[-1]:,} orders/s{every}"
 
 
 def _scalability(result: Result, pipeline: Pipeline) -> str:
-    return f"kept up with {spread(result, f'{pipeline}.breakpoint', _per_s)}; one process of each kind"
+    most = spread(result, f"{pipeline}.breakpoint", _per_s)
+    if most == NOT:
+        return NOT
+    one, two = (result.figures.middle(f"{pipeline}.{name}.rate") for name in ("drain", "drain2"))
+    gain = f"; two workers drain {two / one:.2f} times as fast as one" if one and two else ""
+    return f"one process of each kind kept up with {most}{gain}"
 
 
 def _seconds(value: float) -> str:

@@ -22,6 +22,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 _SETTLE_S = 60.0
+MILLION = 1_000_000
 QUANTILES = ("p50", "p99")
 
 
@@ -45,6 +46,18 @@ class Cell:
     """The lab's histogram of it; None for v1."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Processor time under one load."""
+
+    pipeline: Pipeline
+    cpu_s: float
+    """Processor seconds of all parts, idling ones among them."""
+    seconds: float
+    """How long that was."""
+    orders: int
+
+
 @dataclass(slots=True)
 class Rig:
     """Everything a step of the bench needs."""
@@ -58,6 +71,8 @@ class Rig:
     """The books: every order that was ever accepted here, so what each total must come to."""
     cells: list[Cell] = field(default_factory=list)
     """Loads whose dashboard latency is worked out at the end."""
+    costs: list[Cost] = field(default_factory=list)
+    """What loads alone have taken, before that of an idle stack is known in full."""
     histograms: dict[str, Any] = field(default_factory=lambda: defaultdict(new_histogram))
     """Cell and kind of latency → HDR histogram in µs over all rounds, for the pictures."""
     notes: list[str] = field(default_factory=list)
@@ -129,4 +144,9 @@ class Rig:
             self.histograms[f"{name}.api"].add(cell.sample.latency)
             lateness, _ = self.visible.flows[cell.pipeline].lateness(cell.base, cell.sample.intended)
             self.histograms[f"{name}.dashboard"].add(lateness)
+        idle = self.figures.middle("idle.cpu") or 0.0
+        for cost in self.costs:
+            own_s = max(0.0, cost.cpu_s - idle * cost.seconds)
+            self.figures.add(f"{cost.pipeline}.cost.cpu", own_s / cost.orders * MILLION, "s per million")
         self.cells.clear()
+        self.costs.clear()

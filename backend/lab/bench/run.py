@@ -18,8 +18,8 @@ from backend.lab.bench.own_stack import OwnStack, free_ports
 from backend.lab.bench.result import Result
 from backend.lab.bench.rig import Rig
 from backend.lab.bench.size import Size
-from backend.lab.bench.steps_fault import FlowPicture, drain_stream, drain_topic, kills
-from backend.lab.bench.steps_idle import afterwards, first_orders, idle
+from backend.lab.bench.steps_fault import FlowPicture, drain_stream, drain_stream_by_two, drain_topic, kills
+from backend.lab.bench.steps_idle import afterwards, calm, first_orders, idle
 from backend.lab.bench.steps_load import breakpoint_of, closed, noop, rate
 from backend.lab.bench.visible import Visible
 from backend.stack.polling import poll
@@ -87,11 +87,12 @@ async def _bench(
 
 def _steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
     size, pipelines = rig.size, rig.pipelines
-    yield Step("idle", size.idle_s, partial(idle, rig))
+    yield Step("the stack comes to rest", 5, partial(calm, rig))
     for number in range(1, size.rounds + 1):
         label = f"round {number} of {size.rounds}"
         # Each round begins with another pipeline: none of them always comes first after the same one.
         turn = [*pipelines[number % len(pipelines) :], *pipelines[: number % len(pipelines)]]
+        yield Step(f"{label}: idle", size.idle_s, partial(idle, rig))
         yield from _ceilings(rig, label)
         yield Step(f"{label}: no-op endpoint", 2 * size.closed_s + 1, partial(closed, rig, "noop", url))
         for each in turn:
@@ -114,6 +115,7 @@ def _steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
     drain_s = size.preload / 15_000 + size.down_s
     if Pipeline.V2 in pipelines:
         yield Step("v2: its worker down, then draining", drain_s + 1, partial(drain_stream, rig))
+        yield Step("v2: two workers down, then draining", drain_s + 3, partial(drain_stream_by_two, rig))
     if Pipeline.V3 in pipelines:
         yield Step("v3: its job down, then draining", drain_s + 12, partial(drain_topic, rig))
         yield Step(

@@ -3,7 +3,10 @@
 import asyncio
 import os
 import signal
+import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import ClientSession
@@ -14,11 +17,15 @@ from backend.lab.bench.rig import Cell, NotSettledError, Rig
 from backend.lab.bench.visible import COARSE_S, FINE_S
 from backend.lab.chaos.faults import WORKING_TASK_MANAGER
 from backend.lab.chaos.guard import frozen
-from backend.lab.chaos.site import Site
+from backend.lab.chaos.site import NotReadyError, Site
 from backend.stack.flink_job import JOB
 from backend.stack.flink_job import NAME as SUBMITTER
+from backend.stack.logs import open_log
+from backend.stack.polling import poll
 from backend.stack.services import AGGREGATOR, WORKER
 from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import READY_FILE
+from coffee_core.tie import tied
 
 _UP_WITHIN_S = 120.0
 _DRAIN_WITHIN_S = 300.0
@@ -72,7 +79,41 @@ async def drain_stream(rig: Rig) -> None:
         down_s = time.monotonic()
         await fill_stream(rig.settings, rig.size.preload)
         await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
-    await _drained(rig, Pipeline.V2)
+    await _drained(rig, Pipeline.V2, "drain")
+
+
+async def drain_stream_by_two(rig: Rig) -> None:
+    """Do the same with a second worker beside the stack's own."""
+    await rig.settle([Pipeline.V2])
+    worker = await Site(rig.settings).find(WORKER)
+    assert worker.pid is not None
+    async with _second_worker(rig) as second:
+        with frozen(worker.pid), frozen(second):
+            await fill_stream(rig.settings, rig.size.preload)
+        await _drained(rig, Pipeline.V2, "drain2")
+
+
+@asynccontextmanager
+async def _second_worker(rig: Rig) -> AsyncIterator[int]:
+    """Run another stream worker for the length of the block; yield its process id once it is ready."""
+    ready = rig.own.home / "bench-worker.ready"
+    environ = rig.own.environ | rig.settings.addresses | {READY_FILE: str(ready), "COFFEE_WORKER_NAME": "bench"}
+    with open_log(rig.own.home / "bench-worker.log") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "backend.stream_worker"),
+            env=environ,
+            stdout=log,
+            stderr=log,
+            preexec_fn=tied(),
+        )
+    try:
+        if not await poll(ready.exists, _STEP_S, _UP_WITHIN_S):
+            raise NotReadyError("a second stream worker does not come up")
+        yield process.pid
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
 async def drain_topic(rig: Rig) -> None:
@@ -85,10 +126,10 @@ async def drain_topic(rig: Rig) -> None:
         await _cancel(rig.settings.flink_rest_url)
         await fill_topic(rig.settings, rig.size.preload)
         await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
-    await _drained(rig, Pipeline.V3)
+    await _drained(rig, Pipeline.V3, "drain")
 
 
-async def _drained(rig: Rig, pipeline: Pipeline) -> None:
+async def _drained(rig: Rig, pipeline: Pipeline, name: str) -> None:
     """Wait for the end of a backlog, and note how fast it went from the first order that moved."""
     begun_s, flow = time.monotonic(), rig.visible.flows[pipeline]
     before = rig.accepted[pipeline]
@@ -101,9 +142,9 @@ async def _drained(rig: Rig, pipeline: Pipeline) -> None:
     # What the first look already shows was done before it: only the rest has a known time.
     moved = rig.accepted[pipeline] - flow.total_at(first_s)
     if last_s > first_s:
-        rig.figures.add(f"{pipeline}.drain.rate", moved / (last_s - first_s), "/s", HIGHER)
-    rig.figures.add(f"{pipeline}.drain.begins", max(0.0, first_s - begun_s), "s")
-    rig.figures.add(f"{pipeline}.drain.whole", last_s - begun_s, "s")
+        rig.figures.add(f"{pipeline}.{name}.rate", moved / (last_s - first_s), "/s", HIGHER)
+    rig.figures.add(f"{pipeline}.{name}.begins", max(0.0, first_s - begun_s), "s")
+    rig.figures.add(f"{pipeline}.{name}.whole", last_s - begun_s, "s")
 
 
 async def _cancel(rest_url: str) -> None:

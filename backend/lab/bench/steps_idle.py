@@ -14,6 +14,7 @@ from coffee_core.pipelines import Pipeline
 
 _FIRST_WITHIN_S = 300.0
 _AGAIN_S = 0.05
+_CALM_LOOKS, _CALM_CPU_S = 20, 0.5
 
 
 async def first_orders(rig: Rig) -> None:
@@ -35,6 +36,15 @@ async def _first(rig: Rig, sender: Sender, mix: Mix, pipeline: Pipeline) -> None
     if await rig.visible.reached({pipeline: 1}, _FIRST_WITHIN_S):
         shown_s = rig.visible.flows[pipeline].first_s(1)
         rig.figures.add(f"{pipeline}.first.visible", shown_s - rig.own.started_s, "s")
+
+
+async def calm(rig: Rig) -> None:
+    """Wait until the stack has come to rest: after its start it warms up what will be needed."""
+    for _ in range(_CALM_LOOKS):
+        before = await usage(rig.own.home)
+        await asyncio.sleep(1)
+        if (await usage(rig.own.home)).cpu_s - before.cpu_s < _CALM_CPU_S:
+            return
 
 
 async def idle(rig: Rig) -> None:

@@ -3,14 +3,15 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.measured import Measured
-from backend.lab.bench.rig import Rig
-from backend.lab.bench.usage import kept, usage
+from backend.lab.bench.rig import MILLION, Cost, Rig
+from backend.lab.bench.usage import Kept, Usage, kept, usage
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError
@@ -20,7 +21,6 @@ from coffee_core.tie import tied
 BOUND_US = 100_000
 """A pipeline keeps up while the p99 of its answers, and of what it shows at once, stay below this."""
 _BACKLOG_S = 0.25
-_MILLION = 1_000_000
 _NOOP_WITHIN_S = 20.0
 MANY = 32
 """Clients of the closed loop that asks how much there is."""
@@ -31,27 +31,28 @@ async def rate(rig: Rig, pipelines: Sequence[Pipeline], rate_per_s: int) -> None
     alone = len(pipelines) == 1
     name = f"{'alone' if alone else 'together'}.{rate_per_s}"
     costly = alone and rate_per_s == max(rig.size.rates)
-    before = (await usage(rig.own.home), await kept(rig.settings, pipelines[0])) if costly else None
+    before = await _spent(rig, pipelines[0]) if costly else None
     cells = await rig.load(name, pipelines, rate_per_s, rig.size.cell_s)
     rig.cells += cells
-    if before is not None:
-        used, left = await usage(rig.own.home), await kept(rig.settings, pipelines[0])
-        orders = len(cells[0].sample.intended)
-        per_million = _MILLION / orders if orders else None
-        if per_million is not None:
-            idle_s = (rig.figures.middle("idle.cpu") or 0.0) * rig.size.cell_s
-            cost = f"{pipelines[0]}.cost"
-            add = rig.figures.add
-            add(f"{cost}.cpu", max(0.0, used.cpu_s - before[0].cpu_s - idle_s) * per_million, "s per million")
-            add(
-                f"{cost}.written",
-                (used.written_bytes - before[0].written_bytes) * per_million,
-                "bytes per million",
-            )
-            disk, memory = left.disk_bytes - before[1].disk_bytes, left.redis_bytes - before[1].redis_bytes
-            # A rewritten append-only file is shorter than before: that cell tells nothing.
-            add(f"{cost}.disk", disk * per_million if disk > 0 else None, "bytes per million")
-            add(f"{cost}.redis", max(0, memory) * per_million, "bytes per million")
+    if before is not None and (orders := len(cells[0].sample.intended)):
+        _note_cost(rig, pipelines[0], orders, before, await _spent(rig, pipelines[0]))
+
+
+async def _spent(rig: Rig, pipeline: Pipeline) -> tuple[float, Usage, Kept]:
+    return time.monotonic(), await usage(rig.own.home), await kept(rig.settings, pipeline)
+
+
+def _note_cost(
+    rig: Rig, pipeline: Pipeline, orders: int, before: tuple[float, Usage, Kept], after: tuple[float, Usage, Kept]
+) -> None:
+    (begun_s, used, left), (ended_s, more_used, more_left) = before, after
+    rig.costs.append(Cost(pipeline, more_used.cpu_s - used.cpu_s, ended_s - begun_s, orders))
+    written = more_used.written_bytes - used.written_bytes
+    disk, memory = more_left.disk_bytes - left.disk_bytes, more_left.redis_bytes - left.redis_bytes
+    # A rewritten append-only file is shorter than before: that cell tells nothing.
+    for name, value in (("written", written), ("disk", disk if disk > 0 else None), ("redis", max(0, memory))):
+        per_million = None if value is None else value / orders * MILLION
+        rig.figures.add(f"{pipeline}.cost.{name}", per_million, "bytes per million")
 
 
 async def closed(rig: Rig, target: str, url: str) -> None:

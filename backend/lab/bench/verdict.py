@@ -101,7 +101,9 @@ def _burden(result: Result) -> list[str]:
 
 
 def _crossings(result: Result) -> list[str]:
-    sentences = []
+    sentences: list[str] = []
+    if not curve(result, result.pipelines[0], "api"):
+        return sentences
     for one, other in combinations(result.pipelines, 2):
         for kind, words in (("dashboard", "on the dashboard sooner"), ("api", "answered sooner")):
             for rate, first in crossing(curve(result, one, kind), curve(result, other, kind)):
