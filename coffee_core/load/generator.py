@@ -5,15 +5,22 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from coffee_core.load.lane import Lane
 from coffee_core.load.mix import Attempt, Mix
 from coffee_core.load.outcome import Answer
-from coffee_core.load.sender import Sender
 from coffee_core.load.shape import Shape
 from coffee_core.load.statistics import Counts
 from coffee_core.pipelines import Pipeline
+
+
+class Sends(Protocol):
+    """A client of the order API, such as ``Sender``."""
+
+    async def send(self, attempt: Attempt, intended_s: float | None = None) -> Answer:
+        """Send one attempt; every failure of the network is an outcome, never an exception."""
+        ...
 
 
 class Generator:
@@ -24,7 +31,7 @@ class Generator:
 
     def __init__(
         self,
-        sender: Sender,
+        sender: Sends,
         mix: Mix,
         *,
         on_answer: Callable[[Answer], None] | None = None,

@@ -3,20 +3,19 @@
 import asyncio
 from collections.abc import Callable
 
-from coffee_core.load.generator import Generator
+from coffee_core.load.generator import Generator, Sends
 from coffee_core.load.mix import Mix
 from coffee_core.load.outcome import Answer
 from coffee_core.load.plan import Plan
 from coffee_core.load.report import LoadReport
 from coffee_core.load.sample import Notes, Sample
-from coffee_core.load.sender import Sender
 from coffee_core.pipelines import Pipeline
 
 _REPORT_S = 0.25
 
 
 async def run_plan(
-    plan: Plan, sender: Sender, on_report: Callable[[LoadReport], None] | None = None
+    plan: Plan, sender: Sends, on_report: Callable[[LoadReport], None] | None = None
 ) -> dict[Pipeline, Sample]:
     """Offer what is planned, wait for the last answer, and return what was measured.
 

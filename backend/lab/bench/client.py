@@ -13,27 +13,23 @@ from asyncio import StreamReader, StreamReaderProtocol
 
 import uvloop
 
+from backend.lab.bench.lean_sender import LeanSender
 from coffee_core.errors import CoffeeError
 from coffee_core.load.mix import Attempt, Kind
 from coffee_core.load.plan import Plan
 from coffee_core.load.report import LoadReport
 from coffee_core.load.run import run_plan
-from coffee_core.load.sender import Sender
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 _TIMEOUT_S = 15.0
-_CONNECTIONS = 512
-"""More than any plan has requests in flight: none waits for a connection."""
 
 
 async def _serve(api_url: str) -> None:
     lines = StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: StreamReaderProtocol(lines), sys.stdin)
     authorization = Settings.attach().authorization
-    async with Sender(
-        api_url, timeout_s=_TIMEOUT_S, connections=_CONNECTIONS, authorization=authorization
-    ) as sender:
+    async with LeanSender(api_url, timeout_s=_TIMEOUT_S, authorization=authorization) as sender:
         # The first request of a process takes long, and must not be one of the plan. An empty order goes nowhere.
         await sender.send(Attempt(Pipeline.V1, Kind.MALFORMED, b"", None, "", "", "", 0, 0))
         _say({"ready": True})
