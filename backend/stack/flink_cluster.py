@@ -25,6 +25,8 @@ from coffee_core.settings import Settings
 JOB_MANAGER = "flink-jobmanager"
 TASK_MANAGERS = ("flink-taskmanager-1", "flink-taskmanager-2")
 """One works, the other is the spare; which is which changes with every failure."""
+_SPARE_FIRST_S = 2.0
+"""A starting JVM takes two cores for seconds: the spare first takes over what the dead one did."""
 _background = Background()
 
 
@@ -82,7 +84,7 @@ def task_manager(settings: Settings, number: int) -> Part:
             gone.add(last)
         await part.prepare()
 
-    return part if part.external else replace(part, prepare=prepare)
+    return part if part.external else replace(part, prepare=prepare, pause_s=_SPARE_FIRST_S)
 
 
 def _part(

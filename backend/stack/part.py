@@ -37,6 +37,8 @@ class Part:
     """What ends it in order."""
     stop_within_s: float = 4.0
     """Seconds it gets before SIGKILL; honcho gives the wrapper 5."""
+    pause_s: float = 0.0
+    """Seconds to let pass before it is started again: another does its work now, and needs the processor."""
     needs: tuple[str, ...] = ()
     """Names of the parts that must be up first."""
     prepare: Callable[[], Awaitable[None]] = nothing

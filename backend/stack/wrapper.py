@@ -62,7 +62,7 @@ class Wrapper:
                 self._note(traceback.format_exc())
             died = self._process is not None
             await self._discard()
-            wait_s = self._backoff.next_s()
+            wait_s = max(self._backoff.next_s(), self._part.pause_s if died else 0.0)
             self._public.move(State.BACKOFF, reason, restarted=died)
             self._public.say(f"{reason}; starting again" if died else f"{reason}; trying again")
             await asyncio.sleep(wait_s)

@@ -1,0 +1,78 @@
+"""A lost JobManager's job is submitted again from its plan, without a client; a plan may be lost or broken."""
+
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from coffee_core.pipelines import Pipeline
+from tests.e2e.flink_rest import running_job
+from tests.e2e.lab import Lab
+from tests.e2e.test_replay import in_step
+from tests.e2e.truth import expected_rows, mixed_attempts, post_all
+from tests.waiting import until
+
+WITHIN_S = 120
+ORDERS = 300
+
+
+async def job_of(lab: Lab) -> str:
+    async with aiohttp.ClientSession(lab.settings.flink_rest_url, raise_for_status=True) as session:
+        return await running_job(session)
+
+
+async def restored_plan(lab: Lab) -> Path:
+    """Wait until both TaskManagers are warm and the job is planned ahead; return the plan of its next start."""
+
+    def warm() -> bool:
+        parts = lab.status()
+        details = sorted(part["detail"] for name, part in parts.items() if "taskmanager" in name)
+        return details == ["spare, warm", "works"] and all(part["state"] == "up" for part in parts.values())
+
+    await until(warm, within_s=WITHIN_S)
+    plans = lab.home / "flink" / "plans"
+    await until(lambda: any(plans.glob("restored-*.plan")), within_s=WITHIN_S)
+    (plan,) = plans.glob("restored-*.plan")
+    return plan
+
+
+async def lose_the_jobmanager(lab: Lab, seed: int) -> str:
+    """Kill it between orders and orders, wait until all are stored and shown, return what the submitter said."""
+    log = lab.home / "logs" / "flink-job.log"
+    first, second = (mixed_attempts(Pipeline.V3, ORDERS, seed=seed + each) for each in (0, 1))
+    orders = (await in_step(lab, 0)).orders
+    before, length = await job_of(lab), log.stat().st_size
+
+    async def runs_again() -> bool:
+        try:
+            return await job_of(lab) != before
+        except (aiohttp.ClientError, ValueError):  # no JobManager, or no job, yet
+            return False
+
+    await post_all(lab.settings, Pipeline.V3, first)
+    os.kill(await lab.pid_of("flink-jobmanager"), signal.SIGKILL)
+    await post_all(lab.settings, Pipeline.V3, second)
+    await until(runs_again, within_s=WITHIN_S)
+    await in_step(lab, orders + len(expected_rows(first)) + len(expected_rows(second)))
+    return log.read_text()[length:]
+
+
+async def test_the_job_of_a_lost_jobmanager_needs_no_client_to_come_back(lab: Lab) -> None:
+    await restored_plan(lab)
+    said = await lose_the_jobmanager(lab, seed=611)
+    assert "from checkpoint" in said
+    assert "planning" not in said
+
+
+@pytest.mark.parametrize("broken", ["gone", "cut short"])
+async def test_a_plan_that_is_lost_or_broken_is_made_again(lab: Lab, broken: str) -> None:
+    plan = await restored_plan(lab)
+    if broken == "gone":
+        plan.unlink()
+    else:
+        plan.write_bytes(plan.read_bytes()[:5_000])
+    said = await lose_the_jobmanager(lab, seed=613 if broken == "gone" else 615)
+    assert "planning: flink.job" in said
+    assert plan.exists()
