@@ -104,6 +104,16 @@ class Settings:
     )
     host: str = _setting("COFFEE_HOST", "127.0.0.1", str, "address the API listens on")
     api_port: int = _setting("COFFEE_API_PORT", "8005", _port, "port of the API")
+    shared_port: bool = _setting(
+        "COFFEE_API_SHARED_PORT",
+        "no",
+        lambda text: _one_of("no", "yes")(text) == "yes",
+        "yes: several API processes may listen on the one port (SO_REUSEPORT)",
+    )
+    tls_certificate: str = _setting(
+        "COFFEE_TLS_CERTIFICATE", "", str, "PEM file of the API's certificate chain; empty: http"
+    )
+    tls_key: str = _setting("COFFEE_TLS_KEY", "", str, "PEM file of its private key; empty: in the same file")
     api_token: str = _setting(
         "COFFEE_API_TOKEN", "", str, "bearer token that the API asks of its clients; empty: none", secret=True
     )
@@ -207,7 +217,12 @@ class Settings:
     @property
     def api_url(self) -> str:
         """The order API, without a trailing slash."""
-        return self.given_api_url or f"http://127.0.0.1:{self.api_port}"
+        return self.given_api_url or f"{self.api_scheme}://127.0.0.1:{self.api_port}"
+
+    @property
+    def api_scheme(self) -> str:
+        """What the API of this machine speaks: http or https."""
+        return "https" if self.tls_certificate else "http"
 
     @property
     def dedup_horizon_ms(self) -> int:

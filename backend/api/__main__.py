@@ -33,6 +33,15 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _shared_socket(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family)
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        listening.setsockopt(socket.SOL_SOCKET, option, 1)
+    listening.bind((settings.host, settings.api_port))
+    return listening
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
@@ -51,29 +60,35 @@ def main() -> int:
         server.should_exit = True
 
     closing = asyncio.Event()
-    server = _Server(
-        closing,
-        uvicorn.Config(
-            create_app(settings, on_crash, closing),
-            host=settings.host,
-            port=settings.api_port,
-            loop="uvloop",
-            http=LimitedProtocol,
-            ws="wsproto",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACEFUL_S,
-        ),
+    config = uvicorn.Config(
+        create_app(settings, on_crash, closing),
+        host=settings.host,
+        port=settings.api_port,
+        loop="uvloop",
+        http=LimitedProtocol,
+        ws="wsproto",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACEFUL_S,
+        ssl_certfile=settings.tls_certificate or None,
+        ssl_keyfile=settings.tls_key or None,
     )
+    try:
+        config.load()
+        listening = [_shared_socket(settings)] if settings.shared_port else None
+    except OSError as error:  # an SSLError is one
+        print(f"cafe-order-api: certificate, key or port cannot be used: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    server = _Server(closing, config)
     # uvicorn ends in order and then raises the signal again: an ordered end is exit code 0 here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    server.run()
+    server.run(listening)
     return 1 if crashed or not server.started else 0
 
 

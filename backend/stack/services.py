@@ -19,7 +19,7 @@ _NEEDS = (postgres.NAME, redis.NAME)
 def api(settings: Settings) -> Part:
     """Return the order API; ready when it answers, whatever its backends do."""
     host = "127.0.0.1" if settings.host in _ANY else settings.host
-    url = f"http://{host}:{settings.api_port}/livez"
+    url = f"{settings.api_scheme}://{host}:{settings.api_port}/livez"
 
     async def ready() -> bool:
         return await http_ok(url)

@@ -73,9 +73,9 @@ def _spawn(env: Mapping[str, str], output: IO[bytes]) -> "subprocess.Popen[bytes
 
 
 @contextlib.asynccontextmanager
-async def running(home: Path, **env: str) -> AsyncIterator[Api]:
+async def running(home: Path, port: int = 0, **env: str) -> AsyncIterator[Api]:
     """Start an API with these settings and stop it afterwards; it must then end with exit code 0."""
-    port, log = free_port(), home / "api.log"
+    port, log = port or free_port(), home / "api.log"
     base_url = f"http://127.0.0.1:{port}"
     whole = {**os.environ, **env, "COFFEE_HOME": str(home), "COFFEE_API_PORT": str(port)}
     with log.open("ab") as output:
@@ -87,7 +87,8 @@ async def running(home: Path, **env: str) -> AsyncIterator[Api]:
                 assert process.poll() is None, tail(log)
                 try:
                     async with session.get("/livez") as answer:
-                        return answer.status == 200
+                        # Another one may listen on the same port.
+                        return answer.status == 200 and b"startup complete" in log.read_bytes()
                 except aiohttp.ClientConnectionError:
                     return False
 

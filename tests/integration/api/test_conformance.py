@@ -8,8 +8,7 @@ from pathlib import Path
 from tests.integration.api.process import running
 from tests.waiting import until
 
-ROOT = Path(__file__).parents[3]
-CONFIG = Path(__file__).with_name("schemathesis.toml")
+FOLDER = Path(__file__).parent
 
 
 async def test_the_api_does_what_its_document_says(tmp_path: Path, database_url: str, redis_url: str) -> None:
@@ -17,10 +16,10 @@ async def test_the_api_does_what_its_document_says(tmp_path: Path, database_url:
         await until(lambda: api.is_ready("v1"))
         await until(lambda: api.is_ready("v2"))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(FOLDER / "schemathesis.toml")),
             *("run", f"{api.base_url}/openapi.json"),
-            cwd=ROOT,
-            env={**os.environ, "NO_COLOR": "1"},
+            cwd=tmp_path,
+            env={**os.environ, "NO_COLOR": "1", "SCHEMATHESIS_HOOKS": str(FOLDER / "schemathesis_hooks.py")},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
