@@ -1,10 +1,13 @@
-"""The watermark: how far the job has come in all partitions, less the lateness that is allowed."""
+"""The watermark: how far the job has come in all partitions, less the lateness that is allowed and a little more."""
 
 import time
 from collections.abc import Callable, Sequence
 
 from coffee_core.windows import LATE_AFTER_S
 
+BEHIND_S = LATE_AFTER_S + 5
+"""Seconds by which the watermark is behind: the lateness, and what one order may be behind another on its way into
+the log (the API waits for the broker for 3 s)."""
 IDLE_AFTER_S = 10.0
 """Seconds without an order after which a lane of partitions holds the watermark back no longer."""
 
@@ -23,7 +26,7 @@ class Watermark:
         """Return the watermark in milliseconds since the epoch, None where nothing can be said yet.
 
         ``reached_us`` is the latest acceptance in each lane, 0 of one without any. It never passes ``now_us`` less
-        the lateness, so that an acceptance from the future closes no window.
+        the same seconds, so that an acceptance from the future closes no window.
         """
         now_s = self._clock()
         for lane, reached in enumerate(reached_us):
@@ -35,4 +38,4 @@ class Watermark:
         busy = [reached for reached, moved_s in self._lanes.values() if now_s - moved_s < IDLE_AFTER_S]
         if not busy or not min(busy):
             return None
-        return min(*busy, now_us) // 1_000 - LATE_AFTER_S * 1_000
+        return min(*busy, now_us) // 1_000 - BEHIND_S * 1_000

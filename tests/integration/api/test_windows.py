@@ -14,6 +14,7 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline, parse_pipelines
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S, starts
+from flink.progress import BEHIND_S
 from tests.integration.api.in_process import LocalApi, in_process
 from tests.integration.api.process import ORDER
 from tests.integration.flink.rows import show
@@ -70,7 +71,7 @@ async def test_v1_and_v3_answer_alike(
     assert sum(each["orders"] for each in sums[0].values()) == 5
     # An order dated a minute later than it was accepted belongs where it was accepted.
     assert sums[0][starts(orders[3].accepted_at_us, 1)[0] * 1_000_000]["orders"] >= 1
-    assert v3["watermark_us"] == (now - LATE_AFTER_S * 1_000_000) // 1_000 * 1_000
+    assert v3["watermark_us"] == (now - BEHIND_S * 1_000_000) // 1_000 * 1_000
     assert v1["watermark_us"] == v1["time_us"] - (LATE_AFTER_S + ON_ITS_WAY_S) * 1_000_000
     assert [each["final"] for each in v3["windows"]] == [
         each["start_us"] + MINUTE <= v3["watermark_us"] for each in v3["windows"]

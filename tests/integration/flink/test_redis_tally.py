@@ -9,8 +9,8 @@ import redis
 from coffee_core.clock import now_us
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.windows import LATE_AFTER_S
 from flink.patience import OLDER, OTHER_EPOCH, SHOWN, NotShownError
+from flink.progress import BEHIND_S
 from flink.redis_tally import KEYS, RedisTally
 
 Shown = dict[str, Any]
@@ -244,8 +244,8 @@ def test_the_watermark_is_shown_and_never_goes_back(client: "redis.Redis[str]", 
     reached = now_us() - 10 * minute
     tally.show(row(1, reached_us=reached))
     shown_ms = int(client.get(KEYS.watermark) or 0)
-    assert shown_ms == reached // 1_000 - LATE_AFTER_S * 1_000
+    assert shown_ms == reached // 1_000 - BEHIND_S * 1_000
     tally.show(row(2, reached_us=reached - minute))
     assert int(client.get(KEYS.watermark) or 0) == shown_ms
     tally.show(row(3, reached_us=now_us() + 60 * minute))
-    assert int(client.get(KEYS.watermark) or 0) <= now_us() // 1_000 - LATE_AFTER_S * 1_000
+    assert int(client.get(KEYS.watermark) or 0) <= now_us() // 1_000 - BEHIND_S * 1_000

@@ -1,7 +1,6 @@
-from coffee_core.windows import LATE_AFTER_S
-from flink.progress import IDLE_AFTER_S, Watermark
+from flink.progress import BEHIND_S, IDLE_AFTER_S, Watermark
 
-LATE_MS = LATE_AFTER_S * 1_000
+BEHIND_MS = BEHIND_S * 1_000
 NOW = 1_000_000_000_000
 """µs since the epoch."""
 
@@ -16,8 +15,8 @@ class Clock:
 
 def test_the_slowest_partition_holds_the_watermark_back() -> None:
     watermark = Watermark(Clock())
-    assert watermark.after([9_000_000, 5_000_000], NOW) == 5_000 - LATE_MS
-    assert watermark.after([9_000_000, 8_000_000], NOW) == 8_000 - LATE_MS
+    assert watermark.after([9_000_000, 5_000_000], NOW) == 5_000 - BEHIND_MS
+    assert watermark.after([9_000_000, 8_000_000], NOW) == 8_000 - BEHIND_MS
 
 
 def test_a_partition_that_may_still_be_unread_holds_it_back_and_an_idle_one_does_not() -> None:
@@ -25,8 +24,8 @@ def test_a_partition_that_may_still_be_unread_holds_it_back_and_an_idle_one_does
     watermark = Watermark(clock)
     assert watermark.after([9_000_000, 0], NOW) is None
     clock.s = IDLE_AFTER_S
-    assert watermark.after([10_000_000, 0], NOW) == 10_000 - LATE_MS
-    assert watermark.after([11_000_000, 10_500_000], NOW) == 10_500 - LATE_MS
+    assert watermark.after([10_000_000, 0], NOW) == 10_000 - BEHIND_MS
+    assert watermark.after([11_000_000, 10_500_000], NOW) == 10_500 - BEHIND_MS
 
 
 def test_where_all_are_idle_nothing_is_said() -> None:
@@ -38,4 +37,4 @@ def test_where_all_are_idle_nothing_is_said() -> None:
 
 
 def test_it_never_passes_this_clock() -> None:
-    assert Watermark(Clock()).after([2 * NOW], NOW) == NOW // 1_000 - LATE_MS
+    assert Watermark(Clock()).after([2 * NOW], NOW) == NOW // 1_000 - BEHIND_MS
