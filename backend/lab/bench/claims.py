@@ -94,7 +94,8 @@ def _scalability(result: Result, pipeline: Pipeline) -> str:
     if most == NOT:
         return NOT
     one, two = (result.figures.middle(f"{pipeline}.{name}.rate") for name in ("drain", "drain2"))
-    gain = f"; two workers drain {two / one:.2f} times as fast as one" if one and two else ""
+    kind = "slots" if pipeline is V3 else "workers"
+    gain = f"; two {kind} drain {two / one:.2f} times as fast as one" if one and two else ""
     return f"one process of each kind kept up with {most}{gain}"
 
 

@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -31,11 +31,13 @@ _GIVEN = ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FL
 class OwnStack:
     """Use it as an asynchronous context manager; it is gone with its block, also where we are killed."""
 
-    def __init__(self, beside: Path, pipelines: Sequence[Pipeline]) -> None:
+    def __init__(
+        self, beside: Path, pipelines: Sequence[Pipeline], extra: Mapping[str, str] | None = None
+    ) -> None:
         beside.mkdir(parents=True, exist_ok=True)
         self.home = Path(tempfile.mkdtemp(prefix="coffee-bench-", dir=beside))
         """Folder of its data: on the disk on which the user's own would lie."""
-        self.environ = _environment(self.home, pipelines)
+        self.environ = _environment(self.home, pipelines) | dict(extra or {})
         """Environment of every process of it."""
         self.settings = Settings.from_env(self.environ)
         self.started_s = 0.0

@@ -12,13 +12,13 @@ class Size:
     """Repetitions of everything that is repeated."""
     rates: tuple[int, ...] = (20, 200, 1_000)
     """Orders a second into each pipeline."""
-    cell_s: float = 2.5
+    cell_s: float = 2.0
     """Seconds of one load."""
-    closed_s: float = 1.2
+    closed_s: float = 1.0
     """Seconds of one closed loop, and of one ceiling."""
-    idle_s: float = 3.0
+    idle_s: float = 2.0
     """Seconds of looking at a stack without load."""
-    ladder: tuple[int, ...] = (500, 800, 1_250, 2_000, 3_200, 5_000)
+    ladder: tuple[int, ...] = (500, 1_000, 2_000, 3_000, 4_500)
     """Rates of the search for the breakpoint."""
     step_s: float = 2.0
     """Seconds of one step of it."""
@@ -29,6 +29,8 @@ class Size:
     fault_s: float = 4.0
     """Seconds of load after each fault."""
     fault_rate: int = 200
+    two_slots: bool = False
+    """Whether v3 is also measured with two slots, on another stack."""
 
 
 QUICK = Size("quick", rounds=2)
@@ -43,6 +45,7 @@ FULL = Size(
     preload=500_000,
     down_s=60,
     fault_s=15,
+    two_slots=True,
 )
 TINY = Size(
     "tiny",

@@ -18,8 +18,6 @@ from backend.lab.bench.visible import COARSE_S, FINE_S
 from backend.lab.chaos.faults import WORKING_TASK_MANAGER
 from backend.lab.chaos.guard import frozen
 from backend.lab.chaos.site import NotReadyError, Site
-from backend.stack.flink_job import JOB
-from backend.stack.flink_job import NAME as SUBMITTER
 from backend.stack.logs import open_log
 from backend.stack.polling import poll
 from backend.stack.services import AGGREGATOR, WORKER
@@ -118,12 +116,14 @@ async def _second_worker(rig: Rig) -> AsyncIterator[int]:
 
 async def drain_topic(rig: Rig) -> None:
     """Do the same with v3: its job is cancelled, and submitted again from its checkpoint."""
+    from backend.stack.flink_job import JOB, NAME  # not loaded where no Flink runs
+
     await rig.settle([Pipeline.V3])
-    submitter = await Site(rig.settings).find(SUBMITTER)
+    submitter = await Site(rig.settings).find(NAME)
     assert submitter.pid is not None
     with frozen(submitter.pid):
         down_s = time.monotonic()
-        await _cancel(rig.settings.flink_rest_url)
+        await _cancel(rig.settings.flink_rest_url, JOB)
         await fill_topic(rig.settings, rig.size.preload)
         await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
     await _drained(rig, Pipeline.V3, "drain")
@@ -147,17 +147,17 @@ async def _drained(rig: Rig, pipeline: Pipeline, name: str) -> None:
     rig.figures.add(f"{pipeline}.{name}.whole", last_s - begun_s, "s")
 
 
-async def _cancel(rest_url: str) -> None:
-    """Cancel the job of the orders and wait for its end."""
+async def _cancel(rest_url: str, name: str) -> None:
+    """Cancel the job of this name and wait for its end."""
     async with ClientSession(rest_url, raise_for_status=True) as session:
-        for job in await _jobs(session):
+        for job in await _jobs(session, name):
             async with session.patch(f"/jobs/{job}", params={"mode": "cancel"}):
                 pass
-        while await _jobs(session):  # noqa: ASYNC110 - another process sets no event of ours
+        while await _jobs(session, name):  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(_STEP_S)
 
 
-async def _jobs(session: ClientSession) -> list[str]:
+async def _jobs(session: ClientSession, name: str) -> list[str]:
     async with session.get("/jobs/overview") as response:
         jobs = (await response.json())["jobs"]
-    return [job["jid"] for job in jobs if job["name"] == JOB and job["state"] in ("RUNNING", "CANCELLING")]
+    return [job["jid"] for job in jobs if job["name"] == name and job["state"] in ("RUNNING", "CANCELLING")]

@@ -1,0 +1,74 @@
+"""All steps of a run, in their order: rounds that interleave the pipelines, then what is measured once."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from backend.lab.bench import ceilings
+from backend.lab.bench.rig import Rig
+from backend.lab.bench.steps_fault import FlowPicture, drain_stream, drain_stream_by_two, drain_topic, kills
+from backend.lab.bench.steps_idle import afterwards, calm, idle
+from backend.lab.bench.steps_load import breakpoint_of, closed, rate
+from coffee_core.pipelines import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is measured."""
+
+    name: str
+    about_s: float
+    """How long it is likely to take."""
+    do: Callable[[], Coroutine[Any, Any, None]]
+
+
+def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
+    """Yield the steps in their order; ``url`` is that of the no-op endpoint."""
+    size, pipelines = rig.size, rig.pipelines
+    yield Step("the stack comes to rest", 5, partial(calm, rig))
+    for number in range(1, size.rounds + 1):
+        label = f"round {number} of {size.rounds}"
+        # Each round begins with another pipeline: none of them always comes first after the same one.
+        turn = [*pipelines[number % len(pipelines) :], *pipelines[: number % len(pipelines)]]
+        yield Step(f"{label}: idle", size.idle_s, partial(idle, rig))
+        yield from _ceilings(rig, label)
+        yield Step(f"{label}: no-op endpoint", 2 * size.closed_s + 1, partial(closed, rig, "noop", url))
+        for each in turn:
+            target = f"{rig.settings.api_url}/api/{each}/order"
+            yield Step(
+                f"{label}: {each}, closed loops",
+                2 * size.closed_s + 1.5,
+                partial(closed, rig, str(each), target),
+            )
+        for offered in size.rates:
+            for chosen in (*((each,) for each in turn), pipelines):
+                yield Step(
+                    f"{label}: {', '.join(chosen)} at {offered:,}/s",
+                    size.cell_s + 0.5,
+                    partial(rate, rig, chosen, offered),
+                )
+    for each in pipelines:
+        yield Step(f"breakpoint of {each}", len(size.ladder) * size.step_s, partial(breakpoint_of, rig, each))
+    yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
+    drain_s = size.preload / 15_000 + size.down_s
+    if Pipeline.V2 in pipelines:
+        yield Step("v2: its worker down, then draining", drain_s + 1, partial(drain_stream, rig))
+        yield Step("v2: two workers down, then draining", drain_s + 3, partial(drain_stream_by_two, rig))
+    if Pipeline.V3 in pipelines:
+        yield Step("v3: its job down, then draining", drain_s + 12, partial(drain_topic, rig))
+        yield Step(
+            "bare consume of the topic", 2, partial(ceilings.consume, rig.figures, rig.settings, size.preload)
+        )
+    yield Step("memory afterwards", 0.5, partial(afterwards, rig))
+
+
+def _ceilings(rig: Rig, label: str) -> Iterator[Step]:
+    figures, settings, for_s = rig.figures, rig.settings, rig.size.closed_s
+    fsync = partial(ceilings.fsync, figures, rig.own.home, for_s / 2)
+    yield Step(f"{label}: fsync of the disk", for_s / 2, partial(asyncio.to_thread, fsync))
+    yield Step(f"{label}: bare XADD", for_s, partial(ceilings.xadd, figures, settings, for_s))
+    yield Step(f"{label}: bare bulk INSERT", for_s, partial(ceilings.insert, figures, settings, for_s))
+    if Pipeline.V3 in rig.pipelines:
+        yield Step(f"{label}: bare Kafka", for_s + 0.3, partial(ceilings.kafka, figures, settings, for_s))
