@@ -1,4 +1,4 @@
-"""The watermark: how far the job has come in all partitions, less the lateness that is allowed and a little more."""
+"""The watermark: how far the job has come in all partitions, less the lateness that is allowed and a little."""
 
 import time
 from collections.abc import Callable, Sequence
