@@ -47,9 +47,10 @@ async def lose_the_jobmanager(lab: Lab, seed: int) -> str:
 
     async def runs_again() -> bool:
         try:
-            return await job_of(lab) != before
+            job = await job_of(lab)
         except (aiohttp.ClientError, ValueError):  # no JobManager, or no job, yet
             return False
+        return job != before
 
     await post_all(lab.settings, Pipeline.V3, first)
     os.kill(await lab.pid_of("flink-jobmanager"), signal.SIGKILL)
