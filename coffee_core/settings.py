@@ -105,7 +105,7 @@ class Settings:
     host: str = _setting("COFFEE_HOST", "127.0.0.1", str, "address the API listens on")
     api_port: int = _setting("COFFEE_API_PORT", "8005", _port, "port of the API")
     shared_port: bool = _setting(
-        "COFFEE_API_SHARED_PORT",
+        "COFFEE_API_PORT_SHARED",
         "no",
         lambda text: _one_of("no", "yes")(text) == "yes",
         "yes: several API processes may listen on the one port (SO_REUSEPORT)",

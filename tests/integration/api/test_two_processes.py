@@ -34,7 +34,7 @@ async def test_a_key_is_one_order_whoever_is_asked(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     env = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "COFFEE_PIPELINES": "v1,v2"}
-    env |= {"COFFEE_API_SHARED_PORT": "yes", "COFFEE_LOG_LEVEL": "debug"}
+    env |= {"COFFEE_API_PORT_SHARED": "yes", "COFFEE_LOG_LEVEL": "debug"}
     async with running(tmp_path / "one", port, **env) as api, running(tmp_path / "two", port, **env):
         logs = [tmp_path / name / "api.log" for name in ("one", "two")]
         await until(lambda: all("postgres is up" in log.read_text() for log in logs))
