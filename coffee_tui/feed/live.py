@@ -11,14 +11,12 @@ from coffee_tui.feed.attachment import Attachment
 from coffee_tui.feed.board import Board
 from coffee_tui.feed.clock import Moment
 from coffee_tui.feed.pulse import Pulse
-from coffee_tui.feed.readings import ReadingError
+from coffee_tui.feed.readings import ReadingError, RedisReading
 from coffee_tui.feed.reasons import one_line
 from coffee_tui.feed.snapshot import Snapshot
 
 FRAME_S = 0.1
 """Shortest time between two reads of Redis, and between two snapshots."""
-BUSY_FRAME_S = 0.25
-"""The same while changes never stop coming: digits that nobody can read are not worth a core's tenth."""
 TICK_S = 1.0
 """Longest time between two reads, so that rates fall to 0 and a missed notification heals."""
 LIVE = "live"
@@ -46,7 +44,7 @@ class LiveFeed:
         self._attachment = attachment
         self._fault = fault
         self._board = Board(attachment.settings.pipelines)
-        self._reads = Pulse(FRAME_S, BUSY_FRAME_S)
+        self._reads = Pulse(FRAME_S)
         self._frames = Pulse(FRAME_S)
 
     async def run(self, publish: Publish) -> None:
@@ -88,38 +86,36 @@ class LiveFeed:
             await asyncio.sleep(_RECONNECT_S)
 
     async def _use_redis(self) -> None:
-        from redis.asyncio.client import PubSub
-
         from coffee_tui.feed import redis_reader
+        from coffee_tui.feed.ear import Ear
 
         heard = asyncio.Event()
 
-        async def listen(pubsub: PubSub) -> None:
-            while True:
-                message = await pubsub.get_message(timeout=TICK_S)
-                if message is not None:
-                    # It came: so the server sends them, even one that would not say so.
-                    heard.set()
-                    self._board.mode = LIVE
-                    self._reads.notify()
+        def hear() -> None:
+            # It came: so the server sends them, even one that would not say so.
+            heard.set()
+            self._board.mode = LIVE
 
         settings = self._attachment.settings
         pipelines = settings.pipelines
         async with (
             redis_reader.connect(settings.redis_url) as client,
-            redis_reader.subscribe(client, pipelines) as pubsub,
+            redis_reader.pubsub(client) as pubsub,
             asyncio.TaskGroup() as tasks,
         ):
-            tasks.create_task(listen(pubsub), name="feed: notifications")
-            # What happened while nobody listened is read now.
-            self._reads.notify()
+            ear = Ear(pubsub, redis_reader.channels(client, pipelines), hear, self._reads.notify)
+            tasks.create_task(ear.listen(FRAME_S), name="feed: notifications")
             ask_at_s = 0.0
+            last: RedisReading | None = None
             while True:
                 if time.monotonic() >= ask_at_s:
                     ask_at_s = time.monotonic() + _ASK_AGAIN_S
                     said = await redis_reader.notifies(client)
                     self._board.mode = LIVE if said or (said is None and heard.is_set()) else POLLING
                 reading = await redis_reader.read(client, pipelines)
+                if reading != last:
+                    ear.changed()
+                    last = reading
                 self._board.read_metrics(Moment(), reading)
                 self._frames.notify()
                 await self._reads.wait(TICK_S)

@@ -35,17 +35,19 @@ async def connect(url: str) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def subscribe(client: Redis, pipelines: Sequence[Pipeline]) -> AsyncIterator[PubSub]:
-    """Subscribe to the writes of each pipeline's total_orders, which every writer writes last."""
-    database = client.connection_pool.connection_kwargs.get("db", 0)
-    pubsub = client.pubsub(ignore_subscribe_messages=True)
+async def pubsub(client: Redis) -> AsyncIterator[PubSub]:
+    """Open what can be subscribed with."""
+    opened = client.pubsub(ignore_subscribe_messages=True)
     try:
-        await pubsub.subscribe(
-            *(f"__keyspace@{database}__:{MetricKeys(pipeline).total_orders}" for pipeline in pipelines)
-        )
-        yield pubsub
+        yield opened
     finally:
-        await pubsub.aclose()  # type: ignore[no-untyped-call]
+        await opened.aclose()  # type: ignore[no-untyped-call]
+
+
+def channels(client: Redis, pipelines: Sequence[Pipeline]) -> list[str]:
+    """Return the channels of the writes of each pipeline's total_orders, which every writer writes last."""
+    database = client.connection_pool.connection_kwargs.get("db", 0)
+    return [f"__keyspace@{database}__:{MetricKeys(pipeline).total_orders}" for pipeline in pipelines]
 
 
 async def notifies(client: Redis) -> bool | None:

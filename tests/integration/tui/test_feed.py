@@ -135,3 +135,25 @@ async def test_a_key_of_the_wrong_kind_is_said_and_healed(redis_url: str, tmp_pa
         assert "Redis refuses the read" in watched.last.redis.detail
         await redis.delete(V2.drink_counts)
         await until(lambda: watched.last.redis.up is True, within_s=5)
+
+
+async def test_in_a_flood_it_looks_unasked_and_listens_again_afterwards(redis_url: str, tmp_path: Path) -> None:
+    async with watching(_settings(redis_url, tmp_path)) as watched, Redis.from_url(redis_url) as redis:
+        await until(lambda: watched.last.mode == LIVE and watched.orders() == 0)
+        channel = f"__keyspace@{redis.connection_pool.connection_kwargs.get('db', 0)}__:{V2.total_orders}"
+
+        async def listeners() -> int:
+            return int((await redis.pubsub_numsub(channel))[0][1])
+
+        async def deaf() -> bool:
+            for _ in range(40):
+                await redis.incr(V2.total_orders)
+            return await listeners() == 0
+
+        assert await listeners() == 1
+        await until(deaf, what="it stops listening")
+        total = int(await redis.incr(V2.total_orders))
+        await until(lambda: watched.orders() == total)
+        await until(listeners, what="it listens again")
+        await redis.incr(V2.total_orders)
+        await until(lambda: watched.orders() == total + 1)
