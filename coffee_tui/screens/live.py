@@ -62,6 +62,7 @@ class LiveScreen(Manners, Screen[None]):
         self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in sources.pipelines}
         self._orders = sources.orders
         self._panel = OrdersPanel(self._pipelines, welcome=welcome)
+        self._band = Lateness()
         self._room = plan(80, 24)
         self._newest: Snapshot | None = None
         self._has_been_up = False
@@ -70,7 +71,7 @@ class LiveScreen(Manners, Screen[None]):
         """Lay out the screen."""
         yield Header().data_bind(LiveScreen.snapshot, LiveScreen.paused)
         yield Parts().data_bind(LiveScreen.snapshot)
-        yield Lateness().data_bind(LiveScreen.snapshot)
+        yield self._band.data_bind(LiveScreen.snapshot)
         yield ColumnTabs(self._pipelines).data_bind(LiveScreen.snapshot, LiveScreen.current)
         with Horizontal(id="columns"):
             yield from self._columns.values()
@@ -91,8 +92,8 @@ class LiveScreen(Manners, Screen[None]):
         """Hand each column its view and the scales that all of them share."""
         self._show()
         self._panel.frame_says(said_shared(snapshot.shared))
-        self.set_class(snapshot.redis.up is False, "no-redis")
-        self.set_class(snapshot.api.up is False, "no-api")
+        self._band.show_old(old=snapshot.redis.up is False)
+        self._panel.show_old(old=snapshot.api.up is False)
         # Once everything has been up, a part that breaks is shown where it stands: the band stays, and grows.
         if snapshot.parts:
             links_down = snapshot.redis.up is False and snapshot.api.up is False

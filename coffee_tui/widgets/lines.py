@@ -15,6 +15,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from coffee_tui.theme import DIM
+
 
 class Lines(Widget):
     """Rows of text, each of single cells, one below the other."""
@@ -26,6 +28,7 @@ class Lines(Widget):
         self._drawn: list[Text] = []
         self._strips: dict[int, Strip] = {}
         self._width = -1
+        self._old = False
 
     def lines(self, width: int) -> Sequence[Text]:
         """Return the rows, each at most ``width`` cells wide."""
@@ -37,13 +40,23 @@ class Lines(Widget):
         if text != (self.border_subtitle or ""):
             self.border_subtitle = text
 
+    def show_old(self, *, old: bool) -> None:
+        """Grey what is shown while its source is silent: the glyphs stay, in any palette."""
+        if old != self._old:
+            self._old = old
+            self.refresh()
+
+    def _rows(self, width: int) -> list[Text]:
+        rows = self.lines(width)
+        return [Text(row.plain, DIM) for row in rows] if self._old else list(rows)
+
     def redraw(self) -> None:
         """Draw again what has changed."""
         width, height = self.size
         if width != self._width:
             self.refresh()
             return
-        drawn = list(self.lines(width))
+        drawn = self._rows(width)
         changed = list(_changes(self._drawn, drawn, width, height))
         self._drawn = drawn
         for region in changed:
@@ -55,7 +68,7 @@ class Lines(Widget):
         """Return one row as the compositor wants it."""
         width = self.size.width
         if width != self._width:
-            self._width, self._drawn = width, list(self.lines(width))
+            self._width, self._drawn = width, self._rows(width)
             self._strips.clear()
         if y not in self._strips:
             self._strips[y] = self._strip(y, width)

@@ -45,7 +45,7 @@ class OrdersPanel(Lines):
         self._welcome = self._welcome and not (view.keys or view.sent or view.running or view.trouble)
         if self._welcome:
             return [Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in _WELCOME]
-        rows = [self._load(view, wide), _outcomes(view, wide), self._keys(view)]
+        rows = [self._load(view, wide), _outcomes(view, width), self._keys(view)]
         if self.size.height > len(rows):
             rows.insert(1, plan_row(view.plan, width))
         return rows
@@ -78,7 +78,7 @@ class OrdersPanel(Lines):
         return keys_row(view.keys, self.size.width)
 
 
-def _outcomes(view: OrdersView, wide: bool) -> Text:
+def _outcomes(view: OrdersView, width: int) -> Text:
     figures = (
         ("sent", "sent", view.sent, TEXT),
         ("acknowledged", "ok", view.acknowledged, TEXT),
@@ -88,8 +88,9 @@ def _outcomes(view: OrdersView, wide: bool) -> Text:
         ("late", "late", view.late, AMBER),
         ("in flight", "open", view.in_flight, TEXT),
     )
-    row = Text()
+    row, wide = Text(), width >= _WIDE
     for long, short, count, colour in figures:
-        row.append(f"{long if wide else short} ", GREY)
-        row.append(f"{count:,}".ljust(8 if wide else 7), colour if count else GREY)
+        label, number = f"{long if wide else short} ", f"{count:,}".ljust(8 if wide else 7)
+        if row.cell_len + len(label) + len(number.rstrip()) <= width:
+            row.append(label, GREY).append(number, colour if count else GREY)
     return row

@@ -6,11 +6,15 @@ import pytest
 from textual.worker import WorkerFailed
 
 from coffee_core.pipelines import Pipeline
+from coffee_tui.app import CoffeeApp
 from coffee_tui.feed.orders_view import KeyOrder, OrdersView
 from coffee_tui.feed.snapshot import Health, Link, Mood, PartView, Sentence, Snapshot
+from coffee_tui.palettes import PALETTES
+from coffee_tui.theme import DIM as DIM_NAME
 from tests.unit.tui.scripted import NOW_US, app, column, screen_text, snapshot
 from tests.waiting import until
 
+DIM = PALETTES["dark"][DIM_NAME]
 SIZES = [(100, 28), (120, 40), (168, 44)]
 
 
@@ -105,12 +109,22 @@ async def test_a_lost_redis_is_said_and_keys_still_work() -> None:
         feed.queue.put_nowait(lost)
         await until(lambda: "no connection" in screen_text(running))
         assert "Redis silent since" in screen_text(running)
-        assert running.live.has_class("no-redis")
+        assert _colours(running, "58,310") == {DIM}
         await pilot.press("2")
         assert orders.asked == [("order", Pipeline.V2)]
         feed.queue.put_nowait(snapshot())
         await until(lambda: "no connection" not in screen_text(running))
-        assert not running.live.has_class("no-redis")
+        assert DIM not in _colours(running, "58,310")
+
+
+def _colours(running: CoffeeApp, words: str) -> set[str]:
+    """Return the colours in which something is written."""
+    return {
+        segment.style.color.name
+        for strip in running.screen._compositor.render_strips()
+        for segment in strip
+        if words in segment.text and segment.style is not None and segment.style.color is not None
+    }
 
 
 async def test_polling_is_said() -> None:
