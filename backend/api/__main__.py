@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -16,6 +17,8 @@ from coffee_core.settings import Settings
 
 GRACEFUL_S = 3
 """Seconds for the requests in hand at SIGTERM; longer than any of them may take to be answered."""
+MOST_DESCRIPTORS = 10_240
+"""Most open files, connections among them, where the system allows as many."""
 MAX_MESSAGE_BYTES = 1024
 """Longest websocket message from a client; none is listened to."""
 KEEP_ALIVE_S = 75
@@ -31,6 +34,14 @@ class _Server(uvicorn.Server):
         # Before the server waits for its connections: those who watch the dashboard would never end.
         self._closing.set()
         await super().shutdown(sockets)
+
+
+def _allow_connections() -> None:
+    # A connection is a descriptor: those that are slow must not use up the few that a shell allows at first.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _shared_socket(settings: Settings) -> socket.socket:
@@ -59,6 +70,7 @@ def main() -> int:
         crashed = True
         server.should_exit = True
 
+    _allow_connections()
     closing = asyncio.Event()
     config = uvicorn.Config(
         create_app(settings, on_crash, closing),

@@ -46,6 +46,16 @@ async def test_slow_headers_and_slow_bodies_are_cut_off_while_others_are_served(
         assert b"/problems/request-timeout" in said
 
 
+async def test_500_slow_connections_keep_no_honest_client_waiting(api: Api) -> None:
+    slow = [_say(api, start) for start in (HEAD, HEAD + b"Content-Length: 90\r\n\r\n{") for _ in range(250)]
+    waiting = asyncio.gather(*slow)
+    answers = await asyncio.gather(*(api.order("v2") for _ in range(200)))
+    assert {status for status, _ in answers} == {202}
+    assert not waiting.done()
+    said = await waiting
+    assert {each[:13] for each in said} == {b"", b"HTTP/1.1 408 "}
+
+
 @pytest.mark.parametrize(
     "headers",
     [b"X: " + b"x" * 40_000, b"X: x\r\n" * 200, b"\r\n".join(b"X%d: %s" % (n, b"x" * 1000) for n in range(50))],

@@ -1,5 +1,6 @@
 """v3: a 202 is a record of the topic, and a repeat is one more: the job counts it once."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -152,6 +153,20 @@ async def test_it_does_without_redis(tmp_path: Path, broker: Broker) -> None:
         assert await api.order("v3", key=key) == taken("v3", key)
         assert (await api.get("/readyz"))[1]["dependencies"]["redis"]["up"] is False
     assert len(await _values(broker, key)) == 1
+
+
+async def test_a_key_in_flight_is_a_conflict_of_its_own(api: Api, broker: Broker) -> None:
+    key = "01900000-0000-7000-8000-000000000009"
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        answers = await asyncio.gather(api.order("v3", key=key), api.order("v3", key=key))
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+    assert sorted(status for status, _ in answers) == [409, 504]
+    conflict = next(problem for status, problem in answers if status == 409)
+    assert conflict["type"] == "/problems/key-in-flight"
+    await until(lambda: api.is_ready("v3"))
+    assert (await api.order("v3", key=key))[0] == 202
 
 
 async def test_a_broker_that_hangs_leaves_the_outcome_unknown(api: Api, broker: Broker, redis_url: str) -> None:

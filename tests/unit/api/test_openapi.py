@@ -1,7 +1,6 @@
 """The document: it describes what runs, its schemas agree with the parser, and every problem has its page."""
 
 import json
-import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -144,13 +143,3 @@ def test_the_docs_know_every_problem() -> None:
     text = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
     for kind in KINDS:
         assert f"| {kind.status} | `{kind.type}` | {kind.title}. {kind.meaning} |" in text
-
-
-def test_every_test_that_the_threats_name_exists() -> None:
-    root = Path(__file__).parents[3]
-    text = (root / "docs" / "threats.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`((?:unit/api/|integration/api/)?test_\w+\.py)`", text))
-    assert len(named) > 8
-    for name in named:
-        path = root / "tests" / (name if "/" in name else f"integration/api/{name}")
-        assert path.exists(), name

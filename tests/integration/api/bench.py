@@ -1,0 +1,173 @@
+"""``python -m tests.integration.api.bench slow|overload``: how the API holds, measured on real servers.
+
+slow: the answers to honest clients, alone and beside 500 connections that send a byte now and then.
+overload: the orders taken each second by as many clients as it likes, then at three times that rate.
+"""
+
+import asyncio
+import multiprocessing
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+from redis import Redis
+
+from backend.stack import redis as redis_stack
+from coffee_core.keys import STREAM
+from coffee_core.settings import Settings
+from tests.integration.api.process import Api, running
+from tests.servers import free_port, serving
+from tests.waiting import until
+
+BODY = b'{"drink":"latte","store":"uptown","price":5.00,"timestamp":"2025-01-15T10:00:00Z"}'
+HEAD = b"POST /api/v2/order HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+SECONDS = 10.0
+SLOW = 500
+
+
+class Client:
+    """One connection that posts orders as cheaply as can be."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def open(self) -> "Client":
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        return self
+
+    async def post(self) -> int:
+        self._writer.write(REQUEST)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]
+        await self._reader.readexactly(int(length))
+        return int(head[9:12])
+
+    def close(self) -> None:
+        self._writer.transport.abort()
+
+
+async def _clients(port: int, count: int) -> list[Client]:
+    return [await Client(port).open() for _ in range(count)]
+
+
+async def honest(port: int) -> str:
+    """Post 200 orders a second by ten clients; say p50 and p99 of the answers."""
+    times_ms: list[float] = []
+
+    async def one(client: Client) -> None:
+        for _ in range(int(SECONDS * 20)):
+            await asyncio.sleep(random.uniform(0.04, 0.06))
+            started = time.perf_counter()
+            assert await client.post() == 202
+            times_ms.append((time.perf_counter() - started) * 1_000)
+
+    clients = await _clients(port, 10)
+    await asyncio.gather(*map(one, clients))
+    cuts = statistics.quantiles(times_ms, n=100)
+    return f"p50 {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms of {len(times_ms)}"
+
+
+async def trickle(port: int) -> None:
+    """Keep 500 connections busy with headers and bodies that do not end; one that is cut off comes again."""
+
+    async def one(number: int) -> None:
+        start = HEAD if number % 2 else HEAD + b"Content-Length: 90\r\n\r\n{"
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(start)
+                for _ in range(10):
+                    await asyncio.sleep(random.uniform(0.5, 1))
+                    writer.write(b"X")
+                    await writer.drain()
+                writer.transport.abort()
+
+    await asyncio.gather(*map(one, range(SLOW)))
+
+
+def _trickle(port: int) -> None:
+    asyncio.run(trickle(port))
+
+
+async def slow(api: Api, port: int) -> None:
+    for name in ("alone", "alone again"):
+        print(f"{name}: {await honest(port)}", flush=True)  # noqa: T201
+    other = multiprocessing.Process(target=_trickle, args=(port,), daemon=True)
+    other.start()
+    await until(lambda: _open(api, SLOW), 30)
+    for _ in range(2):
+        print(f"beside {SLOW} slow connections: {await honest(port)}", flush=True)  # noqa: T201
+    other.kill()
+
+
+def _open(api: Api, count: int) -> bool:
+    return sum(1 for _ in Path(f"/proc/{api.process.pid}/fd").iterdir()) > count
+
+
+async def push(port: int, connections: int, rate: float) -> Counter[int]:
+    """Post at this rate for ten seconds (0: each client as fast as it can); return the answers by status."""
+    answers: Counter[int] = Counter()
+    clients = await _clients(port, connections)
+    begin, number = time.perf_counter(), 0
+
+    async def one(client: Client) -> None:
+        nonlocal number
+        while True:
+            due = begin + number / rate if rate else time.perf_counter()
+            number += 1
+            if due > begin + SECONDS or time.perf_counter() > begin + SECONDS:
+                return
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            answers[await client.post()] += 1
+
+    await asyncio.gather(*map(one, clients))
+    for client in clients:
+        client.close()
+    return answers
+
+
+async def overload(api: Api, port: int, redis_url: str) -> None:
+    taken, most = 0, 0.0
+    for connections, times in ((64, 0), (64, 0), (2_000, 3), (2_000, 3)):
+        rate = times * most if times else 0.0
+        before = _memory_mib(api)
+        answers = await push(port, connections, rate)
+        per_second = answers[202] / SECONDS
+        most = per_second if not times else most
+        taken += answers[202]
+        print(  # noqa: T201
+            f"{connections} connections, offered {sum(answers.values()) / SECONDS:,.0f}/s (wanted {rate:,.0f}): "
+            f"taken {per_second:,.0f}/s, {dict(answers)}; memory {before:.0f} → {_memory_mib(api):.0f} MiB",
+            flush=True,
+        )
+    with Redis.from_url(redis_url) as client:
+        print(f"{taken:,} were taken, {client.xlen(STREAM):,} are on the stream")  # noqa: T201
+
+
+def _memory_mib(api: Api) -> float:
+    status = Path(f"/proc/{api.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+async def main(what: str, redis_url: str, folder: Path) -> None:
+    async with running(folder, REDIS_URL=redis_url, COFFEE_PIPELINES="v2") as api:
+        await until(lambda: api.is_ready("v2"))
+        port = urlsplit(api.base_url).port or 0
+        await (slow(api, port) if what == "slow" else overload(api, port, redis_url))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        settings = Settings.from_env({"COFFEE_HOME": name, "COFFEE_REDIS_PORT": str(free_port())})
+        with serving(redis_stack.part(settings), settings, home / "redis.log"):
+            uvloop.run(main(sys.argv[1], settings.redis_url, home))
