@@ -103,6 +103,8 @@ class Mix:
         """Shares and weights of the attempts to come."""
         self._random = random.Random(seed)
         self._time_us = now_us() if start_us is None else start_us
+        # Of the start, too: a seed that is used again must not make the keys of other orders.
+        self._keys = random.Random(None if seed is None else f"{seed} {self._time_us}")
         self._recent: dict[Pipeline, deque[Attempt]] = {each: deque(maxlen=_RECENT) for each in Pipeline}
         self._remember = remember
         self.attempted: list[Attempt] = []
@@ -133,7 +135,7 @@ class Mix:
         store = self._weighted(self.settings.stores)
         low, high = _PRICES_CENTS[drink]
         cents = self._random.randrange(low, high + 1, 5)
-        key = UUID(int=self._random.getrandbits(128), version=4)
+        key = UUID(int=self._keys.getrandbits(128), version=4)
         timestamp = _rfc3339(self._time_us)
         body = json.dumps({"drink": drink, "store": store, "price": "@", "timestamp": timestamp})
         # Written as the decimal it is: no float comes between the cents and the client.

@@ -106,6 +106,11 @@ class Measured:
         )
 
     @property
+    def failed(self) -> int:
+        """Requests that were sent well-formed and not acknowledged; meaningless where malformed ones were sent."""
+        return self.refused + self.unknown + self.rejected
+
+    @property
     def valid(self) -> bool:
         """Tell whether the generator kept its own schedule."""
         return self.slipped <= MOST_SLIPPED * self.sent and (self.sent > 0 or self.offered == 0)

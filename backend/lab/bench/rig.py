@@ -140,7 +140,7 @@ class Rig:
                 for quantile in QUANTILES:
                     self.figures.add(f"{name}.{kind}.{quantile}", getattr(getattr(measured, kind), quantile), "µs")
             self.figures.add(f"{name}.achieved", measured.achieved_per_s, "/s", HIGHER)
-            self.figures.add(f"{name}.failed", measured.refused + measured.unknown, "orders")
+            self.figures.add(f"{name}.failed", measured.failed, "orders")
             self.histograms[f"{name}.api"].add(cell.sample.latency)
             lateness, _ = self.visible.flows[cell.pipeline].lateness(cell.base, cell.sample.intended)
             self.histograms[f"{name}.dashboard"].add(lateness)

@@ -31,7 +31,7 @@ from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 
-_START_S, _STOP_S = 25.0, 5.0
+_STOP_S = 5.0
 _V1_WITHIN_S = 15.0
 _REDIS_WITHIN_S = 60.0
 _TROUBLE = (CoffeeError, *OUTAGES, KafkaError, ClientError)

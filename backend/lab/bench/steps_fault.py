@@ -64,8 +64,7 @@ async def kills(rig: Rig, picture: FlowPicture) -> None:
         killed_s, _ = picture.kills[cell.pipeline]
         still_s = rig.visible.flows[cell.pipeline].longest_still_s(killed_s, cell.start_s + length_s)
         rig.figures.add(f"{cell.pipeline}.recovery", still_s, "s")
-        failed = rig.measured(cell)
-        rig.figures.add(f"{cell.pipeline}.recovery.failed", failed.refused + failed.unknown, "orders")
+        rig.figures.add(f"{cell.pipeline}.recovery.failed", rig.measured(cell).failed, "orders")
 
 
 async def drain_stream(rig: Rig) -> None:

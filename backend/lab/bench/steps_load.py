@@ -128,13 +128,12 @@ def _backlog(rig: Rig, pipeline: Pipeline, end_s: float) -> int:
 
 def _overload(pipeline: Pipeline, measured: Measured, backlog: int) -> str:
     """Return why a pipeline does not keep up; empty where it does."""
-    failed = measured.refused + measured.unknown
     late_us = measured.api.p99 or 0
     if pipeline is not Pipeline.V1:
         late_us = max(late_us, measured.dashboard.p99 or 0)
     checks = (
         (not measured.valid, "the load generator itself could not keep its schedule: the machine is full"),
-        (failed > 0, f"{failed:,} requests refused or without an answer"),
+        (measured.failed > 0, f"{measured.failed:,} requests refused or without an answer"),
         (late_us >= BOUND_US, f"p99 {late_us / 1e3:,.0f} ms, the bound is {BOUND_US / 1e3:g} ms"),
         (
             pipeline is not Pipeline.V1 and backlog > _BACKLOG_S * measured.offered_per_s,

@@ -25,6 +25,14 @@ def test_the_same_seed_makes_the_same_orders() -> None:
     assert _made(300) != _made(300, seed=8)
 
 
+def test_a_seed_that_is_used_again_makes_other_keys() -> None:
+    first = {attempt.key for attempt in _made(100)}
+    later = Mix(seed=7, start_us=START_US + 1, remember=True)
+    for _ in range(100):
+        later.next(Pipeline.V2)
+    assert not first & {attempt.key for attempt in later.attempted}
+
+
 def test_an_order_is_what_its_body_says() -> None:
     for attempt in _made(300, MixSettings(malformed=0)):
         body = json.loads(attempt.body, parse_float=Decimal)
