@@ -141,8 +141,13 @@ class Rig:
                     self.figures.add(f"{name}.{kind}.{quantile}", getattr(getattr(measured, kind), quantile), "µs")
             self.figures.add(f"{name}.achieved", measured.achieved_per_s, "/s", HIGHER)
             self.figures.add(f"{name}.failed", measured.failed, "orders")
+            flow = self.visible.flows[cell.pipeline]
+            # Until the last order is seen: v1 may not show one of them before the end of its cell.
+            whole_s = max(cell.for_s, flow.first_s(cell.base + measured.accepted) - cell.start_s)
+            updates = flow.changes(cell.start_s, cell.start_s + whole_s) / whole_s
+            self.figures.add(f"{name}.updates", updates, "/s", HIGHER)
             self.histograms[f"{name}.api"].add(cell.sample.latency)
-            lateness, _ = self.visible.flows[cell.pipeline].lateness(cell.base, cell.sample.intended)
+            lateness, _ = flow.lateness(cell.base, cell.sample.intended)
             self.histograms[f"{name}.dashboard"].add(lateness)
         idle = self.figures.middle("idle.cpu") or 0.0
         for cost in self.costs:

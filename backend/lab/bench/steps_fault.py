@@ -76,7 +76,8 @@ async def drain_stream(rig: Rig) -> None:
         down_s = time.monotonic()
         await fill_stream(rig.settings, rig.size.preload)
         await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
-    await _drained(rig, Pipeline.V2, "drain")
+        let_go_s = time.monotonic()
+    await _drained(rig, Pipeline.V2, "drain", let_go_s)
 
 
 async def drain_stream_by_two(rig: Rig) -> None:
@@ -87,7 +88,8 @@ async def drain_stream_by_two(rig: Rig) -> None:
     async with _second_worker(rig) as second:
         with frozen(worker.pid), frozen(second):
             await fill_stream(rig.settings, rig.size.preload)
-        await _drained(rig, Pipeline.V2, "drain2")
+            let_go_s = time.monotonic()
+        await _drained(rig, Pipeline.V2, "drain2", let_go_s)
 
 
 @asynccontextmanager
@@ -125,12 +127,13 @@ async def drain_topic(rig: Rig) -> None:
         await _cancel(rig.settings.flink_rest_url, JOB)
         await fill_topic(rig.settings, rig.size.preload)
         await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
-    await _drained(rig, Pipeline.V3, "drain")
+        let_go_s = time.monotonic()
+    await _drained(rig, Pipeline.V3, "drain", let_go_s)
 
 
-async def _drained(rig: Rig, pipeline: Pipeline, name: str) -> None:
+async def _drained(rig: Rig, pipeline: Pipeline, name: str, let_go_s: float) -> None:
     """Wait for the end of a backlog, and note how fast it went from the first order that moved."""
-    begun_s, flow = time.monotonic(), rig.visible.flows[pipeline]
+    flow = rig.visible.flows[pipeline]
     before = rig.accepted[pipeline]
     rig.accepted[pipeline] += rig.size.preload
     rig.visible.step_s = COARSE_S
@@ -142,8 +145,8 @@ async def _drained(rig: Rig, pipeline: Pipeline, name: str) -> None:
     moved = rig.accepted[pipeline] - flow.total_at(first_s)
     if last_s > first_s:
         rig.figures.add(f"{pipeline}.{name}.rate", moved / (last_s - first_s), "/s", HIGHER)
-    rig.figures.add(f"{pipeline}.{name}.begins", max(0.0, first_s - begun_s), "s")
-    rig.figures.add(f"{pipeline}.{name}.whole", last_s - begun_s, "s")
+    rig.figures.add(f"{pipeline}.{name}.begins", max(0.0, first_s - let_go_s), "s")
+    rig.figures.add(f"{pipeline}.{name}.whole", last_s - let_go_s, "s")
 
 
 async def _cancel(rest_url: str, name: str) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.rig import Rig
 from backend.lab.bench.usage import usage
 from coffee_core.errors import StackError
@@ -57,9 +56,5 @@ async def idle(rig: Rig) -> None:
 
 
 async def afterwards(rig: Rig) -> None:
-    """Look at the memory once everything was done, and at how often what is shown has changed under load."""
+    """Look at the memory once everything was done."""
     rig.figures.add("after.memory", (await usage(rig.own.home)).memory_bytes, "bytes")
-    for cell in rig.cells:
-        end_s = cell.start_s + cell.for_s
-        changes = rig.visible.flows[cell.pipeline].changes(cell.start_s, end_s)
-        rig.figures.add(f"{cell.pipeline}.{cell.name}.updates", changes / cell.for_s, "/s", HIGHER)
