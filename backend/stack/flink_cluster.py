@@ -25,7 +25,7 @@ from coffee_core.settings import Settings
 JOB_MANAGER = "flink-jobmanager"
 TASK_MANAGERS = ("flink-taskmanager-1", "flink-taskmanager-2")
 """One works, the other is the spare; which is which changes with every failure."""
-_SPARE_FIRST_S = 2.0
+_SPARE_FIRST_S = 4.0
 """A starting JVM takes two cores for seconds: the spare first takes over what the dead one did."""
 _background = Background()
 
