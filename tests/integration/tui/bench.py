@@ -8,18 +8,10 @@ import argparse
 import asyncio
 import cProfile
 import json
-import os
-import pty
 import random
-import struct
 import sys
-import termios
-import threading
 import time
-from fcntl import ioctl
 from pathlib import Path
-
-import psutil
 
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
@@ -32,12 +24,11 @@ from coffee_tui.feed.live import LIVE, Publish
 from coffee_tui.feed.readings import Cost, LabReading, MetricsReading, RedisReading
 from coffee_tui.feed.snapshot import Account, Snapshot
 from coffee_tui.feed.sources import Sources
+from tests.integration.tui.bench_terminal import BenchTerminal
 from tests.unit.tui.scripted import NotedOrders
 
 _PARTS = ("cafe-order-aggregator", "cafe-order-api", "flink-job", "kafka", "postgres", "redis", "stream-worker")
 _V1_RUN_S = 10.0
-_FRAME = b"\x1b[?2026h"
-"""What begins a synchronized update of the terminal."""
 
 
 class Stack:
@@ -119,49 +110,13 @@ def _app(rate: float) -> CoffeeApp:
     return CoffeeApp(Sources(tuple(Pipeline), BoardFeed(rate, 0.1 if rate else 1.0), NotedOrders()))
 
 
-def _child(rate: float, cells: int, rows: int) -> tuple[int, int]:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        _app(rate).run()
-        os._exit(0)
-    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cells, 0, 0))
-    return pid, terminal
-
-
 def measure(rate: float, cells: int, rows: int, span_s: float, warm_s: float = 5.0) -> dict[str, float]:
-    """Run the app for a while in its own terminal; return per cent of a core, kB/s written, MB of memory."""
-    pid, terminal = _child(rate, cells, rows)
-    written = frames = 0
-
-    def drain() -> None:
-        nonlocal written, frames
-        try:
-            while chunk := os.read(terminal, 1 << 16):
-                written += len(chunk)
-                frames += chunk.count(_FRAME)
-        except OSError:
-            return  # the terminal is closed
-
-    threading.Thread(target=drain, daemon=True).start()
-    process = psutil.Process(pid)
+    """Run the app for a while in a terminal of its own; return what it costs."""
+    terminal = BenchTerminal(["-m", "tests.integration.tui.bench", "--child", "--rate", str(rate)], cells, rows)
     time.sleep(warm_s)
-    before, bytes_before, frames_before, began_s = process.cpu_times(), written, frames, time.monotonic()
-    time.sleep(span_s)
-    after, took_s = process.cpu_times(), time.monotonic() - began_s
-    used_s = after.user + after.system - before.user - before.system
-    found = {
-        "rate": rate,
-        "cells": cells,
-        "rows": rows,
-        "cpu_percent": round(100 * used_s / took_s, 2),
-        "frames_per_s": round((frames - frames_before) / took_s, 2),
-        "written_kB_s": round((written - bytes_before) / took_s / 1e3, 1),
-        "memory_MB": round(process.memory_info().rss / 1e6, 1),
-    }
-    os.write(terminal, b"q")
-    os.waitpid(pid, 0)
-    return found
+    found = terminal.cost(span_s)
+    terminal.close()
+    return {"rate": rate, "cells": cells, "rows": rows, **found}
 
 
 async def _profiled(rate: float, cells: int, rows: int, span_s: float, out: Path) -> None:
@@ -182,9 +137,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=[168, 44], metavar=("CELLS", "ROWS"))
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--profile", type=Path)
+    parser.add_argument("--child", action="store_true", help="be the app that is measured")
     given = parser.parse_args()
     for rate in given.rate:
-        if given.profile:
+        if given.child:
+            _app(rate).run()
+        elif given.profile:
             asyncio.run(_profiled(rate, *given.size, given.seconds, given.profile))
         else:
             sys.stdout.write(json.dumps(measure(rate, *given.size, given.seconds)) + "\n")
