@@ -110,8 +110,8 @@ async def _run(steps: Sequence[Step], rig: Rig, say: Say, asked: "asyncio.Task[b
     """Run the steps; return whether none was left out."""
     complete = True
     for place, step in enumerate(steps):
-        left_s = sum(each.about_s for each in steps[place:]) + _STOP_S
-        say(f"{place + 1:>3} of {len(steps)}  {step.name} · about {left_s // 60:.0f}:{left_s % 60:02.0f} left")
+        minutes, seconds = divmod(round(sum(each.about_s for each in steps[place:]) + _STOP_S), 60)
+        say(f"{place + 1:>3} of {len(steps)}  {step.name} · about {minutes}:{seconds:02} left")
         try:
             if not await _unless(asked, step.do()):
                 say("ending: what is done is kept")
