@@ -39,6 +39,9 @@ _OPTIONS = {
     "log_timezone": "UTC",
     "timezone": "UTC",
     "log_line_prefix": "%m [%p] ",
+    # After a crash all that was written must be on disk before recovery begins: by one call for the whole file
+    # system (0.3 s), not by one for each of a thousand files (1 to 3 s). Linux alone has that call.
+    **({"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}),
 }
 
 
