@@ -20,6 +20,7 @@ from coffee_core.load.mix import Mix, MixSettings
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
 from coffee_core.windows import MOST_MINUTES, StoreSums, starts, window_of
+from tests.e2e.flink_rest import active_taskmanager
 from tests.e2e.lab import Lab
 from tests.e2e.truth import shown_tally, stored_tally
 from tests.waiting import until
@@ -157,9 +158,7 @@ async def under_load(lab: Lab, orders: int, seed: int, harm: Callable[[], Awaita
 
 async def test_a_killed_task_manager_leaves_every_window_exact(lab: Lab) -> None:
     async def kill() -> None:
-        names = [name for name in lab.status() if name.startswith("flink-taskmanager")]
-        for name in sorted(names):
-            os.kill(await lab.pid_of(name), signal.SIGKILL)
+        os.kill(await lab.pid_of(await active_taskmanager(lab.settings)), signal.SIGKILL)
 
     await under_load(lab, 3_000, 71, kill)
     audited = lab.coffee("audit", "--json", "--pipelines", "v3")
