@@ -22,6 +22,10 @@ EMBEDDED_ONLY = {
     "COFFEE_API_PORT",
     "API_URL",
     "COFFEE_WORKER_NAME",
+    # Containers are multiplied, not the processes in one; what stands before them ends TLS.
+    "COFFEE_API_PORT_SHARED",
+    "COFFEE_TLS_CERTIFICATE",
+    "COFFEE_TLS_KEY",
     *(
         each.metadata["env"]
         for each in fields(Settings)
