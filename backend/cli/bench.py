@@ -57,6 +57,8 @@ def command(
     if compare is not None:
         _compare(*compare, as_json=as_json)
         return
+    import uvloop
+
     from backend.lab.bench.pictures import draw
     from backend.lab.bench.report import as_text, write
     from backend.lab.bench.run import bench
@@ -75,7 +77,8 @@ def command(
     chosen = tuple(each for each in pipelines or wanted.pipelines if each in wanted.pipelines)
     if not chosen:
         raise click.UsageError("none of these pipelines can run here")
-    result = asyncio.run(bench(SIZES[size], settings.home, chosen, say))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(bench(SIZES[size], settings.home, chosen, say))
     write(result, out, draw(result, out))
     click.echo(json.dumps(result.as_json()) if as_json else as_text(result))
     say(f"the report is in {out}")

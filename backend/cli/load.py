@@ -100,6 +100,8 @@ def command(
     Exit code 0: done; 3: no API answers; 4: a condition was not met; 5: the generator could not keep its own
     schedule, so the numbers mean nothing (try more --clients, or a lower --rate).
     """
+    import uvloop
+
     from backend.lab.bench.load import load
     from backend.lab.bench.load_report import as_json as report
     from backend.lab.bench.load_report import as_table
@@ -109,7 +111,8 @@ def command(
     if missing := asyncio.run(_not_ready(settings, plan)):
         click.echo(f"coffee: {missing}: `coffee status` tells what runs", err=True)
         ctx.exit(NOT_RUNNING)
-    loaded = asyncio.run(load(settings, plan, clients, settle_s, _progress(plan)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        loaded = runner.run(load(settings, plan, clients, settle_s, _progress(plan)))
     unmet = _unmet(loaded, fail_if, require)
     if as_json:
         click.echo(json.dumps(report(loaded, plan, clients, unmet), indent=2))

@@ -5,6 +5,7 @@ import time
 
 from backend.lab.bench.rig import Rig
 from backend.lab.bench.usage import usage
+from backend.stack.services import AGGREGATOR, WORKER
 from coffee_core.errors import StackError
 from coffee_core.load.mix import Mix, MixSettings
 from coffee_core.load.outcome import Outcome
@@ -13,6 +14,8 @@ from coffee_core.pipelines import Pipeline
 
 _FIRST_WITHIN_S = 300.0
 _AGAIN_S = 0.05
+_ONLY = {Pipeline.V1: (AGGREGATOR,), Pipeline.V2: (WORKER,), Pipeline.V3: ("kafka", "flink-")}
+"""How the names of the parts begin that only this pipeline needs."""
 _CALM_LOOKS, _CALM_CPU_S = 20, 0.5
 
 
@@ -53,6 +56,10 @@ async def idle(rig: Rig) -> None:
     after = await usage(rig.own.home)
     rig.figures.add("idle.cpu", (after.cpu_s - before.cpu_s) / rig.size.idle_s, "s per second")
     rig.figures.add("idle.memory", after.memory_bytes, "bytes")
+    for pipeline in rig.pipelines:
+        own = [memory for part, memory in after.memory_of.items() if part.startswith(_ONLY[pipeline])]
+        rig.figures.add(f"{pipeline}.own.memory", sum(own), "bytes")
+        rig.figures.add(f"{pipeline}.own.parts", len(own), "parts")
 
 
 async def afterwards(rig: Rig) -> None:

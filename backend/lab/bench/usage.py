@@ -1,6 +1,7 @@
 """What the stack has used so far: processor, memory, disk; of all its processes together."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class Usage:
     """Memory: shared pages divided among those who share them (PSS) where the system can tell, else resident."""
     written_bytes: int
     """Bytes that the parts have caused to be written to disk; 0 where the system does not tell."""
+    memory_of: Mapping[str, int]
+    """Memory by part."""
 
 
 async def usage(home: Path) -> Usage:
@@ -30,7 +33,7 @@ async def usage(home: Path) -> Usage:
 
 
 def _usage(home: Path) -> Usage:
-    cpu_s, memory, written = 0.0, 0, 0
+    cpu_s, written, memory_of = 0.0, 0, {}
     for state in read_states(home):
         if state.pid is None:
             continue
@@ -39,15 +42,16 @@ def _usage(home: Path) -> Usage:
             family = [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
             continue
+        memory_of[state.name] = 0
         for process in family:
             try:
                 times = process.cpu_times()
                 cpu_s += times.user + times.system + times.children_user + times.children_system
-                memory += _memory(process)
+                memory_of[state.name] += _memory(process)
                 written += process.io_counters().write_bytes if hasattr(process, "io_counters") else 0
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-    return Usage(cpu_s, memory, written)
+    return Usage(cpu_s, sum(memory_of.values()), written, memory_of)
 
 
 def _memory(process: psutil.Process) -> int:

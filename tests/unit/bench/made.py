@@ -38,6 +38,8 @@ def result(**changes: Any) -> Result:
     for pipeline, cost, most in (("v1", 300, 2_000), ("v2", 450, 3_200), ("v3", 900, 2_000)):
         figures.add(f"{pipeline}.cost.cpu", cost, "s per million")
         figures.add(f"{pipeline}.breakpoint", most, "/s", HIGHER)
+        figures.add(f"{pipeline}.own.memory", cost * 1e6, "bytes")
+        figures.add(f"{pipeline}.own.parts", 5 if pipeline == "v3" else 1, "parts")
     figures.add("idle.memory", 1.5e9, "bytes")
     figures.add("after.memory", 2.1e9, "bytes")
     figures.add("ceiling.fsync.p50", 130, "µs")

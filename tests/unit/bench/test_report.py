@@ -63,6 +63,9 @@ def test_the_verdict_follows_from_the_figures() -> None:
     assert "At 20 orders/s, 99 of 100 orders are on the dashboard late by at most: v2 (Streams) by 8 ms" in text
     assert "v2 (Streams) answers a single client soonest, in 400 µs" in text
     assert "v1 (Direct) is the cheapest, 300 processor seconds for a million orders; v3" in text
+    assert (
+        "v3 (Kafka + Flink) needs, beside API, PostgreSQL and Redis, 5 more processes with 900 MB, idle." in text
+    )
     assert "none was lost and none counted twice" in text
     assert (
         "orders/s, v2 (Streams) has its orders on the dashboard sooner (p99); above, v3 (Kafka + Flink) does"

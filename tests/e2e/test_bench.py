@@ -1,0 +1,84 @@
+"""``coffee bench`` in its smallest size, on the stack that it starts itself. Its figures mean nothing here."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import psutil
+import pytest
+
+from tests.waiting import until_sync
+
+
+class Bench:
+    """A home, and the bench that runs beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.out = folder / "a home", folder / "a report"
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
+        self.env |= {"COFFEE_HOME": str(self.home), "COFFEE_PIPELINES": "v2"}
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Start `coffee bench`."""
+        command = [sys.executable, "-m", "backend.cli", "bench", "--tiny", "--out", str(self.out), *words]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=self.env, stdout=pipe, stderr=pipe, text=True)
+
+    def left(self) -> list[str]:
+        """Return what is left of its stack: folders, and the command lines of processes."""
+        lines = [str(folder) for folder in self.home.glob("coffee-bench-*")]
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("COFFEE_HOME", "").startswith(str(self.home)):
+                    lines.append(" ".join(process.cmdline()))
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return lines
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Nothing of it is left afterwards."""
+    bench = Bench(tmp_path)
+    yield bench
+    until_sync(lambda: not bench.left(), 30)
+
+
+def test_a_whole_run_is_reported_as_its_schema_says(bench: Bench) -> None:
+    said, told = bench.start("--json").communicate()
+    report = json.loads(said)
+    schema = json.loads((files("backend.lab.bench") / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(report, schema)
+    assert report["complete"], told
+    assert report["audit"]["v2"].items() >= {"lost": 0, "duplicated": 0, "drift": 0}.items()
+    for name in ("noop.closed.32.rate", "v2.closed.1.rate", "v2.first.visible", "v2.recovery", "v2.drain.whole"):
+        assert report["figures"][name]["values"], name
+    assert report["facts"]["durability"]["appendfsync"] == "always"
+    assert {"report.md", "report.json", "flow.png", "flow.svg"} <= {path.name for path in bench.out.iterdir()}
+    compared = subprocess.run(
+        [sys.executable, "-m", "backend.cli", "bench", "--compare", bench.out, bench.out],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert compared.stdout.strip() == "nothing has changed beyond noise"
+
+
+def test_what_is_done_when_it_is_interrupted_is_kept(bench: Bench) -> None:
+    process = bench.start()
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "bare bulk INSERT" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    said, told = process.communicate(timeout=120)
+    assert process.returncode == 1, told
+    assert "not complete" in said
+    assert "note: interrupted at" in said
+    assert "ceiling.xadd.p50" in json.loads((bench.out / "report.json").read_text(encoding="utf-8"))["figures"]
