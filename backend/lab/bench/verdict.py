@@ -83,9 +83,9 @@ def _burden(result: Result) -> list[str]:
         sentences.append(
             f"The whole stack takes {memory / 1e9:.2f} GB idle and {after / 1e9:.2f} GB after this run."
         )
-    for memory, pipeline in _by(result, "own.memory"):
-        parts = result.figures.middle(f"{pipeline}.own.parts") or 0
-        more = f"{parts:,.0f} more process{'es' * (parts != 1)} with {memory / 1e6:,.0f} MB"
+    for own, pipeline in _by(result, "own.memory"):
+        number = result.figures.middle(f"{pipeline}.own.parts") or 0
+        more = f"{number:,.0f} more process{'es' * (number != 1)} with {own / 1e6:,.0f} MB"
         sentences.append(f"{_name(pipeline)} needs, beside API, PostgreSQL and Redis, {more}, idle.")
     ranked = _by(result, "recovery")
     if ranked:
