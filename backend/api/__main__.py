@@ -12,6 +12,7 @@ import uvicorn
 from backend import logs
 from backend.api.app import create_app
 from backend.api.http_protocol import LimitedProtocol
+from backend.spans import asked_for
 from coffee_core.errors import ConfigError
 from coffee_core.settings import Settings
 
@@ -57,6 +58,7 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
         settings = Settings.from_env()
+        spans = asked_for("cafe-order-api")
     except ConfigError as error:
         print(f"cafe-order-api: {error}", file=sys.stderr)  # noqa: T201
         return 2
@@ -72,8 +74,13 @@ def main() -> int:
 
     _allow_connections()
     closing = asyncio.Event()
+    app = create_app(settings, on_crash, closing)
+    if spans is not None:
+        from backend.api.span_middleware import SpanMiddleware
+
+        app = SpanMiddleware(app, spans)
     config = uvicorn.Config(
-        create_app(settings, on_crash, closing),
+        app,
         host=settings.host,
         port=settings.api_port,
         loop="uvloop",
@@ -101,6 +108,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server.run(listening)
+    if spans is not None:
+        spans.close()
     return 1 if crashed or not server.started else 0
 
 

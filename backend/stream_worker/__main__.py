@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from backend.daemon import run_daemon
+from backend.spans import asked_for
 from backend.stream_worker.names import consumer_name
 from backend.stream_worker.worker import run_worker
 from coffee_core.settings import Settings
@@ -11,8 +12,12 @@ from coffee_core.settings import Settings
 
 async def _run(stop: asyncio.Event) -> None:
     settings = Settings.attach()
+    spans = asked_for("stream-worker")
+    urls = (settings.database_url, settings.redis_url)
     with consumer_name(settings.home, settings.worker_name) as name:
-        await run_worker(stop, settings.database_url, settings.redis_url, name, settings.worker_batch_orders)
+        await run_worker(stop, *urls, name, settings.worker_batch_orders, spans)
+    if spans is not None:
+        spans.close()
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Batch:
     gone: list[str] = field(default_factory=list)
     """Ids of entries that somebody deleted from the stream: to be acknowledged, nothing else is known of them."""
     traces: dict[str, str] = field(default_factory=dict)
-    """Entry id → trace id, of entries that carry one."""
+    """Entry id → traceparent, of entries that carry one."""
 
 
 def parse(entries: Iterable[Entry]) -> Batch:
@@ -56,8 +56,8 @@ def parse(entries: Iterable[Entry]) -> Batch:
         if not fields:
             batch.gone.append(entry_id)
             continue
-        if FIELD in fields and (trace := trace_id(fields[FIELD])):
-            batch.traces[entry_id] = trace
+        if FIELD in fields and trace_id(fields[FIELD]):
+            batch.traces[entry_id] = fields[FIELD]
         try:
             batch.placed.append(Placed(entry_id, Order.from_fields(fields)))
         except OrderError as error:

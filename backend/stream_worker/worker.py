@@ -9,11 +9,13 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from backend.daemon import OUTAGES, Database, Outage, open_postgres, open_redis
+from backend.spans import Spans
 from backend.stream_worker.effects import Effects
-from backend.stream_worker.entries import Batch, Entry, parse
+from backend.stream_worker.entries import Entry, parse
 from backend.stream_worker.group import Group
 from backend.stream_worker.reconcile import reconcile
 from backend.stream_worker.store import RowVanishedError, store
+from backend.stream_worker.telling import tell
 from coffee_core.runstate import tell_ready
 
 _log = logging.getLogger(__name__)
@@ -24,7 +26,10 @@ _CHECK_EVERY_S = 1.0
 class Worker:
     """A stream worker with one connection to each server."""
 
-    def __init__(self, connection: Database, client: Redis, consumer: str, batch_orders: int) -> None:
+    def __init__(
+        self, connection: Database, client: Redis, consumer: str, batch_orders: int, spans: Spans | None = None
+    ) -> None:
+        self._spans = spans
         self._connection = connection
         self._client = client
         self._group = Group(client, consumer, batch_orders)
@@ -54,12 +59,11 @@ class Worker:
                 if not await self._effects.sound():
                     await self._reconcile()
             return 0
+        began_ns = time.time_ns()
         batch = parse(entries)
         await store(self._connection, batch)
         applied = await self._effects.apply(batch)
-        _tell(batch)
-        if batch.gone:
-            _log.warning("%d entries were deleted from the stream before they were read", len(batch.gone))
+        tell(batch, self._spans, began_ns)
         if not applied.sound and time.monotonic() >= self._check_at:
             self._check_at = time.monotonic() + _CHECK_EVERY_S
             await self._reconcile()
@@ -87,34 +91,13 @@ class Worker:
             _log.warning("reconciled the metrics with the table: %+d orders", drift.orders)
 
 
-def _tell(batch: Batch) -> None:
-    for letter in batch.dead:
-        _log.warning(
-            "dead letter %s: %s: %s",
-            letter.entry_id,
-            letter.reason,
-            letter.detail,
-            extra=_of(batch, letter.entry_id),
-        )
-    if batch.traces and _log.isEnabledFor(logging.DEBUG):
-        for each in batch.placed:
-            if each.entry_id in batch.traces:
-                _log.debug(
-                    "%s is shown: order %s", each.entry_id, each.order.message_id, extra=_of(batch, each.entry_id)
-                )
-        for entry_id in batch.duplicates:
-            if entry_id in batch.traces:
-                _log.debug("%s is a duplicate", entry_id, extra=_of(batch, entry_id))
-
-
-def _of(batch: Batch, entry_id: str) -> dict[str, dict[str, str]]:
-    """Return whose line of the log it is: of the entry's trace, where it carries one."""
-    trace = batch.traces.get(entry_id)
-    return {"context": {"trace_id": trace} if trace else {}}
-
-
 async def run_worker(
-    stop: asyncio.Event, database_url: str, redis_url: str, consumer: str, batch_orders: int
+    stop: asyncio.Event,
+    database_url: str,
+    redis_url: str,
+    consumer: str,
+    batch_orders: int,
+    spans: Spans | None = None,
 ) -> None:
     """Work until told to stop, whatever the servers do; the batch in hand is finished first."""
     outage = Outage(stop, _log)
@@ -126,7 +109,7 @@ async def run_worker(
                 connection = await open_postgres(database_url)
                 # Not close(), which would wait for a server that hangs.
                 stack.callback(connection.terminate)
-                worker = Worker(connection, client, consumer, batch_orders)
+                worker = Worker(connection, client, consumer, batch_orders, spans)
                 await worker.start()
                 tell_ready(ready=True)
                 if not said_ready:
