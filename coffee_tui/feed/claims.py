@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.snapshot import PipelineView, Quantiles
 
 
@@ -24,6 +25,25 @@ def _shown(view: PipelineView) -> str:
     return "—" if view.rate is None else f"{view.rate:,.0f} orders/s shown"
 
 
+def _audited(view: PipelineView) -> str:
+    account = view.account
+    if account is None:
+        return "—"
+    return f"lost {account.lost:,} · duplicated {account.duplicated:,} · drift {account.drift:,}"
+
+
+def _logged(view: PipelineView) -> str:
+    accepted = view.account.accepted if view.account else None
+    return "—" if accepted is None else f"{accepted:,} {_LOGS[view.pipeline]}"
+
+
+def _queued(view: PipelineView) -> str:
+    waiting = sum(stage.waiting or 0 for stage in view.chain)
+    return f"{waiting:,} queued · {view.sentence.text}" if waiting else view.sentence.text
+
+
+_LOGS = {Pipeline.V1: "rows, no log", Pipeline.V2: "entries logged", Pipeline.V3: "records logged"}
+
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         "API Response Time",
@@ -40,26 +60,26 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "Delivery Guarantee",
         ("Exactly-once", "At-least-once", "Exactly-once"),
-        None,
-        "coffee audit: what is accepted, stored and shown; in effect all three are exactly once",
+        _audited,
+        "x, kill-stream-worker: every order is compared with its row; in effect all three are exactly once",
     ),
     Claim(
         "Message Persistence",
         ("N/A", "Durable (Redis)", "Durable (Kafka)"),
-        None,
-        "coffee down, then coffee up: every order and every total is there again",
+        _logged,
+        "x, kill-redis or kill-kafka; coffee down, then coffee up: every order and every total is there again",
     ),
     Claim(
         "Replay Capability",
         ("N/A", "Yes (pending)", "Yes (full history)"),
         None,
-        "kill -9 the worker under load: what it had in hand is read again; Kafka keeps every order",
+        "x, replay-v2: what a dead worker had in hand is handed on; x, replay-v3: the whole topic is counted anew",
     ),
     Claim(
         "Worker Downtime",
         ("N/A", "Messages queued", "Messages queued"),
-        lambda view: view.sentence.text,
-        "kill -9 a pid out of coffee status: orders are still accepted, then the backlog drains",
+        _queued,
+        "x, freeze-stream-worker or kill-flink-taskmanager: orders are still accepted, then the backlog drains",
     ),
     Claim(
         "Aggregation",

@@ -1,6 +1,7 @@
 """Compare: what is claimed of the three, beside what was measured just now."""
 
 from collections.abc import Callable, Iterable
+from textwrap import wrap
 
 from rich.text import Text
 from textual.containers import VerticalScroll
@@ -22,7 +23,7 @@ class CompareScreen(Page):
     """The comparison table of the three pipelines."""
 
     def __init__(self, now: Callable[[], Snapshot]) -> None:
-        super().__init__("Compare · what is claimed, what was measured here just now, how to see the rest")
+        super().__init__("Compare · what is claimed, what is measured here now, how to see it")
         self._now = now
         self._drawn: object = None
 
@@ -76,12 +77,18 @@ def table(measured: tuple[tuple[str, ...], ...], width: int) -> Text:
         _line(text, "claimed", claim.claimed, cell, GREY)
         if claim.measured is not None:
             _line(text, "now", figures, cell, TEXT)
-        text.append("  see".ljust(_LABEL), DIM).append(clip(claim.see, width - _LABEL) + "\n\n", GREY)
+        for at, line in enumerate(wrap(claim.see, width - _LABEL)):
+            text.append(("" if at else "  see").ljust(_LABEL), DIM).append(f"{line}\n", GREY)
+        text.append("\n")
     return text
 
 
 def _line(text: Text, label: str, cells: tuple[str, ...], width: int, colour: str) -> None:
     text.append(f"  {label}".ljust(_LABEL), DIM)
-    for each in cells:
-        text.append(clip(each, width - 1).ljust(width), colour)
-    text.append("\n")
+    folded = [wrap(each, width - 1) for each in cells]
+    for at in range(max(map(len, folded))):
+        if at:
+            text.append(" " * _LABEL)
+        for lines in folded:
+            text.append((lines[at] if at < len(lines) else "").ljust(width), colour)
+        text.append("\n")

@@ -15,7 +15,7 @@ KEYS: tuple[Binding, ...] = (
     Binding("space", "load", "start/stop", tooltip="start or stop the load"),
     Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
-    Binding("g", "plan", "settings", tooltip="the load's settings: shape, rate, mix, repeats, malformed orders"),
+    Binding("g", "plan", "settings", tooltip="the load's settings: shape, rate, mix, shares"),
     Binding("i", "into", "into", tooltip="choose which pipelines get the load"),
     Binding("b", "burst", "burst", tooltip="a burst into each chosen pipeline, as large as g says"),
     Binding("x", "faults", "break", tooltip="break a part on purpose, and see what it costs"),

@@ -10,10 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input, RichLog, Static
 
+from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.logs import Tail
 from coffee_tui.feed.reasons import one_line
 from coffee_tui.screens.page import Page
-from coffee_tui.theme import AMBER, DIM, GREY, GROUND, TEXT
+from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, TEXT
 
 _EVERY_S = 0.5
 _LINES = 2_000
@@ -22,14 +23,6 @@ _LINES = 2_000
 class LogsScreen(Page):
     """One log at a time; the newest line is at the bottom."""
 
-    CSS = (
-        Page.CSS
-        + """
-    RichLog { height: 1fr; background: #0f151b; padding: 0 1; }
-    Input { display: none; }
-    Input.open { display: block; }
-    """
-    )
     KEYS: ClassVar[tuple[Binding, ...]] = (
         Binding("right,tab", "choose(1)", "next log", key_display="→", tooltip="the next log"),
         Binding("left,shift+tab", "choose(-1)", "previous", key_display="←", tooltip="the log before"),
@@ -66,9 +59,9 @@ class LogsScreen(Page):
             return
         self._index = index % len(self._paths)
         self._tail = Tail(self._paths[self._index])
-        names = Text()
+        names, chosen = Text(), f"bold {GROUND} on {ACCENT[Pipeline.V1]}"
         for at, path in enumerate(self._paths):
-            names.append(f" {path.stem} ", f"bold {GROUND} on {AMBER}" if at == self._index else GREY).append(" ")
+            names.append(f" {path.stem} ", chosen if at == self._index else GREY).append(" ")
         say.update(names)
         self._read()
 
@@ -124,3 +117,4 @@ class LogsScreen(Page):
         """Follow the end, or stay."""
         log = self.query_one(RichLog)
         log.auto_scroll = not log.auto_scroll
+        self.say_title("Logs" if log.auto_scroll else "Logs · staying: f follows the end again")

@@ -7,12 +7,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
+from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.manners import Manners
 from coffee_tui.widgets.keybar import KeyBar
 
 CLOSE = Binding("escape,q", "close", "back", key_display="esc", tooltip="back")
+HELP = Binding("question_mark", "help", "help", key_display="?", tooltip="this help")
 
 
 class Page(Manners, Screen[None]):
@@ -20,7 +22,7 @@ class Page(Manners, Screen[None]):
 
     KEYS: ClassVar[tuple[Binding, ...]] = ()
     """Keys of this page, beside the one that closes it."""
-    BINDINGS: ClassVar[list[BindingType]] = [*Manners.MANNERS, CLOSE]
+    BINDINGS: ClassVar[list[BindingType]] = [*Manners.MANNERS, HELP, CLOSE]
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -30,12 +32,29 @@ class Page(Manners, Screen[None]):
         """Lay out the title, the body and the keys."""
         yield Static(self._title, id="title")
         yield from self.body()
-        yield KeyBar((*self.KEYS, *self.MANNERS, CLOSE), lambda _: True)
+        yield KeyBar(self.keys(), lambda _: True)
+
+    def keys(self) -> tuple[Binding, ...]:
+        """Return every key of this page."""
+        return (*self.KEYS, *self.MANNERS, HELP, CLOSE)
+
+    def action_help(self) -> None:
+        """Show every key of this page."""
+        self.app.push_screen(HelpScreen(self.keys()))
 
     def body(self) -> Iterable[Widget]:
         """Return what stands between the title and the keys."""
         raise NotImplementedError
 
     def action_close(self) -> None:
-        """Go back."""
+        """Close the field that is open, else go back."""
+        for field in self.query(Input):
+            if field.has_class("open"):
+                field.remove_class("open")
+                self.focus_next()
+                return
         self.dismiss()
+
+    def say_title(self, title: str) -> None:
+        """Change the title."""
+        self.query_one("#title", Static).update(title)

@@ -27,14 +27,6 @@ _EMPTY = "no order sent from here yet: go back, 1 2 3 send one, space a load"
 class SentScreen(Page):
     """A table that follows; a line below it says where the chosen order is."""
 
-    CSS = (
-        Page.CSS
-        + """
-    DataTable { height: 1fr; background: #0f151b; }
-    Input { display: none; }
-    Input.open { display: block; }
-    """
-    )
     KEYS: ClassVar[tuple[Binding, ...]] = (
         Binding("slash", "find", "filter", key_display="/", tooltip="filter by words"),
         Binding("f", "follow", "follow", tooltip="follow the newest, or stay"),

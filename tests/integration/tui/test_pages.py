@@ -18,7 +18,7 @@ from coffee_tui.feed.claims import CLAIMS
 from coffee_tui.feed.journal import Journal, SentOrder
 from coffee_tui.feed.journey import Journey, ask
 from coffee_tui.feed.logs import Tail, local_logs
-from coffee_tui.feed.snapshot import Quantiles
+from coffee_tui.feed.snapshot import Account, Quantiles
 from coffee_tui.feed.sources import Sources
 from tests.servers import free_port
 from tests.unit.tui.scripted import ALL, NotedOrders, ScriptedFeed, app, column, screen_text, snapshot
@@ -178,3 +178,40 @@ async def test_pages_of_a_recording_say_that_there_is_nobody_to_ask() -> None:
 
 def _at(api_url: str) -> Settings:
     return Settings.from_env({"API_URL": api_url})
+
+
+async def test_escape_closes_an_open_field_first_and_help_has_the_page_s_keys(tmp_path: Path) -> None:
+    running, _ = _attached(_home(tmp_path, "http://127.0.0.1:1"))
+    async with running.run_test(size=(100, 24)) as pilot:
+        await until(lambda: running.live.is_current)
+        await pilot.press("l", "slash", "q")
+        assert running.screen.query_one(Input).value == "q"
+        await pilot.press("escape")
+        assert not running.screen.query_one(Input).display
+        await pilot.press("f")
+        await until(lambda: "staying: f follows" in screen_text(running))
+        await pilot.press("f", "question_mark")
+        await until(lambda: "the log before" in screen_text(running))
+        assert "one order into v1" not in screen_text(running)
+        await pilot.press("escape")
+        await until(lambda: "staying: f follows" not in screen_text(running))
+        await pilot.press("left")
+        await until(lambda: "ready to accept" in screen_text(running))
+        await pilot.press("q")
+        await until(lambda: running.live.is_current)
+
+
+async def test_every_row_says_what_is_measured_and_nothing_is_cut(tmp_path: Path) -> None:
+    running, feed, _ = app()
+    async with running.run_test(size=(80, 80)) as pilot:
+        account = Account(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
+        feed.queue.put_nowait(
+            snapshot(pipelines=tuple(replace(column(each), account=account) for each in Pipeline))
+        )
+        await until(lambda: running.live.snapshot.pipelines[0].account == account)
+        await pilot.press("c")
+        await until(lambda: "Scalability" in screen_text(running))
+        text = screen_text(running)
+        assert "…" not in text
+        assert "12,406 rows, no log" in " ".join(text.split())
+        assert text.count("lost 0 ·") == 3
