@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from redis.asyncio import Redis
 
+from backend.lab.audit_report import as_json, as_table
 from coffee_core.clock import now_us
 from coffee_core.order import Order
 from coffee_core.windows import KEPT_S, WINDOW_S, starts, window_of
@@ -59,6 +60,10 @@ async def test_an_order_too_many_in_a_window_is_named(job: Job, client: Redis) -
     assert not balance.balanced
     (named,) = balance.windows_off
     assert f"{order.store} +1 (0.00)" in named
+    said = as_table([balance])
+    assert "windows off: 1" in said[3]
+    assert f"    windows: {named}" in said
+    assert as_json([balance])["pipelines"][0]["windows_off"] == [named]
 
 
 async def test_a_window_that_is_gone_is_named(job: Job, client: Redis) -> None:
