@@ -31,6 +31,7 @@ class Observe:
             registry=registry,
         )
         self._in_flight = Gauge("coffee_api_requests_in_flight", "Requests being answered.", registry=registry)
+        self._tells = log.isEnabledFor(logging.DEBUG)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +65,8 @@ class Observe:
             requests.inc()
             took_s = perf_counter() - started
             seconds.observe(took_s)
-            log.debug("%s %s: %d after %.1f ms", scope["method"], path, status, took_s * 1_000)
+            if self._tells:
+                log.debug("%s %s: %d after %.1f ms", scope["method"], path, status, took_s * 1_000)
 
     def _children_of(self, path: str, method: str, status: int) -> tuple[Counter, Histogram]:
         key = (path, method if method in _METHODS else "other", status)

@@ -31,7 +31,7 @@ from backend.api.taking import Taking
 from backend.api.tallies import Answers
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
-from tests.unit.api.asgi import JSON, VALID, ask
+from tests.unit.api.asgi import VALID, ask
 
 BODIES = int(os.environ.get("COFFEE_FUZZ_BODIES", "500"))
 _PROBLEM = jsonschema.Draft202012Validator(schema_of(Problem))
@@ -106,12 +106,14 @@ _bodies = st.one_of(
 
 _kept, _room, _runner = Keeping(), Room(), asyncio.Runner()
 _taking, _answers = Taking(_kept), Answers()
-_endpoints: list[tuple[ASGIApp, Callable[[bytes], bytes]]] = [
-    (Observe(OrderEndpoint(Pipeline.V2, _taking, _answers, _room), CollectorRegistry()), lambda raw: raw),
-    (
-        Observe(BatchEndpoint(Pipeline.V2, _taking, _answers, _room), CollectorRegistry()),
-        lambda raw: b"[" + _GOOD + b"," + raw + b"]",
-    ),
+_order = Observe(OrderEndpoint(Pipeline.V2, _taking, _answers, _room), CollectorRegistry())
+_batch = Observe(BatchEndpoint(Pipeline.V2, _taking, _answers, _room), CollectorRegistry())
+_EVENT = b'{"specversion":"1.0","id":"1","source":"/tills/7","type":"order","data":'
+_endpoints: list[tuple[ASGIApp, str, Callable[[bytes], bytes]]] = [
+    (_order, "application/json", lambda raw: raw),
+    (_batch, "application/json", lambda raw: b"[" + _GOOD + b"," + raw + b"]"),
+    (_order, "application/cloudevents+json", lambda raw: _EVENT + raw + b"}"),
+    (_order, "application/cloudevents+json", lambda raw: raw),
 ]
 
 
@@ -142,8 +144,8 @@ def _is_an_order(raw: bytes) -> bool:
 def test_a_hostile_body_is_a_4xx_and_never_an_order(raw: bytes) -> None:
     if _is_an_order(raw):
         return
-    for endpoint, body in _endpoints:
-        answer = _runner.run(ask(endpoint, "/", body(raw), [JSON]))
+    for endpoint, media_type, body in _endpoints:
+        answer = _runner.run(ask(endpoint, "/", body(raw), [("content-type", media_type)]))
         assert 400 <= answer.status < 500, (answer.status, answer.body)
         _PROBLEM.validate(answer.json)
     assert _kept.orders == []
