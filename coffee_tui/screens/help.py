@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -36,18 +37,20 @@ class HelpScreen(ModalScreen[None]):
             yield Static(_glyphs())
 
 
-def _keys(bindings: Iterable[Binding]) -> Text:
-    text = Text()
+def _keys(bindings: Iterable[Binding]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style=f"bold {AMBER}", min_width=7)
+    table.add_column(style=TEXT)
     for binding in bindings:
-        text.append(f"{binding.key_display or binding.key:>7}  ", f"bold {AMBER}")
-        text.append(f"{binding.tooltip or binding.description}\n", TEXT)
-    return text
+        table.add_row(binding.key_display or binding.key, binding.tooltip or binding.description)
+    return table
 
 
 def _glyphs() -> Text:
-    text = Text("A part: ", GREY)
+    text = Text("\nA part: ", GREY)
     for health, (glyph, colour) in HEALTH.items():
         text.append(f"{glyph} ", colour).append(f"{health.value}  ", GREY)
+    text.append("\nA link: orders a second, or ▪ how many wait there.", GREY)
     text.append("\np50, p99: of the last 10 s; v1: of its last run that brought orders.", GREY)
     text.append("\nDashboard latency: from the API's acceptance to visible in Redis.", GREY)
     return text
