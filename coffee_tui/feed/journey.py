@@ -1,6 +1,6 @@
 """What has become of one order: the API is asked, which asks the systems that it passes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coffee_core.settings import Settings
 from coffee_tui.feed.journal import SentOrder
@@ -19,6 +19,26 @@ class Journey:
     """Whether the totals in Redis contain it."""
     trouble: str = ""
     """Why nothing is known; empty where something is."""
+    stored_by_us: int | None = None
+    """When it was first seen stored: microseconds since the epoch; None where nobody saw it before and after."""
+    shown_by_us: int | None = None
+    """The same of its being shown."""
+
+    def since(self, before: "Journey | None", now_us: int) -> "Journey":
+        """Return this answer with the times at which what it says was first seen, given the answer before it."""
+        if before is None:
+            return self
+        return replace(
+            self,
+            stored_by_us=_seen(before.stored, before.stored_by_us, self.stored, now_us),
+            shown_by_us=_seen(before.shown, before.shown_by_us, self.shown, now_us),
+        )
+
+
+def _seen(before: bool | None, by_us: int | None, now: bool | None, now_us: int) -> int | None:
+    if not now:
+        return None
+    return now_us if before is False else by_us
 
 
 async def ask(settings: Settings, order: SentOrder) -> Journey:

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import DataTable, Input, Static
 
+from coffee_core.clock import now_us
 from coffee_core.settings import Settings
 from coffee_tui.feed.journal import Journal, SentOrder
 from coffee_tui.feed.journey import Journey, ask
@@ -40,6 +41,7 @@ class SentScreen(Page):
         self._words = ""
         self._following = True
         self._listed: list[SentOrder] = []
+        self._journeys: dict[SentOrder, Journey] = {}
 
     def body(self) -> Iterable[Widget]:
         """Return the filter, the table and the journey."""
@@ -87,7 +89,10 @@ class SentScreen(Page):
         elif settings is None:
             say.update("a recording: there is nobody to ask")
         else:
-            say.update(journey_line(order, await ask(settings, order)))
+            journey = (await ask(settings, order)).since(self._journeys.get(order), now_us())
+            # Of the chosen one alone: what nobody watches, nobody has seen arrive.
+            self._journeys = {order: journey}
+            say.update(journey_line(order, journey))
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Stay with an order that was chosen; the first row follows the newest."""
@@ -138,8 +143,12 @@ def journey_line(order: SentOrder, journey: Journey) -> Text:
     if journey.trouble:
         return text.append(f"· {journey.trouble}", GREY)
     text.append(f"accepted {_clock(order.answered_us)}", TEXT)
-    text.append(f"  stored {_KNOWN[journey.stored]}", TEXT)
-    return text.append(f"  shown {_KNOWN[journey.shown]}", TEXT)
+    for what, known, by_us in (
+        ("stored", journey.stored, journey.stored_by_us),
+        ("shown", journey.shown, journey.shown_by_us),
+    ):
+        text.append(f"  {what} {_KNOWN[known] if by_us is None else f'✓ by {_clock(by_us)}'}", TEXT)
+    return text
 
 
 def _clock(time_us: int) -> str:

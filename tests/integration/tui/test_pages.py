@@ -20,6 +20,7 @@ from coffee_tui.feed.journey import Journey, ask
 from coffee_tui.feed.logs import Tail, local_logs
 from coffee_tui.feed.snapshot import Account, Quantiles
 from coffee_tui.feed.sources import Sources
+from coffee_tui.screens.sent import journey_line
 from tests.servers import free_port
 from tests.unit.tui.scripted import ALL, NotedOrders, ScriptedFeed, app, column, screen_text, snapshot
 from tests.waiting import until
@@ -102,6 +103,17 @@ async def test_a_journey_is_asked_of_the_api() -> None:
         assert await ask(_at(url), replace(ORDER, message_id="id-404")) == Journey(trouble="Nothing is known")
     assert (await ask(_at(f"http://127.0.0.1:{free_port()}"), ORDER)).trouble == "connection refused"
     assert (await ask(_at(url), replace(ORDER, message_id=None, reason="refused"))).trouble == "refused"
+
+
+def test_what_was_seen_to_arrive_has_a_time() -> None:
+    neither = Journey(False, False)
+    stored = Journey(True, False).since(neither, 100)
+    shown = Journey(True, True).since(stored, 200)
+    assert (shown.stored_by_us, shown.shown_by_us) == (100, 200)
+    assert Journey(True, True).since(shown, 300) == shown
+    assert Journey(True, True).since(None, 300).shown_by_us is None, "nobody saw when"
+    said = journey_line(ORDER, replace(shown, shown_by_us=ORDER.answered_us + 5_000_000)).plain
+    assert "shown ✓ by " in said
 
 
 def test_a_fast_pipeline_does_not_push_out_a_slow_one() -> None:
