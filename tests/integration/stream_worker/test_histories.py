@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from redis.asyncio import Redis
 
 from backend.daemon import Database, open_redis
@@ -141,6 +141,7 @@ async def test_every_history_ends_as_the_model_says(
     await strict.execute("delete from orders_v2")
     await own.flushall()
     await own.xgroup_create(keys.STREAM, keys.STREAM_GROUP, id="0", mkstream=True)
+    note("\n".join(map(repr, events)))
     stage = Stage(strict, own, server)
     await stage.play(events)
     last = await started(strict, own, "test-0", batch_orders=4)
