@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import uvloop
 from redis import Redis
 
@@ -109,7 +110,7 @@ async def slow(api: Api, port: int) -> None:
 
 
 def _open(api: Api, count: int) -> bool:
-    return sum(1 for _ in Path(f"/proc/{api.process.pid}/fd").iterdir()) > count
+    return bool(psutil.Process(api.process.pid).num_fds() > count)
 
 
 async def push(port: int, connections: int, rate: float) -> Counter[int]:
@@ -136,26 +137,26 @@ async def push(port: int, connections: int, rate: float) -> Counter[int]:
 
 
 async def overload(api: Api, port: int, redis_url: str) -> None:
-    taken, most = 0, 0.0
+    pid, taken, most = api.process.pid, 0, 0.0
     for connections, times in ((64, 0), (64, 0), (2_000, 3), (2_000, 3)):
         rate = times * most if times else 0.0
-        before = _memory_mib(api)
+        before = memory_mib(pid)
         answers = await push(port, connections, rate)
         per_second = answers[202] / SECONDS
         most = per_second if not times else most
         taken += answers[202]
         print(  # noqa: T201
             f"{connections} connections, offered {sum(answers.values()) / SECONDS:,.0f}/s (wanted {rate:,.0f}): "
-            f"taken {per_second:,.0f}/s, {dict(answers)}; memory {before:.0f} → {_memory_mib(api):.0f} MiB",
+            f"taken {per_second:,.0f}/s, {dict(answers)}; memory {before:.0f} → {memory_mib(pid):.0f} MiB",
             flush=True,
         )
     with Redis.from_url(redis_url) as client:
         print(f"{taken:,} were taken, {client.xlen(STREAM):,} are on the stream")  # noqa: T201
 
 
-def _memory_mib(api: Api) -> float:
-    status = Path(f"/proc/{api.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+def memory_mib(pid: int) -> float:
+    rss: int = psutil.Process(pid).memory_info().rss
+    return rss / 2**20
 
 
 async def main(what: str, redis_url: str, folder: Path) -> None:
