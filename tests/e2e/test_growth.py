@@ -27,8 +27,8 @@ from tests.e2e.lab import Lab
 from tests.e2e.truth import shown_tally, stored_tally
 from tests.waiting import until
 
-HORIZON_S = 15
-ORDERS = 20_000
+HORIZON_S = 12
+ORDERS = 10_000
 AT_ONCE = 200
 REPEATS = 100
 REWRITE_FROM_BYTES = 1_000_000
