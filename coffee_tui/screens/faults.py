@@ -30,7 +30,7 @@ class FaultsScreen(Page):
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     def __init__(self, faults: Faults | None, now: Callable[[], Snapshot], under_load: Callable[[], bool]) -> None:
-        super().__init__("Faults · break a part of this stack on purpose, and see what it costs")
+        super().__init__("Faults · Enter breaks it, under your load or one of its own")
         self._faults = faults
         self._now = now
         self._under_load = under_load
@@ -66,12 +66,14 @@ class FaultsScreen(Page):
         except FaultError as error:
             say.update(str(error))
             return
-        say.update(
-            "Enter breaks it under a load of its own and compares every order; where your load runs, under that"
-        )
         table = self.query_one(DataTable)
         for fault in self._menu:
             table.add_row(Text(fault.name), Text(fault.teaches))
+
+    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        """Say the whole of what the chosen fault teaches: the table has room for its beginning."""
+        if 0 <= event.cursor_row < len(self._menu):
+            self.query_one("#say", Static).update(self._menu[event.cursor_row].teaches)
 
     def on_resize(self) -> None:
         """Fit the run to the cells there are."""

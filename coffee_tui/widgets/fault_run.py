@@ -42,20 +42,21 @@ def _headline(view: FaultView, now_s: float) -> Text:
         return Text(f"× {view.name}: NOT EXACT", f"bold {RED}")
     row = Text("× " if view.felt else "… ", RED if view.felt else AMBER).append(view.name, f"bold {TEXT}")
     row.append(f"  {view.clock(now_s)}", RED if view.felt else AMBER)
-    return row.append(f"   {view.said.removeprefix(f'{view.name}: ')}", GREY)
+    said = view.said.removeprefix(f"{view.name}: ")
+    return row if said == "now" else row.append(f"   {said}", GREY)
 
 
 def _pace(
     column: PipelineView, marks: tuple[bool, ...], top: float, back_s: float | None, view: FaultView, width: int
 ) -> Text:
-    cells = max(8, min(_MOST_CELLS, width - _NAME - _RATE - 26))
+    cells = max(8, min(_MOST_CELLS, width - _NAME - _RATE - 20))
     (line,) = sparkline([None if one is None else one / top for one in column.rate_history], cells, 1)
     row = Text(f"{column.pipeline}".ljust(_NAME), f"bold {ACCENT[column.pipeline]}")
     row.append(marked(line, marks, ACCENT[column.pipeline])).append(rate(column.rate).rjust(_RATE), TEXT)
     if back_s is not None:
-        row.append(f"   visible again after {back_s:.1f} s", TEXT)
+        row.append(f"   back after {back_s:.1f} s", TEXT)
     elif view.felt and column.pipeline in view.pipelines:
-        row.append("   not yet visible again", RED)
+        row.append("   not back yet", RED)
     return row
 
 

@@ -129,7 +129,7 @@ async def test_the_page_breaks_goes_on_when_left_and_cancels(faults: Faults) -> 
         assert "nothing broken yet" in screen_text(running)
         await pilot.press("enter")
         await until(lambda: "now --lines --no-load" in screen_text(running), what="the user's load is the load")
-        await until(lambda: "not yet visible again" in screen_text(running))
+        await until(lambda: "   not back yet" in screen_text(running))
         await pilot.press("enter")
         await until(lambda: "is under way" in screen_text(running))
         await pilot.press("escape")

@@ -71,8 +71,8 @@ def test_the_run_in_rows() -> None:
         return text
 
     assert "nothing broken yet" in rows(FaultView())
-    assert rows(STRUCK).count("not yet visible again") == 2
-    assert "visible again after 2.5 s" in rows(BACK)
+    assert rows(STRUCK).count("   not back yet") == 2
+    assert "back after 2.5 s" in rows(BACK)
     ended = replace(BACK, phase=Phase.ENDED, verdicts=(FaultVerdict(V1, True, "v1: lost 0"),))
     assert "✓ kill-redis: not one order lost" in rows(ended)
     wrong = replace(ended, verdicts=(FaultVerdict(V1, False, "v1: lost 3", ("three are gone",)),))
