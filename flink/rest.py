@@ -52,7 +52,14 @@ class TaskManager:
     """Its name, for good."""
     address: str
     """The address of its process; a restarted one has another."""
+    slots: int
+    """None before it has reported them, just after its registration."""
     free_slots: int
+
+    @property
+    def busy(self) -> bool:
+        """All that it has is taken."""
+        return self.slots > 0 and self.free_slots == 0
 
 
 class FlinkRest:
@@ -89,7 +96,7 @@ class FlinkRest:
         """Return the TaskManagers that are registered."""
         async with self._session.get(f"{self._base}/taskmanagers") as response:
             managers = (await response.json())["taskmanagers"]
-        return [TaskManager(each["id"], each["path"], each["freeSlots"]) for each in managers]
+        return [_task_manager(each) for each in managers]
 
     async def submit(self, plan: Path) -> str:
         """Submit a planned job under a new id and return it.
@@ -124,6 +131,10 @@ def _under(job_id: str, plan: bytes) -> bytes:
     """Return a plan with this job's id, as text and as bytes, in place of the one that it was made with."""
     planned, wanted = bytes.fromhex(PLANNED_JOB_ID), bytes.fromhex(job_id)
     return plan.replace(planned, wanted).replace(PLANNED_JOB_ID.encode(), job_id.encode())
+
+
+def _task_manager(listed: dict[str, Any]) -> TaskManager:
+    return TaskManager(listed["id"], listed["path"], listed["slotsNumber"], listed["freeSlots"])
 
 
 def _job(listed: dict[str, Any]) -> Job:

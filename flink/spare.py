@@ -39,8 +39,8 @@ class Spare:
         self._warm &= {each.address for each in managers}
         if self._task is None or self._task.done():
             # Only now is a slot that is taken one of the job's, and not of a warm-up.
-            self._warm |= {each.address for each in managers if not each.free_slots}
-            cold = [each for each in managers if each.address not in self._warm]
+            self._warm |= {each.address for each in managers if each.busy}
+            cold = [each for each in managers if each.free_slots and each.address not in self._warm]
             if cold:
                 self._task = asyncio.create_task(self._warm_up(cold))
         self._tell(managers)
@@ -62,7 +62,7 @@ class Spare:
     def _remark(self, manager: TaskManager) -> str:
         if manager.address not in self._warm:
             return "spare, warming up"
-        return "spare, warm" if manager.free_slots else "works"
+        return "works" if manager.busy else "spare, warm"
 
     async def _warm_up(self, managers: list[TaskManager]) -> None:
         try:
