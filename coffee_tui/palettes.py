@@ -10,13 +10,14 @@ from coffee_tui.theme import ACCENT, AMBER, DIM, FELT, GREY, GROUND, RAISED, RED
 
 V1, V2, V3 = ACCENT.values()
 
+# The greys are so little coloured that a terminal of 256 colours shows them as greys.
 _DARK = {
-    GROUND: "#0f151b",
-    RAISED: "#18212a",
-    RULE: "#2b343d",
+    GROUND: "#121518",
+    RAISED: "#1d2125",
+    RULE: "#2f353b",
     GREY: "#94a0ab",
     DIM: "#6b7681",
-    TEXT: "#e6edf3",
+    TEXT: "#e9ebed",
     RED: "#f0605a",
     AMBER: "#e3b341",
     WELL: "#9fb8a3",
@@ -27,11 +28,11 @@ _DARK = {
 }
 _LIGHT = {
     GROUND: "#fbfbf9",
-    RAISED: "#eceff2",
+    RAISED: "#edeff1",
     RULE: "#c5ccd3",
     GREY: "#57606a",
     DIM: "#737c86",
-    TEXT: "#1b2026",
+    TEXT: "#1c2024",
     RED: "#c1272d",
     AMBER: "#8a5a00",
     WELL: "#3f7050",

@@ -13,7 +13,9 @@ from coffee_tui.feed.load_plan import LoadPlan
 from coffee_tui.feed.memory import Memory, memory_path, recall, remember
 from coffee_tui.feed.orders_view import KeyOrder, OrdersView
 from coffee_tui.feed.sources import Sources
+from coffee_tui.palettes import PALETTES
 from coffee_tui.screens.keys import KEYS
+from coffee_tui.theme import TEXT
 from tests.unit.tui.scripted import ALL, NotedOrders, ScriptedFeed, app, column, screen_text, snapshot
 from tests.waiting import until
 
@@ -133,3 +135,38 @@ def test_a_memory_of_another_kind_is_the_defaults(tmp_path: Path, text: str) -> 
 
 def test_a_relative_configuration_folder_is_ignored() -> None:
     assert memory_path({"XDG_CONFIG_HOME": "here"}).is_absolute()
+
+
+async def test_a_theme_is_chosen_by_key_drawn_everywhere_and_remembered(tmp_path: Path) -> None:
+    running, feed, _ = app()
+    async with running.run_test(size=(120, 40)) as pilot:
+        feed.queue.put_nowait(snapshot())
+        await until(lambda: "12:41" in screen_text(running))
+        for name in ("light", "terminal", "dark"):
+            await pilot.press("t")
+            await pilot.pause()
+            assert running.theme == name
+            assert PALETTES[name][TEXT] in _inks(running, "58,310")
+    path = memory_path({"XDG_CONFIG_HOME": str(tmp_path)})
+    remember(path, Memory.after(OrdersView(), "light"))
+    assert recall(path).theme == "light"
+
+
+async def test_any_other_theme_keeps_the_dark_texts() -> None:
+    running, feed, _ = app()
+    async with running.run_test(size=(120, 40)) as pilot:
+        feed.queue.put_nowait(snapshot())
+        await until(lambda: "12:41" in screen_text(running))
+        running.theme = "nord"
+        await pilot.pause()
+        assert PALETTES["dark"][TEXT] in _inks(running, "58,310")
+
+
+def _inks(running: CoffeeApp, words: str) -> set[str]:
+    """Return the colours in which something is written."""
+    return {
+        segment.style.color.name
+        for strip in running.screen._compositor.render_strips()
+        for segment in strip
+        if words in segment.text and segment.style is not None and segment.style.color is not None
+    }
