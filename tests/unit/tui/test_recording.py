@@ -146,6 +146,24 @@ async def test_an_app_on_a_recording_takes_no_orders_and_says_so(tmp_path: Path)
         assert "recording: faster" in screen_text(app)
 
 
+async def test_a_recording_is_held_stepped_and_hurried_by_keys(tmp_path: Path) -> None:
+    source = played(_record(tmp_path / "r"))
+    assert source.player is not None
+    app = CoffeeApp(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.live.is_current)
+        await pilot.press("p", "greater_than_sign", "right_square_bracket")
+        assert (source.player.paused, source.player.speed) == (True, 5.0)
+        await pilot.press("less_than_sign", "left_square_bracket", "<")
+        assert source.player.speed == 0.5
+        source.player._next = 0
+        for shown in (value for value in SHOWN if isinstance(value, Snapshot)):
+            await pilot.press("full_stop")
+            await until(lambda shown=shown: app.live.snapshot.parts == shown.parts)
+        await pilot.press("p")
+        assert not source.player.paused
+
+
 def test_the_shipped_recording_tells_its_story() -> None:
     source = demo()
     assert source.pipelines == ALL
