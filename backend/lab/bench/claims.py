@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from backend.lab.bench.load_report import duration
 from backend.lab.bench.result import Result
+from backend.lab.bench.rig import PERIODIC
 from coffee_core.pipelines import Pipeline
 
 V1, V2, V3 = Pipeline
@@ -33,7 +34,8 @@ def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
 
 def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
     def measured(result: Result, pipeline: Pipeline) -> str:
-        name = f"{pipeline}.alone.{result.rates[0]}.{kind}"
+        of_v1 = pipeline is V1 and kind == "dashboard"
+        name = PERIODIC if of_v1 else f"{pipeline}.alone.{result.rates[0]}.{kind}"
         if result.figures.get(f"{name}.p50") is None:
             return NOT
         return f"p50 {spread(result, f'{name}.p50', duration)}, p99 {spread(result, f'{name}.p99', duration)}"
@@ -82,11 +84,13 @@ def _downtime(result: Result, pipeline: Pipeline) -> str:
 
 
 def _aggregation(result: Result, pipeline: Pipeline) -> str:
+    if pipeline is V1:
+        gap = spread(result, "v1.gap", _seconds)
+        return gap if gap == NOT else f"one update of the dashboard every {gap}"
     updates = spread(result, f"{pipeline}.alone.{result.rates[-1]}.updates", _per_s)
     if updates == NOT:
         return NOT
-    every = f", by a run every {result.facts['aggregator_interval_s']} s" if pipeline is V1 else ""
-    return f"{updates} updates of the dashboard at {result.rates[-1]:,} orders/s{every}"
+    return f"{updates} updates of the dashboard at {result.rates[-1]:,} orders/s"
 
 
 def _scalability(result: Result, pipeline: Pipeline) -> str:

@@ -64,9 +64,9 @@ def _latency(figure: Figure, result: Result) -> bool:
         _percentiles(axes, result, f"alone.{rate}.{kind}") for axes, kind in ((left, "api"), (right, "dashboard"))
     ]
     for axes, title in ((left, "Answer"), (right, "On the dashboard")):
-        axes.set_title(f"{title}, from the intended send time")
+        axes.set_title(title)
         axes.set_xlabel("of 100 orders, this many are not later")
-    left.set_ylabel(f"latency at {rate:,} orders/s, each alone")
+    left.set_ylabel(f"from the intended send time, at {rate:,} orders/s, each alone")
     return _with_legend(left, drawn=any(found))
 
 
@@ -96,7 +96,7 @@ def _rates(figure: Figure, result: Result) -> bool:
         for pipeline in result.pipelines:
             points = curve(result, pipeline, kind)
             if points:
-                axes.plot([rate for rate, _ in points], [us for _, us in points], **_line(pipeline))
+                axes.plot([rate for rate, _ in points], [each.middle for _, each in points], **_line(pipeline))
                 drawn = True
         axes.axhline(BOUND_US, color=_INK, linewidth=0.8, linestyle=":")
         axes.set_title(f"{title}, p99")

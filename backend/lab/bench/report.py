@@ -13,6 +13,7 @@ from backend.lab.bench.verdict import verdict
 from coffee_core.pipelines import INFO, Pipeline
 
 _WIDTH = 110
+_PER_MILLION = " per million"
 _CAPTIONS = {
     "latency": "How late answers and dashboard are, as percentiles",
     "rates": "p99 over the offered rate",
@@ -79,18 +80,20 @@ def changes_as_text(changes: Sequence[Change], unlike: Sequence[str]) -> str:
 
 
 def show(figure: Figure) -> str:
-    """Return a figure with its unit, and from where to where its repetitions reach."""
-    middle, low, high = (_value(each, figure.unit) for each in (figure.middle, figure.low, figure.high))
-    return middle if low == high else f"{middle} ({low} – {high})"
+    """Return a figure with its unit, and half the way from its lowest to its highest repetition."""
+    middle = _value(figure.middle, figure.unit)
+    if len(figure.values) == 1 or not figure.middle:
+        return middle
+    return f"{middle} ±{(figure.high - figure.low) / 2 / abs(figure.middle):.0%}"
 
 
 def _value(value: float, unit: str) -> str:
     if unit == "µs":
         return duration(value)
     if unit.startswith("bytes"):
-        return f"{value / 1e6:,.0f} MB{unit.removeprefix('bytes')}"
+        return f"{value / 1e6:,.0f} MB"
     number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{number}{unit}" if unit == "/s" else f"{number} {unit}"
+    return f"{number}{unit}" if unit == "/s" else f"{number} {unit.removesuffix(_PER_MILLION)}"
 
 
 def _headline(result: Result) -> str:
@@ -102,7 +105,7 @@ def _headline(result: Result) -> str:
         f"{result.at}, --{result.size}{whole}, {result.seconds:.0f} s; {machine['system']}, {machine['cores']}"
         f" cores and {gigabytes:.0f} GB, which clients, servers and workers share. synchronous_commit"
         f" {durability['synchronous_commit']}, appendfsync {durability['appendfsync']}, {durability['kafka']};"
-        f" an fsync of this disk takes {fsync}. Beside each figure: its lowest and highest repetition."
+        f" an fsync of this disk takes {fsync}. In brackets: the lowest and the highest repetition."
     )
 
 
@@ -116,7 +119,10 @@ def _table(result: Result) -> list[list[str]]:
             names[rest] = None
     for rest in names:
         found = [result.figures.get(f"{pipeline}.{rest}") for pipeline in result.pipelines]
-        rows.append([rest, *("–" if each is None else show(each) + _ratio(result, rest, each) for each in found)])
+        costs = _PER_MILLION if rest.startswith("cost.") else ""
+        rows.append(
+            [rest + costs, *("–" if each is None else show(each) + _ratio(result, rest, each) for each in found)]
+        )
     for name, figure in result.figures:
         if name.partition(".")[0] not in result.pipelines:
             rows.append([name, show(figure), *[""] * (len(result.pipelines) - 1)])

@@ -23,6 +23,8 @@ from coffee_core.settings import Settings
 
 _SETTLE_S = 60.0
 MILLION = 1_000_000
+PERIODIC = "v1.any.dashboard"
+"""Figures of v1 over all its loads: how late it is depends on their place in its interval, and on nothing else."""
 QUANTILES = ("p50", "p99")
 
 
@@ -149,9 +151,20 @@ class Rig:
             self.histograms[f"{name}.api"].add(cell.sample.latency)
             lateness, _ = flow.lateness(cell.base, cell.sample.intended)
             self.histograms[f"{name}.dashboard"].add(lateness)
+            if cell.pipeline is Pipeline.V1:
+                self.histograms[PERIODIC].add(lateness)
+        self._write_up_v1()
         idle = self.figures.middle("idle.cpu") or 0.0
         for cost in self.costs:
             own_s = max(0.0, cost.cpu_s - idle * cost.seconds)
             self.figures.add(f"{cost.pipeline}.cost.cpu", own_s / cost.orders * MILLION, "s per million")
         self.cells.clear()
         self.costs.clear()
+
+    def _write_up_v1(self) -> None:
+        histogram = self.histograms.get(PERIODIC)
+        if histogram is None or not histogram.get_total_count():
+            return
+        for quantile, percentile in zip(QUANTILES, (50, 99), strict=True):
+            self.figures.add(f"{PERIODIC}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
+        self.figures.add("v1.gap", self.visible.flows[Pipeline.V1].median_gap_s(), "s")

@@ -16,9 +16,11 @@ class Size:
     """Seconds of one load."""
     closed_s: float = 1.0
     """Seconds of one closed loop, and of one ceiling."""
+    warm_orders: int = 10_000
+    """Orders that each pipeline takes before anything is measured."""
     idle_s: float = 2.0
     """Seconds of looking at a stack without load."""
-    ladder: tuple[int, ...] = (500, 1_000, 2_000, 3_000, 4_500)
+    ladder: tuple[int, ...] = (200, 500, 1_000, 1_500, 2_000, 3_000, 4_500)
     """Rates of the search for the breakpoint."""
     step_s: float = 2.0
     """Seconds of one step of it."""
@@ -39,8 +41,9 @@ FULL = Size(
     rounds=5,
     cell_s=15,
     closed_s=5,
+    warm_orders=50_000,
     idle_s=10,
-    ladder=(500, 700, 1_000, 1_400, 2_000, 2_800, 4_000, 5_600, 8_000),
+    ladder=(200, 500, 700, 1_000, 1_400, 2_000, 2_800, 4_000, 5_600, 8_000),
     step_s=8,
     preload=500_000,
     down_s=60,
@@ -53,6 +56,7 @@ TINY = Size(
     rates=(20, 100),
     cell_s=0.5,
     closed_s=0.2,
+    warm_orders=100,
     idle_s=0.5,
     ladder=(200,),
     step_s=0.5,

@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.lab.bench import ceilings
 from backend.lab.bench.rig import Rig
-from backend.lab.bench.steps_fault import FlowPicture, drain_stream, drain_stream_by_two, drain_topic, kills
+from backend.lab.bench.steps_fault import FlowPicture, drain_stream, drain_stream_by_two, drain_topic, kills, warm
 from backend.lab.bench.steps_idle import afterwards, calm, idle
 from backend.lab.bench.steps_load import breakpoint_of, closed, rate
 from coffee_core.pipelines import Pipeline
@@ -27,6 +27,7 @@ class Step:
 def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
     """Yield the steps in their order; ``url`` is that of the no-op endpoint."""
     size, pipelines = rig.size, rig.pipelines
+    yield Step("warming up", 8, partial(warm, rig))
     yield Step("the stack comes to rest", 5, partial(calm, rig))
     for number in range(1, size.rounds + 1):
         label = f"round {number} of {size.rounds}"
@@ -51,7 +52,6 @@ def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
                 )
     for each in pipelines:
         yield Step(f"breakpoint of {each}", len(size.ladder) * size.step_s, partial(breakpoint_of, rig, each))
-    yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
     drain_s = size.preload / 15_000 + size.down_s
     if Pipeline.V2 in pipelines:
         yield Step("v2: its worker down, then draining", drain_s + 1, partial(drain_stream, rig))
@@ -61,6 +61,7 @@ def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
         yield Step(
             "bare consume of the topic", 2, partial(ceilings.consume, rig.figures, rig.settings, size.preload)
         )
+    yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
     yield Step("memory afterwards", 0.5, partial(afterwards, rig))
 
 

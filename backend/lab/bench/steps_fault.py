@@ -28,6 +28,7 @@ from coffee_core.tie import tied
 _UP_WITHIN_S = 120.0
 _DRAIN_WITHIN_S = 300.0
 _BEFORE_S = 2.0
+_WARM_S = 4.0
 _STEP_S = 0.05
 PROCESSOR = {Pipeline.V1: AGGREGATOR, Pipeline.V2: WORKER, Pipeline.V3: WORKING_TASK_MANAGER}
 """What works on each pipeline's orders."""
@@ -65,6 +66,16 @@ async def kills(rig: Rig, picture: FlowPicture) -> None:
         still_s = rig.visible.flows[cell.pipeline].longest_still_s(killed_s, cell.start_s + length_s)
         rig.figures.add(f"{cell.pipeline}.recovery", still_s, "s")
         rig.figures.add(f"{cell.pipeline}.recovery.failed", rig.measured(cell).failed, "orders")
+
+
+async def warm(rig: Rig) -> None:
+    """Let every pipeline take orders before anything is measured: a JVM is slow at first, as is a new table."""
+    await rig.load("warm", rig.pipelines, rig.size.warm_orders / _WARM_S / 10, _WARM_S)
+    for pipeline, fill in ((Pipeline.V2, fill_stream), (Pipeline.V3, fill_topic)):
+        if pipeline in rig.pipelines:
+            await fill(rig.settings, rig.size.warm_orders)
+            rig.accepted[pipeline] += rig.size.warm_orders
+    await rig.settle([each for each in rig.pipelines if each is not Pipeline.V1])
 
 
 async def drain_stream(rig: Rig) -> None:

@@ -16,7 +16,7 @@ _FIRST_WITHIN_S = 300.0
 _AGAIN_S = 0.05
 _ONLY = {Pipeline.V1: (AGGREGATOR,), Pipeline.V2: (WORKER,), Pipeline.V3: ("kafka", "flink-")}
 """How the names of the parts begin that only this pipeline needs."""
-_CALM_LOOKS, _CALM_CPU_S = 20, 0.5
+_CALM_LOOKS, _CALM_CPU_S = 30, 0.5
 
 
 async def first_orders(rig: Rig) -> None:

@@ -1,4 +1,4 @@
-"""What the stack has used so far: processor, memory, disk; of all its processes together."""
+"""What the stack has used so far: processor and memory of all its processes; what orders have left on disk."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from backend.daemon import open_postgres, open_redis
+from backend.lab.bench.resources import sql
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
@@ -21,8 +22,6 @@ class Usage:
     """Processor seconds of all parts and their children, living ones and those they have waited for."""
     memory_bytes: int
     """Memory: shared pages divided among those who share them (PSS) where the system can tell, else resident."""
-    written_bytes: int
-    """Bytes that the parts have caused to be written to disk; 0 where the system does not tell."""
     memory_of: Mapping[str, int]
     """Memory by part."""
 
@@ -33,7 +32,7 @@ async def usage(home: Path) -> Usage:
 
 
 def _usage(home: Path) -> Usage:
-    cpu_s, written, memory_of = 0.0, 0, {}
+    cpu_s, memory_of = 0.0, {}
     for state in read_states(home):
         if state.pid is None:
             continue
@@ -48,10 +47,9 @@ def _usage(home: Path) -> Usage:
                 times = process.cpu_times()
                 cpu_s += times.user + times.system + times.children_user + times.children_system
                 memory_of[state.name] += _memory(process)
-                written += process.io_counters().write_bytes if hasattr(process, "io_counters") else 0
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-    return Usage(cpu_s, sum(memory_of.values()), written, memory_of)
+    return Usage(cpu_s, sum(memory_of.values()), memory_of)
 
 
 def _memory(process: psutil.Process) -> int:
@@ -65,6 +63,8 @@ class Kept:
 
     disk_bytes: int
     """Its partition with its index, the append-only file of Redis, and for v3 the topic."""
+    logged_bytes: int
+    """Written to logs: PostgreSQL's write-ahead log, the append-only file, and for v3 the topic."""
     redis_bytes: int
     """Memory of Redis."""
 
@@ -73,17 +73,15 @@ async def kept(settings: Settings, pipeline: Pipeline) -> Kept:
     """Read what is kept. Raises the errors of both servers."""
     connection = await open_postgres(settings.database_url)
     try:
-        table = await connection.fetchval(
-            "select pg_total_relation_size($1::text::regclass)", f"orders_{pipeline}"
-        )
+        (row,) = await connection.fetch(sql("size"), f"orders_{pipeline}")
     finally:
         await connection.close()
     async with open_redis(settings.redis_url) as client:
         info = await client.info("everything")
-    disk = int(table) + int(info["aof_current_size"])
+    logs = int(info["aof_current_size"])
     if pipeline is Pipeline.V3:
-        disk += await asyncio.to_thread(_size, settings.home / "kafka" / "data")
-    return Kept(disk, int(info["used_memory"]))
+        logs += await asyncio.to_thread(_size, settings.home / "kafka" / "data")
+    return Kept(row["kept"] + logs, int(row["logged"]) + logs, int(info["used_memory"]))
 
 
 def _size(folder: Path) -> int:

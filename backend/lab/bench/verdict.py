@@ -1,17 +1,20 @@
 """The verdict: what follows from the figures of a run, in plain words. Nothing here is known beforehand."""
 
 import math
-from collections.abc import Sequence
 from itertools import combinations, pairwise
 
+from backend.lab.bench.figures import Figure
 from backend.lab.bench.load_report import duration
 from backend.lab.bench.result import Result
+from backend.lab.bench.rig import PERIODIC
 from coffee_core.pipelines import INFO, Pipeline
 
 _ALIKE = 1.15
 """Closer than this factor, two figures are called alike."""
-Curve = list[tuple[float, float]]
-"""Points of (orders a second, value)."""
+_ONCE = 1.5
+"""How far what was measured once may be off, as a factor."""
+Curve = list[tuple[float, Figure]]
+"""Points of (orders a second, figure in µs)."""
 
 
 def verdict(result: Result) -> list[str]:
@@ -40,11 +43,15 @@ def _lateness(result: Result) -> list[str]:
     sentences = []
     for rate in result.rates:
         ranked = _by(result, f"alone.{rate}.dashboard.p99")
+        # What v1 shows depends on its interval, not on the rate.
+        whenever = result.figures.middle(f"{PERIODIC}.p99")
+        ranked = sorted(
+            (whenever if pipeline is Pipeline.V1 and whenever else value, pipeline) for value, pipeline in ranked
+        )
         if len(ranked) > 1:
             parts = ", ".join(f"{_name(pipeline)} by {duration(value)}" for value, pipeline in ranked)
-            sentences.append(
-                f"At {rate:,} orders/s, 99 of 100 orders are on the dashboard late by at most: {parts}."
-            )
+            late = "99 of 100 orders are on the dashboard late by at most"
+            sentences.append(f"At {rate:,} orders/s, {late}: {parts}.")
     return sentences
 
 
@@ -110,39 +117,59 @@ def _crossings(result: Result) -> list[str]:
         return sentences
     for one, other in combinations(result.pipelines, 2):
         for kind, words in (("dashboard", "on the dashboard sooner"), ("api", "answered sooner")):
-            for rate, first in crossing(curve(result, one, kind), curve(result, other, kind)):
+            found = crossing(curve(result, one, kind), curve(result, other, kind))
+            if len(found) > 1:
+                rates = f"between {found[0][0]:,.0f} and {found[-1][0]:,.0f} orders/s"
+                sentences.append(f"{_name(one)} and {_name(other)} change places {rates} more than once.")
+            elif found:
+                rate, first = found[0]
                 low, high = (one, other) if first else (other, one)
                 below = f"Below {rate:,.0f} orders/s, {_name(low)} has its orders {words} (p99)"
                 sentences.append(f"{below}; above, {_name(high)} does.")
     if not sentences and len(result.pipelines) > 1:
-        sentences.append("Between the rates measured here, no two of them change places, by p99.")
+        sentences.append("Between the rates measured here, no two of them change places beyond noise, by p99.")
     return sentences
 
 
 def curve(result: Result, pipeline: Pipeline, kind: str) -> Curve:
     """Return p99 in µs over the offered rate, from the loads alone and the search for the breakpoint."""
-    points: dict[float, float] = {}
+    points: dict[float, Figure] = {}
     for name, figure in result.figures:
         parts = name.split(".")
-        if parts[0] == pipeline and parts[1] in ("ladder", "alone") and parts[3:] == [kind, "p99"]:
-            points.setdefault(float(parts[2]), figure.middle)
+        if parts[0] != pipeline or parts[1] not in ("ladder", "alone") or parts[3:] != [kind, "p99"]:
+            continue
+        # At a rate that was measured both ways, the loads alone were repeated more often.
+        if parts[1] == "alone" or float(parts[2]) not in points:
+            points[float(parts[2])] = figure
     return sorted(points.items())
 
 
-def crossing(one: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]) -> list[tuple[float, bool]]:
+def crossing(one: Curve, other: Curve) -> list[tuple[float, bool]]:
     """Return where two curves cross, and whether the first is the lower one before it.
 
-    Between two rates at which both were measured, both are taken for straight on logarithmic axes. Differences
-    that are no larger than what is called alike do not count.
+    Between two rates at which both were measured, both are taken for straight on logarithmic axes. Rates at which
+    their repetitions overlap do not count.
     """
     there = dict(other)
-    shared = [
-        (rate, math.log(value / there[rate])) for rate, value in one if rate in there and value and there[rate]
+    clear = [
+        (rate, math.log(figure.middle / there[rate].middle))
+        for rate, figure in one
+        if rate in there and _apart(figure, there[rate])
     ]
-    clear = [(rate, gap) for rate, gap in shared if abs(gap) >= math.log(_ALIKE)]
     found = []
     for (rate, gap), (next_rate, next_gap) in pairwise(clear):
         if (gap < 0) != (next_gap < 0):
             share = gap / (gap - next_gap)
             found.append((math.exp(math.log(rate) + share * math.log(next_rate / rate)), gap < 0))
     return found
+
+
+def _apart(one: Figure, other: Figure) -> bool:
+    (low, high), (other_low, other_high) = _reach(one), _reach(other)
+    return (high < other_low or other_high < low) and min(one.middle, other.middle) > 0
+
+
+def _reach(figure: Figure) -> tuple[float, float]:
+    # Of what was measured once, nobody knows the noise.
+    factor = _ONCE if len(figure.values) == 1 else _ALIKE**0.5
+    return figure.low / factor, figure.high * factor

@@ -9,11 +9,11 @@ import pytest
 
 from backend.lab.bench.claims import ROWS
 from backend.lab.bench.compare import compare, unlike
-from backend.lab.bench.figures import Figures
+from backend.lab.bench.figures import LOWER, Figure, Figures
 from backend.lab.bench.pictures import draw
 from backend.lab.bench.report import as_markdown, as_text, changes_as_text, write
 from backend.lab.bench.result import Result
-from backend.lab.bench.verdict import crossing, verdict
+from backend.lab.bench.verdict import Curve, crossing, verdict
 from coffee_core.errors import ConfigError
 from coffee_core.pipelines import Pipeline
 from tests.unit.bench.made import result
@@ -46,6 +46,7 @@ def test_every_row_has_its_claims_and_measurements() -> None:
     assert "p50 320 µs (304 µs – 336 µs)" in text, "v2's answer at 20/s, with its spread"
     assert "lost 0, duplicated 0, drift 0 of 1,000 orders, stream-worker killed once" in text
     assert "= 0.50 × no-op" in text, "v2's throughput"
+    assert "9 ms ±5%" in text, "with its spread, in the table of all figures"
     assert "](latency.svg)" in page
 
 
@@ -78,14 +79,20 @@ def test_the_verdict_says_what_was_lost() -> None:
     assert any("lost or counted twice by v2" in sentence for sentence in verdict(wrong))
 
 
+def _curve(*points: tuple[float, float]) -> Curve:
+    return [(rate, Figure("µs", LOWER, [value, value * 1.01])) for rate, value in points]
+
+
 def test_curves_cross_where_their_logarithms_do() -> None:
-    one, other = [(10.0, 1.0), (1_000.0, 100.0)], [(10.0, 10.0), (1_000.0, 10.0)]
+    one, other = _curve((10, 1), (1_000, 100)), _curve((10, 10), (1_000, 10))
     assert crossing(one, other) == [(pytest.approx(100.0), True)]
     assert crossing(other, one) == [(pytest.approx(100.0), False)]
 
 
-def test_curves_that_stay_close_do_not_cross() -> None:
-    assert crossing([(10.0, 1.0), (100.0, 1.05)], [(10.0, 1.05), (100.0, 1.0)]) == []
+def test_curves_whose_repetitions_overlap_do_not_cross() -> None:
+    assert crossing(_curve((10, 1), (100, 1.05)), _curve((10, 1.05), (100, 1))) == []
+    once = [(10.0, Figure("µs", LOWER, [1.0])), (100.0, Figure("µs", LOWER, [2.0]))]
+    assert crossing(once, _curve((10, 1.4), (100, 1))) == [], "nobody knows the noise of what was measured once"
 
 
 def test_a_change_beyond_the_spread_is_told_and_one_within_is_not() -> None:
