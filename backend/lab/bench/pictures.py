@@ -51,7 +51,7 @@ def draw(result: Result, folder: Path) -> list[str]:
             figure = Figure(figsize=_SIZE, layout="constrained")
             if paint(figure, result):
                 figure.savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
-                figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+                figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
                 drawn.append(name)
     return drawn
 

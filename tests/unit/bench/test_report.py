@@ -6,7 +6,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 
+from backend.cli.main import coffee
 from backend.lab.bench.claims import ROWS
 from backend.lab.bench.compare import compare, unlike
 from backend.lab.bench.figures import LOWER, Figure, Figures
@@ -106,6 +108,21 @@ def test_a_change_beyond_the_spread_is_told_and_one_within_is_not() -> None:
     assert [(change.name, change.better) for change in changes] == [("v2.alone.20.dashboard.p99", False)]
     assert "worse" in changes_as_text(changes, [])
     assert compare(result(), result()) == []
+
+
+def test_two_reports_are_compared_on_the_command_line(tmp_path: Path) -> None:
+    slower = result()
+    slower.figures.add("v2.drain.rate", 40_000, "/s", "higher")
+    faster = result()
+    faster.figures.add("v2.drain.rate", 80_000, "/s", "higher")
+    for made, name in ((slower, "a"), (faster, "b")):
+        (tmp_path / name).mkdir()
+        write(made, tmp_path / name, [])
+    words = ["bench", "--compare", str(tmp_path / "a"), str(tmp_path / "b" / "report.json")]
+    said = CliRunner().invoke(coffee, words, standalone_mode=False)
+    assert said.stdout.split() == ["better", "+100%", "v2.drain.rate:", "40,000/s", "→", "80,000/s"]
+    (change,) = json.loads(CliRunner().invoke(coffee, [*words, "--json"], standalone_mode=False).stdout)["changes"]
+    assert (change["name"], change["better"]) == ("v2.drain.rate", True)
 
 
 def test_noise_hides_a_change() -> None:
