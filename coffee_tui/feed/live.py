@@ -113,11 +113,11 @@ class LiveFeed:
                     said = await redis_reader.notifies(client)
                     self._board.mode = LIVE if said or (said is None and heard.is_set()) else POLLING
                 reading = await redis_reader.read(client, pipelines)
+                self._board.read_metrics(Moment(), reading)
                 if reading != last:
                     ear.changed()
+                    self._frames.notify()
                     last = reading
-                self._board.read_metrics(Moment(), reading)
-                self._frames.notify()
                 await self._reads.wait(TICK_S)
 
     async def _keep_api(self) -> None:
@@ -126,6 +126,7 @@ class LiveFeed:
 
         from coffee_tui.feed.lab_reader import read_lab
 
+        standing: object = None
         async with ClientSession(headers=self._attachment.settings.authorization) as session:
             while True:
                 try:
@@ -134,9 +135,14 @@ class LiveFeed:
                     self._board.lost_api(Moment(), one_line(error))
                     self._attachment.look_again()
                     await self._read_parts()
+                    standing = None
+                    self._frames.notify()
                 else:
+                    # Figures of the API are shown with the next second; how the parts stand is news.
+                    if reading.standing != standing:
+                        self._frames.notify()
+                    standing = reading.standing
                     self._board.read_lab(Moment(), reading)
-                self._frames.notify()
                 await asyncio.sleep(TICK_S)
 
     async def _read_parts(self) -> None:

@@ -85,6 +85,11 @@ class LabReading:
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """Part → what its processes cost; parts that the API does not know the processes of are not there."""
 
+    @property
+    def standing(self) -> object:
+        """Return how everything stands, without what changes from second to second."""
+        return self.ready, self.dependencies, self.parts
+
     def accepted(self, pipeline: Pipeline) -> int:
         """Return the orders of a pipeline answered with 2xx since the API started, repeats included."""
         return sum(count for status, count in self.answers.get(pipeline, {}).items() if status.startswith("2"))
