@@ -1,6 +1,6 @@
 """The blocks of a column: the audit line, what waits and what it costs, the chart; and what there is room for."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from rich.text import Text
@@ -8,7 +8,7 @@ from rich.text import Text
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.costs import own_cost, shared_costs
 from coffee_tui.feed.links import waiting, with_links
-from coffee_tui.feed.readings import Cost
+from coffee_tui.feed.readings import Cost, ReadingError, parse_lab
 from coffee_tui.feed.sentence import sentence
 from coffee_tui.feed.snapshot import Account, CostView, Health, Mood, Stage
 from coffee_tui.palettes import PALETTES, styles
@@ -177,3 +177,26 @@ def test_everything_that_is_read_stands_out_from_its_ground(name: str) -> None:
             pair = sorted((_brightness(palette[f"$c-{ink}"]), _brightness(palette[f"$c-{ground}"])))
             contrast = (pair[1] + 0.05) / (pair[0] + 0.05)
             assert contrast >= (3.0 if ink == "dim" else 4.5), (ink, ground, round(contrast, 2))
+
+
+def test_an_api_may_tell_of_accounts_and_costs_or_not() -> None:
+    raw: dict[str, object] = {
+        "uptime_s": 1,
+        "ready": {},
+        "dependencies": {},
+        "api_latency": {},
+        "answers": {},
+        "parts": [],
+    }
+    assert not parse_lab(raw).accounts
+    said = parse_lab(
+        {
+            **raw,
+            "accounts": {"v2": asdict(FINE)},
+            "costs": {"kafka": {"cores": None, "memory_bytes": 5}},
+        }
+    )
+    assert said.accounts == {"v2": FINE}
+    assert said.costs == {"kafka": Cost(None, 5)}
+    with pytest.raises(ReadingError):
+        parse_lab({**raw, "accounts": {"v2": {"lost": 1}}})
