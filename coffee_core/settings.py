@@ -4,13 +4,12 @@
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from coffee_core import setting_values as read
 from coffee_core.errors import ConfigError
 from coffee_core.pipelines import Pipeline, parse_pipelines
 from coffee_core.runstate import read_env
@@ -24,90 +23,57 @@ def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str, *, s
     )
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-_port = _whole(1, 65_535)
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"must be {' or '.join(choices)}")
-        return text
-
-    return parse
-
-
-def _hours(text: str) -> float:
-    # A pattern, because float() also takes nan, 1e3 and 1_0.
-    if not (re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.ASCII) and 0.001 <= float(text) <= 720):
-        raise ValueError("must be hours from 0.001 to 720")
-    return float(text)
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not text:
-            return ""
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}")
-        return text.rstrip("/")
-
-    return parse
-
-
-def _servers(text: str) -> str:
-    for server in filter(None, text.split(",")):
-        host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdecimal():
-            raise ValueError("must be HOST:PORT, several separated by commas")
-    return text
-
-
-def _home(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting of coffee-rt."""
 
-    home: Path = _setting("COFFEE_HOME", ".coffee", _home, "folder of the embedded stack's data, logs and state")
+    home: Path = _setting(
+        "COFFEE_HOME", ".coffee", read.home, "folder of the embedded stack's data, logs and state"
+    )
     pipelines: tuple[Pipeline, ...] = _setting(
         "COFFEE_PIPELINES", "v1,v2,v3", parse_pipelines, "pipelines to run; without v3 no Kafka and no Flink"
     )
     given_database_url: str = _setting(
-        "DATABASE_URL", "", _url("postgresql", "postgres"), "your own PostgreSQL; empty: an embedded one"
+        "DATABASE_URL", "", read.url("postgresql", "postgres"), "your own PostgreSQL; empty: an embedded one"
     )
     given_redis_url: str = _setting(
-        "REDIS_URL", "", _url("redis", "rediss"), "your own Redis or Valkey; empty: an embedded one"
+        "REDIS_URL", "", read.url("redis", "rediss"), "your own Redis or Valkey; empty: an embedded one"
     )
     given_kafka_servers: str = _setting(
-        "KAFKA_BOOTSTRAP_SERVERS", "", _servers, "your own Kafka; empty: an embedded broker"
+        "KAFKA_BOOTSTRAP_SERVERS", "", read.servers, "your own Kafka; empty: an embedded broker"
+    )
+    kafka_protocol: str = _setting(
+        "KAFKA_SECURITY_PROTOCOL",
+        "PLAINTEXT",
+        read.one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        "how your own Kafka is spoken to",
+    )
+    kafka_mechanism: str = _setting(
+        "KAFKA_SASL_MECHANISM",
+        "SCRAM-SHA-512",
+        read.one_of("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"),
+        "how its user proves to be it, with SASL",
+    )
+    kafka_username: str = _setting("KAFKA_SASL_USERNAME", "", str, "its user, with SASL")
+    kafka_password: str = _setting("KAFKA_SASL_PASSWORD", "", str, "the user's password", secret=True)
+    kafka_ca: str = _setting(
+        "KAFKA_SSL_CA", "", str, "PEM file of the authority behind its certificate; empty: those of the system"
     )
     given_flink_rest_url: str = _setting(
-        "FLINK_REST_URL", "", _url("http", "https"), "your own Flink; empty: an embedded cluster"
+        "FLINK_REST_URL", "", read.url("http", "https"), "your own Flink; empty: an embedded cluster"
     )
     given_api_url: str = _setting(
         "API_URL",
         "",
-        _url("http", "https"),
+        read.url("http", "https"),
         "where the dashboard and the load find the API; empty: the local one",
     )
     host: str = _setting("COFFEE_HOST", "127.0.0.1", str, "address the API listens on")
-    api_port: int = _setting("COFFEE_API_PORT", "8005", _port, "port of the API")
+    api_port: int = _setting("COFFEE_API_PORT", "8005", read.port, "port of the API")
     shared_port: bool = _setting(
         "COFFEE_API_PORT_SHARED",
         "no",
-        lambda text: _one_of("no", "yes")(text) == "yes",
+        lambda text: read.one_of("no", "yes")(text) == "yes",
         "yes: several API processes may listen on the one port (SO_REUSEPORT)",
     )
     tls_certificate: str = _setting(
@@ -118,59 +84,61 @@ class Settings:
         "COFFEE_API_TOKEN", "", str, "bearer token that the API asks of its clients; empty: none", secret=True
     )
     """Never shown: not in the representation of the settings, not in an answer, not in the log."""
-    postgres_port: int = _setting("COFFEE_POSTGRES_PORT", "5432", _port, "port of the embedded PostgreSQL")
-    redis_port: int = _setting("COFFEE_REDIS_PORT", "6379", _port, "port of the embedded Redis server")
-    kafka_port: int = _setting("COFFEE_KAFKA_PORT", "9092", _port, "port of the embedded Kafka broker")
+    postgres_port: int = _setting("COFFEE_POSTGRES_PORT", "5432", read.port, "port of the embedded PostgreSQL")
+    redis_port: int = _setting("COFFEE_REDIS_PORT", "6379", read.port, "port of the embedded Redis server")
+    kafka_port: int = _setting("COFFEE_KAFKA_PORT", "9092", read.port, "port of the embedded Kafka broker")
     kafka_controller_port: int = _setting(
-        "COFFEE_KAFKA_CONTROLLER_PORT", "9093", _port, "port of the embedded Kafka controller"
+        "COFFEE_KAFKA_CONTROLLER_PORT", "9093", read.port, "port of the embedded Kafka controller"
     )
     flink_rest_port: int = _setting(
-        "COFFEE_FLINK_REST_PORT", "8081", _port, "port of the embedded JobManager's REST API and web page"
+        "COFFEE_FLINK_REST_PORT", "8081", read.port, "port of the embedded JobManager's REST API and web page"
     )
-    flink_rpc_port: int = _setting("COFFEE_FLINK_RPC_PORT", "6123", _port, "RPC port of the embedded JobManager")
+    flink_rpc_port: int = _setting(
+        "COFFEE_FLINK_RPC_PORT", "6123", read.port, "RPC port of the embedded JobManager"
+    )
     flink_blob_port: int = _setting(
-        "COFFEE_FLINK_BLOB_PORT", "6124", _port, "blob port of the embedded JobManager"
+        "COFFEE_FLINK_BLOB_PORT", "6124", read.port, "blob port of the embedded JobManager"
     )
     aggregator_interval_s: int = _setting(
-        "COFFEE_AGGREGATOR_INTERVAL_S", "10", _whole(1, 3_600), "seconds between two runs of v1's aggregator"
+        "COFFEE_AGGREGATOR_INTERVAL_S", "10", read.whole(1, 3_600), "seconds between two runs of v1's aggregator"
     )
     reconcile_interval_s: int = _setting(
         "COFFEE_RECONCILE_INTERVAL_S",
         "0",
-        _whole(0, 86_400),
+        read.whole(0, 86_400),
         "seconds between two reconciliations of v2 (mended) and v3 (compared) by the aggregator; 0: none",
     )
     worker_batch_orders: int = _setting(
         "COFFEE_WORKER_BATCH_ORDERS",
         "1000",
-        _whole(1, 10_000),
+        read.whole(1, 10_000),
         "most entries that a stream worker takes at once",
     )
     worker_name: str = _setting(
         "COFFEE_WORKER_NAME", "", str, "a stream worker's consumer name, its own for good; empty: host and number"
     )
     topic_partitions: int = _setting(
-        "COFFEE_TOPIC_PARTITIONS", "4", _whole(1, 256), "partitions of the topic, when it is created"
+        "COFFEE_TOPIC_PARTITIONS", "4", read.whole(1, 256), "partitions of the topic, when it is created"
     )
     flink_parallelism: int = _setting(
         "COFFEE_FLINK_PARALLELISM",
         "1",
-        _whole(1, 64),
+        read.whole(1, 64),
         "parallelism of the Flink job, and slots of each TaskManager",
     )
     dedup_horizon_h: float = _setting(
         "COFFEE_DEDUP_HORIZON_H",
         "24",
-        _hours,
+        read.hours,
         "hours for which v2's API and v3's job remember a message id; 0.5 is half an hour",
     )
     log_format: str = _setting(
-        "COFFEE_LOG_FORMAT", "text", _one_of("text", "json"), "log of the services: lines of text, or of json"
+        "COFFEE_LOG_FORMAT", "text", read.one_of("text", "json"), "log of the services: lines of text, or of json"
     )
     log_level: str = _setting(
         "COFFEE_LOG_LEVEL",
         "info",
-        _one_of("debug", "info", "warning"),
+        read.one_of("debug", "info", "warning"),
         "least that the services log; debug: also a line for each request and each order of a trace",
     )
 
@@ -181,7 +149,9 @@ class Settings:
         Raises ConfigError naming the variable, its value and what it must be.
         """
         environ = os.environ if environ is None else environ
-        return cls(**{each.name: _read(each, environ) for each in fields(cls)})
+        made = cls(**{each.name: _read(each, environ) for each in fields(cls)})
+        made._require_kafka()
+        return made
 
     @classmethod
     def attach(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -193,6 +163,12 @@ class Settings:
         home = cls.from_env({key: value for key, value in environ.items() if key == "COFFEE_HOME"}).home
         given = {key: value for key, value in environ.items() if value}
         return cls.from_env({**read_env(home), **given})
+
+    def _require_kafka(self) -> None:
+        if self.kafka_protocol != "PLAINTEXT" and not self.given_kafka_servers:
+            raise ConfigError("KAFKA_SECURITY_PROTOCOL is for a Kafka of your own: set KAFKA_BOOTSTRAP_SERVERS")
+        if self.kafka_protocol.startswith("SASL_") and not (self.kafka_username and self.kafka_password):
+            raise ConfigError("KAFKA_SECURITY_PROTOCOL: SASL needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
 
     @property
     def database_url(self) -> str:

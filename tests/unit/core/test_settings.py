@@ -63,6 +63,19 @@ def test_a_password_is_not_repeated() -> None:
     assert "hush" not in str(caught.value)
 
 
+def test_kafka_with_sasl_wants_a_user_and_repeats_no_password() -> None:
+    given = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9093", "KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}
+    with pytest.raises(ConfigError, match="KAFKA_SASL_USERNAME"):
+        Settings.from_env(given)
+    settings = Settings.from_env({**given, "KAFKA_SASL_USERNAME": "coffee", "KAFKA_SASL_PASSWORD": "hush"})
+    assert "hush" not in repr(settings)
+
+
+def test_the_embedded_broker_is_spoken_to_in_plain_text() -> None:
+    with pytest.raises(ConfigError, match="KAFKA_BOOTSTRAP_SERVERS"):
+        Settings.from_env({"KAFKA_SECURITY_PROTOCOL": "SSL"})
+
+
 def test_attaching_finds_what_a_running_stack_published_and_the_environment_wins(tmp_path: Path) -> None:
     write_env(tmp_path, {"API_URL": "http://127.0.0.1:18005", "REDIS_URL": "redis://127.0.0.1:16379/0"})
     settings = Settings.attach({"COFFEE_HOME": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:7000/0"})

@@ -1,0 +1,68 @@
+"""How the text of a setting is read. Each reader raises ValueError with the rest of "NAME cannot be used: …"."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return the reader of a whole number within these bounds."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+port = whole(1, 65_535)
+"""A TCP port."""
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return the reader of one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}")
+        return text
+
+    return parse
+
+
+def hours(text: str) -> float:
+    """Read hours, also a part of one."""
+    # A pattern, because float() also takes nan, 1e3 and 1_0.
+    if not (re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.ASCII) and 0.001 <= float(text) <= 720):
+        raise ValueError("must be hours from 0.001 to 720")
+    return float(text)
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """Return the reader of a URL with one of these schemes; it may be empty."""
+
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}")
+        return text.rstrip("/")
+
+    return parse
+
+
+def servers(text: str) -> str:
+    """Read HOST:PORT, several separated by commas; it may be empty."""
+    for server in filter(None, text.split(",")):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError("must be HOST:PORT, several separated by commas")
+    return text
+
+
+def home(text: str) -> Path:
+    """Read a folder; the result is absolute."""
+    return Path(text).expanduser().absolute()
