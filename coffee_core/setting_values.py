@@ -54,6 +54,15 @@ def url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def redis_url(text: str) -> str:
+    """Read the URL of a Redis server; with TLS its name is checked, which the driver leaves out unless told."""
+    read = url("redis", "rediss")(text)
+    told = any(word in read for word in ("ssl_check_hostname=", "ssl_cert_reqs=none"))
+    if told or not read.startswith("rediss:"):
+        return read
+    return f"{read}{'&' if urlsplit(read).query else '?'}ssl_check_hostname=true"
+
+
 def servers(text: str) -> str:
     """Read HOST:PORT, several separated by commas; it may be empty."""
     for server in filter(None, text.split(",")):

@@ -37,7 +37,7 @@ class Settings:
         "DATABASE_URL", "", read.url("postgresql", "postgres"), "your own PostgreSQL; empty: an embedded one"
     )
     given_redis_url: str = _setting(
-        "REDIS_URL", "", read.url("redis", "rediss"), "your own Redis or Valkey; empty: an embedded one"
+        "REDIS_URL", "", read.redis_url, "your own Redis or Valkey; empty: an embedded one"
     )
     given_kafka_servers: str = _setting(
         "KAFKA_BOOTSTRAP_SERVERS", "", read.servers, "your own Kafka; empty: an embedded broker"

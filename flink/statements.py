@@ -11,6 +11,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 from flink.jdbc import JdbcTarget
+from flink.kafka import kafka_properties
 
 DEFINITIONS = (
     *("source", "fields", "judged", "valid", "seen", "first", "placed"),
@@ -87,7 +88,6 @@ def values(settings: Settings) -> dict[str, str]:
         "group": FLINK_GROUP,
         "startup": "earliest-offset",
         "bounded": "unbounded",
-        "kafka_servers": settings.kafka_servers,
         "jdbc_url": target.url,
         "jdbc_user": target.user,
         "jdbc_password": target.password,
@@ -102,6 +102,9 @@ def values(settings: Settings) -> dict[str, str]:
         "lanes": str(lanes),
     }
     return {name: value.replace("'", "''") for name, value in literals.items()} | {
+        "kafka": ",\n    ".join(
+            f"{_quoted(name)} = {_quoted(value)}" for name, value in kafka_properties(settings).items()
+        ),
         "drinks": ", ".join(map(_quoted, DRINKS)),
         "stores": ", ".join(map(_quoted, STORES)),
         "columns": _listed(columns),

@@ -45,7 +45,7 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
     answers = {pipeline: Answers() for pipeline in backends.intakes}
     registry = CollectorRegistry()
     feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
-    log_end = LogEnd(settings.kafka_servers, TOPIC) if Pipeline.V3 in settings.pipelines else None
+    log_end = LogEnd(settings, TOPIC) if Pipeline.V3 in settings.pipelines else None
     ledger = Ledger(backends.postgres, backends.redis, log_end)
 
     @asynccontextmanager

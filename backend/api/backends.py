@@ -51,7 +51,7 @@ class Backends:
             self.lookups[Pipeline.V2] = StreamsLookup(postgres, redis)
             self.windows[Pipeline.V2] = None
         if Pipeline.V3 in settings.pipelines:
-            kafka = KafkaBackend(settings.kafka_servers, keys.TOPIC)
+            kafka = KafkaBackend(settings, keys.TOPIC)
             self._add(kafka)
             self.intakes[Pipeline.V3] = Log(kafka, redis, horizon_ms)
             self.lookups[Pipeline.V3] = LogLookup(postgres, redis)

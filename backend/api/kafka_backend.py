@@ -9,6 +9,8 @@ from aiokafka.errors import KafkaError, ProducerClosed
 
 from backend.api.health import Health
 from backend.api.outcome import OutcomeUnknownError, UnavailableError
+from backend.kafka_options import kafka_options
+from coffee_core.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +33,11 @@ MAX_BATCH_BYTES = 256 * 1024
 class KafkaBackend:
     """One topic, as the API uses it."""
 
-    def __init__(self, servers: str, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str) -> None:
         self.health = Health("kafka")
         """Whether the cluster answers and has the topic."""
-        self._servers = servers
+        self._servers = settings.kafka_servers
+        self._options = kafka_options(settings)
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -107,7 +110,7 @@ class KafkaBackend:
 
     async def _start(self) -> None:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+            **self._options,
             client_id="coffee-api",
             acks="all",
             enable_idempotence=True,

@@ -7,6 +7,9 @@ import logging
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from backend.kafka_options import kafka_options
+from coffee_core.settings import Settings
+
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 2.0
@@ -15,8 +18,8 @@ _TIMEOUT_S = 2.0
 class LogEnd:
     """Asks with a consumer that reads nothing, commits nothing and joins no group; it is made when first asked."""
 
-    def __init__(self, servers: str, topic: str) -> None:
-        self._servers = servers
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._options = kafka_options(settings)
         self._topic = topic
         self._consumer: AIOKafkaConsumer | None = None
         self._failing = False
@@ -38,7 +41,7 @@ class LogEnd:
     async def _read(self) -> int:
         if self._consumer is None:
             self._consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._servers, client_id="coffee-api-ledger", enable_auto_commit=False
+                **self._options, client_id="coffee-api-ledger", enable_auto_commit=False
             )
             await self._consumer.start()
         numbers = self._consumer.partitions_for_topic(self._topic)

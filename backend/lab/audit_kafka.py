@@ -17,6 +17,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from backend.kafka_options import kafka_options
 from backend.lab.servers import UnreachableError
 from coffee_core.settings import Settings
 
@@ -125,8 +126,9 @@ def naming_kafka(servers: str) -> Iterator[None]:
 @asynccontextmanager
 async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
     """Connect for the length of the block. Raises UnreachableError."""
+    options = kafka_options(settings)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_servers,
+        **options,
         client_id="coffee-audit",
         enable_auto_commit=False,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
@@ -134,7 +136,7 @@ async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
         # What the broker makes a fetch wait at the end of a partition, and so each change to another one.
         fetch_max_wait_ms=50,
     )
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=_REQUEST_TIMEOUT_MS)
     try:
         with naming_kafka(settings.kafka_servers):
             await consumer.start()

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
 from backend.daemon import Database
+from backend.kafka_options import kafka_options
 from backend.lab.audit_deep_v3 import read_order
 from backend.lab.audit_kafka import KafkaLogs, Record, naming_kafka
 from backend.lab.dead_letters import KEPT, Letter, LetterError, new_message_id, requeued_id
@@ -90,7 +91,7 @@ async def requeue(servers: Servers, chosen: list[Letter], repairs: Mapping[str, 
     """
     kafka = servers.settings.kafka_servers
     producer = AIOKafkaProducer(
-        bootstrap_servers=kafka, client_id="coffee-dead-letters", acks="all", enable_idempotence=True
+        **kafka_options(servers.settings), client_id="coffee-dead-letters", acks="all", enable_idempotence=True
     )
     outcomes = []
     try:

@@ -5,6 +5,7 @@ import base64
 import uuid
 from pathlib import Path
 
+from backend.kafka_options import kafka_tls
 from backend.stack.jars import JarPaths
 from backend.stack.java import Archive, Background, java, join, write_argument_file
 from backend.stack.part import Part
@@ -23,7 +24,7 @@ def part(settings: Settings) -> Part:
     """Return the embedded broker, or the given ones as an external part."""
 
     async def ready() -> bool:
-        return await kafka_answers(settings.kafka_servers)
+        return await kafka_answers(settings.kafka_servers, kafka_tls(settings))
 
     async def settle() -> None:
         from backend.stack.topics import (

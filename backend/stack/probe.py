@@ -1,20 +1,33 @@
 """Quick questions to a server, on the bare protocol: no client library is worth loading for one answer."""
 
 import asyncio
+import ssl
 import struct
 from urllib.parse import urlsplit
 
+from backend.stack.probe_tls import postgres_tls, redis_tls
+
 _WITHIN_S = 1.0
 _POSTGRES_PROTOCOL_3 = 196_608
+_POSTGRES_SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
 _POSTGRES_NOT_NOW = (b"C57P03", b"C53300")  # starting up or shutting down; too many connections
 
 
-async def _ask(host: str, port: int, request: bytes, enough: int, *, tls: bool = False) -> bytes:
-    """Return up to ``enough`` bytes of the answer, or nothing where there is none within a second."""
+async def _ask(
+    host: str, port: int, request: bytes, enough: int, tls: ssl.SSLContext | None = None, first: bytes = b""
+) -> bytes:
+    """Return up to ``enough`` bytes of the answer, or nothing where there is none within a second.
+
+    Where ``first`` is given, TLS begins once the server has answered that in plain text.
+    """
     try:
         async with asyncio.timeout(_WITHIN_S):
-            reader, writer = await asyncio.open_connection(host, port, ssl=tls or None)
+            reader, writer = await asyncio.open_connection(host, port, ssl=None if first else tls)
             try:
+                if first and tls:
+                    writer.write(first)
+                    await reader.readexactly(1)
+                    await writer.start_tls(tls, server_hostname=host)
                 writer.write(request)
                 answer = b""
                 while len(answer) < enough and (more := await reader.read(enough - len(answer))):
@@ -22,7 +35,7 @@ async def _ask(host: str, port: int, request: bytes, enough: int, *, tls: bool =
                 return answer
             finally:
                 writer.transport.abort()
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, EOFError):
         return b""
 
 
@@ -41,11 +54,12 @@ async def http_get(url: str, most_bytes: int = 1_000_000) -> bytes | None:
     """Return the body of a 200 answer to a GET, or None where there is no such answer."""
     parts = urlsplit(url)
     tls = parts.scheme == "https"
+    context = ssl.create_default_context() if tls else None
     query = f"?{parts.query}" if parts.query else ""
     # HTTP/1.0: the body comes in one piece and the end of the connection is its end.
     request = f"GET {parts.path or '/'}{query} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode()
     port = parts.port or (443 if tls else 80)
-    head, _, body = (await _ask(parts.hostname or "", port, request, most_bytes, tls=tls)).partition(b"\r\n\r\n")
+    head, _, body = (await _ask(parts.hostname or "", port, request, most_bytes, context)).partition(b"\r\n\r\n")
     return body if head.split(b" ", 2)[1:2] == [b"200"] else None
 
 
@@ -57,8 +71,7 @@ async def http_ok(url: str) -> bool:
 async def redis_answers(url: str) -> bool:
     """Tell whether a Redis server takes commands there (also one that wants a password first)."""
     parts = urlsplit(url)
-    tls = parts.scheme == "rediss"
-    answer = await _ask(parts.hostname or "", parts.port or 6379, b"PING\r\n", 5, tls=tls)
+    answer = await _ask(parts.hostname or "", parts.port or 6379, b"PING\r\n", 5, redis_tls(url))
     return answer in (b"+PONG", b"-NOAU")
 
 
@@ -68,18 +81,20 @@ async def postgres_answers(url: str) -> bool:
     user, database = parts.username or "postgres", parts.path.lstrip("/") or "postgres"
     words = b"\0".join(text.encode() for text in ("user", user, "database", database)) + b"\0\0"
     request = struct.pack("!ii", len(words) + 8, _POSTGRES_PROTOCOL_3) + words
-    answer = await _ask(parts.hostname or "", parts.port or 5432, request, 64)
+    answer = await _ask(
+        parts.hostname or "", parts.port or 5432, request, 64, postgres_tls(url), _POSTGRES_SSL_REQUEST
+    )
     if answer[:1] == b"R":
         return True
     return answer[:1] == b"E" and not any(code in answer for code in _POSTGRES_NOT_NOW)
 
 
-async def kafka_answers(servers: str) -> bool:
+async def kafka_answers(servers: str, tls: ssl.SSLContext | None = None) -> bool:
     """Tell whether one of the brokers answers an ApiVersions request."""
     request = struct.pack("!ihhih", 10, 18, 0, 1, -1)
     for server in filter(None, servers.split(",")):
         host, _, port = server.strip().rpartition(":")
-        answer = await _ask(host, int(port), request, 10)
+        answer = await _ask(host, int(port), request, 10, tls)
         # The length, our correlation id, and error 0.
         if answer[4:10] == b"\0\0\0\1\0\0":
             return True

@@ -6,6 +6,7 @@ import sys
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from backend.kafka_options import kafka_options
 from coffee_core.errors import CoffeeError, StackError
 from coffee_core.keys import DEAD_TOPIC, TOPIC
 from coffee_core.settings import Settings
@@ -31,7 +32,7 @@ async def create_topics(settings: Settings) -> None:
 
 
 async def _create(settings: Settings) -> KafkaError | OSError | None:
-    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers, request_timeout_ms=5_000)
+    client = AIOKafkaAdminClient(**kafka_options(settings), request_timeout_ms=5_000)
     try:
         await client.start()
         replicas = min(_MOST_REPLICAS, len((await client.describe_cluster())["brokers"]))

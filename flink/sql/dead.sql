@@ -5,7 +5,7 @@ CREATE TEMPORARY TABLE dead_orders (
 ) WITH (
     'connector' = 'kafka',
     'topic' = '{dead_topic}',
-    'properties.bootstrap.servers' = '{kafka_servers}',
+    {kafka},
     'key.format' = 'raw',
     'key.fields' = 'origin',
     'value.format' = 'raw',

@@ -8,7 +8,7 @@ CREATE TEMPORARY TABLE orders_log (
 ) WITH (
     'connector' = 'kafka',
     'topic' = '{topic}',
-    'properties.bootstrap.servers' = '{kafka_servers}',
+    {kafka},
     'properties.group.id' = '{group}',
     'properties.fetch.min.bytes' = '1',
     'properties.max.poll.records' = '5000',

@@ -98,7 +98,7 @@ class OwnStack:
 
 def _environment(home: Path, pipelines: Sequence[Pipeline]) -> dict[str, str]:
     def theirs(name: str) -> bool:
-        return name in _GIVEN or name.startswith("COFFEE_")
+        return name in _GIVEN or name.startswith(("COFFEE_", "KAFKA_"))
 
     kept = {name: value for name, value in os.environ.items() if not theirs(name)}
     return (

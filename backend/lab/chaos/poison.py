@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
+from backend.kafka_options import kafka_options
 from backend.lab.audit_kafka import naming_kafka
 from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
@@ -75,9 +76,7 @@ async def poison_topic(settings: Settings, known: Attempt | None) -> int:
         (None, b"{}"),
         (b"poison", None),
     ]
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_servers, acks="all", request_timeout_ms=_SEND_WITHIN_MS
-    )
+    producer = AIOKafkaProducer(**kafka_options(settings), acks="all", request_timeout_ms=_SEND_WITHIN_MS)
     with naming_kafka(settings.kafka_servers):
         await producer.start()
         try:
