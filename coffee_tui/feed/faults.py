@@ -95,21 +95,21 @@ class Faults:
         self.view = FaultView(name, Phase.PREPARING, bare, self._attachment.settings.pipelines)
         load = ("--no-load",) if bare else ("--rate", str(RATE_PER_S))
         try:
-            self._process = await self._start(name, "--lines", *load)
+            process = self._process = await self._start(name, "--lines", *load)
         except OSError as error:
             self._end(f"`coffee chaos` cannot be started: {error}")
             return
-        self._following = asyncio.create_task(self._follow(self._process), name=f"fault: {name}")
+        self._following = asyncio.create_task(self._follow(process), name=f"fault: {name}")
         try:
             # It goes on reading where we are cancelled: what ends in order has more to say.
             await asyncio.shield(self._following)
         finally:
-            self.cancel()
+            _interrupt(process)
 
     def cancel(self) -> None:
         """Ask what runs to end in order: what is frozen goes on, what is locked is let go."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGINT)
+        if self._process is not None:
+            _interrupt(self._process)
 
     async def close(self) -> None:
         """End what runs, and wait until it has gone."""
@@ -141,12 +141,18 @@ class Faults:
         assert process.stdout is not None, "it was started with a pipe"
         assert process.stderr is not None, "it was started with a pipe"
         errors = asyncio.create_task(process.stderr.read())
+        view = self.view
         async for line in process.stdout:
-            self.view = told(self.view, json.loads(line), time.monotonic)
+            view = told(view, json.loads(line), time.monotonic)
+            # Its end is shown once it has gone: another one may then begin.
+            if view.running:
+                self.view = view
         code = await process.wait()
         said = _last_line(await errors)
-        if self.view.phase is not Phase.ENDED:
+        if view.running:
             self._end(said or f"`coffee chaos` ended with code {code}")
+        else:
+            self.view = view
 
     def _end(self, trouble: str) -> None:
         self.view = replace(self.view, phase=Phase.ENDED, trouble=trouble)
@@ -171,6 +177,11 @@ def told(view: FaultView, line: dict[str, Any], clock: Callable[[], float]) -> F
         verdict = FaultVerdict(Pipeline(cell["pipeline"]), cell["exact"], _without_name(view, line["said"]), wrong)
         return replace(view, verdicts=(*view.verdicts, verdict))
     return view
+
+
+def _interrupt(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)
 
 
 def _without_name(view: FaultView, said: str) -> str:

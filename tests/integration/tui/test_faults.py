@@ -69,6 +69,20 @@ async def test_a_fault_runs_is_cancelled_and_has_ended_in_order(faults: Faults, 
     assert faults.felt == ""
 
 
+async def test_another_one_may_begin_as_soon_as_one_has_ended(faults: Faults) -> None:
+    first = asyncio.create_task(faults.run("kill-redis"))
+    await until(lambda: faults.view.phase is Phase.STRUCK)
+    faults.cancel()
+    await until(lambda: faults.view.phase is Phase.ENDED)
+    second = asyncio.create_task(faults.run("kill-postgres"))
+    await first
+    await until(lambda: faults.view.phase is Phase.STRUCK)
+    assert faults.felt == "kill-postgres", "the end of the first has not reached the second"
+    second.cancel()
+    await asyncio.wait({second})
+    await faults.close()
+
+
 async def test_a_fault_that_fails_says_why(faults: Faults) -> None:
     await faults.run("broken")
     assert (faults.view.phase, faults.view.trouble) == (Phase.ENDED, "postgres is away")
