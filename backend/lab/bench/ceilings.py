@@ -32,6 +32,7 @@ _SIDE_BY_SIDE = 32
 _BATCH_ROWS = 1_000
 _BLOCK_BYTES = 4_096
 _POLL_MS = 500
+_CONSUME_WITHIN_S = 60.0
 Do = Callable[[], Awaitable[Any]]
 
 
@@ -90,16 +91,22 @@ async def insert(figures: Figures, settings: Settings, for_s: float) -> None:
 
 
 async def consume(figures: Figures, settings: Settings, most: int) -> None:
-    """Measure how fast a bare consumer reads the topic of the orders from its beginning, up to so many records."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_servers, enable_auto_commit=False)
+    """Measure how fast a bare consumer reads the topic of the orders from its beginning, up to so many records.
+
+    Raises CoffeeError where that takes too long.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         partitions = [TopicPartition(TOPIC, each) for each in range(settings.topic_partitions)]
         consumer.assign(partitions)
         most = min(most, sum((await consumer.end_offsets(partitions)).values()))
-        await consumer.seek_to_beginning(*partitions)
         records, started_s = 0, time.perf_counter()
         while records < most:
+            if time.perf_counter() > started_s + _CONSUME_WITHIN_S:
+                raise CoffeeError(f"{records:,} of {most:,} records read in {_CONSUME_WITHIN_S:g} s")
             records += sum(map(len, (await consumer.getmany(timeout_ms=_POLL_MS)).values()))
         if records:
             figures.add("ceiling.consume.rate", records / (time.perf_counter() - started_s), "/s", HIGHER)

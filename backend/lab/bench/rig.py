@@ -48,18 +48,6 @@ class Cell:
     """The lab's histogram of it; None for v1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Processor time under one load."""
-
-    pipeline: Pipeline
-    cpu_s: float
-    """Processor seconds of all parts, idling ones among them."""
-    seconds: float
-    """How long that was."""
-    orders: int
-
-
 @dataclass(slots=True)
 class Rig:
     """Everything a step of the bench needs."""
@@ -73,8 +61,6 @@ class Rig:
     """The books: every order that was ever accepted here, so what each total must come to."""
     cells: list[Cell] = field(default_factory=list)
     """Loads whose dashboard latency is worked out at the end."""
-    costs: list[Cost] = field(default_factory=list)
-    """What loads alone have taken, before that of an idle stack is known in full."""
     histograms: dict[str, Any] = field(default_factory=lambda: defaultdict(new_histogram))
     """Cell and kind of latency → HDR histogram in µs over all rounds, for the pictures."""
     notes: list[str] = field(default_factory=list)
@@ -154,12 +140,7 @@ class Rig:
             if cell.pipeline is Pipeline.V1:
                 self.histograms[PERIODIC].add(lateness)
         self._write_up_v1()
-        idle = self.figures.middle("idle.cpu") or 0.0
-        for cost in self.costs:
-            own_s = max(0.0, cost.cpu_s - idle * cost.seconds)
-            self.figures.add(f"{cost.pipeline}.cost.cpu", own_s / cost.orders * MILLION, "s per million")
         self.cells.clear()
-        self.costs.clear()
 
     def _write_up_v1(self) -> None:
         histogram = self.histograms.get(PERIODIC)

@@ -4,8 +4,7 @@ import asyncio
 import time
 
 from backend.lab.bench.rig import Rig
-from backend.lab.bench.usage import usage
-from backend.stack.services import AGGREGATOR, WORKER
+from backend.lab.bench.usage import ONLY, usage
 from coffee_core.errors import StackError
 from coffee_core.load.mix import Mix, MixSettings
 from coffee_core.load.outcome import Outcome
@@ -14,8 +13,6 @@ from coffee_core.pipelines import Pipeline
 
 _FIRST_WITHIN_S = 300.0
 _AGAIN_S = 0.05
-_ONLY = {Pipeline.V1: (AGGREGATOR,), Pipeline.V2: (WORKER,), Pipeline.V3: ("kafka", "flink-")}
-"""How the names of the parts begin that only this pipeline needs."""
 _CALM_LOOKS, _CALM_CPU_S = 30, 0.5
 
 
@@ -57,7 +54,7 @@ async def idle(rig: Rig) -> None:
     rig.figures.add("idle.cpu", (after.cpu_s - before.cpu_s) / rig.size.idle_s, "s per second")
     rig.figures.add("idle.memory", after.memory_bytes, "bytes")
     for pipeline in rig.pipelines:
-        own = [memory for part, memory in after.memory_of.items() if part.startswith(_ONLY[pipeline])]
+        own = [memory for part, memory in after.memory_of.items() if part.startswith(ONLY[pipeline])]
         rig.figures.add(f"{pipeline}.own.memory", sum(own), "bytes")
         rig.figures.add(f"{pipeline}.own.parts", len(own), "parts")
 

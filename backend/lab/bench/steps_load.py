@@ -3,14 +3,13 @@
 import asyncio
 import json
 import sys
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.measured import Measured
-from backend.lab.bench.rig import MILLION, Cost, Rig
+from backend.lab.bench.rig import MILLION, Rig
 from backend.lab.bench.usage import Kept, Usage, kept, usage
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
@@ -38,15 +37,16 @@ async def rate(rig: Rig, pipelines: Sequence[Pipeline], rate_per_s: int) -> None
         _note_cost(rig, pipelines[0], orders, before, await _spent(rig, pipelines[0]))
 
 
-async def _spent(rig: Rig, pipeline: Pipeline) -> tuple[float, Usage, Kept]:
-    return time.monotonic(), await usage(rig.own.home), await kept(rig.settings, pipeline)
+async def _spent(rig: Rig, pipeline: Pipeline) -> tuple[Usage, Kept]:
+    return await usage(rig.own.home), await kept(rig.settings, pipeline)
 
 
 def _note_cost(
-    rig: Rig, pipeline: Pipeline, orders: int, before: tuple[float, Usage, Kept], after: tuple[float, Usage, Kept]
+    rig: Rig, pipeline: Pipeline, orders: int, before: tuple[Usage, Kept], after: tuple[Usage, Kept]
 ) -> None:
-    (begun_s, used, left), (ended_s, more_used, more_left) = before, after
-    rig.costs.append(Cost(pipeline, more_used.cpu_s - used.cpu_s, ended_s - begun_s, orders))
+    (used, left), (more_used, more_left) = before, after
+    cpu_s = more_used.cpu_s_for(pipeline) - used.cpu_s_for(pipeline)
+    rig.figures.add(f"{pipeline}.cost.cpu", cpu_s / orders * MILLION, "s per million")
     grown = {
         "disk": more_left.disk_bytes - left.disk_bytes,
         "logged": more_left.logged_bytes - left.logged_bytes,

@@ -9,9 +9,14 @@ import psutil
 
 from backend.daemon import open_postgres, open_redis
 from backend.lab.bench.resources import sql
+from backend.stack.services import AGGREGATOR, API, WORKER
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
+
+_ALL = (API, "postgres", "redis")
+ONLY = {Pipeline.V1: (AGGREGATOR,), Pipeline.V2: (WORKER,), Pipeline.V3: ("kafka", "flink-")}
+"""How the names of the parts begin that only this pipeline needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,12 @@ class Usage:
     """Memory: shared pages divided among those who share them (PSS) where the system can tell, else resident."""
     memory_of: Mapping[str, int]
     """Memory by part."""
+    cpu_s_of: Mapping[str, float]
+    """Processor seconds by part."""
+
+    def cpu_s_for(self, pipeline: Pipeline) -> float:
+        """Return the processor seconds of the parts that work on the orders of a pipeline."""
+        return sum(used for part, used in self.cpu_s_of.items() if part.startswith((*_ALL, *ONLY[pipeline])))
 
 
 async def usage(home: Path) -> Usage:
@@ -32,7 +43,7 @@ async def usage(home: Path) -> Usage:
 
 
 def _usage(home: Path) -> Usage:
-    cpu_s, memory_of = 0.0, {}
+    memory_of, cpu_s_of = {}, {}
     for state in read_states(home):
         if state.pid is None:
             continue
@@ -41,15 +52,15 @@ def _usage(home: Path) -> Usage:
             family = [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
             continue
-        memory_of[state.name] = 0
+        memory_of[state.name], cpu_s_of[state.name] = 0, 0.0
         for process in family:
             try:
                 times = process.cpu_times()
-                cpu_s += times.user + times.system + times.children_user + times.children_system
+                cpu_s_of[state.name] += times.user + times.system + times.children_user + times.children_system
                 memory_of[state.name] += _memory(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-    return Usage(cpu_s, sum(memory_of.values()), memory_of)
+    return Usage(sum(cpu_s_of.values()), sum(memory_of.values()), memory_of, cpu_s_of)
 
 
 def _memory(process: psutil.Process) -> int:
