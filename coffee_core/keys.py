@@ -19,6 +19,8 @@ DEAD_TOPIC = "orders.dead"
 """v3's dead letters: a Kafka topic."""
 FLINK_GROUP = "flink-processors"
 """Consumer group of the Flink job."""
+SAVEPOINTS = "savepoints"
+"""Folder of v3's savepoints beside the checkpoints of an epoch: a job continues from whichever is the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,11 @@ class MetricKeys:
     def fence(self) -> str:
         """v1: the snapshot of the last run; v3: the epoch of the job that may write."""
         return self._lab("fence")
+
+    @property
+    def checkpoints(self) -> str:
+        """List (v3): ``<epoch> <URI>`` of the last checkpoints, the newest first, where no folder can tell."""
+        return self._lab("checkpoints")
 
     def idempotency(self, message_id: str) -> str:
         """Return the string (with an expiry) of the content first seen under this message id (v2, v3)."""

@@ -63,6 +63,13 @@ def redis_url(text: str) -> str:
     return f"{read}{'&' if urlsplit(read).query else '?'}ssl_check_hostname=true"
 
 
+def storage(text: str) -> str:
+    """Read the URI of a folder that Flink can write; it may be empty."""
+    if text and not re.match(r"[a-z][a-z0-9+.-]*://\S", text):
+        raise ValueError("must be a URI such as s3://bucket/folder or file:///folder")
+    return text.rstrip("/")
+
+
 def servers(text: str) -> str:
     """Read HOST:PORT, several separated by commas; it may be empty."""
     for server in filter(None, text.split(",")):

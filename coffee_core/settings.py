@@ -126,6 +126,12 @@ class Settings:
         read.whole(1, 64),
         "parallelism of the Flink job, and slots of each TaskManager",
     )
+    given_flink_checkpoints: str = _setting(
+        "COFFEE_FLINK_CHECKPOINTS",
+        "",
+        read.storage,
+        "URI that all of Flink can reach, for the job's checkpoints (s3://…); empty: a folder under COFFEE_HOME",
+    )
     dedup_horizon_h: float = _setting(
         "COFFEE_DEDUP_HORIZON_H",
         "24",
@@ -209,6 +215,15 @@ class Settings:
     def authorization(self) -> dict[str, str]:
         """The header that the API asks of its clients, where it asks for one."""
         return {"Authorization": f"Bearer {self.api_token}"} if self.api_token else {}
+
+    def flink_checkpoints(self, epoch: str) -> str:
+        """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
+
+        No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted.
+        """
+        # Not as_uri(): Flink takes the path as it is and would keep a %20.
+        root = self.given_flink_checkpoints or f"file://{self.home / 'flink' / 'checkpoints'}"
+        return f"{root}/epoch-{epoch}"
 
     @property
     def addresses(self) -> dict[str, str]:

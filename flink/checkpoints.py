@@ -1,26 +1,31 @@
-"""The job's checkpoints on disk: the newest one to continue from, and those that nobody needs any more."""
+"""The job's checkpoints in a folder: the newest one to continue from, and those that nobody needs any more."""
 
 import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from coffee_core.keys import SAVEPOINTS
+
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
+_KINDS = ("*/chk-*", f"{SAVEPOINTS}/savepoint-*")
 _EPOCH = re.compile(r"epoch-.+")
 
 
 def newest_checkpoint(folder: Path, refused: Collection[Path] = ()) -> Path | None:
-    """Return the folder of the newest completed checkpoint of any job, leaving out those that were refused.
+    """Return the folder of the newest completed checkpoint or savepoint of any job, except for those refused.
 
     A checkpoint is complete once its ``_metadata`` is there: Flink writes it last.
     """
-    complete = [path for path in folder.glob("*/chk-*/_metadata") if path.parent not in refused]
+    complete = [path for each in _KINDS for path in folder.glob(f"{each}/_metadata") if path.parent not in refused]
     return max(complete, key=_age).parent if complete else None
 
 
 def _age(metadata: Path) -> tuple[int, int]:
     """Order by time, and checkpoints of one job by their number where a file system's clock is coarse."""
-    return metadata.stat().st_mtime_ns, int(metadata.parent.name.removeprefix("chk-"))
+    return metadata.stat().st_mtime_ns, int(number) if (
+        number := metadata.parent.name.removeprefix("chk-")
+    ).isdecimal() else 0
 
 
 def restore_link(folder: Path) -> Path:

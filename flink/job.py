@@ -1,11 +1,10 @@
-"""Submits the job: ``python -m flink.job --epoch E [--restore FOLDER]`` prints the job's id.
+"""Submits the job: ``python -m flink.job --epoch E [--restore URI]`` prints the job's id.
 
 Run by ``flink.submit`` as a process of its own, so that the client's JVM is gone when the job runs.
 """
 
 import argparse
 import sys
-from pathlib import Path
 
 from coffee_core.settings import Settings
 from flink.environment import submit_graph
@@ -18,15 +17,16 @@ def main() -> None:
     """Submit by the settings of the environment."""
     parser = argparse.ArgumentParser(prog="python -m flink.job", description=__doc__)
     parser.add_argument("--epoch", required=True, help="epoch in which the job may write to Redis")
-    parser.add_argument("--restore", type=Path, help="folder of the checkpoint to continue from")
+    parser.add_argument("--restore", help="URI of the checkpoint to continue from")
     given = parser.parse_args()
     settings = Settings.from_env()
-    restore = f"file://{given.restore.absolute()}" if given.restore else None
     functions = {
         TALLY_FUNCTION: ShowInRedis(settings.redis_url, given.epoch),
         WINDOW_FUNCTION: ShowWindowInRedis(settings.redis_url, given.epoch),
     }
-    sys.stdout.write(submit_graph(options(settings, given.epoch, restore), values(settings), functions) + "\n")
+    sys.stdout.write(
+        submit_graph(options(settings, given.epoch, given.restore), values(settings), functions) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -18,14 +18,6 @@ EPOCH_PARAMETER = "coffee.epoch"
 """Parameter of the job that tells its epoch to whoever asks Flink."""
 
 
-def checkpoint_dir(settings: Settings, epoch: str) -> Path:
-    """Return the folder of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
-
-    No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted.
-    """
-    return settings.home / "flink" / "checkpoints" / f"epoch-{epoch}"
-
-
 def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, str]:
     """Return the options of the job of an epoch, which continues from the checkpoint at ``restore`` (a URI)."""
     rest = urlsplit(settings.flink_rest_url)
@@ -48,8 +40,7 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         # However large the state has grown, half of the time is left for orders.
         "execution.checkpointing.min-pause": CHECKPOINT_EVERY,
         "execution.checkpointing.mode": "EXACTLY_ONCE",
-        # Not as_uri(): Flink takes the path as it is and would keep a %20.
-        "execution.checkpointing.dir": f"file://{checkpoint_dir(settings, epoch)}",
+        "execution.checkpointing.dir": settings.flink_checkpoints(epoch),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "3",
         "state.backend.type": "hashmap",

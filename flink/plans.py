@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coffee_core.settings import Settings
-from flink.checkpoints import restore_link
 from flink.client import SubmitError, plan
 from flink.fingerprint import fingerprint
-from flink.options import checkpoint_dir
 
 _GENTLY = 10
 _AGAIN_AFTER_S = 30.0
@@ -32,21 +30,21 @@ class Plans:
         self._ahead_of: str | None = None
         """Epoch that is planned ahead."""
 
-    async def orders(self, epoch: str, *, restored: bool, niceness: int = 0) -> Path:
-        """Return the plan of an epoch's job, which starts from nothing or from the epoch's restore link."""
+    async def orders(self, epoch: str, restore: str | None = None, niceness: int = 0) -> Path:
+        """Return the plan of an epoch's job, which starts from nothing or from the checkpoint at this URI."""
         arguments = ["-m", "flink.job", "--epoch", epoch]
-        if restored:
-            arguments += ["--restore", str(restore_link(checkpoint_dir(self._settings, epoch)))]
-        return await self._get("restored" if restored else "orders", arguments, niceness)
+        if restore is not None:
+            arguments += ["--restore", restore]
+        return await self._get("restored" if restore else "orders", arguments, niceness)
 
     async def warm_up(self, slots: int) -> Path:
         """Return the plan of the job that warms this many slots."""
         return await self._get(f"warm-{slots}", ["-m", "flink.warm", "--slots", str(slots)], _GENTLY)
 
-    def make_ahead(self, epoch: str) -> None:
-        """See to it, in the background, that the job could be restored without a client."""
+    def make_ahead(self, epoch: str, restore: str) -> None:
+        """See to it, in the background, that the job could be restored from this URI without a client."""
         if self._ahead_of != epoch and (self._ahead is None or self._ahead.done()):
-            self._ahead = asyncio.create_task(self._make_ahead(epoch))
+            self._ahead = asyncio.create_task(self._make_ahead(epoch, restore))
 
     async def close(self) -> None:
         """End what is planned in the background."""
@@ -54,9 +52,9 @@ class Plans:
             self._ahead.cancel()
             await asyncio.gather(self._ahead, return_exceptions=True)
 
-    async def _make_ahead(self, epoch: str) -> None:
+    async def _make_ahead(self, epoch: str, restore: str) -> None:
         try:
-            await self.orders(epoch, restored=True, niceness=_GENTLY)
+            await self.orders(epoch, restore, _GENTLY)
         except SubmitError as error:
             log.warning("the job cannot be planned ahead of its next start: %s", error)
             await asyncio.sleep(_AGAIN_AFTER_S)

@@ -53,7 +53,7 @@ class TaskManager:
     address: str
     """The address of its process; a restarted one has another."""
     slots: int
-    """None before it has reported them, just after its registration."""
+    """0 before it has reported them, just after its registration."""
     free_slots: int
 
     @property
@@ -91,6 +91,13 @@ class FlinkRest:
         async with self._session.get(f"{self._base}/jobs/{job.id}/config") as response:
             configuration = (await response.json()).get("execution-config")
         return None if configuration is None else str(configuration["user-config"].get(name, ""))
+
+    async def checkpoint(self, job_id: str) -> str | None:
+        """Return the URI of the newest completed checkpoint or savepoint of a job, None where there is none."""
+        async with self._session.get(f"{self._base}/jobs/{job_id}/checkpoints") as response:
+            latest: dict[str, Any] = (await response.json())["latest"]
+        done = [each for kind in ("completed", "savepoint") if (each := latest.get(kind)) is not None]
+        return str(max(done, key=lambda each: each["id"])["external_path"]) if done else None
 
     async def task_managers(self) -> list[TaskManager]:
         """Return the TaskManagers that are registered."""

@@ -1,17 +1,15 @@
 """Keeps exactly one job of ours on the cluster: that of the current epoch, from its newest checkpoint on."""
 
-import asyncio
 import logging
-from pathlib import Path
 
 from redis.asyncio import Redis
 
 from coffee_core.settings import Settings
-from flink.checkpoints import newest_checkpoint, point_restore_link, remove_others
 from flink.fence import current_epoch
-from flink.options import EPOCH_PARAMETER, JOB_NAME, checkpoint_dir
+from flink.options import EPOCH_PARAMETER, JOB_NAME
 from flink.plans import Plans
 from flink.rest import FlinkRest, Job
+from flink.restoring import restoring
 from flink.spare import Spare
 
 log = logging.getLogger("flink.submit")
@@ -31,12 +29,13 @@ class Watch:
         self._redis = redis
         self._epochs: dict[str, str] = {}
         """Job → the epoch that it was submitted in."""
-        self._restored: dict[str, Path] = {}
+        self._restored: dict[str, str] = {}
         """Job → the checkpoint that it was to continue from."""
-        self._refused: set[Path] = set()
+        self._refused: set[str] = set()
         """Checkpoints that no job could start from."""
         self._running: str | None = None
         self._plans = Plans(settings)
+        self._checkpoints = restoring(settings, rest, redis)
         self._spare = Spare(settings, rest, self._plans)
 
     async def look(self) -> None:
@@ -58,6 +57,7 @@ class Watch:
         elif not active:
             # Never beside a job that is still ending: its last rows would meet ours.
             self._refuse_checkpoints(jobs)
+            await self._note_ended(jobs, epoch)
             await self._submit(epoch)
 
     async def close(self) -> None:
@@ -88,9 +88,10 @@ class Watch:
             self._running = job.id
             log.info("job %s runs, in epoch %s", job.id, epoch)
         if self._epochs.get(job.id) == epoch:
-            await asyncio.to_thread(remove_others, checkpoint_dir(self._settings, epoch), job.id)
-        if await self._spare.look():
-            self._plans.make_ahead(epoch)
+            await self._checkpoints.note(epoch, job.id)
+        planned = self._checkpoints.planned(epoch)
+        if await self._spare.look() and planned is not None:
+            self._plans.make_ahead(epoch, planned)
 
     def _refuse_checkpoints(self, jobs: list[Job]) -> None:
         """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
@@ -100,12 +101,17 @@ class Watch:
                 log.error("no job can start from %s; trying the one before", path)
                 self._refused.add(path)
 
+    async def _note_ended(self, jobs: list[Job], epoch: str) -> None:
+        """Note the last that the newest job of this epoch has completed: it may have stopped with a savepoint."""
+        for job in jobs:
+            if await self._epoch_of(job) == epoch:
+                await self._checkpoints.note(epoch, job.id)
+                return
+
     async def _submit(self, epoch: str) -> None:
-        folder = checkpoint_dir(self._settings, epoch)
-        restore = newest_checkpoint(folder, self._refused)
-        plan = await self._plans.orders(epoch, restored=restore is not None)
-        if restore is not None:
-            point_restore_link(folder, restore)
+        restore = await self._checkpoints.newest(epoch, self._refused)
+        from_where = None if restore is None else await self._checkpoints.point(epoch, restore)
+        plan = await self._plans.orders(epoch, from_where)
         start = f"checkpoint {restore}" if restore else "the first order on"
         log.info("submitting the job of epoch %s from %s", epoch, start)
         job_id = await self._rest.submit(plan)

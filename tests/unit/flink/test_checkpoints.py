@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+from coffee_core.keys import SAVEPOINTS
 from flink.checkpoints import newest_checkpoint, point_restore_link, remove_others, restore_link
 
 OLD, NEW = "a" * 32, "b" * 32
@@ -31,6 +32,18 @@ def test_within_one_tick_of_the_clock_the_number_decides(tmp_path: Path) -> None
     checkpoint(tmp_path, NEW, 9, second=100)
     newest = checkpoint(tmp_path, NEW, 10, second=100)
     assert newest_checkpoint(tmp_path) == newest
+
+
+def test_a_savepoint_counts_where_it_is_the_newest(tmp_path: Path) -> None:
+    savepoint = tmp_path / SAVEPOINTS / "savepoint-bbbbbb-0123456789ab" / "_metadata"
+    savepoint.parent.mkdir(parents=True)
+    savepoint.touch()
+    checkpoint(tmp_path, NEW, 9, second=100)
+    assert newest_checkpoint(tmp_path) == savepoint.parent
+    os.utime(savepoint, (50, 50))
+    assert newest_checkpoint(tmp_path) == tmp_path / NEW / "chk-9"
+    remove_others(tmp_path, NEW)
+    assert savepoint.exists()
 
 
 def test_a_refused_one_is_passed_over(tmp_path: Path) -> None:

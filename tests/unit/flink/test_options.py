@@ -37,6 +37,11 @@ def test_a_space_in_the_home_is_kept_as_flink_wants_it() -> None:
     assert chosen["execution.checkpointing.dir"] == "file:///tmp/a folder/flink/checkpoints/epoch-7"
 
 
+def test_checkpoints_may_lie_on_storage_that_all_of_flink_reaches() -> None:
+    settings = Settings.from_env({"COFFEE_FLINK_CHECKPOINTS": "s3://coffee-rt/checkpoints/"})
+    assert options(settings, "7", None)["execution.checkpointing.dir"] == "s3://coffee-rt/checkpoints/epoch-7"
+
+
 @pytest.mark.parametrize(
     ("filled", "startup", "bounded"),
     [
