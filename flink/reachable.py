@@ -10,26 +10,26 @@ _PAUSE_S = 0.2
 _CONNECT_S = 2.0
 
 
-def _places(settings: Settings) -> dict[str, tuple[str, int]]:
-    kafka_host, _, kafka_port = settings.kafka_servers.split(",")[0].strip().rpartition(":")
-    places = {"Kafka": (kafka_host, int(kafka_port))}
+def _places(settings: Settings) -> dict[str, list[tuple[str, int]]]:
+    servers = (each.strip().rpartition(":") for each in settings.kafka_servers.split(",") if each.strip())
+    places = {"Kafka": [(host, int(port)) for host, _, port in servers]}
     for name, url, port in (
         ("Flink", settings.flink_rest_url, 8081),
         ("Redis", settings.redis_url, 6379),
         ("PostgreSQL", settings.database_url, 5432),
     ):
         parts = urlsplit(url)
-        places[name] = (parts.hostname or "127.0.0.1", parts.port or port)
+        places[name] = [(parts.hostname or "127.0.0.1", parts.port or port)]
     return places
 
 
 async def wait_for_servers(settings: Settings, log: logging.Logger) -> None:
-    """Return once all four accept connections."""
-    for name, (host, port) in _places(settings).items():
+    """Return once all four accept connections; of several brokers one is enough."""
+    for name, places in _places(settings).items():
         told = False
-        while not await _accepts(host, port):
+        while not any([await _accepts(host, port) for host, port in places]):
             if not told:
-                log.info("waiting for %s at %s:%d", name, host, port)
+                log.info("waiting for %s at %s", name, ",".join(f"{host}:{port}" for host, port in places))
                 told = True
             await asyncio.sleep(_PAUSE_S)
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "audit": "Balance each pipeline: was an order lost, duplicated, or is a total adrift?",
     "reconcile": "Bring the metrics of v1, v2 or v3 back to what PostgreSQL holds.",
     "replay": "Count v3's whole topic anew, or take over what dead workers of v2 have left.",
+    "savepoint": "Save the state of v3's job; --stop: end the job with it, to upgrade or rescale it.",
     "dead-letters": "List, requeue or drop the dead letters of v2 or v3.",
     "load": "Send orders on a schedule, and measure from when each was meant to be sent.",
     "chaos": "Break a part under load and prove that not one order is lost or counted twice.",
