@@ -28,8 +28,8 @@ async def same_source(connection: Database, pipeline: Pipeline) -> Tally:
 async def same_content(connection: Database, pipeline: Pipeline, unique_timestamps: bool) -> Tally:
     """Add up the rows beyond the first of each order, whatever their ids.
 
-    The same order is one of the same content accepted in the same microsecond; with ``unique_timestamps`` one of
-    the same content, whenever it was accepted. Raises asyncpg's errors.
+    The same order is one of the same content accepted in the same microsecond, and not in the same batch; with
+    ``unique_timestamps`` one of the same content, whenever it was accepted. Raises asyncpg's errors.
     """
     return tally(await connection.fetch(_SAME_CONTENT, str(pipeline), unique_timestamps))
 

@@ -7,12 +7,14 @@ from click.testing import CliRunner, Result
 from redis.asyncio import Redis
 
 from backend.aggregator.run import METRICS, Aggregator
+from backend.api import resources
 from backend.cli.main import coffee
 from backend.daemon import Database
 from backend.lab.audit import audit
 from backend.lab.audit_balance import Balance
 from backend.lab.reconcile import reconcile
-from coffee_core.clock import now_us
+from coffee_core.clock import now_us, to_datetime
+from coffee_core.ids import new_message_id
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from tests.integration.aggregator.test_run import place
@@ -50,19 +52,22 @@ async def test_rows_since_the_last_run_are_in_flight(
 async def test_it_is_exact_while_orders_and_runs_go_on(
     settings: Settings, connection: Database, client: Redis, database_url: str
 ) -> None:
+    placed = 0
+
     async def load() -> None:
-        for _ in range(20):
+        nonlocal placed
+        while not done:
             await place(connection, 10)
             await run(connection, client)
+            placed += 10
 
+    done = False
     task = asyncio.create_task(load())
-    looks = []
-    while not task.done():
-        looks.append(await look(settings))
+    looks = [await look(settings) for _ in range(10)]
+    done = True
     await task
-    assert len(looks) > 3
     assert [balance for balance in looks if not balance.balanced] == []
-    assert (await look(settings)).shown.orders == 200
+    assert (await look(settings)).shown.orders == placed > 0
 
 
 async def test_a_deleted_row_is_lost_with_what_it_was(
@@ -116,6 +121,18 @@ async def test_one_order_under_two_ids_is_a_duplicate(
     await run(connection, client)
     balance = await look(settings)
     assert (balance.balanced, balance.duplicated.orders, balance.drift.orders) == (False, 1, 0)
+
+
+async def test_an_order_placed_twice_in_one_batch_is_two(
+    settings: Settings, connection: Database, client: Redis
+) -> None:
+    now = to_datetime(now_us())
+    ids = [new_message_id(), new_message_id()]
+    insert = resources.text("insert_orders.sql")
+    await connection.execute(insert, ids, ["latte"] * 2, ["uptown"] * 2, [500] * 2, [now] * 2, now)
+    await run(connection, client)
+    balance = await look(settings)
+    assert (balance.balanced, balance.stored.orders, balance.duplicated.orders) == (True, 2, 0)
 
 
 async def test_the_same_order_placed_twice_is_two_unless_timestamps_are_unique(
