@@ -36,8 +36,8 @@ async def letters(logs: KafkaLogs, client: Redis) -> list[Letter]:
         for record in batch:
             letter = _letter(record)
             found.setdefault(letter.origin, letter)
-    handled: Any = await client.hkeys(HANDLED)  # type: ignore[misc]
-    return [letter for origin, letter in found.items() if origin not in set(handled)]
+    handled = set(await client.hkeys(HANDLED))  # type: ignore[misc]
+    return [letter for origin, letter in found.items() if origin not in handled]
 
 
 def _letter(record: Record) -> Letter:
