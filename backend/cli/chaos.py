@@ -109,7 +109,8 @@ def _tell(result: "Result", *, as_json: bool, as_lines: bool) -> None:
     elif cells_of_load := [cell for cell in result.cells if isinstance(cell, Cell)]:
         click.echo("\n".join(as_table(cells_of_load)))
     else:
-        click.echo("\n".join(cell.sentence() for cell in result.cells))
+        for cell in result.cells:
+            click.echo(cell.sentence())
     for failure in result.failures:
         click.echo(f"coffee: {failure}", err=True)
     if result.interrupted:
