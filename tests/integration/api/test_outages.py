@@ -1,7 +1,6 @@
 """A dependency that dies takes its own pipeline down and no other, and comes back by itself."""
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -28,18 +27,16 @@ def own(tmp_path: Path) -> Settings:
     )
 
 
-async def _refused_quickly(api: Api, pipeline: str) -> None:
-    started = time.monotonic()
+async def _refused(api: Api, pipeline: str) -> None:
     status, problem = await api.order(pipeline)
     assert (status, problem["type"]) == (503, "/problems/unavailable")
-    assert time.monotonic() - started < 1
 
 
 async def test_it_starts_with_nothing_up_and_says_what_is_missing(tmp_path: Path) -> None:
     ports = {f"COFFEE_{name}_PORT": str(free_port()) for name in ("POSTGRES", "REDIS", "KAFKA")}
     async with running(tmp_path, **ports) as api:
         for pipeline in ("v1", "v2", "v3"):
-            await _refused_quickly(api, pipeline)
+            await _refused(api, pipeline)
         status, said = await api.get("/readyz")
         assert (status, said["ready"]) == (503, False)
         assert said["pipelines"]["v3"] == {"ready": False, "missing": ["kafka"]}
@@ -56,7 +53,7 @@ async def test_redis_dies_and_returns(tmp_path: Path, own: Settings, database_ur
             assert (await api.order("v2", key=KEY))[0] == 202
             server.send_signal(signal.SIGKILL)
             await until(lambda: api.is_not_ready("v2"))
-            await _refused_quickly(api, "v2")
+            await _refused(api, "v2")
             await until(lambda: api.is_ready("v1"))
             assert (await api.order("v1"))[0] == 201
         with serving(part, own, tmp_path / "redis.log"):
@@ -78,7 +75,7 @@ async def test_a_redis_that_hangs_leaves_the_outcome_unknown(tmp_path: Path, own
                     KEY,
                 )
                 await until(lambda: api.is_not_ready("v2"))
-                await _refused_quickly(api, "v2")
+                await _refused(api, "v2")
             finally:
                 server.send_signal(signal.SIGCONT)
             await until(lambda: api.is_ready("v2"))
@@ -97,7 +94,7 @@ async def test_postgres_dies_and_returns(tmp_path: Path, own: Settings, redis_ur
             assert (await api.order("v1", key=KEY))[0] == 201
             server.send_signal(signal.SIGKILL)
             await until(lambda: api.is_not_ready("v1"))
-            await _refused_quickly(api, "v1")
+            await _refused(api, "v1")
             assert (await api.get("/readyz"))[1]["pipelines"]["v1"]["missing"] == ["postgres"]
             assert (await api.order("v2"))[0] == 202
         with serving(part, own, tmp_path / "postgres.log"):
@@ -114,4 +111,4 @@ async def test_postgres_without_its_table_is_not_ready(tmp_path: Path, database_
             return not said["up"] and "migrations" in said["detail"]
 
         await until(says_migrations)
-        await _refused_quickly(api, "v1")
+        await _refused(api, "v1")
