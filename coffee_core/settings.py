@@ -11,6 +11,7 @@ from typing import Any
 
 from coffee_core import setting_values as read
 from coffee_core.errors import ConfigError
+from coffee_core.passwords import read_password
 from coffee_core.pipelines import Pipeline, parse_pipelines
 from coffee_core.runstate import read_env
 
@@ -34,10 +35,14 @@ class Settings:
         "COFFEE_PIPELINES", "v1,v2,v3", parse_pipelines, "pipelines to run; without v3 no Kafka and no Flink"
     )
     given_database_url: str = _setting(
-        "DATABASE_URL", "", read.url("postgresql", "postgres"), "your own PostgreSQL; empty: an embedded one"
+        "DATABASE_URL",
+        "",
+        read.url("postgresql", "postgres"),
+        "your own PostgreSQL; empty: an embedded one",
+        secret=True,
     )
     given_redis_url: str = _setting(
-        "REDIS_URL", "", read.redis_url, "your own Redis or Valkey; empty: an embedded one"
+        "REDIS_URL", "", read.redis_url, "your own Redis or Valkey; empty: an embedded one", secret=True
     )
     given_kafka_servers: str = _setting(
         "KAFKA_BOOTSTRAP_SERVERS", "", read.servers, "your own Kafka; empty: an embedded broker"
@@ -178,13 +183,19 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """PostgreSQL, given or embedded."""
-        return self.given_database_url or f"postgresql://coffee@127.0.0.1:{self.postgres_port}/coffee"
+        """PostgreSQL, given or embedded, with its password. Raises ConfigError where that cannot be read."""
+        if self.given_database_url:
+            return self.given_database_url
+        password = read_password(self.home, "postgres")
+        return f"postgresql://coffee{password and f':{password}'}@127.0.0.1:{self.postgres_port}/coffee"
 
     @property
     def redis_url(self) -> str:
-        """Redis, given or embedded."""
-        return self.given_redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
+        """Redis, given or embedded, with its password. Raises ConfigError where that cannot be read."""
+        if self.given_redis_url:
+            return self.given_redis_url
+        password = read_password(self.home, "redis")
+        return f"redis://{password and f':{password}@'}127.0.0.1:{self.redis_port}/0"
 
     @property
     def kafka_servers(self) -> str:
@@ -206,6 +217,15 @@ class Settings:
         """What the API of this machine speaks: http or https."""
         return "https" if self.tls_certificate else "http"
 
+    def flink_checkpoints(self, epoch: str) -> str:
+        """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
+
+        No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted.
+        """
+        # Not as_uri(): Flink takes the path as it is and would keep a %20.
+        root = self.given_flink_checkpoints or f"file://{self.home / 'flink' / 'checkpoints'}"
+        return f"{root}/epoch-{epoch}"
+
     @property
     def dedup_horizon_ms(self) -> int:
         """How long a message id is remembered, in milliseconds."""
@@ -215,15 +235,6 @@ class Settings:
     def authorization(self) -> dict[str, str]:
         """The header that the API asks of its clients, where it asks for one."""
         return {"Authorization": f"Bearer {self.api_token}"} if self.api_token else {}
-
-    def flink_checkpoints(self, epoch: str) -> str:
-        """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
-
-        No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted.
-        """
-        # Not as_uri(): Flink takes the path as it is and would keep a %20.
-        root = self.given_flink_checkpoints or f"file://{self.home / 'flink' / 'checkpoints'}"
-        return f"{root}/epoch-{epoch}"
 
     @property
     def addresses(self) -> dict[str, str]:

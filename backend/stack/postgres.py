@@ -1,5 +1,6 @@
 """PostgreSQL 18 out of a wheel: its data folder, its settings, its migrations."""
 
+import hashlib
 import importlib.util
 import shutil
 import signal
@@ -12,6 +13,7 @@ from backend.stack.probe import postgres_answers
 from backend.stack.progress import say
 from backend.stack.tool import run
 from coffee_core.errors import StackError
+from coffee_core.passwords import make_password
 from coffee_core.settings import Settings
 
 NAME = "postgres"
@@ -20,8 +22,6 @@ _BOOTSTRAP = """\
 CREATE ROLE coffee LOGIN CREATEDB IN ROLE pg_monitor, pg_checkpoint
 CREATE DATABASE coffee OWNER coffee
 """
-# coffee is no superuser: whoever reaches the port on this machine reaches the lab's tables, not its files.
-_ACCESS = "host all coffee 127.0.0.1/32 trust\n"
 
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
@@ -47,6 +47,7 @@ _OPTIONS = {
 
 def part(settings: Settings) -> Part:
     """Return the embedded server, or the given one as an external part."""
+    password = "" if settings.given_database_url else make_password(settings.home, NAME)
     url = settings.database_url
 
     async def ready() -> bool:
@@ -60,7 +61,7 @@ def part(settings: Settings) -> Part:
     data = settings.home / NAME
 
     async def prepare() -> None:
-        await _initialise(data)
+        await _initialise(data, password)
 
     return Part(
         NAME,
@@ -92,23 +93,40 @@ def _server(data: Path, port: int) -> tuple[str, ...]:
     return dropped((str(binary("postgres")), "-D", str(data), *options), *account(data))
 
 
-async def _initialise(data: Path) -> None:
+async def _initialise(data: Path, password: str) -> None:
     """Make the data folder where there is none: aside, then renamed, so that a half-made one is never used."""
     uid, gid = account(data)
     if _adopt(data, uid, gid):
+        await _protect(data, password)
         return
     say("first start: creating the database cluster")
     fresh = _fresh(data.with_name(f"{data.name}.new"), uid, gid)
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     initdb = (str(binary("initdb")), "-D", str(fresh), "-U", "postgres", "-A", "reject", "--data-checksums")
     await run("initdb", dropped((*initdb, *locale, "--no-instructions"), uid, gid))
-    single = (str(binary("postgres")), "--single", "-D", str(fresh), "postgres")
-    said = await run("creating the database", dropped(single, uid, gid), _BOOTSTRAP)
+    await _protect(fresh, password, _BOOTSTRAP)
+    fresh.rename(data)
+
+
+async def _protect(data: Path, password: str, before: str = "") -> None:
+    """Let in nobody but coffee with this password; a folder made with another one, or with none, is changed.
+
+    coffee is no superuser: whoever has the password has the lab's tables, not its files. ``before`` is executed
+    first. Raises StackError where a statement fails.
+    """
+    # The password is random: its digest tells nothing of it, but whether the role has it already.
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    access = data / "pg_hba.conf"
+    if digest in access.read_text(encoding="utf-8"):
+        return
+    # A statement that fails is not repeated in the log: it may hold the password.
+    server = (str(binary("postgres")), "--single", "-D", str(data), "-clog_min_error_statement=panic", "postgres")
+    statements = f"{before}ALTER ROLE coffee PASSWORD '{password}'\n"
+    said = await run("setting up the database", dropped(server, *account(data)), statements)
     # The single-user server goes on after a failed statement and ends with 0.
     if failed := [line for line in said.splitlines() if "ERROR:" in line or "FATAL:" in line]:
-        raise StackError(f"creating the database failed: {failed[0]}")
-    (fresh / "pg_hba.conf").write_text(_ACCESS, encoding="ascii")
-    fresh.rename(data)
+        raise StackError(f"setting up the database failed: {failed[0]}")
+    access.write_text(f"host all coffee 127.0.0.1/32 scram-sha-256\n# its password: {digest}\n", encoding="ascii")
 
 
 def _adopt(data: Path, uid: int, gid: int) -> bool:

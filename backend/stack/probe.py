@@ -3,20 +3,27 @@
 import asyncio
 import ssl
 import struct
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
 
 from backend.stack.probe_tls import postgres_tls, redis_tls
 
 _WITHIN_S = 1.0
+_READ_BYTES = 65_536
 _POSTGRES_PROTOCOL_3 = 196_608
 _POSTGRES_SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
 _POSTGRES_NOT_NOW = (b"C57P03", b"C53300")  # starting up or shutting down; too many connections
 
 
 async def _ask(
-    host: str, port: int, request: bytes, enough: int, tls: ssl.SSLContext | None = None, first: bytes = b""
+    host: str,
+    port: int,
+    request: bytes,
+    whole: Callable[[bytes], bool],
+    tls: ssl.SSLContext | None = None,
+    first: bytes = b"",
 ) -> bytes:
-    """Return up to ``enough`` bytes of the answer, or nothing where there is none within a second.
+    """Return the answer until it is ``whole`` or ends, or nothing where it is not so within a second.
 
     Where ``first`` is given, TLS begins once the server has answered that in plain text.
     """
@@ -30,13 +37,22 @@ async def _ask(
                     await writer.start_tls(tls, server_hostname=host)
                 writer.write(request)
                 answer = b""
-                while len(answer) < enough and (more := await reader.read(enough - len(answer))):
+                while not whole(answer) and (more := await reader.read(_READ_BYTES)):
                     answer += more
                 return answer
             finally:
                 writer.transport.abort()
     except (OSError, TimeoutError, EOFError):
         return b""
+
+
+def _of(enough_bytes: int) -> Callable[[bytes], bool]:
+    return lambda answer: len(answer) >= enough_bytes
+
+
+def _message(answer: bytes) -> bool:
+    """Tell whether PostgreSQL's first message is whole: a letter, then its length without the letter."""
+    return len(answer) >= 5 and len(answer) > int.from_bytes(answer[1:5], "big")
 
 
 async def accepts(host: str, port: int) -> bool:
@@ -59,7 +75,9 @@ async def http_get(url: str, most_bytes: int = 1_000_000) -> bytes | None:
     # HTTP/1.0: the body comes in one piece and the end of the connection is its end.
     request = f"GET {parts.path or '/'}{query} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode()
     port = parts.port or (443 if tls else 80)
-    head, _, body = (await _ask(parts.hostname or "", port, request, most_bytes, context)).partition(b"\r\n\r\n")
+    head, _, body = (await _ask(parts.hostname or "", port, request, _of(most_bytes), context)).partition(
+        b"\r\n\r\n"
+    )
     return body if head.split(b" ", 2)[1:2] == [b"200"] else None
 
 
@@ -69,10 +87,19 @@ async def http_ok(url: str) -> bool:
 
 
 async def redis_answers(url: str) -> bool:
-    """Tell whether a Redis server takes commands there (also one that wants a password first)."""
+    """Tell whether a Redis server takes commands there, also one that wants a password which the URL lacks."""
     parts = urlsplit(url)
-    answer = await _ask(parts.hostname or "", parts.port or 6379, b"PING\r\n", 5, redis_tls(url))
-    return answer in (b"+PONG", b"-NOAU")
+    words = [unquote(word).encode() for word in (parts.username, parts.password) if word]
+    # Who has not said the password is refused before it would be heard that the data is still being loaded.
+    login = _command(b"AUTH", *words) if words else b""
+    accepted = b"+OK\r\n" if words else b""
+    request = login + _command(b"PING")
+    answer = await _ask(parts.hostname or "", parts.port or 6379, request, _of(len(accepted) + 5), redis_tls(url))
+    return answer.startswith((accepted + b"+PONG", b"-NOAU"))
+
+
+def _command(*words: bytes) -> bytes:
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
 async def postgres_answers(url: str) -> bool:
@@ -82,7 +109,7 @@ async def postgres_answers(url: str) -> bool:
     words = b"\0".join(text.encode() for text in ("user", user, "database", database)) + b"\0\0"
     request = struct.pack("!ii", len(words) + 8, _POSTGRES_PROTOCOL_3) + words
     answer = await _ask(
-        parts.hostname or "", parts.port or 5432, request, 64, postgres_tls(url), _POSTGRES_SSL_REQUEST
+        parts.hostname or "", parts.port or 5432, request, _message, postgres_tls(url), _POSTGRES_SSL_REQUEST
     )
     if answer[:1] == b"R":
         return True
@@ -94,7 +121,7 @@ async def kafka_answers(servers: str, tls: ssl.SSLContext | None = None) -> bool
     request = struct.pack("!ihhih", 10, 18, 0, 1, -1)
     for server in filter(None, servers.split(",")):
         host, _, port = server.strip().rpartition(":")
-        answer = await _ask(host, int(port), request, 10, tls)
+        answer = await _ask(host, int(port), request, _of(10), tls)
         # The length, our correlation id, and error 0.
         if answer[4:10] == b"\0\0\0\1\0\0":
             return True

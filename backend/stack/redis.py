@@ -7,6 +7,8 @@ from pathlib import Path
 from backend.stack.part import Part
 from backend.stack.probe import redis_answers
 from coffee_core.errors import StackError
+from coffee_core.passwords import make_password
+from coffee_core.runstate import write_private
 from coffee_core.settings import Settings
 
 NAME = "redis"
@@ -14,6 +16,7 @@ NAME = "redis"
 
 def part(settings: Settings) -> Part:
     """Return the embedded server, or the given one as an external part."""
+    password = "" if settings.given_redis_url else make_password(settings.home, NAME)
     url = settings.redis_url
 
     async def ready() -> bool:
@@ -22,9 +25,10 @@ def part(settings: Settings) -> Part:
     if settings.given_redis_url:
         return Part(NAME, (), ready, external=True)
     data = settings.home / NAME
+    secret = data / "valkey.conf"  # everybody on this machine may read the arguments of a process
 
     async def prepare() -> None:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(secret, f"requirepass {password}\n")
 
     options = {
         "port": str(settings.redis_port),
@@ -37,8 +41,9 @@ def part(settings: Settings) -> Part:
         "notify-keyspace-events": "K$hg",  # the dashboard subscribes to the metric keys: strings, hashes, DEL
         "maxmemory-policy": "noeviction",
     }
-    argv = [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
-    return Part(NAME, tuple(argv), ready, port=settings.redis_port, prepare=prepare)
+    settled = (word for name, value in options.items() for word in (f"--{name}", value))
+    argv = (str(binary()), str(secret), *settled)
+    return Part(NAME, argv, ready, port=settings.redis_port, prepare=prepare)
 
 
 def binary() -> Path:

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 from coffee_core.errors import StackError
+from coffee_core.passwords import FOLDER as PASSWORDS
 
-_OURS = ("postgres", "postgres.new", "redis", "kafka", "flink", "locks", "logs", "run")
+_OURS = ("postgres", "postgres.new", "redis", "kafka", "flink", "locks", "logs", "run", PASSWORDS)
 """What the stack makes there. COFFEE_HOME may be a folder that holds other things too: they are left alone."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -51,9 +52,11 @@ class Guard:
         for each in _growing(pid):
             self._tell(f"shrink {each}")
 
-    def fill_memory(self, redis_port: int) -> None:
+    def fill_memory(self, redis_url: str) -> None:
         """Leave a Redis on the loopback without free memory. Raises NotReadyError where it refuses."""
-        self._tell(f"fill {redis_port}")
+        parts = urlsplit(redis_url)
+        assert parts.port is not None, "the URL of the embedded server names its port"
+        self._tell(f"fill {parts.port} {parts.password or ''}")
 
     def mend(self) -> None:
         """Undo what was done so far."""

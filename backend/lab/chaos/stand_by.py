@@ -1,8 +1,8 @@
 """Breaks processes and servers as it is told to, and mends them once its standard input ends.
 
-A line for each: ``stop PID`` (SIGSTOP), ``shrink PID`` (no write to a file succeeds, RLIMIT_FSIZE), ``fill PORT``
-(the Redis on this port of the loopback has no free memory), ``mend`` (undo all of it, the last first). Each is
-answered by a line: nothing, or what went wrong.
+A line for each: ``stop PID`` (SIGSTOP), ``shrink PID`` (no write to a file succeeds, RLIMIT_FSIZE), ``fill PORT
+PASSWORD`` (the Redis on this port of the loopback has no free memory), ``mend`` (undo all of it, the last first).
+Each is answered by a line: nothing, or what went wrong.
 
 Run as a program by itself, with the standard library alone: it must outlive whoever told it, and it may have to be
 the account of what it breaks.
@@ -35,12 +35,12 @@ def main() -> None:
         _mend()
 
 
-def _do(deed: str, target: str = "") -> str:
+def _do(deed: str, target: str = "", *more: str) -> str:
     try:
         if deed == "mend":
             _mend()
         else:
-            _DEEDS[deed](int(target))
+            _DEEDS[deed](int(target), *more)
     except ProcessLookupError:
         return ""  # it has ended: there is nothing to break
     except OSError as error:
@@ -77,19 +77,20 @@ def _grow(pid: int, limits: tuple[int, int]) -> None:
                 _grow(int(child), limits)
 
 
-def _fill(port: int) -> None:
-    _config(port, 1)
-    _undo.append(lambda: _config(port, 0))
+def _fill(port: int, password: str = "") -> None:
+    _config(port, password, 1)
+    _undo.append(lambda: _config(port, password, 0))
 
 
-def _config(port: int, most_bytes: int) -> None:
+def _config(port: int, password: str, most_bytes: int) -> None:
     with socket.create_connection(("127.0.0.1", port), _WITHIN_S) as server:
-        server.sendall(f"CONFIG SET maxmemory {most_bytes}\r\n".encode())
-        if (answer := server.recv(256)) != b"+OK\r\n":
-            raise OSError(answer.decode(errors="replace").strip())
+        for command in (*([f"AUTH {password}"] if password else []), f"CONFIG SET maxmemory {most_bytes}"):
+            server.sendall(f"{command}\r\n".encode())
+            if (answer := server.recv(256)) != b"+OK\r\n":
+                raise OSError(answer.decode(errors="replace").strip())
 
 
-_DEEDS = {"stop": _stop, "shrink": _shrink, "fill": _fill}
+_DEEDS: dict[str, Callable[..., None]] = {"stop": _stop, "shrink": _shrink, "fill": _fill}
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,6 @@
 """Faults that are done through a connection: to rows, to logs, to keys, to memory."""
 
 import asyncio
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
@@ -61,10 +60,8 @@ async def flush(_fault: Fault, scene: Scene, _lasts_s: float) -> Done:
 
 async def fill_memory(_fault: Fault, scene: Scene, lasts_s: float) -> Done:
     """Let Redis refuse whatever needs memory, for a time."""
-    port = urlsplit(scene.site.settings.redis_url).port
-    assert port is not None, "the URL of the embedded server names its port"
     with Guard() as guard:
         scene.struck()
-        guard.fill_memory(port)
+        guard.fill_memory(scene.site.settings.redis_url)
         await asyncio.sleep(lasts_s)
     return Done(f"left redis without free memory for {lasts_s:g} s", problem=await scene.still_down())

@@ -15,8 +15,8 @@ SECRET = "hush-hush"
 
 async def test_no_secret_is_told(tmp_path: Path, redis_url: str, database_url: str) -> None:
     wrong = {
-        # A server that wants no password refuses one, and nobody listens at the other address.
-        "REDIS_URL": f"redis://:{SECRET}@{urlsplit(redis_url).netloc}/0",
+        # One server wants another password, and nobody listens at the other address.
+        "REDIS_URL": f"redis://:{SECRET}@127.0.0.1:{urlsplit(redis_url).port}/0",
         "DATABASE_URL": f"postgresql://coffee:{SECRET}@127.0.0.1:{free_port()}/coffee",
     }
     told = {"COFFEE_API_TOKEN": SECRET, "COFFEE_LOG_LEVEL": "debug", "COFFEE_PIPELINES": "v1,v2"}

@@ -122,7 +122,7 @@ async def test_up_status_env_order_and_down(home: Home) -> None:
 async def test_what_was_taken_is_still_there_and_the_home_is_closed_to_others(home: Home) -> None:
     home.start()
     await home.all_up()
-    connection = await asyncpg.connect(f"postgresql://coffee@127.0.0.1:{home.env['COFFEE_POSTGRES_PORT']}/coffee")
+    connection = await asyncpg.connect(Settings.from_env(home.env).database_url)
     try:
         rows = await connection.fetch("SELECT version, price_cents FROM orders ORDER BY version")
     finally:

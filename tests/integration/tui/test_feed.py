@@ -118,7 +118,7 @@ async def test_a_server_that_refuses_the_question_is_live_once_it_notifies(redis
             "viewer", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=READ_ONLY
         )
         try:
-            url = redis_url.replace("redis://", "redis://viewer:any@")
+            url = f"redis://viewer:any@{redis_url.rpartition('@')[2]}"
             async with watching(_settings(url, tmp_path)) as watched:
                 await until(lambda: watched.last.mode == POLLING and watched.orders() == 0)
                 await redis.incr(V2.total_orders)

@@ -118,4 +118,4 @@ def test_who_has_ended_is_no_trouble() -> None:
 
 def test_what_cannot_be_broken_is_said() -> None:
     with Guard() as guard, pytest.raises(NotReadyError, match=r"cannot be broken here: fill .* refused"):
-        guard.fill_memory(free_port())
+        guard.fill_memory(f"redis://:word@127.0.0.1:{free_port()}/0")

@@ -14,8 +14,8 @@ from coffee_core.settings import Settings
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_defaults_are_usable_and_local() -> None:
-    settings = Settings.from_env({})
+def test_the_defaults_are_usable_and_local(tmp_path: Path) -> None:
+    settings = Settings.from_env({"COFFEE_HOME": str(tmp_path)})
     assert settings.addresses == {
         "API_URL": "http://127.0.0.1:8005",
         "DATABASE_URL": "postgresql://coffee@127.0.0.1:5432/coffee",
