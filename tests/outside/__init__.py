@@ -1,0 +1,1 @@
+"""Servers that are not the lab's own: several brokers, TLS, passwords."""
