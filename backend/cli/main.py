@@ -64,9 +64,14 @@ def coffee() -> None:
 def main() -> None:
     """Run the command line and leave with its exit code."""
     try:
-        code = coffee.main(standalone_mode=False)
-    except click.ClickException as error:
+        code = coffee.main(prog_name="coffee", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        ctx = getattr(error, "ctx", None)
+        where = f": see `{ctx.command_path} --help`" if ctx is not None else ""
+        click.echo(f"coffee: {' '.join(error.format_message().split()).rstrip('.')}{where}", err=True)
         code = error.exit_code
     except click.Abort:
         click.echo("aborted", err=True)

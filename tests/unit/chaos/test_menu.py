@@ -99,4 +99,6 @@ def test_a_fault_of_what_does_not_run_and_an_unknown_one_are_misuse(
             timeout=60,
         )
         assert done.returncode == 2, done
-        assert said in done.stderr
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("coffee: ")
+        assert said in line
