@@ -38,7 +38,8 @@ async def run_reconciliations(stop: asyncio.Event, pipelines: Sequence[Pipeline]
 
 async def _reconcile(pipeline: Pipeline, stop: asyncio.Event) -> None:
     # A process of its own: v1's runs do not wait for it, and what the others need is not loaded here.
-    command = (sys.executable, "-m", "backend.cli", "reconcile", pipeline.value)
+    options = ("--compare",) if pipeline is Pipeline.V3 else ()
+    command = (sys.executable, "-m", "backend.cli", "reconcile", pipeline.value, *options)
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, preexec_fn=tied())
     ended, stopped = asyncio.create_task(process.communicate()), asyncio.create_task(stop.wait())
     await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)

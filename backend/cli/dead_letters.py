@@ -29,8 +29,8 @@ def _repairs(_ctx: click.Context, _option: click.Parameter, pairs: Sequence[str]
 @click.command("dead-letters")
 @click.argument("pipeline", type=click.Choice([Pipeline.V2.value, Pipeline.V3.value]))
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@click.option("--requeue", "action", flag_value="requeue", help="Put them back on the log: all, or those named.")
-@click.option("--drop", "action", flag_value="drop", help="Deal with them for good: all, or those named.")
+@click.option("--requeue", is_flag=True, help="Put them back on the log: all, or those named.")
+@click.option("--drop", is_flag=True, help="Deal with them for good: all, or those named.")
 @click.option(
     "--set",
     "repairs",
@@ -46,7 +46,8 @@ def command(
     pipeline: str,
     ids: tuple[str, ...],
     *,
-    action: str | None,
+    requeue: bool,
+    drop: bool,
     repairs: dict[str, str],
     as_json: bool,
 ) -> None:
@@ -60,8 +61,11 @@ def command(
     from backend.lab.dead_letters_box import deal_with
     from backend.lab.servers import UnreachableError
 
-    if repairs and action != "requeue":
+    if repairs and not requeue:
         raise click.UsageError("--set goes with --requeue")
+    if requeue and drop:
+        raise click.UsageError("either --requeue or --drop")
+    action = "requeue" if requeue else "drop" if drop else None
     try:
         done = asyncio.run(deal_with(Settings.attach(), Pipeline(pipeline), ids, action, repairs))
     except UnreachableError as error:

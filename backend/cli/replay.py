@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from typing import Self
 
 import click
 
@@ -17,7 +18,7 @@ _LINE_EVERY_S = 5.0
 
 
 class Progress:
-    """One line on stderr: drawn over again on a terminal, now and then where it goes to a file."""
+    """One line on stderr, drawn over again on a terminal, for the length of a block."""
 
     def __init__(self, pipeline: str) -> None:
         self._pipeline = pipeline
@@ -34,7 +35,11 @@ class Progress:
         self._told, self._told_at = line, time.monotonic()
         click.echo(f"\r\x1b[K{line}" if self._terminal else line, nl=not self._terminal, err=True)
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        """Say nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Leave the line."""
         if self._terminal and self._told:
             click.echo("", err=True)
@@ -53,14 +58,12 @@ def command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
     """
     from backend.lab.servers import UnreachableError
 
-    progress = Progress(pipeline)
     try:
-        said, result = asyncio.run(_replay(Settings.attach(), Pipeline(pipeline), progress))
+        with Progress(pipeline) as progress:
+            said, result = asyncio.run(_replay(Settings.attach(), Pipeline(pipeline), progress))
     except UnreachableError as error:
-        progress.end()
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
-    progress.end()
     click.echo(json.dumps(result, indent=2) if as_json else said)
 
 

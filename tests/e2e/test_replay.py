@@ -102,6 +102,20 @@ async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: 
     assert audited.returncode == 0, audited.stdout
 
 
+async def test_a_drift_of_v3_is_mended_by_a_replay(lab: Lab) -> None:
+    before = await posted(lab, mixed_attempts(Pipeline.V3, 50, seed=44))
+    redis: Redis = Redis.from_url(lab.settings.redis_url)
+    async with redis:
+        await redis.incrby(KEYS.total_revenue, 7)
+    compared = await asyncio.to_thread(lab.coffee, "reconcile", "v3", "--compare", "--json")
+    assert compared.returncode == 1, compared.stderr
+    assert json.loads(compared.stdout)["revenue_cents"] == -7
+    mended = await asyncio.to_thread(lab.coffee, "reconcile", "v3", "--json", timeout_s=WITHIN_S)
+    assert mended.returncode == 0, mended.stderr
+    assert json.loads(mended.stdout)["mended"] is True
+    assert await in_step(lab, before.orders) == before
+
+
 async def test_a_replay_goes_on_when_the_submitter_is_killed_in_the_middle_of_it(lab: Lab) -> None:
     before = await posted(lab, mixed_attempts(Pipeline.V3, 100, seed=43))
     running = await replay(lab)

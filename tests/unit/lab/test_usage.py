@@ -16,6 +16,8 @@ from backend.cli.main import coffee
         (("dead-letters", "v1"), "v1"),
         (("dead-letters", "v2", "--set", "price_cents=1"), "--set goes with --requeue"),
         (("dead-letters", "v2", "--requeue", "--set", "price_cents"), "must be NAME=VALUE"),
+        (("dead-letters", "v2", "--requeue", "--drop"), "either --requeue or --drop"),
+        (("reconcile", "v2", "--compare"), "--compare is for v3"),
     ],
 )
 def test_a_wrong_option_is_exit_code_2_and_says_what_is_wrong(words: tuple[str, ...], said: str) -> None:
