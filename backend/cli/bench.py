@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,16 +74,24 @@ def command(
     wanted, missing = runnable(settings)
     if missing:
         say(missing)
-    out.mkdir(parents=True, exist_ok=True)
     chosen = tuple(each for each in pipelines or wanted.pipelines if each in wanted.pipelines)
     if not chosen:
         raise click.UsageError("none of these pipelines can run here")
+    _require_writable(out)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(bench(SIZES[size], settings.home, chosen, say))
+    out.mkdir(parents=True, exist_ok=True)
     write(result, out, draw(result, out))
     click.echo(json.dumps(result.as_json()) if as_json else as_text(result))
     say(f"the report is in {out}")
     ctx.exit(0 if result.complete else FAILED)
+
+
+def _require_writable(out: Path) -> None:
+    """Raise UsageError where a report could not be written: not only after minutes; makes no folder."""
+    nearest = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise click.UsageError(f"no report can be written to {out}: {nearest} is no folder that we may write to")
 
 
 def _compare(before: Path, after: Path, *, as_json: bool) -> None:

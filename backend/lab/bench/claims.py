@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backend.lab.bench.load_report import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.rig import PERIODIC
+from backend.lab.bench.size import SIZES
 from coffee_core.pipelines import Pipeline
 
 V1, V2, V3 = Pipeline
@@ -86,7 +87,10 @@ def _downtime(result: Result, pipeline: Pipeline) -> str:
 def _aggregation(result: Result, pipeline: Pipeline) -> str:
     if pipeline is V1:
         gap = spread(result, "v1.gap", _seconds)
-        return gap if gap == NOT else f"one update of the dashboard every {gap}"
+        run = result.figures.middle("v1.table.run")
+        rows = SIZES[result.size].table_rows
+        full = "" if run is None else f"; with {rows:,} rows a run takes {_seconds(run)}"
+        return gap if gap == NOT else f"one update of the dashboard every {gap}{full}"
     updates = spread(result, f"{pipeline}.alone.{result.rates[-1]}.updates", _per_s)
     if updates == NOT:
         return NOT

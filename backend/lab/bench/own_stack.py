@@ -36,6 +36,7 @@ class OwnStack:
     def __init__(
         self, beside: Path, pipelines: Sequence[Pipeline], extra: Mapping[str, str] | None = None
     ) -> None:
+        self._made = None if beside.exists() else beside
         beside.mkdir(parents=True, exist_ok=True)
         self.home = Path(tempfile.mkdtemp(prefix="coffee-bench-", dir=beside))
         """Folder of its data: on the disk on which the user's own would lie."""
@@ -75,6 +76,8 @@ class OwnStack:
                 process.kill()  # its children go with it
                 await process.wait()
         await asyncio.to_thread(shutil.rmtree, self.home)
+        if self._made is not None and not any(self._made.iterdir()):
+            self._made.rmdir()
 
     async def until_up(self) -> None:
         """Wait until every part is up. Raises StackError where one does not come up, or the stack ends."""

@@ -9,11 +9,11 @@ from backend.lab.bench.compare import Change
 from backend.lab.bench.figures import Figure
 from backend.lab.bench.load_report import duration
 from backend.lab.bench.result import Result
+from backend.lab.bench.tables import other_rows, pipeline_rows, show, target_rows
 from backend.lab.bench.verdict import verdict
 from coffee_core.pipelines import INFO, Pipeline
 
 _WIDTH = 110
-_PER_MILLION = " per million"
 _CAPTIONS = {
     "latency": "How late answers and dashboard are, as percentiles",
     "rates": "p99 over the offered rate",
@@ -38,7 +38,9 @@ def as_text(result: Result) -> str:
                 measured = textwrap.wrap(row.measured(result, pipeline), _WIDTH - 32)
                 lines.append(f"  {pipeline}  claimed {claim:<22} {measured[0]}")
                 lines += [f"{'':<34}{more}" for more in measured[1:]]
-    lines += ["", *_aligned(_table(result)), ""]
+    for table in (target_rows(result), pipeline_rows(result), other_rows(result)):
+        lines += ["", *_aligned(table)]
+    lines.append("")
     for sentence in verdict(result):
         lines += textwrap.wrap(sentence, _WIDTH)
     return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
@@ -57,11 +59,12 @@ def as_markdown(result: Result, pictures: Sequence[str]) -> str:
             for cell in (claim, row.measured(result, pipeline))
         ]
         lines.append(f"| {' | '.join([row.aspect, *cells])} |")
-    lines += ["", "## Verdict", "", *(f"- {sentence}" for sentence in verdict(result)), "", "## Figures", ""]
-    head, *rows = _table(result)
-    lines += [*_markdown_rows(head), *(f"| {' | '.join(row)} |" for row in rows), ""]
+    lines += ["", "## Verdict", "", *(f"- {sentence}" for sentence in verdict(result)), "", "## Targets", ""]
+    lines += ["For two cores and everything on one machine.", "", *_markdown_table(target_rows(result)), ""]
     for name in pictures:
         lines += [f"## {_CAPTIONS[name]}", "", f"![{_CAPTIONS[name]}]({name}.svg)", ""]
+    lines += ["## All figures", "", "The median; ± is half the way from the lowest to the highest repetition.", ""]
+    lines += [*_markdown_table(pipeline_rows(result)), "", *_markdown_table(other_rows(result)), ""]
     if result.notes:
         lines += ["## Notes", "", *(f"- {note}" for note in result.notes), ""]
     return "\n".join(lines)
@@ -79,23 +82,6 @@ def changes_as_text(changes: Sequence[Change], unlike: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def show(figure: Figure) -> str:
-    """Return a figure with its unit, and half the way from its lowest to its highest repetition."""
-    middle = _value(figure.middle, figure.unit)
-    if len(figure.values) == 1 or not figure.middle:
-        return middle
-    return f"{middle} ±{(figure.high - figure.low) / 2 / abs(figure.middle):.0%}"
-
-
-def _value(value: float, unit: str) -> str:
-    if unit == "µs":
-        return duration(value)
-    if unit.startswith("bytes"):
-        return f"{value / 1e6:,.0f} MB"
-    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{number}{unit}" if unit == "/s" else f"{number} {unit.removesuffix(_PER_MILLION)}"
-
-
 def _headline(result: Result) -> str:
     machine, durability = result.facts["machine"], result.facts["durability"]
     fsync = spread(result, "ceiling.fsync.p50", duration)
@@ -109,32 +95,6 @@ def _headline(result: Result) -> str:
     )
 
 
-def _table(result: Result) -> list[list[str]]:
-    """Return the rows of all figures that every pipeline has, then the ceilings, with ratios to them."""
-    rows = [["", *(f"{pipeline} {INFO[pipeline].title}" for pipeline in result.pipelines)]]
-    names: dict[str, None] = {}
-    for name, _ in result.figures:
-        head, _, rest = name.partition(".")
-        if head in result.pipelines:
-            names[rest] = None
-    for rest in names:
-        found = [result.figures.get(f"{pipeline}.{rest}") for pipeline in result.pipelines]
-        costs = _PER_MILLION if rest.startswith("cost.") else ""
-        rows.append(
-            [rest + costs, *("–" if each is None else show(each) + _ratio(result, rest, each) for each in found)]
-        )
-    for name, figure in result.figures:
-        if name.partition(".")[0] not in result.pipelines:
-            rows.append([name, show(figure), *[""] * (len(result.pipelines) - 1)])
-    return rows
-
-
-def _ratio(result: Result, rest: str, figure: Figure) -> str:
-    """Return how a figure of a closed loop stands to that of the no-op endpoint in the same run."""
-    noop = result.figures.middle(f"noop.{rest}") if rest.startswith("closed.") else None
-    return f" = {figure.middle / noop:.2f} × no-op" if noop else ""
-
-
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -142,3 +102,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _markdown_rows(head: Sequence[str]) -> list[str]:
     return [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *rest = rows
+    return [*_markdown_rows(head), *(f"| {' | '.join(row)} |" for row in rest)]

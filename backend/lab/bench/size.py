@@ -31,6 +31,8 @@ class Size:
     fault_s: float = 4.0
     """Seconds of load after each fault."""
     fault_rate: int = 200
+    table_rows: int = 1_000_000
+    """Rows of v1 that its aggregator counts."""
     two_slots: bool = False
     """Whether v3 is also measured with two slots, on another stack."""
 
@@ -63,6 +65,7 @@ TINY = Size(
     preload=500,
     fault_s=1.0,
     fault_rate=50,
+    table_rows=10_000,
 )
 """For the tests of the bench itself: its figures mean nothing."""
 SIZES = {size.name: size for size in (QUICK, FULL, TINY)}

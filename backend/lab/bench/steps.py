@@ -11,6 +11,7 @@ from backend.lab.bench.rig import Rig
 from backend.lab.bench.steps_fault import FlowPicture, drain_stream, drain_stream_by_two, drain_topic, kills, warm
 from backend.lab.bench.steps_idle import afterwards, calm, idle
 from backend.lab.bench.steps_load import breakpoint_of, closed, rate
+from backend.lab.bench.steps_table import big_table
 from coffee_core.pipelines import Pipeline
 
 
@@ -28,7 +29,7 @@ def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
     """Yield the steps in their order; ``url`` is that of the no-op endpoint."""
     size, pipelines = rig.size, rig.pipelines
     yield Step("warming up", 8, partial(warm, rig))
-    yield Step("the stack comes to rest", 5, partial(calm, rig))
+    yield Step("the stack comes to rest", 20, partial(calm, rig))
     for number in range(1, size.rounds + 1):
         label = f"round {number} of {size.rounds}"
         # Each round begins with another pipeline: none of them always comes first after the same one.
@@ -62,6 +63,9 @@ def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
             "bare consume of the topic", 2, partial(ceilings.consume, rig.figures, rig.settings, size.preload)
         )
     yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
+    if Pipeline.V1 in pipelines:
+        table_s = size.table_rows / 50_000 + 2 * size.rounds * size.cell_s
+        yield Step(f"v1 with {size.table_rows:,} rows more", table_s, partial(big_table, rig))
     yield Step("memory afterwards", 0.5, partial(afterwards, rig))
 
 

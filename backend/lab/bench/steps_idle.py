@@ -2,18 +2,23 @@
 
 import asyncio
 import time
+from functools import partial
+from pathlib import Path
 
 from backend.lab.bench.rig import Rig
 from backend.lab.bench.usage import ONLY, usage
+from backend.stack.polling import poll
 from coffee_core.errors import StackError
 from coffee_core.load.mix import Mix, MixSettings
 from coffee_core.load.outcome import Outcome
 from coffee_core.load.sender import Sender
 from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import read_states
 
 _FIRST_WITHIN_S = 300.0
 _AGAIN_S = 0.05
-_CALM_LOOKS, _CALM_CPU_S = 30, 0.5
+_PREPARED_WITHIN_S = 60.0
+_CALM_LOOKS, _CALM_CPU_S = 15, 0.5
 
 
 async def first_orders(rig: Rig) -> None:
@@ -38,12 +43,21 @@ async def _first(rig: Rig, sender: Sender, mix: Mix, pipeline: Pipeline) -> None
 
 
 async def calm(rig: Rig) -> None:
-    """Wait until the stack has come to rest: after its start it warms up what will be needed."""
+    """Wait until the stack has come to rest: after its start it prepares what a failure of Flink will need."""
+    if Pipeline.V3 in rig.pipelines and not await poll(partial(_prepared, rig.own.home), 1, _PREPARED_WITHIN_S):
+        rig.notes.append("v3 was still preparing its spare TaskManager when the first round began")
     for _ in range(_CALM_LOOKS):
         before = await usage(rig.own.home)
         await asyncio.sleep(1)
         if (await usage(rig.own.home)).cpu_s - before.cpu_s < _CALM_CPU_S:
             return
+    rig.notes.append("the stack had not come to rest when the first round began")
+
+
+def _prepared(home: Path) -> bool:
+    """Tell whether the spare TaskManager is warm, and the plan is there from which a job is restored at once."""
+    warm = any(part.detail == "spare, warm" for part in read_states(home))
+    return warm and any((home / "flink" / "plans").glob("restored-*.plan"))
 
 
 async def idle(rig: Rig) -> None:

@@ -5,11 +5,12 @@ import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import product
 from typing import Any
 
 from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.measured import Measured
-from backend.lab.bench.rig import MILLION, Rig
+from backend.lab.bench.rig import MILLION, QUANTILES, Rig
 from backend.lab.bench.usage import Kept, Usage, kept, usage
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
@@ -123,9 +124,10 @@ async def _step(rig: Rig, pipeline: Pipeline, offered: int) -> str:
     """Try a rate; return why the pipeline does not keep up with it, empty where it does."""
     (cell,) = await rig.load(f"ladder.{offered}", [pipeline], offered, rig.size.step_s)
     measured = rig.measured(cell)
-    rig.figures.add(f"{pipeline}.ladder.{offered}.api.p99", measured.api.p99, "µs")
-    if pipeline is not Pipeline.V1:
-        rig.figures.add(f"{pipeline}.ladder.{offered}.dashboard.p99", measured.dashboard.p99, "µs")
+    kinds = ("api",) if pipeline is Pipeline.V1 else ("api", "dashboard")
+    for kind, quantile in product(kinds, QUANTILES):
+        late_us = getattr(getattr(measured, kind), quantile)
+        rig.figures.add(f"{pipeline}.ladder.{offered}.{kind}.{quantile}", late_us, "µs")
     return _overload(pipeline, measured, _backlog(rig, pipeline, cell.start_s + cell.for_s))
 
 

@@ -1,0 +1,74 @@
+"""v1 with a table of a million rows: how long its aggregator takes, and what its API feels of that."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from backend.aggregator.run import Aggregator
+from backend.daemon import Database, open_postgres, open_redis
+from backend.lab.bench.resources import sql
+from backend.lab.bench.rig import Rig
+from backend.lab.chaos.guard import frozen
+from backend.lab.chaos.site import Site
+from backend.stack.services import AGGREGATOR
+from coffee_core.clock import now_us
+from coffee_core.pipelines import Pipeline
+
+_RATE_PER_S = 500
+_STATEMENT_WITHIN_S = 120.0
+
+
+async def big_table(rig: Rig) -> None:
+    """Put many rows into v1's table, aggregate again and again under load, and take them out again."""
+    await rig.settle(rig.pipelines)
+    daemon = await Site(rig.settings).find(AGGREGATOR)
+    assert daemon.pid is not None
+    connection = await open_postgres(rig.settings.database_url, _STATEMENT_WITHIN_S)
+    try:
+        # Its own runs would fall into the load that is measured without any.
+        with frozen(daemon.pid):
+            async with _rows(rig, connection):
+                for _ in range(rig.size.rounds):
+                    await _load(rig, "without")
+                    async with _aggregating(rig, connection):
+                        await _load(rig, "during")
+            async with open_redis(rig.settings.redis_url) as client:
+                await Aggregator(connection, client).run(now_us())
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _rows(rig: Rig, connection: Database) -> AsyncIterator[None]:
+    await connection.execute(sql("seed"), rig.size.table_rows)
+    await connection.execute(sql("tidy"))
+    yield
+    # Not after an error: rows that stay are counted, rows that go without a run after it would be a drift.
+    await connection.execute(sql("unseed"))
+
+
+@asynccontextmanager
+async def _aggregating(rig: Rig, connection: Database) -> AsyncIterator[None]:
+    """Run the aggregator without a pause for the length of the block; note how long each run takes."""
+    ending = False
+
+    async def again() -> None:
+        async with open_redis(rig.settings.redis_url) as client:
+            aggregator = Aggregator(connection, client)
+            while not ending:
+                started_s = time.perf_counter()
+                await aggregator.run(now_us())
+                rig.figures.add("v1.table.run", time.perf_counter() - started_s, "s")
+
+    runs = asyncio.create_task(again())
+    try:
+        yield
+    finally:
+        ending = True
+        await runs
+
+
+async def _load(rig: Rig, name: str) -> None:
+    (cell,) = await rig.load(f"table.{name}", [Pipeline.V1], _RATE_PER_S, rig.size.cell_s)
+    rig.figures.add(f"v1.table.{name}.api.p99", rig.measured(cell).api.p99, "µs")
