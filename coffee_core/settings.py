@@ -6,11 +6,13 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from coffee_core import setting_values as read
 from coffee_core.errors import ConfigError
+from coffee_core.menu import DRINKS, STORES
 from coffee_core.passwords import read_password
 from coffee_core.pipelines import Pipeline, parse_pipelines
 from coffee_core.runstate import read_env
@@ -220,11 +222,13 @@ class Settings:
     def flink_checkpoints(self, epoch: str) -> str:
         """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
 
-        No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted.
+        No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted. Nor
+        that of another menu or number of partitions: its tally has other columns.
         """
         # Not as_uri(): Flink takes the path as it is and would keep a %20.
         root = self.given_flink_checkpoints or f"file://{self.home / 'flink' / 'checkpoints'}"
-        return f"{root}/epoch-{epoch}"
+        shape = sha256(repr((DRINKS, STORES, self.topic_partitions)).encode()).hexdigest()[:8]
+        return f"{root}/epoch-{epoch}-{shape}"
 
     @property
     def dedup_horizon_ms(self) -> int:

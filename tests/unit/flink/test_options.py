@@ -34,12 +34,20 @@ def test_every_epoch_has_checkpoints_of_its_own_and_the_job_tells_its_epoch() ->
 
 def test_a_space_in_the_home_is_kept_as_flink_wants_it() -> None:
     chosen = options(SETTINGS, "7", None)
-    assert chosen["execution.checkpointing.dir"] == "file:///tmp/a folder/flink/checkpoints/epoch-7"
+    assert chosen["execution.checkpointing.dir"].startswith("file:///tmp/a folder/flink/checkpoints/epoch-7-")
 
 
 def test_checkpoints_may_lie_on_storage_that_all_of_flink_reaches() -> None:
     settings = Settings.from_env({"COFFEE_FLINK_CHECKPOINTS": "s3://coffee-rt/checkpoints/"})
-    assert options(settings, "7", None)["execution.checkpointing.dir"] == "s3://coffee-rt/checkpoints/epoch-7"
+    folder = options(settings, "7", None)["execution.checkpointing.dir"]
+    assert folder.startswith("s3://coffee-rt/checkpoints/epoch-7-")
+
+
+def test_a_tally_with_other_columns_finds_no_checkpoint_of_this_one() -> None:
+    fewer = Settings.from_env({"COFFEE_TOPIC_PARTITIONS": "1"})
+    assert fewer.flink_checkpoints("7") != Settings.from_env({}).flink_checkpoints("7")
+    wider = Settings.from_env({"COFFEE_FLINK_PARALLELISM": "2"})
+    assert wider.flink_checkpoints("7") == Settings.from_env({}).flink_checkpoints("7")
 
 
 @pytest.mark.parametrize(
