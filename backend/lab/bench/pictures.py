@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from backend.lab.bench.load_report import duration
 from backend.lab.bench.result import Result
+from backend.lab.bench.rig import PERIODIC
 from backend.lab.bench.steps_load import BOUND_US
 from backend.lab.bench.verdict import curve
 from coffee_core.pipelines import INFO, Pipeline
@@ -30,6 +31,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": _INK,
     "ytick.color": _INK,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#DDDDDD",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
@@ -60,20 +62,20 @@ def _latency(figure: Figure, result: Result) -> bool:
     """Draw how late answers and dashboard are, as percentiles, at the middle rate."""
     rate = sorted(result.rates)[len(result.rates) // 2]
     left, right = figure.subplots(1, 2, sharey=True)
-    found = [
-        _percentiles(axes, result, f"alone.{rate}.{kind}") for axes, kind in ((left, "api"), (right, "dashboard"))
-    ]
+    found = [_percentiles(axes, result, rate, kind) for axes, kind in ((left, "api"), (right, "dashboard"))]
     for axes, title in ((left, "Answer"), (right, "On the dashboard")):
         axes.set_title(title)
         axes.set_xlabel("of 100 orders, this many are not later")
-    left.set_ylabel(f"from the intended send time, at {rate:,} orders/s, each alone")
+    figure.suptitle(f"Latency from the intended send time, at {rate:,} orders/s, each pipeline alone")
     return _with_legend(left, drawn=any(found))
 
 
-def _percentiles(axes: Axes, result: Result, name: str) -> bool:
+def _percentiles(axes: Axes, result: Result, rate: int, kind: str) -> bool:
     drawn = False
     for pipeline in result.pipelines:
-        points = result.distributions.get(f"{pipeline}.{name}", [])
+        points = result.distributions.get(f"{pipeline}.alone.{rate}.{kind}", [])
+        if pipeline is Pipeline.V1 and kind == "dashboard":
+            points = result.distributions.get(PERIODIC, points)
         if points:
             # Each step towards 100 has the same room: 90, 99, 99.9.
             axes.plot([_tail(percentile) for percentile, _ in points], [us for _, us in points], **_line(pipeline))
@@ -99,14 +101,20 @@ def _rates(figure: Figure, result: Result) -> bool:
                 axes.plot([rate for rate, _ in points], [each.middle for _, each in points], **_line(pipeline))
                 drawn = True
         axes.axhline(BOUND_US, color=_INK, linewidth=0.8, linestyle=":")
-        axes.set_title(f"{title}, p99")
+        axes.set_title(title)
         axes.set_xscale("log")
-        axes.set_xlabel("orders offered a second, each pipeline alone")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_xlabel("orders offered a second")
+        axes.set_xticks(result.rates, [f"{offered:,}" for offered in result.rates])
         axes.xaxis.set_minor_formatter(NullFormatter())
         _latency_axis(axes)
+    figure.suptitle("p99 from the intended send time, over the offered rate, each pipeline alone")
     left.annotate(
-        "bound", (left.get_xlim()[0], BOUND_US), (4, 3), textcoords="offset points", color=_INK, fontsize=9
+        "bound of the breakpoint",
+        (left.get_xlim()[0], BOUND_US),
+        (4, 3),
+        textcoords="offset points",
+        color=_INK,
+        fontsize=9,
     )
     return _with_legend(left, drawn=drawn)
 
@@ -152,7 +160,7 @@ def _cost(figure: Figure, result: Result) -> bool:
     """Draw what a million orders cost: processor, disk, memory of Redis."""
     costs = (
         ("cpu", "processor seconds", 1.0),
-        ("disk", "disk, MB", 1e6),
+        ("disk", "kept on disk, MB", 1e6),
         ("redis", "memory of Redis, MB", 1e6),
     )
     panels = figure.subplots(1, len(costs))
@@ -177,8 +185,9 @@ def _cost(figure: Figure, result: Result) -> bool:
         axes.set_title(title)
         axes.set_xticks(range(len(result.pipelines)), [str(pipeline) for pipeline in result.pipelines])
         axes.grid(visible=False, axis="x")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.margins(y=0.12)
-    figure.suptitle(f"Of a million orders, at {max(result.rates):,} a second")
+    figure.suptitle(f"Cost of a million orders, measured at {max(result.rates):,} orders/s, each pipeline alone")
     return drawn
 
 

@@ -62,9 +62,11 @@ def show(figure: Figure) -> str:
     return f"{middle} ±{(figure.high - figure.low) / 2 / abs(figure.middle):.0%}"
 
 
-def _place(name: str) -> int:
-    group = name.partition(".")[0]
-    return _GROUPS.index(group) if group in _GROUPS else len(_GROUPS)
+def _place(name: str) -> tuple[int, list[tuple[int, str]]]:
+    group, *rest = name.split(".")
+    place = _GROUPS.index(group) if group in _GROUPS else len(_GROUPS)
+    # Rates by their number, not by their digits.
+    return place, [(int(part) if part.isdigit() else 0, part) for part in rest]
 
 
 def _cell(result: Result, name: str) -> str:

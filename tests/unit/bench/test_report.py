@@ -15,7 +15,7 @@ from backend.lab.bench.figures import LOWER, Figure, Figures
 from backend.lab.bench.pictures import draw
 from backend.lab.bench.report import as_markdown, as_text, changes_as_text, write
 from backend.lab.bench.result import Result
-from backend.lab.bench.verdict import Curve, crossing, verdict
+from backend.lab.bench.verdict import Curve, crossing, curve, verdict
 from coffee_core.errors import ConfigError
 from coffee_core.pipelines import Pipeline
 from tests.unit.bench.made import result
@@ -152,3 +152,13 @@ def test_pictures_are_drawn_for_what_there_is(tmp_path: Path) -> None:
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (tmp_path / f"{name}.svg").read_bytes()[:2_000]
     assert draw(result(figures=Figures(), distributions={}, flow={}), tmp_path) == []
+
+
+def test_the_dashboard_of_v1_is_as_late_at_every_rate() -> None:
+    made = result()
+    for value in (9_800_000, 10_200_000):
+        made.figures.add("v1.any.dashboard.p99", value, "µs")
+    assert [(rate, figure.middle) for rate, figure in curve(made, Pipeline.V1, "dashboard")] == [
+        (rate, 10_000_000) for rate in (20, 200, 1_000)
+    ]
+    assert [figure.middle for _, figure in curve(made, Pipeline.V1, "api")] == [700_000, 900_000, 950_000]
