@@ -20,12 +20,14 @@ class Size:
     """Orders that each pipeline takes before anything is measured."""
     idle_s: float = 2.0
     """Seconds of looking at a stack without load."""
-    ladder: tuple[int, ...] = (200, 500, 1_000, 1_500, 2_000, 3_000, 4_500)
+    ladder: tuple[int, ...] = (500, 1_000, 1_500, 2_000, 3_000, 4_500)
     """Rates of the search for the breakpoint."""
-    step_s: float = 2.0
+    step_s: float = 1.5
     """Seconds of one step of it."""
     preload: int = 30_000
     """Orders that wait while a worker is down."""
+    drains: int = 1
+    """How often they pile up and are drained; the first time finds a JVM that has never been in a hurry."""
     down_s: float = 0.0
     """Seconds for which it is down, at least."""
     fault_s: float = 4.0
@@ -48,6 +50,7 @@ FULL = Size(
     ladder=(200, 500, 700, 1_000, 1_400, 2_000, 2_800, 4_000, 5_600, 8_000),
     step_s=8,
     preload=500_000,
+    drains=2,
     down_s=60,
     fault_s=15,
     two_slots=True,

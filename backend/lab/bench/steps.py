@@ -54,11 +54,13 @@ def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
     for each in pipelines:
         yield Step(f"breakpoint of {each}", len(size.ladder) * size.step_s, partial(breakpoint_of, rig, each))
     drain_s = size.preload / 15_000 + size.down_s
-    if Pipeline.V2 in pipelines:
-        yield Step("v2: its worker down, then draining", drain_s + 1, partial(drain_stream, rig))
-        yield Step("v2: two workers down, then draining", drain_s + 3, partial(drain_stream_by_two, rig))
+    for _ in range(size.drains):
+        if Pipeline.V2 in pipelines:
+            yield Step("v2: its worker down, then draining", drain_s + 1, partial(drain_stream, rig))
+            yield Step("v2: two workers down, then draining", drain_s + 3, partial(drain_stream_by_two, rig))
+        if Pipeline.V3 in pipelines:
+            yield Step("v3: its job down, then draining", drain_s + 12, partial(drain_topic, rig))
     if Pipeline.V3 in pipelines:
-        yield Step("v3: its job down, then draining", drain_s + 12, partial(drain_topic, rig))
         yield Step(
             "bare consume of the topic", 2, partial(ceilings.consume, rig.figures, rig.settings, size.preload)
         )
