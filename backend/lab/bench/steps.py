@@ -53,6 +53,16 @@ def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
                 )
     for each in pipelines:
         yield Step(f"breakpoint of {each}", len(size.ladder) * size.step_s, partial(breakpoint_of, rig, each))
+    yield from _drains(rig)
+    yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
+    if Pipeline.V1 in pipelines:
+        table_s = size.table_rows / 50_000 + 2 * size.rounds * size.cell_s
+        yield Step(f"v1 with {size.table_rows:,} rows more", table_s, partial(big_table, rig))
+    yield Step("memory afterwards", 0.5, partial(afterwards, rig))
+
+
+def _drains(rig: Rig) -> Iterator[Step]:
+    size, pipelines = rig.size, rig.pipelines
     drain_s = size.preload / 15_000 + size.down_s
     for _ in range(size.drains):
         if Pipeline.V2 in pipelines:
@@ -64,11 +74,6 @@ def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
         yield Step(
             "bare consume of the topic", 2, partial(ceilings.consume, rig.figures, rig.settings, size.preload)
         )
-    yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
-    if Pipeline.V1 in pipelines:
-        table_s = size.table_rows / 50_000 + 2 * size.rounds * size.cell_s
-        yield Step(f"v1 with {size.table_rows:,} rows more", table_s, partial(big_table, rig))
-    yield Step("memory afterwards", 0.5, partial(afterwards, rig))
 
 
 def _ceilings(rig: Rig, label: str) -> Iterator[Step]:
