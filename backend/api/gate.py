@@ -13,6 +13,8 @@ BATCH_WEIGHT = 16
 """What a batch of up to a megabyte weighs against an order."""
 _RESERVE = MAX_IN_FLIGHT // 8
 """What no single client may take, so that another one finds room."""
+HOLD = "coffee.hold"
+"""Key in the scope of what to call where the client is told to wait: it is then not read from meanwhile."""
 _OPEN_PATHS = ("/livez", "/readyz", "/docs", "/openapi.json", "/problems")
 
 
@@ -25,12 +27,20 @@ class Room:
         self._by_client: dict[str, int] = {}
 
     def enter(self, scope: Scope, weight: int) -> str:
-        """Return the client, which must ``leave``; raises ProblemError at once where there is no room for it."""
+        """Return the client, which must ``leave``; raises ProblemError at once where there is no room for it.
+
+        Its connection is then held for as long as the client is told to wait.
+        """
         client: str = scope["client"][0] if scope["client"] else ""
         held = self._by_client.get(client, 0)
         # While half of the room is free nobody need be fair.
         if self.in_flight + weight > MAX_IN_FLIGHT // 2:
-            self._check(held, weight)
+            try:
+                self._check(held, weight)
+            except ProblemError:
+                if hold := scope.get(HOLD):
+                    hold()
+                raise
         self.in_flight += weight
         self._by_client[client] = held + weight
         return client

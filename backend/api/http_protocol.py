@@ -5,16 +5,25 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from backend.api.gate import HOLD
+from backend.api.problems import RETRY_AFTER_S
+
 HEADERS_TIMEOUT_S = 5.0
 """Seconds from a connection, or the first byte of a further request, to the end of the headers."""
 MAX_HEADERS_BYTES = 32 * 1024
 """Most bytes of a request line with its headers."""
 MAX_HEADERS = 100
 """Most headers of a request."""
+HOLD_S = float(RETRY_AFTER_S)
+"""Seconds for which nothing is read from a connection whose client was told to wait."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers are too slow, too long or too many; llhttp itself sets no bounds."""
+    """Closes a connection whose headers are too slow, too long or too many; llhttp itself sets no bounds.
+
+    Who is told to wait is made to: a refusal costs nearly as much as an order, and those who come again at once
+    would take the time of the others.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -22,6 +31,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._headers_bytes = 0
         self._unfinished_bytes = 0
         self._in_headers = True
+        self._to_hold = False
+        self._hold_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the headers."""
@@ -31,6 +42,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._cancel_timer()
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -45,6 +58,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the headers of a further request."""
         super().on_message_begin()
+        self.scope[HOLD] = self._hold  # type: ignore[literal-required]
         self._in_headers, self._unfinished_bytes, self._headers_bytes = True, 0, 0
         if self._headers_timer is None:
             self._wait_for_headers()
@@ -62,6 +76,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._cancel_timer()
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        """Go on with the connection, at once or after a pause."""
+        super().on_response_complete()
+        if self._to_hold and not self.transport.is_closing():
+            self._to_hold = False
+            self.flow.pause_reading()
+            if self._hold_timer is None:
+                self._hold_timer = self.loop.call_later(HOLD_S, self._let_go)
+
     def send_400_response(self, msg: str) -> None:
         """Say what is wrong with a request that is not understood, and close."""
         too_long = max(self._unfinished_bytes, self._headers_bytes) > MAX_HEADERS_BYTES
@@ -72,6 +95,14 @@ class LimitedProtocol(HttpToolsProtocol):
             b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         )
         self.transport.close()
+
+    def _hold(self) -> None:
+        self._to_hold = True
+
+    def _let_go(self) -> None:
+        self._hold_timer = None
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _wait_for_headers(self) -> None:
         self._headers_timer = self.loop.call_later(HEADERS_TIMEOUT_S, self._too_slow)

@@ -1,5 +1,6 @@
 """Room and token: refused at once, fairly, and with nothing said of the secret."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from backend.api.app import create_app
-from backend.api.gate import BATCH_WEIGHT, MAX_IN_FLIGHT, Room
+from backend.api.gate import BATCH_WEIGHT, HOLD, MAX_IN_FLIGHT, Room
 from backend.api.problems import ProblemError
 from coffee_core.settings import Settings
 from tests.unit.api.asgi import JSON, VALID, ask
@@ -40,6 +41,16 @@ def test_one_client_leaves_room_for_another() -> None:
     assert room.in_flight == other
     more, kind = _fill(room, "b")
     assert (other + more, kind) == (MAX_IN_FLIGHT * 7 // 8, "too-many-requests")
+
+
+def test_who_is_refused_is_held() -> None:
+    room, held = Room(), []
+    _fill(room, "a")
+    for client in ("a", "b"):
+        scope = {**_scope(client), HOLD: lambda client=client: held.append(client)}
+        with contextlib.suppress(ProblemError):
+            room.enter(scope, 1)
+    assert held == ["a"]
 
 
 def test_what_has_left_is_forgotten() -> None:
