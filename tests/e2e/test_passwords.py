@@ -1,0 +1,44 @@
+"""No part of the running lab tells a password; the files that have one are private."""
+
+import stat
+
+import aiohttp
+
+from coffee_core.passwords import read_password
+from tests.e2e.flink_rest import running_job
+from tests.e2e.lab import Lab
+
+OF_THE_JOB = ("", "/plan", "/config", "/exceptions", "/jobmanager/config")
+OF_THE_CLUSTER = ("/jobmanager/config", "/jobmanager/environment", "/jobmanager/log", "/jobs/overview", "/config")
+
+
+def passwords(lab: Lab) -> list[bytes]:
+    return [read_password(lab.home, server).encode() for server in ("postgres", "redis")]
+
+
+def told(text: bytes, lab: Lab) -> bool:
+    return any(password in text for password in passwords(lab))
+
+
+async def test_flink_tells_no_password(lab: Lab) -> None:
+    async with aiohttp.ClientSession(lab.settings.flink_rest_url, raise_for_status=True) as session:
+        job = await running_job(session)
+        for path in (*(f"/jobs/{job}{page}" for page in OF_THE_JOB), *OF_THE_CLUSTER):
+            async with session.get(path) as answer:
+                assert not told(await answer.read(), lab), path
+
+
+def test_no_argument_tells_a_password(lab: Lab) -> None:
+    assert all(passwords(lab))
+    assert not [line for line in lab.left() if told(line.encode(), lab)]
+
+
+def test_files_with_a_password_are_their_owners_alone_and_no_logs(lab: Lab) -> None:
+    # The broker's files are large, and it was never told one.
+    folders = [path for path in lab.home.iterdir() if path.is_dir() and path.name != "kafka"]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    having = [path for path in files if told(path.read_bytes(), lab)]
+    assert {"env", "valkey.conf", "postgres", "redis"} <= {path.name for path in having}
+    for path in having:
+        assert ".log" not in path.name, path
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
