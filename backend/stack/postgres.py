@@ -17,6 +17,7 @@ from coffee_core.passwords import make_password
 from coffee_core.settings import Settings
 
 NAME = "postgres"
+_MAJOR = "18"
 
 _BOOTSTRAP = """\
 CREATE ROLE coffee LOGIN CREATEDB IN ROLE pg_monitor, pg_checkpoint
@@ -130,8 +131,14 @@ async def _protect(data: Path, password: str, before: str = "") -> None:
 
 
 def _adopt(data: Path, uid: int, gid: int) -> bool:
+    """Tell whether there is a folder to go on with. Raises StackError for one of another major version."""
     if not data.exists():
         return False
+    major = (data / "PG_VERSION").read_text(encoding="ascii").strip()
+    if major != _MAJOR:
+        raise StackError(
+            f"{data} is of PostgreSQL {major}, this program has {_MAJOR}: dump it with the program that made it"
+        )
     own(data, uid, gid)
     return True
 
