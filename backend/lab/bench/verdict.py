@@ -13,6 +13,8 @@ _ALIKE = 1.15
 """Closer than this factor, two figures are called alike."""
 _ONCE = 1.5
 """How far what was measured once may be off, as a factor."""
+_BOUNDS_US = (100_000, 15_000_000)
+"""How late a dashboard may be, for those who have to choose."""
 Curve = list[tuple[float, Figure]]
 """Points of (orders a second, figure in µs)."""
 
@@ -26,6 +28,7 @@ def verdict(result: Result) -> list[str]:
         *_cost(result),
         *_burden(result),
         *_crossings(result),
+        *_choice(result),
     ]
 
 
@@ -42,16 +45,37 @@ def _by(result: Result, name: str) -> list[tuple[float, Pipeline]]:
 def _lateness(result: Result) -> list[str]:
     sentences = []
     for rate in result.rates:
-        ranked = _by(result, f"alone.{rate}.dashboard.p99")
-        # What v1 shows depends on its interval, not on the rate.
-        whenever = result.figures.middle(f"{PERIODIC}.p99")
-        ranked = sorted(
-            (whenever if pipeline is Pipeline.V1 and whenever else value, pipeline) for value, pipeline in ranked
-        )
+        ranked = _lateness_at(result, rate)
         if len(ranked) > 1:
-            parts = ", ".join(f"{_name(pipeline)} by {duration(value)}" for value, pipeline in ranked)
-            late = "99 of 100 orders are on the dashboard late by at most"
-            sentences.append(f"At {rate:,} orders/s, {late}: {parts}.")
+            parts = ", ".join(f"{duration(value)} by {_name(pipeline)}" for value, pipeline in ranked)
+            sentences.append(f"At {rate:,} orders/s, 99 of 100 orders are on the dashboard within {parts}.")
+    return sentences
+
+
+def _lateness_at(result: Result, rate: int) -> list[tuple[float, Pipeline]]:
+    """Return p99 of each dashboard in µs, the lowest first. What makes v1 late is its interval, not the rate."""
+    whenever = result.figures.middle(f"{PERIODIC}.p99")
+    ranked = _by(result, f"alone.{rate}.dashboard.p99")
+    return sorted(
+        (whenever if pipeline is Pipeline.V1 and whenever else value, pipeline) for value, pipeline in ranked
+    )
+
+
+def _choice(result: Result) -> list[str]:
+    """Return which is the cheapest of those that are not later than some bounds."""
+    costs = [pipeline for _, pipeline in _by(result, "cost.cpu")]
+    if len(costs) < 2:
+        return []
+    sentences = []
+    for bound_us in _BOUNDS_US:
+        chosen: dict[str, list[str]] = {}
+        for rate in result.rates:
+            early = {pipeline for late_us, pipeline in _lateness_at(result, rate) if late_us <= bound_us}
+            cheapest = next((_name(pipeline) for pipeline in costs if pipeline in early), "none of them")
+            chosen.setdefault(cheapest, []).append(f"{rate:,}")
+        parts = "; ".join(f"{name} at {', '.join(rates)} orders/s" for name, rates in chosen.items())
+        where = f"Where 99 of 100 orders must be on the dashboard within {duration(bound_us)}"
+        sentences.append(f"{where}, the least processor time is that of {parts}.")
     return sentences
 
 

@@ -63,7 +63,9 @@ def test_what_was_not_measured_is_called_so() -> None:
 
 def test_the_verdict_follows_from_the_figures() -> None:
     text = " ".join(verdict(result()))
-    assert "At 20 orders/s, 99 of 100 orders are on the dashboard late by at most: v2 (Streams) by 8 ms" in text
+    assert "At 20 orders/s, 99 of 100 orders are on the dashboard within 8 ms by v2 (Streams), 20 ms by v3" in text
+    assert "within 100 ms, the least processor time is that of v2 (Streams) at 20, 200, 1,000 orders/s." in text
+    assert "within 15 s, the least processor time is that of v1 (Direct) at 20, 200, 1,000 orders/s." in text
     assert "v2 (Streams) answers a single client soonest, in 400 µs" in text
     assert "v1 (Direct) is the cheapest, 300 processor seconds for a million orders; v3" in text
     assert (
