@@ -94,7 +94,11 @@ class FlinkRest:
 
     async def checkpoint(self, job_id: str) -> str | None:
         """Return the URI of the newest completed checkpoint or savepoint of a job, None where there is none."""
-        async with self._session.get(f"{self._base}/jobs/{job_id}/checkpoints") as response:
+        url = f"{self._base}/jobs/{job_id}/checkpoints"
+        async with self._session.get(url, raise_for_status=False) as response:
+            if response.status == HTTPStatus.NOT_FOUND:  # a job that never came so far as to have any
+                return None
+            response.raise_for_status()
             latest: dict[str, Any] = (await response.json())["latest"]
         done = [each for kind in ("completed", "savepoint") if (each := latest.get(kind)) is not None]
         return str(max(done, key=lambda each: each["id"])["external_path"]) if done else None

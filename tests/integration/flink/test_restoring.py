@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from coffee_core.settings import Settings
 from flink.rest import FlinkRest
-from flink.restoring import InFolder, Noted, restoring
+from flink.restoring import NOTED, InFolder, Noted, restoring
 
 JOB = "a" * 32
 
@@ -45,6 +45,12 @@ async def test_a_job_without_a_checkpoint_leaves_nothing(client: Redis) -> None:
         noted = Noted(flink, client)
         await noted.note("1", JOB)
         assert await noted.newest("1", ()) is None
+
+
+async def test_a_job_that_never_began_leaves_nothing_either(client: Redis) -> None:
+    async with rest({}) as flink:
+        await Noted(flink, client).note("1", "b" * 32)
+        assert await client.exists(NOTED) == 0
 
 
 async def test_the_last_three_are_noted_and_the_newest_not_refused_counts(client: Redis) -> None:
