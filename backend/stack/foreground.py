@@ -9,6 +9,7 @@ import time
 from backend.stack.child import child_env
 from backend.stack.down import require_down
 from backend.stack.logs import last_line, log_path, open_log
+from backend.stack.passwords import make_passwords
 from backend.stack.runnable import runnable
 from backend.stack.saying import say_line
 from backend.stack.screen import Screen
@@ -33,6 +34,7 @@ def up(settings: Settings) -> int:
     os.umask(0o077)
     screen = Screen()
     ends = _Ends()
+    make_passwords(settings)
     # The dashboard first, and with the addresses: it is on screen before the stack has published them.
     env = child_env(settings, settings.addresses)
     dashboard = subprocess.Popen([sys.executable, "-m", "coffee_tui"], env=env, preexec_fn=tied(signal.SIGTERM))

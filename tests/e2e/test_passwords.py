@@ -1,12 +1,16 @@
 """No part of the running lab tells a password; the files that have one are private."""
 
 import stat
+import sys
 
 import aiohttp
+import psutil
 
 from coffee_core.passwords import read_password
 from tests.e2e.flink_rest import running_job
 from tests.e2e.lab import Lab
+from tests.e2e.terminal import Terminal
+from tests.waiting import until
 
 OF_THE_JOB = ("", "/plan", "/config", "/exceptions", "/jobmanager/config")
 OF_THE_CLUSTER = ("/jobmanager/config", "/jobmanager/environment", "/jobmanager/log", "/jobs/overview", "/config")
@@ -42,3 +46,23 @@ def test_files_with_a_password_are_their_owners_alone_and_no_logs(lab: Lab) -> N
     for path in having:
         assert ".log" not in path.name, path
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+async def test_the_dashboard_has_them_from_the_first_start_on(small_lab: Lab) -> None:
+    terminal = Terminal([sys.executable, "-m", "backend.cli", "up"], small_lab.env)
+
+    def dashboard() -> psutil.Process | None:
+        assert terminal.process.poll() is None, terminal.text
+        children = psutil.Process(terminal.process.pid).children()
+        # Between fork and exec a child is still what started it.
+        return next((child for child in children if child.cmdline()[-2:] == ["-m", "coffee_tui"]), None)
+
+    try:
+        env = (await until(dashboard, within_s=60)).environ()
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            assert told(env[name].encode(), small_lab)
+            assert env[name] == small_lab.settings.addresses[name]
+        terminal.type("\x03")
+        await until(lambda: terminal.process.poll() is not None, within_s=60)
+    finally:
+        terminal.close()
