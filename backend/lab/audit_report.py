@@ -11,8 +11,6 @@ from coffee_core.pipelines import INFO
 from coffee_core.tally import Tally
 
 _COLUMNS = ("", "accepted", "stored", "shown", "repeats", "dead", "in flight", "lost", "duplicated", "drift")
-
-
 _NAMED = 10
 
 
@@ -90,6 +88,10 @@ def details(balance: Balance) -> list[str]:
 
 def _fields(tally: Tally) -> list[str]:
     fields = []
+    totals = (tally.orders, tally.revenue_cents)
+    if any(totals) and totals != (sum(tally.drink_counts.values()), sum(tally.drink_revenue_cents.values())):
+        # A total that its drinks do not make up: somebody has touched it alone.
+        fields.append(f"total {_signed(tally.orders)} ({_signed_money(tally.revenue_cents)})")
     for counts, cents in (
         (tally.drink_counts, tally.drink_revenue_cents),
         (tally.store_counts, tally.store_revenue_cents),

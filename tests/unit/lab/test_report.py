@@ -1,6 +1,7 @@
 """What a reader sees of a balance: the sentence, the fields that differ, the JSON that the docs describe."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from backend.lab.audit_balance import Balance, Deep
@@ -26,6 +27,14 @@ def test_a_lost_order_is_named_with_its_price_drink_and_store() -> None:
     balance = balance_v1(ROWS, FEWER, Tally(), Tally())
     assert sentence(balance) == "v1: lost 1 (+5.00) · duplicated 0 · drift +1 (+5.00)"
     assert details(balance) == ["drift: latte +1 (+5.00), uptown +1 (+5.00)"]
+
+
+def test_a_total_that_was_touched_alone_is_named() -> None:
+    shown = replace(ROWS, orders=ROWS.orders + 1)
+    balance = balance_v2(StreamLog(5, 1, 1, 0), shown, ROWS, Tally(), 0)
+    assert details(balance) == ["drift: total +1 (0.00)"]
+    spoilt = replace(ROWS, drink_counts={**ROWS.drink_counts, "latte": 3})
+    assert details(balance_v2(StreamLog(5, 1, 1, 0), spoilt, ROWS, Tally(), 0)) == ["drift: latte +1 (0.00)"]
 
 
 def test_a_loss_that_nobody_remembers_and_a_lost_log_are_said() -> None:
