@@ -1,9 +1,34 @@
-"""How the text of a setting is read. Each reader raises ValueError with the rest of "NAME cannot be used: …"."""
+"""What a setting is, and how its text is read: a reader raises ValueError with what the text must be."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import Field, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from coffee_core.errors import ConfigError
+
+
+def setting(env: str, default: str, parse: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
+    """Return a dataclass field that is one setting; a secret is left out of the representation."""
+    return field(
+        default_factory=lambda: parse(default),
+        repr=not secret,
+        metadata={"env": env, "default": default, "parse": parse, "doc": doc},
+    )
+
+
+def value_of(each: "Field[Any]", environ: Mapping[str, str]) -> Any:
+    """Return the value of one setting. Raises ConfigError naming the variable."""
+    name, text = each.metadata["env"], environ.get(each.metadata["env"], "").strip()
+    text = text or each.metadata["default"]
+    try:
+        return each.metadata["parse"](text)
+    except ValueError as error:
+        # A URL may carry a password: it is not repeated.
+        shown = "" if name.endswith("_URL") else f"{text!r} "
+        raise ConfigError(f"{name} {shown}cannot be used: {error}") from error
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

@@ -4,11 +4,10 @@
 """
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from coffee_core import setting_values as read
 from coffee_core.errors import ConfigError
@@ -16,14 +15,7 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.passwords import read_password
 from coffee_core.pipelines import Pipeline, parse_pipelines
 from coffee_core.runstate import read_env
-
-
-def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
-    return field(
-        default_factory=lambda: parse(default),
-        repr=not secret,
-        metadata={"env": env, "default": default, "parse": parse, "doc": doc},
-    )
+from coffee_core.setting_values import setting as _setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +123,13 @@ class Settings:
         "COFFEE_FLINK_PARALLELISM",
         "1",
         read.whole(1, 64),
-        "parallelism of the Flink job, and slots of each TaskManager",
+        "parallelism of the Flink job",
+    )
+    flink_slots: int = _setting(
+        "COFFEE_FLINK_SLOTS",
+        "0",
+        read.whole(0, 64),
+        "slots of each of the two embedded TaskManagers; 0: all that the job needs, so that one is a spare",
     )
     given_flink_checkpoints: str = _setting(
         "COFFEE_FLINK_CHECKPOINTS",
@@ -162,7 +160,7 @@ class Settings:
         Raises ConfigError naming the variable, its value and what it must be.
         """
         environ = os.environ if environ is None else environ
-        made = cls(**{each.name: _read(each, environ) for each in fields(cls)})
+        made = cls(**{each.name: read.value_of(each, environ) for each in fields(cls)})
         made._require_kafka()
         return made
 
@@ -250,14 +248,3 @@ class Settings:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_servers,
             "FLINK_REST_URL": self.flink_rest_url,
         }
-
-
-def _read(each: "Field[Any]", environ: Mapping[str, str]) -> Any:
-    name, text = each.metadata["env"], environ.get(each.metadata["env"], "").strip()
-    text = text or each.metadata["default"]
-    try:
-        return each.metadata["parse"](text)
-    except ValueError as error:
-        # A URL may carry a password: it is not repeated.
-        shown = "" if name.endswith("_URL") else f"{text!r} "
-        raise ConfigError(f"{name} {shown}cannot be used: {error}") from error

@@ -124,7 +124,7 @@ def _options(settings: Settings) -> dict[str, str]:
         "rest.bind-address": loopback,
         "rest.port": str(settings.flink_rest_port),
         "web.submit.enable": "false",
-        "taskmanager.numberOfTaskSlots": str(settings.flink_parallelism),
+        "taskmanager.numberOfTaskSlots": str(settings.flink_slots or settings.flink_parallelism),
         "parallelism.default": str(settings.flink_parallelism),
         "execution.checkpointing.dir": f"file://{checkpoints(settings)}",
         "env.java.opts.all": " ".join(_MODULES),

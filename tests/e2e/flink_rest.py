@@ -23,6 +23,19 @@ async def slots_in_use(settings: Settings) -> int:
         return max(int(vertex["parallelism"]) for vertex in (await answer.json())["vertices"])
 
 
+async def taskmanagers_in_use(settings: Settings) -> set[str]:
+    """Return the names of the TaskManagers among which the job is spread."""
+    names: set[str] = set()
+    async with aiohttp.ClientSession(settings.flink_rest_url, raise_for_status=True) as session:
+        job = await running_job(session)
+        async with session.get(f"/jobs/{job}") as answer:
+            vertices = [each["id"] for each in (await answer.json())["vertices"]]
+        for vertex in vertices:
+            async with session.get(f"/jobs/{job}/vertices/{vertex}/taskmanagers") as answer:
+                names |= {each["taskmanager-id"] for each in (await answer.json())["taskmanagers"]}
+    return names
+
+
 async def active_taskmanager(settings: Settings) -> str:
     """Return the name of the TaskManager that runs the job."""
     async with aiohttp.ClientSession(settings.flink_rest_url, raise_for_status=True) as session:

@@ -22,6 +22,7 @@ EMBEDDED_ONLY = {
     "COFFEE_API_PORT",
     "API_URL",
     "COFFEE_WORKER_NAME",
+    "COFFEE_FLINK_SLOTS",
     # Containers are multiplied, not the processes in one; what stands before them ends TLS.
     "COFFEE_API_PORT_SHARED",
     "COFFEE_TLS_CERTIFICATE",
