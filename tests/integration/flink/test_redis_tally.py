@@ -14,6 +14,8 @@ from flink.progress import BEHIND_S
 from flink.redis_tally import KEYS, RedisTally
 
 Shown = dict[str, Any]
+LANES = 4
+PLACE_OF_THE_SUM = 2 + 2 * (len(DRINKS) + len(STORES))
 
 
 @pytest.fixture
@@ -28,10 +30,6 @@ def tally(redis_url: str, client: "redis.Redis[str]") -> Iterator[RedisTally]:
     tally = RedisTally(redis_url, "7", give_up_after_s=0.2)
     yield tally
     tally.close()
-
-
-LANES = 4
-PLACE_OF_THE_SUM = 2 + 2 * (len(DRINKS) + len(STORES))
 
 
 def row(
