@@ -17,7 +17,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-_WITHIN_S = 2.0
+_WITHIN_S = 10.0
+"""Seconds for an answer of Redis: one that is busy answers late, and must not be left without memory."""
 _undo: list[Callable[[], None]] = []
 
 
