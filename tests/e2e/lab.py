@@ -104,7 +104,7 @@ class Lab:
         deadline = time.monotonic() + within_s
         while True:
             parts = self.status()
-            if set(parts) >= self.expected and all(part["state"] == "up" for part in parts.values()):
+            if set(parts) >= self.expected and all(part["state"] in ("up", "external") for part in parts.values()):
                 return
             if self._up.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"not up: {parts}\n{self.report()}")

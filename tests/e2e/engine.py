@@ -1,0 +1,46 @@
+"""What the tests ask of v3's job as its operator."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+
+from tests.e2e.flink_rest import running_job
+from tests.e2e.lab import Lab
+from tests.waiting import until
+
+
+async def job_id(lab: Lab) -> str:
+    """Return the id of the job that runs."""
+    async with aiohttp.ClientSession(lab.settings.flink_rest_url, raise_for_status=True) as session:
+        return await running_job(session)
+
+
+async def savepoint(lab: Lab, *options: str) -> Path:
+    """Take a savepoint and return its folder."""
+    done = await asyncio.to_thread(lab.coffee, "savepoint", "--json", *options, timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    path = Path(json.loads(done.stdout)["uri"].removeprefix("file:"))
+    assert (path / "_metadata").is_file()
+    return path
+
+
+def submitter_log(lab: Lab) -> str:
+    """Return what the submitter has said."""
+    return (lab.home / "logs" / "flink-job.log").read_text(encoding="utf-8")
+
+
+async def stop_and_go_on(lab: Lab) -> None:
+    """Stop the job with a savepoint, and wait until another one runs from there."""
+    job = await job_id(lab)
+    path = await savepoint(lab, "--stop")
+    await until(lambda: f"from checkpoint file://{path}" in submitter_log(lab), within_s=90)
+
+    async def another_runs() -> bool:
+        try:
+            return await job_id(lab) != job
+        except ValueError:  # none for a moment
+            return False
+
+    await until(another_runs, within_s=90)
