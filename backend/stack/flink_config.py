@@ -40,7 +40,7 @@ JOB_MANAGER_FLAGS = (
 )
 TASK_MANAGER_FLAGS = (
     "-Xms128m",
-    "-Xmx1024m",
+    "-Xmx768m",
     "-XX:MaxDirectMemorySize=320m",
     "-XX:MaxMetaspaceSize=256m",
     *_MODULES,
@@ -53,11 +53,12 @@ _MEMORY: dict[str, str] = {
     "jobmanager.memory.jvm-metaspace.size": "256m",
     "taskmanager.cpu.cores": "2.0",
     "taskmanager.memory.framework.heap.size": "128m",
-    "taskmanager.memory.task.heap.size": "896m",
+    "taskmanager.memory.task.heap.size": "640m",
     "taskmanager.memory.framework.off-heap.size": "128m",
     "taskmanager.memory.task.off-heap.size": "128m",
     "taskmanager.memory.network.min": "64m",
     "taskmanager.memory.network.max": "64m",
+    # Write buffers and block cache of the state.
     "taskmanager.memory.managed.size": "128m",
     "taskmanager.memory.jvm-metaspace.size": "256m",
     "taskmanager.memory.jvm-overhead.min": "128m",

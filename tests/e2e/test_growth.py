@@ -164,7 +164,7 @@ async def test_flink_forgets_ids_after_the_horizon_and_goes_on_counting(forgetfu
         await job.send(first[:REPEATS])
         await job.send(first[REPEATS:])
         await job.shows(ORDERS)
-        full = await until(lambda: _at_least(job, 40 * ORDERS), WITHIN_S)
+        full = await until(lambda: _at_least(job, 20 * ORDERS), WITHIN_S)
 
         # What is due is cleared by what comes after it, a few ids an order.
         async def cleared() -> bool:

@@ -126,7 +126,7 @@ _FULL_DISKS: dict[str, tuple[tuple[Pipeline, ...], str]] = {
     ),
     WORKING_TASK_MANAGER: (
         (),
-        "no checkpoint can be written: orders flow on, to be read again from the last one should the job fail now",
+        "no checkpoint can be written, in the end no state: the job stands still, and goes on from the last one",
     ),
 }
 

@@ -26,6 +26,13 @@ def test_the_settings_reach_flink() -> None:
     assert chosen["table.exec.state.ttl"] == "1800000 ms"
 
 
+def test_ids_outgrow_no_heap_and_leave_the_disk_with_the_horizon() -> None:
+    chosen = options(SETTINGS, "7", None)
+    assert (chosen["state.backend.type"], chosen["execution.checkpointing.incremental"]) == ("rocksdb", "true")
+    leave = chosen["state.backend.rocksdb.compaction.filter.periodic-compaction-time"]
+    assert leave == chosen["table.exec.state.ttl"]
+
+
 def test_every_epoch_has_checkpoints_of_its_own_and_the_job_tells_its_epoch() -> None:
     chosen = [options(SETTINGS, epoch, None) for epoch in ("7", "8")]
     assert len({each["execution.checkpointing.dir"] for each in chosen}) == 2
