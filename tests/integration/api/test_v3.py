@@ -141,12 +141,13 @@ async def test_nothing_is_produced_of_what_is_refused(api: Api, broker: Broker) 
     assert await _values(broker, key) == []
 
 
-async def test_it_does_without_redis(tmp_path: Path, broker: Broker) -> None:
+async def test_it_does_without_redis_and_postgres(tmp_path: Path, broker: Broker) -> None:
     key = "01900000-0000-7000-8000-000000000004"
     async with running(
         tmp_path,
         KAFKA_BOOTSTRAP_SERVERS=broker.settings.kafka_servers,
         COFFEE_REDIS_PORT=str(free_port()),
+        COFFEE_POSTGRES_PORT=str(free_port()),
         COFFEE_PIPELINES="v3",
     ) as api:
         await until(lambda: api.is_ready("v3"))

@@ -53,6 +53,15 @@ async def test_rows_may_follow_until_the_next_checkpoint(job: Job) -> None:
     assert sorted(balance.deep.lost_ids) == sorted(places)
 
 
+async def test_a_record_that_the_job_passed_over_is_lost_and_named(job: Job) -> None:
+    await done_with(job)
+    (place,) = await job.accept(*mixed(1, seed=2))
+    await job.commit()
+    balance = await job.look(deep=True)
+    assert balance.deep is not None
+    assert (balance.balanced, balance.deep.lost_ids) == (False, [place])
+
+
 async def test_a_row_that_was_changed_is_found_id_by_id(job: Job, connection: Database) -> None:
     orders, places = await done_with(job)
     await connection.execute("alter table orders_v3 disable trigger all")
