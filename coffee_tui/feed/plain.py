@@ -3,6 +3,7 @@
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import cache
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 _Value = TypeVar("_Value")
@@ -31,6 +32,10 @@ def _read(kind: Any, plain: Any) -> Any:
     if is_dataclass(kind):
         hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
         return kind(**{name: _read(hints[name], each) for name, each in plain.items() if name in hints})  # type: ignore[operator]
+    if isinstance(kind, UnionType):
+        # Something, or nothing: no field is one of two things.
+        (something,) = (each for each in get_args(kind) if each is not NoneType)
+        return None if plain is None else _read(something, plain)
     if get_origin(kind) is tuple:
         items = get_args(kind)
         kinds = [items[0]] * len(plain) if items[-1] is Ellipsis else items

@@ -18,7 +18,7 @@ from coffee_tui.feed.delta import delta, patch
 from coffee_tui.feed.orders_view import KeyOrder, OrdersView
 from coffee_tui.feed.player import SPEEDS, Player
 from coffee_tui.feed.recording import Frame, Recorder, RecordingError, read_recording
-from coffee_tui.feed.snapshot import Health, PartView, Snapshot
+from coffee_tui.feed.snapshot import Account, CostView, Health, PartView, Snapshot
 from coffee_tui.feed.sources import demo, played, recorded
 from tests.unit.tui.scripted import ALL, column, screen_text, snapshot
 from tests.waiting import until
@@ -29,8 +29,14 @@ NEXT_SECOND = snapshot(
         replace(column(each), rate_history=(*column(each).rate_history[1:], 7.5), stalled_s=3) for each in Pipeline
     )
 )
+COUNTED = snapshot(
+    pipelines=tuple(
+        replace(column(each), account=Account(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
+        for each in Pipeline
+    )
+)
 ORDERS = OrdersView(running=True, keys=(KeyOrder(Pipeline.V2, "latte", "acknowledged", 202, "", 900),))
-SHOWN: list[Snapshot | OrdersView] = [snapshot(), ORDERS, NEXT_SECOND, BROKEN, OrdersView(), snapshot()]
+SHOWN: list[Snapshot | OrdersView] = [snapshot(), ORDERS, NEXT_SECOND, COUNTED, BROKEN, OrdersView(), snapshot()]
 
 
 def _record(path: Path) -> Path:
