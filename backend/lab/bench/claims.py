@@ -86,11 +86,10 @@ def _downtime(result: Result, pipeline: Pipeline) -> str:
 
 def _aggregation(result: Result, pipeline: Pipeline) -> str:
     if pipeline is V1:
-        gap = spread(result, "v1.gap", _seconds)
         run = result.figures.middle("v1.table.run")
         rows = SIZES[result.size].table_rows
         full = "" if run is None else f"; with {rows:,} rows a run takes {_seconds(run)}"
-        return gap if gap == NOT else f"one update of the dashboard every {gap}{full}"
+        return f"one update of the dashboard every {result.facts['aggregator_interval_s']} s, by its setting{full}"
     updates = spread(result, f"{pipeline}.alone.{result.rates[-1]}.updates", _per_s)
     if updates == NOT:
         return NOT

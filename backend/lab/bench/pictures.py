@@ -137,20 +137,23 @@ def _flow(figure: Figure, result: Result) -> bool:
             label="on the dashboard",
         )
         if flow["killed_s"] is not None:
+            early = flow["killed_s"] < visible[-1][0] / 3
             axes.axvline(flow["killed_s"], color=_FAULT, linewidth=1.2)
             axes.annotate(
                 f"{flow['part']}\nkilled",
                 (flow["killed_s"], 0.02),
-                (4, 0),
+                (4 if early else -4, 0),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 color=_FAULT,
                 fontsize=9,
                 va="bottom",
+                ha="left" if early else "right",
             )
         axes.set_title(f"{pipeline} {INFO[pipeline].title}")
         axes.set_xlabel("seconds")
-        axes.legend(loc="upper left", fontsize=9)
+        axes.legend(loc="upper left", fontsize=9, frameon=True, framealpha=1, edgecolor="white")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("orders, cumulative")
     return True

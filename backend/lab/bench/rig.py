@@ -148,4 +148,3 @@ class Rig:
             return
         for quantile, percentile in zip(QUANTILES, (50, 99), strict=True):
             self.figures.add(f"{PERIODIC}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
-        self.figures.add("v1.gap", self.visible.flows[Pipeline.V1].median_gap_s(), "s")

@@ -63,7 +63,7 @@ def _lateness_at(result: Result, rate: int) -> list[tuple[float, Pipeline]]:
 
 def _choice(result: Result) -> list[str]:
     """Return which is the cheapest of those that are not later than some bounds."""
-    costs = [pipeline for _, pipeline in _by(result, "cost.cpu")]
+    costs = _by(result, "cost.cpu")
     if len(costs) < 2:
         return []
     sentences = []
@@ -71,7 +71,8 @@ def _choice(result: Result) -> list[str]:
         chosen: dict[str, list[str]] = {}
         for rate in result.rates:
             early = {pipeline for late_us, pipeline in _lateness_at(result, rate) if late_us <= bound_us}
-            cheapest = next((_name(pipeline) for pipeline in costs if pipeline in early), "none of them")
+            ranked = [(cost, pipeline) for cost, pipeline in costs if pipeline in early]
+            cheapest = _either(_cheapest(ranked)) if ranked else "none of them"
             chosen.setdefault(cheapest, []).append(f"{rate:,}")
         parts = "; ".join(f"{name} at {', '.join(rates)} orders/s" for name, rates in chosen.items())
         where = f"Where 99 of 100 orders must be on the dashboard within {duration(bound_us)}"
@@ -102,9 +103,21 @@ def _cost(result: Result) -> list[str]:
     ranked = _by(result, "cost.cpu")
     if len(ranked) < 2:
         return []
-    (least, first), *_, (most, last) = ranked
-    cheap = f"{_name(first)} is the cheapest, {least:,.0f} processor seconds for a million orders"
-    return [f"{cheap}; {_name(last)} takes {most / least:.1f} times that, {most:,.0f}." if least else f"{cheap}."]
+    first = _cheapest(ranked)
+    (least, _), *_, (most, last) = ranked
+    cheap = f"Of a million orders, the least processor time is that of {_either(first)}, {least:,.0f} s"
+    if last in first:
+        return [f"{cheap}: all about alike."]
+    return [f"{cheap}; {_name(last)} takes {most / least:.1f} times that, {most:,.0f} s."]
+
+
+def _cheapest(ranked: list[tuple[float, Pipeline]]) -> list[Pipeline]:
+    """Return the first, and whoever is so close to it that it may as well be the first."""
+    return [pipeline for value, pipeline in ranked if value <= ranked[0][0] * _ALIKE]
+
+
+def _either(pipelines: list[Pipeline]) -> str:
+    return " or ".join(map(_name, sorted(pipelines)))
 
 
 def _burden(result: Result) -> list[str]:

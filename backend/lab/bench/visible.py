@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import math
-import statistics
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -57,11 +56,6 @@ class Flow:
     def changes(self, from_s: float, to_s: float) -> int:
         """Return how often another total was seen in a time."""
         return bisect_right(self.times_s, to_s) - bisect_left(self.times_s, from_s)
-
-    def median_gap_s(self) -> float | None:
-        """Return the median time from one change to the next; None where there were too few."""
-        gaps = [after - before for before, after in itertools.pairwise(self.times_s)]
-        return statistics.median(gaps) if gaps else None
 
     def longest_still_s(self, from_s: float, to_s: float) -> float:
         """Return the longest time without a change that ended within, or reached into, this one.

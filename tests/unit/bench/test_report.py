@@ -67,7 +67,7 @@ def test_the_verdict_follows_from_the_figures() -> None:
     assert "within 100 ms, the least processor time is that of v2 (Streams) at 20, 200, 1,000 orders/s." in text
     assert "within 15 s, the least processor time is that of v1 (Direct) at 20, 200, 1,000 orders/s." in text
     assert "v2 (Streams) answers a single client soonest, in 400 µs" in text
-    assert "v1 (Direct) is the cheapest, 300 processor seconds for a million orders; v3" in text
+    assert "Of a million orders, the least processor time is that of v1 (Direct), 300 s; v3" in text
     assert (
         "v3 (Kafka + Flink) needs, beside API, PostgreSQL and Redis, 5 more processes with 900 MB, idle." in text
     )
