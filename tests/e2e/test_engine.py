@@ -1,0 +1,80 @@
+"""What an operator asks of the engine: savepoints, an upgrade with its state, another parallelism."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coffee_core.pipelines import Pipeline
+from coffee_core.settings import Settings
+from flink.rest import FlinkRest
+from tests.e2e.engine import job_id, savepoint, stop_and_go_on, submitter_log
+from tests.e2e.flink_rest import slots_in_use, taskmanagers_in_use
+from tests.e2e.lab import V3, Lab
+from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_tally
+from tests.waiting import until
+
+ORDERS = 200
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(tmp_path_factory.mktemp("an engine") / "coffee home", "v3", COFFEE_TOPIC_PARTITIONS="6")
+    lab.expected = V3 | {"postgres", "redis", "cafe-order-api"}
+    try:
+        lab.start()
+        yield lab
+        assert lab.stop() == 0, lab.report()
+    finally:
+        lab.kill_if_running()
+
+
+async def post_and_balance(lab: Lab, seed: int) -> None:
+    """Post mixed orders; every one is shown and stored once, beside all of those before."""
+    before = await shown_tally(lab.settings, Pipeline.V3)
+    attempts = mixed_attempts(Pipeline.V3, ORDERS, seed)
+    await post_all(lab.settings, Pipeline.V3, attempts)
+    wanted = before.orders + len(expected_rows(attempts))
+
+    async def agrees() -> bool:
+        shown = await shown_tally(lab.settings, Pipeline.V3)
+        return shown.orders >= wanted and shown == await stored_tally(lab.settings, Pipeline.V3)
+
+    await until(agrees, within_s=120)
+    assert (await shown_tally(lab.settings, Pipeline.V3)).orders == wanted
+    audited = await asyncio.to_thread(lab.coffee, "audit", "--pipelines", "v3")
+    assert audited.returncode == 0, audited.stdout
+
+
+async def test_a_savepoint_leaves_the_job_as_it_is(engine: Lab) -> None:
+    await post_and_balance(engine, 91)
+    job = await job_id(engine)
+    path = await savepoint(engine)
+    assert await job_id(engine) == job
+    rest = FlinkRest(engine.settings.flink_rest_url)
+    try:
+        # What is noted where no folder can tell: here the folder can confirm it.
+        told = await rest.checkpoint(job)
+    finally:
+        await rest.close()
+    assert told is not None
+    newest = Path(told.removeprefix("file:"))
+    assert newest == path or newest.name.startswith("chk-")
+
+
+async def test_a_job_that_is_stopped_with_a_savepoint_begins_again_there(engine: Lab) -> None:
+    await stop_and_go_on(engine)
+    await post_and_balance(engine, 92)
+
+
+async def test_another_parallelism_on_two_taskmanagers_takes_the_state_along(engine: Lab) -> None:
+    assert await asyncio.to_thread(engine.stop) == 0
+    engine.env |= {"COFFEE_FLINK_PARALLELISM": "2", "COFFEE_FLINK_SLOTS": "1"}
+    engine.settings = Settings.from_env(engine.env)
+    await asyncio.to_thread(engine.start)
+    last = [line for line in submitter_log(engine).splitlines() if "submitting" in line][-1]
+    assert "of epoch 1 from checkpoint" in last
+    await post_and_balance(engine, 93)
+    assert await slots_in_use(engine.settings) == 2
+    assert len(await taskmanagers_in_use(engine.settings)) == 2
