@@ -13,7 +13,7 @@ from tests.e2e.terminal import Terminal
 from tests.waiting import until
 
 OF_THE_JOB = ("", "/plan", "/config", "/exceptions", "/jobmanager/config")
-OF_THE_CLUSTER = ("/jobmanager/config", "/jobmanager/environment", "/jobmanager/log", "/jobs/overview", "/config")
+OF_THE_CLUSTER = ("/jobmanager/config", "/jobmanager/environment", "/jobs/overview", "/config")
 
 
 def passwords(lab: Lab) -> list[bytes]:
