@@ -137,18 +137,16 @@ def _flow(figure: Figure, result: Result) -> bool:
             label="on the dashboard",
         )
         if flow["killed_s"] is not None:
-            early = flow["killed_s"] < visible[-1][0] / 3
             axes.axvline(flow["killed_s"], color=_FAULT, linewidth=1.2)
             axes.annotate(
                 f"{flow['part']}\nkilled",
                 (flow["killed_s"], 0.02),
-                (4 if early else -4, 0),
+                (3, 0),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 color=_FAULT,
-                fontsize=9,
+                fontsize=8,
                 va="bottom",
-                ha="left" if early else "right",
             )
         axes.set_title(f"{pipeline} {INFO[pipeline].title}")
         axes.set_xlabel("seconds")
