@@ -41,10 +41,11 @@ class WindowsScreen(Page):
         found = settings()
         running = found.pipelines if found else ()
         self._views = {each: WindowsView() for each in _SOURCES if each in running}
+        self._panels = {each: WindowsPanel(each) for each in self._views}
 
     def body(self) -> Iterable[Widget]:
         """Return a panel for each pipeline that has windows."""
-        yield ScrollableContainer(*map(WindowsPanel, self._views), id="windows")
+        yield ScrollableContainer(*self._panels.values(), id="windows")
         yield Static(_NOTE if self._views else "a recording has no windows: start the lab, `coffee up`", id="note")
 
     def on_mount(self) -> None:
@@ -74,5 +75,5 @@ class WindowsScreen(Page):
         return max((sums.orders for each in known for sums in each.windows.values()), default=0)
 
     def _draw(self) -> None:
-        for panel, view in zip(self.query(WindowsPanel), self._views.values(), strict=True):
-            panel.show(view, self._most())
+        for pipeline, panel in self._panels.items():
+            panel.show(self._views[pipeline], self._most())

@@ -89,6 +89,8 @@ def build(dockerfile: Path, place: Path, images: Mapping[str, Path] | None = Non
 
     ``images`` has the content of those that a Dockerfile copies from, by name without tag.
     """
+    # An image's files can be read by its user, whatever this process keeps to itself.
+    os.umask(0o022)
     stages: dict[str, Stage] = {}
     stage = Stage(place)
     for word, rest in _instructions(dockerfile.read_text(encoding="utf-8")):
