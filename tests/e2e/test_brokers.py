@@ -1,0 +1,89 @@
+"""Three brokers, replication 3, one killed under load: whatever was acknowledged is there, once."""
+
+import asyncio
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+
+from backend.lab.audit_kafka import open_logs
+from coffee_core.keys import DEAD_TOPIC, TOPIC
+from coffee_core.pipelines import Pipeline
+from tests.e2e.lab import V3, Lab
+from tests.e2e.truth import CONCURRENCY, Attempt, expected_rows, mixed_attempts, shown_tally, stored_rows
+from tests.outside.brokers import Brokers
+from tests.waiting import until
+
+ORDERS = 1_500
+AGAIN = (409, 503, 504)
+"""In hand, nowhere, or nobody knows: the answers that tell a client to send the same again."""
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Brokers, Lab]]:
+    folder = tmp_path_factory.mktemp("three brokers")
+    with Brokers(folder / "kafka", 3) as brokers:
+        lab = Lab(folder / "coffee home", "v3", KAFKA_BOOTSTRAP_SERVERS=brokers.servers)
+        lab.expected = V3 | {"postgres", "redis", "cafe-order-api"}
+        try:
+            lab.start()
+            yield brokers, lab
+            assert lab.stop() == 0, lab.report()
+        finally:
+            lab.kill_if_running()
+
+
+async def post_until_acknowledged(lab: Lab, attempts: list[Attempt], brokers: Brokers) -> int:
+    """Send each order, again under its key where the answer says to, and kill a broker half-way.
+
+    Return how often an order had to be sent again.
+    """
+    url = f"{lab.settings.api_url}/api/v3/order"
+    places = iter(enumerate(attempts))
+    again = 0
+
+    async def one(session: aiohttp.ClientSession, attempt: Attempt) -> bool:
+        headers = {"Idempotency-Key": str(attempt.key)}
+        async with session.post(url, json=attempt.body, headers=headers) as answer:
+            text = await answer.text()
+            assert answer.status in (attempt.status, *AGAIN), text
+            return answer.status not in AGAIN
+
+    async def lane(session: aiohttp.ClientSession) -> None:
+        nonlocal again
+        for place, attempt in places:
+            if place == len(attempts) // 2:
+                await asyncio.to_thread(brokers.kill, 1)
+            while not await one(session, attempt):
+                again += 1
+                await asyncio.sleep(0.1)
+
+    timeout = aiohttp.ClientTimeout(total=20)
+    async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as lanes:
+        for _ in range(CONCURRENCY):
+            lanes.create_task(lane(session))
+    return again
+
+
+async def test_a_broker_dies_and_not_one_order_is_lost(cluster: tuple[Brokers, Lab]) -> None:
+    brokers, lab = cluster
+    async with open_logs(lab.settings) as logs:
+        topics = await logs._admin.describe_topics([TOPIC, DEAD_TOPIC])
+    assert {len(each["replicas"]) for topic in topics for each in topic["partitions"]} == {3}
+    attempts = [each for each in mixed_attempts(Pipeline.V3, ORDERS, seed=95) if each.status < 300]
+    expected = expected_rows(attempts)
+    await post_until_acknowledged(lab, attempts, brokers)
+
+    async def all_shown() -> bool:
+        return (await shown_tally(lab.settings, Pipeline.V3)).orders >= len(expected)
+
+    await until(all_shown, within_s=120)
+    keys = [attempt.key for attempt in attempts]
+
+    async def all_stored() -> bool:
+        return await stored_rows(lab.settings, Pipeline.V3, keys) == expected
+
+    await until(all_stored, within_s=60)
+    assert (await shown_tally(lab.settings, Pipeline.V3)).orders == len(expected)
+    audited = await asyncio.to_thread(lab.coffee, "audit", "--deep", "--pipelines", "v3")
+    assert audited.returncode == 0, audited.stdout + audited.stderr
