@@ -5,6 +5,7 @@ import contextlib
 import logging
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from backend.kafka_options import kafka_options
@@ -21,7 +22,7 @@ class LogEnd:
     def __init__(self, settings: Settings, topic: str) -> None:
         self._options = kafka_options(settings)
         self._topic = topic
-        self._consumer: AIOKafkaConsumer | None = None
+        self._clients: tuple[AIOKafkaAdminClient, AIOKafkaConsumer] | None = None
         self._failing = False
 
     async def read(self) -> int | None:
@@ -39,25 +40,30 @@ class LogEnd:
         return records
 
     async def _read(self) -> int:
-        if self._consumer is None:
-            self._consumer = AIOKafkaConsumer(
-                **self._options, client_id="coffee-api-ledger", enable_auto_commit=False
-            )
-            await self._consumer.start()
-        numbers = self._consumer.partitions_for_topic(self._topic)
-        if numbers is None:
-            await self._consumer.topics()
-            numbers = self._consumer.partitions_for_topic(self._topic) or set()
-        partitions = [TopicPartition(self._topic, number) for number in numbers]
+        if self._clients is None:
+            admin = AIOKafkaAdminClient(**self._options, client_id="coffee-api-ledger")
+            consumer = AIOKafkaConsumer(**self._options, client_id="coffee-api-ledger", enable_auto_commit=False)
+            self._clients = admin, consumer
+            await admin.start()
+            await consumer.start()
+        admin, consumer = self._clients
+        # A consumer without a topic of its own never hears of partitions.
+        (about,) = await admin.describe_topics([self._topic])
+        partitions = [TopicPartition(self._topic, each["partition"]) for each in about["partitions"]]
         if not partitions:
             return 0
-        first = await self._consumer.beginning_offsets(partitions)
-        last = await self._consumer.end_offsets(partitions)
+        first = await consumer.beginning_offsets(partitions)
+        last = await consumer.end_offsets(partitions)
         return int(sum(last.values()) - sum(first.values()))
 
     async def close(self) -> None:
-        """Close the consumer, where there is one."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
+        """Close both clients, where there are any."""
+        clients, self._clients = self._clients, None
+        if clients is not None:
+            admin, consumer = clients
+            # Stopped before its tasks have begun, aiokafka raises their cancellation as ours.
+            await asyncio.sleep(0)
             with contextlib.suppress(KafkaError, OSError):  # it is given up: what its end says changes nothing
                 await consumer.stop()
+            with contextlib.suppress(KafkaError, OSError):
+                await admin.close()

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis
 
+from backend.api.log_end import LogEnd
 from backend.stack import kafka as kafka_stack
 from coffee_core.keys import TOPIC, MetricKeys
 from coffee_core.order import Order
@@ -187,3 +189,26 @@ async def test_a_broker_that_hangs_leaves_the_outcome_unknown(api: Api, broker: 
     await until(lambda: api.is_ready("v3"))
     assert (await api.order("v3", key=key))[0] == 202
     assert len(await _values(broker, key)) == 2, "the producer went on trying and wrote the first one once"
+
+
+async def test_a_log_that_was_not_there_when_first_asked_is_measured_once_it_is(broker: Broker) -> None:
+    log_end = LogEnd(broker.settings, "later")
+    servers = broker.settings.kafka_servers
+    try:
+        await until(lambda: _says(log_end, 0), within_s=30)
+        admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic("later", 2, 1)])
+        finally:
+            await admin.close()
+        async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+            for partition in (0, 0, 1):
+                await producer.send_and_wait("later", b"x", partition=partition)
+        await until(lambda: _says(log_end, 3), within_s=30)
+    finally:
+        await log_end.close()
+
+
+async def _says(log_end: LogEnd, records: int) -> bool:
+    return await log_end.read() == records
