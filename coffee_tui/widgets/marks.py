@@ -7,10 +7,11 @@ from rich.text import Text
 from coffee_tui.theme import FELT, RED
 
 
-def marked(line: str, marks: Sequence[bool], accent: str) -> Text:
+def marked(line: str, marks: Sequence[bool], accent: str, *, foot: bool = True) -> Text:
     """Return one row of a sparkline with its marks, the last of which stands under its last cell.
 
-    ``×`` where a fault begins, ``░`` in what would be blank while it is felt.
+    ``×`` where a fault begins, ``░`` in what would be blank while it is felt. Above its ``foot``, a sparkline of
+    several rows has the ground alone.
     """
     recent = list(marks[-len(line) :]) if line else []
     if not any(recent):
@@ -20,6 +21,8 @@ def marked(line: str, marks: Sequence[bool], accent: str) -> Text:
     for cell, felt in zip(line, recent, strict=True):
         if not felt:
             row.append(cell, accent)
+        elif not foot:
+            row.append(cell, f"{accent} on {FELT}")
         elif not before:
             row.append("×", f"bold {RED} on {FELT}")
         else:

@@ -79,7 +79,8 @@ def _figure(
     cells: int,
 ) -> list[Text]:
     lines = sparkline(fractions, min(cells, _SEEN), shared.spark_rows)
-    drawn = [marked(line, shared.marks, accent(view)) for line in lines]
+    last = len(lines) - 1
+    drawn = [marked(line, shared.marks, accent(view), foot=at == last) for at, line in enumerate(lines)]
     rows = [Text(" " * _LABEL).append(line) for line in drawn]
     rows[-1] = Text(label.ljust(_LABEL), GREY).append(drawn[-1])
     rows[-1].append(" " * (cells - min(cells, _SEEN)))

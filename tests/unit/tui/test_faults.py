@@ -87,6 +87,9 @@ def test_marks_are_told_by_glyphs_and_keep_their_place() -> None:
     assert marked("▁▂  ▄", (True, True, True, False), ACCENT[V1]).plain == "▁×░░▄"
     assert any(FELT in str(span.style) for span in row.spans)
     assert marked("▁▂", (), ACCENT[V1]).plain == "▁▂"
+    above = marked("▁ ▃", (True, True, False), ACCENT[V1], foot=False)
+    assert above.plain == "▁ ▃"
+    assert any(FELT in str(span.style) for span in above.spans)
 
 
 def test_the_seconds_of_a_fault_are_kept_beside_the_histories() -> None:
