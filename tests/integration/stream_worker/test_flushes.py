@@ -202,4 +202,4 @@ async def test_one_reconciliation_at_a_time(connection: Database, client: Redis)
 
     assert await reconcile(Nested(), client) is not None
     assert outcomes == [None]
-    assert "cut" not in await counters(client)
+    assert not await client.hexists(METRICS.counters, "cut")
