@@ -14,7 +14,7 @@ from backend.stream_worker.worker import run_worker
 from coffee_core import keys
 from coffee_core.menu import DRINKS, STORES
 from tests.integration.shown import shown, stored
-from tests.integration.stream_worker.bench import counters, drain, mixed, order, post, started
+from tests.integration.stream_worker.bench import drain, mixed, order, post, started
 from tests.waiting import until
 
 
