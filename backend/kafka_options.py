@@ -10,7 +10,7 @@ from coffee_core.settings import Settings
 def kafka_options(settings: Settings) -> dict[str, Any]:
     """Return what aiokafka's producers, consumers and admin clients share, as keyword arguments.
 
-    Raises ConfigError where the file of KAFKA_SSL_CA cannot be used.
+    Raises ConfigError where the file of KAFKA_SSL_CA or KAFKA_SSL_KEYSTORE cannot be used.
     """
     options: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_servers,
@@ -31,6 +31,12 @@ def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
     if not settings.kafka_protocol.endswith("SSL"):
         return None
     try:
-        return ssl.create_default_context(cafile=settings.kafka_ca or None)
+        context = ssl.create_default_context(cafile=settings.kafka_ca or None)
     except OSError as error:  # also of a file that holds no certificate
         raise ConfigError(f"KAFKA_SSL_CA {settings.kafka_ca!r} cannot be used: {error}") from error
+    if settings.kafka_keystore:
+        try:
+            context.load_cert_chain(settings.kafka_keystore)
+        except OSError as error:
+            raise ConfigError(f"KAFKA_SSL_KEYSTORE {settings.kafka_keystore!r} cannot be used: {error}") from error
+    return context

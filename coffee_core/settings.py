@@ -58,6 +58,12 @@ class Settings:
     kafka_ca: str = _setting(
         "KAFKA_SSL_CA", "", str, "PEM file of the authority behind its certificate; empty: those of the system"
     )
+    kafka_keystore: str = _setting(
+        "KAFKA_SSL_KEYSTORE",
+        "",
+        str,
+        "PEM file of a private key (PKCS #8) and its certificate, for a Kafka that asks for one; empty: none",
+    )
     given_flink_rest_url: str = _setting(
         "FLINK_REST_URL", "", read.url("http", "https"), "your own Flink; empty: an embedded cluster"
     )

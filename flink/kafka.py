@@ -23,6 +23,8 @@ def kafka_properties(settings: Settings) -> dict[str, str]:
         chosen["sasl.jaas.config"] = login
     if settings.kafka_protocol.endswith("SSL") and settings.kafka_ca:
         chosen |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": settings.kafka_ca}
+    if settings.kafka_protocol.endswith("SSL") and settings.kafka_keystore:
+        chosen |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": settings.kafka_keystore}
     return {f"properties.{name}": value for name, value in chosen.items()}
 
 

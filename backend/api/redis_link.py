@@ -118,4 +118,6 @@ def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
     if options.get("ssl_cert_reqs") == "none":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if certificate := options.get("ssl_certfile"):
+        context.load_cert_chain(certificate, options.get("ssl_keyfile"))
     return context

@@ -1,4 +1,4 @@
-"""Servers of one's own that want TLS, a user and a password: every client of the lab brings them along."""
+"""Servers of one's own that want mutual TLS, a user and a password: every client of the lab brings them along."""
 
 import asyncio
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ REDIS_PASSWORD, KAFKA_PASSWORD = "hush-redis", "hush-kafka's"
 @pytest.fixture(scope="module")
 def secured_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("secured")
-    shown = certificate(folder, "127.0.0.1")
+    shown = certificate(folder, "127.0.0.1", mutual=True)
     with ExitStack() as servers:
         kafka = servers.enter_context(Brokers(folder / "kafka", 1, shown, "coffee", KAFKA_PASSWORD))
         lab = Lab(
@@ -38,6 +38,7 @@ def secured_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             KAFKA_SASL_USERNAME="coffee",
             KAFKA_SASL_PASSWORD=KAFKA_PASSWORD,
             KAFKA_SSL_CA=str(shown.authority),
+            KAFKA_SSL_KEYSTORE=str(shown.client_keystore),
         )
         try:
             lab.start()

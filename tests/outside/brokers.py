@@ -29,11 +29,18 @@ class Brokers:
     folder: Path
     count: int
     certificate: Certificate | None = None
-    """Clients need TLS, and are whoever SCRAM says."""
+    """Clients need TLS, and a certificate of their own where it is mutual."""
     user: str = ""
+    """Clients are whoever SCRAM says, where there is a user."""
     password: str = ""
     client_ports: list[int] = field(default_factory=list)
     processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+
+    @property
+    def protocol(self) -> str:
+        if not self.certificate:
+            return "PLAINTEXT"
+        return "SASL_SSL" if self.user else "SSL"
 
     @property
     def servers(self) -> str:
@@ -114,8 +121,7 @@ class Brokers:
             "advertised.listeners": ",".join(listeners[:2]),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "BROKER",
-            "listener.security.protocol.map": f"CLIENT:{'SASL_SSL' if self.certificate else 'PLAINTEXT'}"
-            ",BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": f"CLIENT:{self.protocol},BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(data),
             "min.insync.replicas": least,
             "offsets.topic.num.partitions": 1,
@@ -133,12 +139,22 @@ class Brokers:
 
     def _security(self) -> dict[str, str]:
         assert self.certificate is not None
-        return {
+        sasl = {
             "sasl.enabled.mechanisms": "SCRAM-SHA-512",
             "listener.name.client.sasl.enabled.mechanisms": "SCRAM-SHA-512",
             "listener.name.client.scram-sha-512.sasl.jaas.config": (
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;"
             ),
+        }
+        trusted = {
+            # By the listener's own name: beside SASL Kafka heeds no other.
+            "listener.name.client.ssl.client.auth": "required",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.certificate.authority),
+        }
+        return {
+            **(sasl if self.user else {}),
+            **(trusted if self.certificate.mutual else {}),
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self.certificate.keystore),
         }
@@ -149,4 +165,6 @@ def _command(main: str) -> tuple[str, ...]:
 
 
 def _client_context(certificate: Certificate) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(certificate.authority))
+    context = ssl.create_default_context(cafile=str(certificate.authority))
+    context.load_cert_chain(certificate.client_keystore)
+    return context

@@ -1,4 +1,4 @@
-"""A certificate of the loopback, by an authority that is made for one test."""
+"""Certificates of the loopback and of a client, by an authority that is made for one test."""
 
 import ssl
 from dataclasses import dataclass
@@ -15,25 +15,57 @@ from cryptography.hazmat.primitives.serialization import (
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a server shows, and what its clients trust."""
+    """What a server shows, what its clients trust, and what they show where it asks them to."""
 
     authority: Path
     """PEM file of the authority."""
     keystore: Path
-    """PEM file of the private key (PKCS #8, which Java wants) and the chain."""
+    """PEM file of the server's private key (PKCS #8, which Java wants) and the chain."""
     context: ssl.SSLContext
     """The server's side, for Python."""
+    client_certificate: Path
+    """PEM file of a client's chain."""
+    client_key: Path
+    """PEM file of its private key (PKCS #8)."""
+    client_keystore: Path
+    """PEM file of both."""
+    mutual: bool
+    """The server turns away whoever shows nothing of this authority."""
 
 
-def certificate(folder: Path, *names: str) -> Certificate:
-    """Make one for these names."""
-    made = trustme.CA()
-    issued = made.issue_cert(*names)
-    authority, keystore = folder / "authority.pem", folder / "server.pem"
-    made.cert_pem.write_to_path(authority)
-    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
-    chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
-    keystore.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + chain)
+def certificate(folder: Path, *names: str, mutual: bool = False) -> Certificate:
+    """Make them for a server of these names."""
+    authority = trustme.CA()
+    trusted = folder / "authority.pem"
+    authority.cert_pem.write_to_path(trusted)
+    server, client = authority.issue_cert(*names), authority.issue_cert("coffee@example.org")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    issued.configure_cert(context)
-    return Certificate(authority, keystore, context)
+    server.configure_cert(context)
+    if mutual:
+        context.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(context)
+    key, chain = _key(client), _chain(client)
+    return Certificate(
+        authority=trusted,
+        keystore=_file(folder / "server.pem", _key(server) + _chain(server)),
+        context=context,
+        client_certificate=_file(folder / "client-certificate.pem", chain),
+        client_key=_file(folder / "client-key.pem", key),
+        client_keystore=_file(folder / "client.pem", key + chain),
+        mutual=mutual,
+    )
+
+
+def _key(issued: trustme.LeafCert) -> bytes:
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _chain(issued: trustme.LeafCert) -> bytes:
+    return b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+
+
+def _file(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    path.chmod(0o600)
+    return path

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis that ask for TLS and a password: the real servers, TLS ended before them."""
+"""PostgreSQL and Redis that ask for TLS (mutual or not) and a password: real servers, TLS ended before them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -27,7 +27,8 @@ def guarded_postgres(folder: Path, certificate: Certificate) -> Iterator[str]:
         tls_front(certificate.context, settings.postgres_port, postgres=True) as port,
     ):
         url = settings.database_url.replace(f":{settings.postgres_port}/", f":{port}/")
-        yield f"{url}?sslmode=verify-full&sslrootcert={certificate.authority}"
+        own = f"&sslcert={certificate.client_certificate}&sslkey={certificate.client_key}"
+        yield f"{url}?sslmode=verify-full&sslrootcert={certificate.authority}{own if certificate.mutual else ''}"
 
 
 @contextlib.contextmanager
@@ -40,4 +41,6 @@ def guarded_redis(folder: Path, certificate: Certificate, password: str) -> Iter
             client.execute_command("ACL", "SETUSER", "barista", f">{password}", *REDIS_RULES.split())
             client.execute_command("ACL", "SETUSER", "default", "off")
         with tls_front(certificate.context, settings.redis_port) as port:
-            yield f"rediss://barista:{password}@127.0.0.1:{port}/0?ssl_ca_certs={certificate.authority}"
+            own = f"&ssl_certfile={certificate.client_certificate}&ssl_keyfile={certificate.client_key}"
+            url = f"rediss://barista:{password}@127.0.0.1:{port}/0?ssl_ca_certs={certificate.authority}"
+            yield url + (own if certificate.mutual else "")

@@ -1,4 +1,4 @@
-"""Every kind of client of ours against servers that want TLS, a user and a password."""
+"""Every kind of client of ours against servers that want TLS and a password, or a certificate of the client."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,22 +30,26 @@ from tests.waiting import until
 REDIS_PASSWORD, KAFKA_PASSWORD = "hush-redis", "hush-kafka's"
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+@pytest.fixture(scope="module", params=[False, True], ids=["passwords", "mutual"])
+def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """One way: TLS and passwords. The other: everybody shows a certificate, and to Kafka nothing else."""
+    mutual: bool = request.param
     folder = tmp_path_factory.mktemp("secured")
-    shown = certificate(folder, "127.0.0.1")
+    shown = certificate(folder, "127.0.0.1", mutual=mutual)
+    user, password = ("", "") if mutual else ("coffee", KAFKA_PASSWORD)
     with ExitStack() as servers:
-        kafka = servers.enter_context(Brokers(folder / "kafka", 1, shown, "coffee", KAFKA_PASSWORD))
+        kafka = servers.enter_context(Brokers(folder / "kafka", 1, shown, user, password))
         yield Settings.from_env(
             {
                 "COFFEE_HOME": str(folder / "home"),
                 "DATABASE_URL": servers.enter_context(guarded_postgres(folder / "postgres", shown)),
                 "REDIS_URL": servers.enter_context(guarded_redis(folder / "redis", shown, REDIS_PASSWORD)),
                 "KAFKA_BOOTSTRAP_SERVERS": kafka.servers,
-                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-                "KAFKA_SASL_USERNAME": "coffee",
-                "KAFKA_SASL_PASSWORD": KAFKA_PASSWORD,
+                "KAFKA_SECURITY_PROTOCOL": kafka.protocol,
+                "KAFKA_SASL_USERNAME": user,
+                "KAFKA_SASL_PASSWORD": password,
                 "KAFKA_SSL_CA": str(shown.authority),
+                "KAFKA_SSL_KEYSTORE": str(shown.client_keystore) if mutual else "",
             }
         )
 
@@ -95,7 +99,7 @@ async def test_nobody_else_is_let_in(secured: Settings) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(secured.database_url, password="guess")
     with pytest.raises(UnreachableError):
-        async with open_logs(replace(secured, kafka_password="guess")):
+        async with open_logs(replace(secured, kafka_password="guess", kafka_keystore="")):
             pass
     with (
         redis.Redis.from_url(secured.redis_url.replace(REDIS_PASSWORD, "guess")) as client,
@@ -127,3 +131,22 @@ async def test_a_file_that_is_no_authority_is_told(secured: Settings) -> None:
     with pytest.raises(ConfigError, match="KAFKA_SSL_CA"):
         async with open_logs(replace(secured, kafka_ca="/nowhere.pem")):
             pass
+
+
+async def test_a_file_that_is_no_keystore_is_told(secured: Settings) -> None:
+    with pytest.raises(ConfigError, match="KAFKA_SSL_KEYSTORE"):
+        async with open_logs(replace(secured, kafka_keystore=secured.kafka_ca)):
+            pass
+
+
+@pytest.mark.parametrize("secured", [True], indirect=True)
+async def test_without_a_certificate_of_ones_own_nobody_is_let_in(secured: Settings) -> None:
+    redis_url, database_url = (each.partition("&ssl")[0] for each in (secured.redis_url, secured.database_url))
+    assert "certfile" not in redis_url
+    database_url += f"&sslrootcert={secured.kafka_ca}"
+    assert not await redis_answers(redis_url)
+    assert not await postgres_answers(database_url)
+    with pytest.raises((OSError, asyncpg.ConnectionDoesNotExistError)):
+        await asyncpg.connect(database_url)
+    with pytest.raises(UnavailableError):
+        await connect(redis_url, lambda _reason: None)

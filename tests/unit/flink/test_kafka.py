@@ -19,6 +19,13 @@ def test_tls_trusts_the_file() -> None:
     }
 
 
+def test_a_certificate_of_its_own_is_shown_where_there_is_one() -> None:
+    environ = {**GIVEN, "KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_KEYSTORE": "/etc/us.pem"}
+    properties = kafka_properties(Settings.from_env(environ))
+    assert properties["properties.ssl.keystore.type"] == "PEM"
+    assert properties["properties.ssl.keystore.location"] == "/etc/us.pem"
+
+
 def test_a_password_may_have_quotes_of_every_kind() -> None:
     environ = {
         **GIVEN,
