@@ -8,6 +8,7 @@ from backend.api.outcome import OutcomeUnknownError, UnavailableError
 from backend.api.postgres_backend import PostgresBackend
 from backend.api.redis_backend import RedisBackend, Script
 from coffee_core import keys
+from coffee_core.clock import from_datetime
 from coffee_core.pipelines import Pipeline
 
 _STATUS = resources.text("select_status.sql")
@@ -28,6 +29,10 @@ class Found(NamedTuple):
     """Whether it is a row."""
     shown: bool | None
     """Whether the dashboard counts it."""
+    accepted_us: int | None = None
+    """When the API took it, by the API's clock: microseconds since the epoch; of a row alone."""
+    stored_us: int | None = None
+    """When its row was inserted, by PostgreSQL's clock: microseconds since the epoch."""
 
 
 class Lookup(Protocol):
@@ -60,7 +65,8 @@ class DirectLookup:
         row = await self._postgres.read(_STATUS_V1, message_id, snapshot)
         if row is None:
             return None
-        return Found(True, False if asked and snapshot is None else row["shown"])
+        shown = False if asked and snapshot is None else row["shown"]
+        return Found(True, shown, from_datetime(row["accepted_at"]), from_datetime(row["stored_at"]))
 
 
 class _OnLog:
@@ -70,12 +76,16 @@ class _OnLog:
         self._pipeline = pipeline
         self._keys = keys.MetricKeys(pipeline)
 
-    async def _row(self, message_id: UUID) -> tuple[bool | None, str]:
+    async def _row(self, message_id: UUID) -> tuple[Found, str]:
+        """Return what the table knows of it, and where on the log it was read."""
         try:
             row = await self._postgres.read(_STATUS, str(self._pipeline), message_id)
         except UnavailableError:
-            return None, ""
-        return row is not None, "" if row is None else row["source_id"]
+            return Found(None, None), ""
+        if row is None:
+            return Found(False, None), ""
+        times = from_datetime(row["accepted_at"]), from_datetime(row["stored_at"])
+        return Found(True, None, *times), row["source_id"]
 
 
 class StreamsLookup(_OnLog):
@@ -95,12 +105,12 @@ class StreamsLookup(_OnLog):
             known = bool(await self._redis.call(_FIND, names, *args, reading=True))
         except _AWAY:
             known = None
-        stored, source_id = await self._row(message_id)
-        if stored:
-            return Found(True, await self._is_counted(source_id))
+        found, source_id = await self._row(message_id)
+        if found.stored:
+            return found._replace(shown=await self._is_counted(source_id))
         if known:
-            return Found(stored, False if stored is False else None)
-        if known is None or stored is None:
+            return found._replace(shown=False if found.stored is False else None)
+        if known is None or found.stored is None:
             raise UnavailableError("redis and postgres cannot both be asked, and neither knows the order")
         return None
 
@@ -127,9 +137,9 @@ class LogLookup(_OnLog):
             )
         except _AWAY:
             known = None
-        stored, _ = await self._row(message_id)
-        if stored or known:
-            return Found(stored, None)
-        if known is None or stored is None:
+        found, _ = await self._row(message_id)
+        if found.stored or known:
+            return found
+        if known is None or found.stored is None:
             raise UnavailableError("redis and postgres cannot both be asked, and neither knows the order")
         return None

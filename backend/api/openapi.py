@@ -119,7 +119,15 @@ def _pipeline_paths(pipeline: Pipeline) -> dict[str, Any]:
                     "200": {
                         "description": "what is known; null is what cannot be",
                         "content": _json(
-                            "OrderStatus", {"message_id": KEY, "accepted": True, "stored": True, "shown": None}
+                            "OrderStatus",
+                            {
+                                "message_id": KEY,
+                                "accepted": True,
+                                "stored": True,
+                                "shown": None,
+                                "accepted_us": 1_736_935_200_000_000,
+                                "stored_us": 1_736_935_200_012_345,
+                            },
                         ),
                     },
                     **_problems((*_READING, "not-found", "invalid-field")),

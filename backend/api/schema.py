@@ -98,6 +98,12 @@ class OrderStatus(Struct):
     accepted: Annotated[bool, Meta(description="the pipeline has it for good")]
     stored: Annotated[bool | None, Meta(description="it is a row in PostgreSQL; null: cannot be known")]
     shown: Annotated[bool | None, Meta(description="the dashboard counts it; null: cannot be known")]
+    accepted_us: Annotated[
+        int | None, Meta(description="when the API took it, by its clock: µs since the epoch; null: it is no row")
+    ]
+    stored_us: Annotated[
+        int | None, Meta(description="when its row was inserted, by PostgreSQL's clock: µs since the epoch")
+    ]
 
 
 class Problem(Struct):

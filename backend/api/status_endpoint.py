@@ -27,7 +27,7 @@ def route(pipeline: Pipeline, lookup: Lookup) -> Route:
             raise ProblemError(UNAVAILABLE, str(error)) from error
         if found is None:
             raise ProblemError(NOT_FOUND, f"Nothing is known of an order {message_id} of {pipeline}")
-        said = {"message_id": str(message_id), "accepted": True, "stored": found.stored, "shown": found.shown}
+        said = {"message_id": str(message_id), "accepted": True, **found._asdict()}
         return JSONResponse(said, headers={"Cache-Control": "no-store"})
 
     return Route(f"/api/{pipeline}/order/{{message_id}}", status, methods=["GET"])

@@ -19,26 +19,18 @@ class Journey:
     """Whether the totals in Redis contain it."""
     trouble: str = ""
     """Why nothing is known; empty where something is."""
-    stored_by_us: int | None = None
-    """When it was first seen stored: microseconds since the epoch; None where nobody saw it before and after."""
+    accepted_us: int | None = None
+    """When the API took it, by the API's clock: microseconds since the epoch; known of a row alone."""
+    stored_us: int | None = None
+    """When its row was inserted, by PostgreSQL's clock: microseconds since the epoch."""
     shown_by_us: int | None = None
-    """The same of its being shown."""
+    """When it was first seen shown: microseconds since the epoch; None where nobody saw it before and after."""
 
     def since(self, before: "Journey | None", now_us: int) -> "Journey":
-        """Return this answer with the times at which what it says was first seen, given the answer before it."""
-        if before is None:
+        """Return this answer with the time at which it was first seen shown, given the answer before it."""
+        if before is None or not self.shown:
             return self
-        return replace(
-            self,
-            stored_by_us=_seen(before.stored, before.stored_by_us, self.stored, now_us),
-            shown_by_us=_seen(before.shown, before.shown_by_us, self.shown, now_us),
-        )
-
-
-def _seen(before: bool | None, by_us: int | None, now: bool | None, now_us: int) -> int | None:
-    if not now:
-        return None
-    return now_us if before is False else by_us
+        return replace(self, shown_by_us=now_us if before.shown is False else before.shown_by_us)
 
 
 async def ask(settings: Settings, order: SentOrder) -> Journey:
@@ -57,7 +49,13 @@ async def ask(settings: Settings, order: SentOrder) -> Journey:
             if answer.status != 200:
                 detail = body.get("detail") if isinstance(body, dict) else None
                 return Journey(trouble=str(detail or f"the API answers {answer.status}"))
-            return Journey(body["stored"], body["shown"])
+            return Journey(
+                body["stored"],
+                body["shown"],
+                # An API of an older version tells neither.
+                accepted_us=body.get("accepted_us"),
+                stored_us=body.get("stored_us"),
+            )
     except (ClientError, OSError, TimeoutError) as error:
         return Journey(trouble=one_line(error))
     except (KeyError, TypeError, ValueError) as error:

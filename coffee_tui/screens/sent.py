@@ -1,7 +1,6 @@
 """Orders: the latest that this dashboard has sent, and the journey of the one under the cursor."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -16,18 +15,25 @@ from coffee_tui.feed.journal import Journal, SentOrder
 from coffee_tui.feed.journey import Journey, ask
 from coffee_tui.screens.page import Page
 from coffee_tui.theme import ACCENT, AMBER, GREY, RED, TEXT
+from coffee_tui.widgets.journey import ROWS, clock, journey_rows
 from coffee_tui.widgets.text import latency
 
 _EVERY_S = 1.0
 _ROWS = 60
-_COLOURS = {"acknowledged": TEXT, "refused": RED, "unknown": AMBER, "rejected": GREY}
-_KNOWN = {True: "✓ yes", False: "… not yet", None: "· nobody can tell"}
+_ANSWERS = {"acknowledged": ("✓", TEXT), "refused": ("×", RED), "unknown": ("?", AMBER), "rejected": ("×", GREY)}
+_ROOMY = 118
+"""From this many cells on the outcome is written out, and the id is there."""
+_EASY = 72
+"""From this many cells on there are milliseconds and the price."""
 _EMPTY = "no order sent from here yet: go back, 1 2 3 send one, space a load"
 
 
 class SentScreen(Page):
-    """A table that follows; a line below it says where the chosen order is."""
+    """A table that follows; below it the journey of the chosen order."""
 
+    CSS = f"""
+    SentScreen > #say {{ height: {ROWS}; background: $c-raised; }}
+    """
     KEYS: ClassVar[tuple[Binding, ...]] = (
         Binding("slash", "find", "filter", key_display="/", tooltip="filter by words"),
         Binding("f", "follow", "follow", tooltip="follow the newest, or stay"),
@@ -35,7 +41,7 @@ class SentScreen(Page):
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     def __init__(self, journal: Journal, settings: Callable[[], Settings | None]) -> None:
-        super().__init__("Orders · the latest that this dashboard has sent, and where the chosen one is now")
+        super().__init__("Orders · the latest sent from here, and one's journey")
         self._journal = journal
         self._settings = settings
         self._words = ""
@@ -46,23 +52,29 @@ class SentScreen(Page):
     def body(self) -> Iterable[Widget]:
         """Return the filter, the table and the journey."""
         yield Input(placeholder="words to filter by, Enter", id="filter")
-        yield DataTable(cursor_type="row", zebra_stripes=False, id="sent")
+        yield DataTable(cursor_type="row", cursor_foreground_priority="renderable", id="sent")
         yield Static(_EMPTY, id="say")
 
     def on_mount(self) -> None:
         """Fill the table, then once a second."""
-        table = self.query_one(DataTable)
-        table.add_columns("", "answered", "order", "answer", "after", "message id")
-        table.focus()
-        self._fill()
+        self.query_one(DataTable).focus()
         self.set_interval(_EVERY_S, self._tick)
+
+    def on_resize(self) -> None:
+        """Fit the columns to the cells there are."""
+        table, chosen = self.query_one(DataTable), self._chosen()
+        table.clear(columns=True)
+        heads = ("", "answered", "order", "answer", "after", "message id")
+        table.add_columns(*(heads if self.size.width >= _ROOMY else heads[:-1]))
+        self._listed = []
+        self._fill(chosen)
 
     def _tick(self) -> None:
         self._fill()
         self._follow_journey()
 
-    def _fill(self) -> None:
-        chosen = self._chosen()
+    def _fill(self, chosen: SentOrder | None = None) -> None:
+        chosen = chosen or self._chosen()
         latest = self._journal.latest(_ROWS, self._words)
         if not self._following and chosen is not None and chosen not in latest:
             latest = [*latest, chosen]
@@ -72,7 +84,7 @@ class SentScreen(Page):
         self._listed = latest
         table.clear()
         for order in latest:
-            table.add_row(*_cells(order))
+            table.add_row(*_cells(order, self.size.width))
         if not self._following and chosen in latest:
             table.move_cursor(row=latest.index(chosen))
 
@@ -92,7 +104,7 @@ class SentScreen(Page):
             journey = (await ask(settings, order)).since(self._journeys.get(order), now_us())
             # Of the chosen one alone: what nobody watches, nobody has seen arrive.
             self._journeys = {order: journey}
-            say.update(journey_line(order, journey))
+            say.update(journey_rows(order, journey))
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Stay with an order that was chosen; the first row follows the newest."""
@@ -125,31 +137,15 @@ class SentScreen(Page):
             self.query_one(DataTable).move_cursor(row=0)
 
 
-def _cells(order: SentOrder) -> tuple[Text, ...]:
-    status = "" if order.status is None else f" {order.status}"
-    return (
+def _cells(order: SentOrder, width: int) -> list[Text]:
+    glyph, colour = _ANSWERS[order.outcome]
+    said = [glyph, *([order.outcome] if width >= _ROOMY or order.status is None else [])]
+    what = order.what if width >= _EASY else order.what.partition(",")[0]
+    found = [
         Text(str(order.pipeline), f"bold {ACCENT[order.pipeline]}"),
-        Text(_clock(order.answered_us), GREY),
-        Text(order.what, TEXT),
-        Text(f"{order.outcome}{status}", _COLOURS[order.outcome]),
+        Text(clock(order.answered_us, exact=width >= _EASY), GREY),
+        Text(what, TEXT),
+        Text(" ".join([*said, *([] if order.status is None else [str(order.status)])]), colour),
         Text(latency(order.latency_us).rjust(7), TEXT),
-        Text(order.message_id or order.reason, GREY),
-    )
-
-
-def journey_line(order: SentOrder, journey: Journey) -> Text:
-    """Return what is said of an order: accepted, stored, shown."""
-    text = Text().append(f"{order.pipeline} ", f"bold {ACCENT[order.pipeline]}").append(f"{order.what}  ", TEXT)
-    if journey.trouble:
-        return text.append(f"· {journey.trouble}", GREY)
-    text.append(f"accepted {_clock(order.answered_us)}", TEXT)
-    for what, known, by_us in (
-        ("stored", journey.stored, journey.stored_by_us),
-        ("shown", journey.shown, journey.shown_by_us),
-    ):
-        text.append(f"  {what} {_KNOWN[known] if by_us is None else f'✓ by {_clock(by_us)}'}", TEXT)
-    return text
-
-
-def _clock(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us / 1e6).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    ]
+    return [*found, Text(order.message_id or order.reason, GREY)] if width >= _ROOMY else found

@@ -1,4 +1,4 @@
--- One order of v1, and whether the snapshot of the aggregator's last run ($2, or null) has it.
+-- One order of v1, whether the snapshot of the aggregator's last run ($2, or null) has it, and its times.
 -- xmin holds the lower 32 bits of a transaction id; the upper are those that put it below the horizon. A row that is
 -- frozen, or whose id no snapshot can know any more, is older than every run.
 WITH now AS (
@@ -13,6 +13,8 @@ SELECT
             (now.horizon - ((now.horizon - orders.xmin::text::bigint) & 4294967295))::text::xid8,
             $2::text::pg_snapshot
         )
-    END AS shown
+    END AS shown,
+    accepted_at,
+    stored_at
 FROM orders, now
 WHERE version = 'v1' AND message_id = $1

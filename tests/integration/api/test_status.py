@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from backend.aggregator.run import Aggregator
 from backend.stream_worker.worker import Worker
+from coffee_core.clock import now_us
 from coffee_core.keys import STREAM, MetricKeys
 from coffee_core.pipelines import Pipeline
 from tests.integration.api.in_process import LocalApi
@@ -15,23 +16,30 @@ from tests.integration.api.process import KEY
 from tests.waiting import until
 
 
-def _said(message_id: str, *, stored: bool | None, shown: bool | None) -> tuple[int, dict[str, Any]]:
-    return 200, {"message_id": message_id, "accepted": True, "stored": stored, "shown": shown}
+async def _ask(api: LocalApi, path: str) -> tuple[bool | None, bool | None]:
+    """Return stored and shown; a row has both of its times, what is no row has neither."""
+    status, said = await api.get(path)
+    assert (status, said["message_id"], said["accepted"]) == (200, path.rpartition("/")[2], True)
+    if said["stored"]:
+        assert now_us() - 3_600_000_000 < said["accepted_us"] <= said["stored_us"] <= now_us()
+    else:
+        assert (said["accepted_us"], said["stored_us"]) == (None, None)
+    return said["stored"], said["shown"]
 
 
 async def test_v1_is_shown_by_the_next_run(
     api: LocalApi, database: "asyncpg.Connection[Any]", redis: "Redis[str]"
 ) -> None:
     _, taken = await api.order("v1")
-    path, message_id = taken["links"]["status"], taken["message_id"]
-    assert await api.get(path) == _said(message_id, stored=True, shown=False)
+    path = taken["links"]["status"]
+    assert await _ask(api, path) == (True, False)
     aggregator = Aggregator(database, redis)
     assert await aggregator.run(next_run_us=0)
-    assert await api.get(path) == _said(message_id, stored=True, shown=True)
+    assert await _ask(api, path) == (True, True)
     _, later = await api.order("v1")
-    assert await api.get(later["links"]["status"]) == _said(later["message_id"], stored=True, shown=False)
+    assert await _ask(api, later["links"]["status"]) == (True, False)
     await redis.delete(*MetricKeys(Pipeline.V1).metrics)
-    assert await api.get(path) == _said(message_id, stored=True, shown=False)
+    assert await _ask(api, path) == (True, False)
 
 
 @pytest.mark.parametrize("key", [KEY, ""])
@@ -39,18 +47,18 @@ async def test_v2_is_stored_and_shown_by_the_worker(
     api: LocalApi, database: "asyncpg.Connection[Any]", redis: "Redis[str]", key: str
 ) -> None:
     _, taken = await api.order("v2", key=key)
-    path, message_id = taken["links"]["status"], taken["message_id"]
-    assert await api.get(path) == _said(message_id, stored=False, shown=False)
+    path = taken["links"]["status"]
+    assert await _ask(api, path) == (False, False)
     [(entry_id, fields)] = await redis.xrange(STREAM)
     worker = Worker(database, redis, "test", 100)
     await worker.start()
     await worker.step()
     await until(lambda: _is_empty(redis))
-    assert await api.get(path) == _said(message_id, stored=True, shown=True)
+    assert await _ask(api, path) == (True, True)
     # A row whose entry is still there was stored by a worker that has not come to count it yet.
     await redis.delete(STREAM)
     await redis.xadd(STREAM, fields, id=entry_id)
-    assert await api.get(path) == _said(message_id, stored=True, shown=False)
+    assert await _ask(api, path) == (True, False)
 
 
 async def _is_empty(redis: "Redis[str]") -> bool:
@@ -62,7 +70,7 @@ async def test_v2_says_what_it_knows_without_a_table_which_no_idle_connection_lo
 ) -> None:
     _, taken = await api.order("v2", key=KEY)
     await database.execute("DROP TABLE orders")
-    assert await api.get(taken["links"]["status"]) == _said(KEY, stored=None, shown=None)
+    assert await _ask(api, taken["links"]["status"]) == (None, None)
     status, problem = await api.get(f"/api/v2/order/{KEY.replace('0190', '0191')}")
     assert (status, problem["type"]) == (503, "/problems/unavailable")
 

@@ -133,7 +133,8 @@ async def test_its_status_is_unknown_until_it_is_a_row(api: Api) -> None:
     key = "01900000-0000-7000-8000-000000000006"
     await api.order("v3", key=key)
     path = f"/api/v3/order/{key}"
-    said = {"message_id": key, "accepted": True, "stored": None, "shown": None}
+    times = {"accepted_us": None, "stored_us": None}
+    said = {"message_id": key, "accepted": True, "stored": None, "shown": None, **times}
     assert await api.get(path) == (200, said), "no PostgreSQL here, and nobody knows what Flink's totals contain"
 
 

@@ -20,7 +20,7 @@ from coffee_tui.feed.journey import Journey, ask
 from coffee_tui.feed.logs import Tail, local_logs
 from coffee_tui.feed.snapshot import Account, Quantiles
 from coffee_tui.feed.sources import Sources
-from coffee_tui.screens.sent import journey_line
+from coffee_tui.widgets.journey import ROWS, clock, journey_rows
 from tests.servers import free_port
 from tests.unit.tui.scripted import ALL, NotedOrders, ScriptedFeed, app, column, screen_text, snapshot
 from tests.waiting import until
@@ -81,7 +81,7 @@ async def test_the_latest_orders_are_listed_and_filtered(tmp_path: Path) -> None
         await until(lambda: "refused 503" in screen_text(running))
         lines = screen_text(running).splitlines()
         assert [line.split()[0] for line in lines[2:4]] == ["v3", "v2"], "the newest first"
-        await until(lambda: lines and "Kafka is down" in screen_text(running).splitlines()[-2])
+        await until(lambda: "· Kafka is down" in screen_text(running))
         await pilot.press("slash", *"uptown", "space", *"v2", "enter")
         await until(lambda: running.screen.query_one(DataTable).row_count == 1)
         assert not running.screen.query_one(Input).display
@@ -89,7 +89,11 @@ async def test_the_latest_orders_are_listed_and_filtered(tmp_path: Path) -> None
 
 
 async def test_a_journey_is_asked_of_the_api() -> None:
-    said = {"id-2": (200, {"stored": True, "shown": None}), "id-404": (404, {"detail": "Nothing is known"})}
+    said = {
+        "id-2": (200, {"stored": True, "shown": None, "accepted_us": 3, "stored_us": 9}),
+        "id-old": (200, {"stored": True, "shown": None}),
+        "id-404": (404, {"detail": "Nothing is known"}),
+    }
 
     async def answer(request: web.Request) -> web.Response:
         status, body = said[request.match_info["id"]]
@@ -99,21 +103,33 @@ async def test_a_journey_is_asked_of_the_api() -> None:
     peer.router.add_get("/api/v2/order/{id}", answer)
     async with TestServer(peer) as server:
         url = str(server.make_url("")).rstrip("/")
-        assert await ask(_at(url), ORDER) == Journey(True, None)
+        assert await ask(_at(url), ORDER) == Journey(True, None, accepted_us=3, stored_us=9)
+        assert await ask(_at(url), replace(ORDER, message_id="id-old")) == Journey(True, None)
         assert await ask(_at(url), replace(ORDER, message_id="id-404")) == Journey(trouble="Nothing is known")
     assert (await ask(_at(f"http://127.0.0.1:{free_port()}"), ORDER)).trouble == "connection refused"
     assert (await ask(_at(url), replace(ORDER, message_id=None, reason="refused"))).trouble == "refused"
 
 
 def test_what_was_seen_to_arrive_has_a_time() -> None:
-    neither = Journey(False, False)
-    stored = Journey(True, False).since(neither, 100)
+    stored = Journey(True, False).since(Journey(False, False), 100)
     shown = Journey(True, True).since(stored, 200)
-    assert (shown.stored_by_us, shown.shown_by_us) == (100, 200)
+    assert shown.shown_by_us == 200
     assert Journey(True, True).since(shown, 300) == shown
     assert Journey(True, True).since(None, 300).shown_by_us is None, "nobody saw when"
-    said = journey_line(ORDER, replace(shown, shown_by_us=ORDER.answered_us + 5_000_000)).plain
-    assert "shown ✓ by " in said
+
+
+def test_a_journey_says_whose_time_it_is_and_what_is_not_known() -> None:
+    at_us = ORDER.answered_us
+    whole = Journey(True, True, accepted_us=at_us - 900, stored_us=at_us + 11_100, shown_by_us=at_us + 5_000_000)
+    said = journey_rows(ORDER, whole).plain.splitlines()
+    assert len(said) == ROWS
+    assert said[1].split()[:3] == ["✓", "accepted", clock(at_us - 900)]
+    assert "12.0 ms later" in said[2]
+    assert said[3].split()[:4] == ["✓", "shown", "by", clock(at_us + 5_000_000)]
+    said = journey_rows(ORDER, Journey(False, None)).plain.splitlines()
+    assert said[1].split()[:4] == ["✓", "accepted", "by", clock(at_us)]
+    assert (said[2].split(), said[3].split()) == (["…", "stored", "not", "yet"], ["·", "shown", "not", "known"])
+    assert "when is not known" in journey_rows(ORDER, Journey(True, True)).plain
 
 
 def test_a_fast_pipeline_does_not_push_out_a_slow_one() -> None:
