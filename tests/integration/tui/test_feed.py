@@ -12,6 +12,7 @@ from backend.stack import redis as redis_stack
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
+from coffee_tui.feed import live
 from coffee_tui.feed.attachment import Attachment
 from coffee_tui.feed.live import LIVE, POLLING, LiveFeed
 from coffee_tui.feed.snapshot import Snapshot
@@ -55,14 +56,20 @@ def _settings(url: str, tmp_path: Path) -> Settings:
     )
 
 
+@pytest.fixture
+def only_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed that does not look by itself: what it sees it was told of."""
+    monkeypatch.setattr(live, "TICK_S", 3_600.0)
+
+
+@pytest.mark.usefixtures("only_when_told")
 async def test_a_change_is_seen_at_once(redis_url: str, tmp_path: Path) -> None:
     async with watching(_settings(redis_url, tmp_path)) as watched, Redis.from_url(redis_url) as redis:
         await until(lambda: watched.last.mode == LIVE and watched.orders() == 0)
         await redis.hset(V2.drink_counts, "latte", 1)
         await redis.incrby(V2.total_revenue, 500)
         await redis.incr(V2.total_orders)
-        # Well below the second after which it would look by itself.
-        await until(lambda: watched.orders() == 1, within_s=0.6)
+        await until(lambda: watched.orders() == 1)
         view = watched.last.pipelines[1]
         assert dict(view.drinks)["latte"] == 1
         assert view.revenue_cents == 500
@@ -80,6 +87,7 @@ async def test_a_flood_of_changes_is_few_snapshots(redis_url: str, tmp_path: Pat
         assert len(watched.snapshots) - before <= took_s * 10 + 2
 
 
+@pytest.mark.usefixtures("only_when_told")
 async def test_after_a_restart_it_reads_the_state_again_and_hears_again(tmp_path: Path) -> None:
     settings = Settings.from_env({"COFFEE_HOME": str(tmp_path), "COFFEE_REDIS_PORT": str(free_port())})
     part, log = redis_stack.part(settings), tmp_path / "log"
@@ -92,7 +100,7 @@ async def test_after_a_restart_it_reads_the_state_again_and_hears_again(tmp_path
                 await until(lambda: watched.last.mode == LIVE)
                 async with Redis.from_url(settings.redis_url) as redis:
                     await redis.incr(V2.total_orders)
-                await until(lambda orders=orders: watched.orders() == orders, within_s=0.9)
+                await until(lambda orders=orders: watched.orders() == orders)
             await until(lambda: watched.last.redis.up is False)
 
 
@@ -107,7 +115,7 @@ async def test_where_nothing_is_notified_it_polls_and_says_so(
             async with watching(_settings(redis_url, tmp_path)) as watched:
                 await until(lambda: watched.last.mode == POLLING)
                 await redis.incr(V2.total_orders)
-                await until(lambda: watched.orders() == 1, within_s=5)
+                await until(lambda: watched.orders() == 1)
         finally:
             await redis.config_set("notify-keyspace-events", given)
 
@@ -131,10 +139,10 @@ async def test_a_key_of_the_wrong_kind_is_said_and_healed(redis_url: str, tmp_pa
     async with watching(_settings(redis_url, tmp_path)) as watched, Redis.from_url(redis_url) as redis:
         await until(lambda: watched.orders() == 0)
         await redis.lpush(V2.drink_counts, "not a hash")
-        await until(lambda: watched.last.redis.up is False, within_s=5)
+        await until(lambda: watched.last.redis.up is False)
         assert "Redis refuses the read" in watched.last.redis.detail
         await redis.delete(V2.drink_counts)
-        await until(lambda: watched.last.redis.up is True, within_s=5)
+        await until(lambda: watched.last.redis.up is True)
 
 
 async def test_in_a_flood_it_looks_unasked_and_listens_again_afterwards(redis_url: str, tmp_path: Path) -> None:
