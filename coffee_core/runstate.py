@@ -112,14 +112,14 @@ def read_states(home: Path) -> list[PartState]:
 
 
 def tell_remarks(home: Path, remarks: Mapping[str, str]) -> None:
-    """Publish what is to be said of each TaskManager, by the address of its process."""
-    write_private(run_dir(home) / "task-managers", json.dumps(dict(remarks)))
+    """Publish what is to be said of Flink's parts, by the address of a TaskManager's process or a part's name."""
+    write_private(run_dir(home) / "flink-remarks", json.dumps(dict(remarks)))
 
 
 def read_remarks(home: Path) -> dict[str, str]:
-    """Return what was last said of each TaskManager; nothing where nobody has."""
+    """Return what was last said of Flink's parts, as ``tell_remarks`` names them; nothing where nobody has."""
     try:
-        remarks: dict[str, str] = json.loads((run_dir(home) / "task-managers").read_text(encoding="utf-8"))
+        remarks: dict[str, str] = json.loads((run_dir(home) / "flink-remarks").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     return remarks

@@ -43,8 +43,12 @@ class Plans:
 
     def make_ahead(self, epoch: str, restore: str) -> None:
         """See to it, in the background, that the job could be restored from this URI without a client."""
-        if self._ahead_of != epoch and (self._ahead is None or self._ahead.done()):
+        if not self.is_ahead(epoch) and (self._ahead is None or self._ahead.done()):
             self._ahead = asyncio.create_task(self._make_ahead(epoch, restore))
+
+    def is_ahead(self, epoch: str) -> bool:
+        """Tell whether the job of this epoch could be restored without a client."""
+        return self._ahead_of == epoch
 
     async def close(self) -> None:
         """End what is planned in the background."""

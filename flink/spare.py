@@ -6,8 +6,6 @@ import logging
 
 import aiohttp
 
-from coffee_core.runstate import tell_remarks
-from coffee_core.settings import Settings
 from flink.client import SubmitError
 from flink.plans import Plans
 from flink.rest import ENDED, FlinkRest, RefusedError, TaskManager
@@ -20,18 +18,17 @@ log = logging.getLogger("flink.submit")
 class Spare:
     """Runs a short job of one Python call on free slots, once for each process of a TaskManager."""
 
-    def __init__(self, settings: Settings, rest: FlinkRest, plans: Plans) -> None:
-        self._settings = settings
+    def __init__(self, rest: FlinkRest, plans: Plans) -> None:
         self._rest = rest
         self._plans = plans
         self._warm: set[str] = set()
         """Addresses of the TaskManagers that have run our Python."""
-        self._remarks: dict[str, str] = {}
-        """What was last told of each of them."""
+        self.remarks: dict[str, str] = {}
+        """How each TaskManager stands, by its address, as of the last look."""
         self._task: asyncio.Task[None] | None = None
 
     async def look(self) -> bool:
-        """Start a warm-up where it is due, tell how each TaskManager stands, and return whether all are warm.
+        """Start a warm-up where it is due, note how each TaskManager stands, and return whether all are warm.
 
         Call it while the job runs: its own slots are then taken.
         """
@@ -43,7 +40,7 @@ class Spare:
             cold = [each for each in managers if each.free_slots and each.address not in self._warm]
             if cold:
                 self._task = asyncio.create_task(self._warm_up(cold))
-        self._tell(managers)
+        self.remarks = {each.address: self._remark(each) for each in managers}
         return all(each.address in self._warm for each in managers)
 
     async def close(self) -> None:
@@ -52,12 +49,6 @@ class Spare:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-
-    def _tell(self, managers: list[TaskManager]) -> None:
-        remarks = {each.address: self._remark(each) for each in managers}
-        if remarks != self._remarks:
-            self._remarks = remarks
-            tell_remarks(self._settings.home, remarks)
 
     def _remark(self, manager: TaskManager) -> str:
         if manager.address not in self._warm:

@@ -4,6 +4,7 @@ import logging
 
 from redis.asyncio import Redis
 
+from coffee_core.runstate import tell_remarks
 from coffee_core.settings import Settings
 from flink.fence import current_epoch
 from flink.options import EPOCH_PARAMETER, JOB_NAME
@@ -14,6 +15,8 @@ from flink.spare import Spare
 
 log = logging.getLogger("flink.submit")
 _BEGINNING, _ENDING = "INITIALIZING", "CANCELLING"
+_PART = "flink-job"
+"""Name of the submitter among the parts of the stack."""
 
 
 class Watch:
@@ -34,9 +37,11 @@ class Watch:
         self._refused: set[str] = set()
         """Checkpoints that no job could start from."""
         self._running: str | None = None
+        self._told: dict[str, str] = {}
+        """Remarks, as last told."""
         self._plans = Plans(settings)
         self._checkpoints = restoring(settings, rest, redis)
-        self._spare = Spare(settings, rest, self._plans)
+        self._spare = Spare(rest, self._plans)
 
     async def look(self) -> None:
         """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
@@ -92,6 +97,16 @@ class Watch:
         planned = self._checkpoints.planned(epoch)
         if await self._spare.look() and planned is not None:
             self._plans.make_ahead(epoch, planned)
+        if planned is None:
+            self._tell("each start is planned when it is due")
+        else:
+            self._tell("next start planned" if self._plans.is_ahead(epoch) else "next start not planned yet")
+
+    def _tell(self, of_the_job: str) -> None:
+        remarks = self._spare.remarks | {_PART: of_the_job}
+        if remarks != self._told:
+            tell_remarks(self._settings.home, remarks)
+            self._told = remarks
 
     def _refuse_checkpoints(self, jobs: list[Job]) -> None:
         """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""

@@ -12,6 +12,7 @@ from backend.stack.jars import jar_paths
 from backend.stack.java import Archive, Background, java, write_argument_file
 from backend.stack.part import Part
 from backend.stack.preparation import compile_wheel, fetch_jars
+from coffee_core.runstate import read_remarks
 from coffee_core.settings import Settings
 
 NAME = "flink-job"
@@ -58,6 +59,7 @@ def part(settings: Settings) -> Part:
         },
         prepare=prepare,
         settle=settle,
+        remark=lambda: read_remarks(settings.home).get(NAME, ""),
         # Not the TaskManagers: the job is planned while they start, and waits for its slots by itself.
         needs=("kafka", "postgres", "redis", JOB_MANAGER),
     )

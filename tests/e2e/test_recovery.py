@@ -28,12 +28,12 @@ async def restored_plan(lab: Lab) -> Path:
     def warm() -> bool:
         parts = lab.status()
         details = sorted(part["detail"] for name, part in parts.items() if "taskmanager" in name)
-        return details == ["spare, warm", "works"] and all(part["state"] == "up" for part in parts.values())
+        planned = parts["flink-job"]["detail"] == "next start planned"
+        up = all(part["state"] == "up" for part in parts.values())
+        return planned and up and details == ["spare, warm", "works"]
 
     await until(warm, within_s=WITHIN_S)
-    plans = lab.home / "flink" / "plans"
-    await until(lambda: any(plans.glob("restored-*.plan")), within_s=WITHIN_S)
-    (plan,) = plans.glob("restored-*.plan")
+    (plan,) = (lab.home / "flink" / "plans").glob("restored-*.plan")
     return plan
 
 

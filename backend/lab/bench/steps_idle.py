@@ -45,7 +45,7 @@ async def _first(rig: Rig, sender: Sender, mix: Mix, pipeline: Pipeline) -> None
 async def calm(rig: Rig) -> None:
     """Wait until the stack has come to rest: after its start it prepares what a failure of Flink will need."""
     if Pipeline.V3 in rig.pipelines and not await poll(partial(_prepared, rig.own.home), 1, _PREPARED_WITHIN_S):
-        rig.notes.append("v3 was still preparing its spare TaskManager when the first round began")
+        rig.notes.append("v3 was still preparing for a failure of Flink when the first round began")
     for _ in range(_CALM_LOOKS):
         before = await usage(rig.own.home)
         await asyncio.sleep(1)
@@ -55,9 +55,8 @@ async def calm(rig: Rig) -> None:
 
 
 def _prepared(home: Path) -> bool:
-    """Tell whether the spare TaskManager is warm, and the plan is there from which a job is restored at once."""
-    warm = any(part.detail == "spare, warm" for part in read_states(home))
-    return warm and any((home / "flink" / "plans").glob("restored-*.plan"))
+    """Tell whether the spare TaskManager is warm, and the job's next start planned."""
+    return {"spare, warm", "next start planned"} <= {part.detail for part in read_states(home)}
 
 
 async def idle(rig: Rig) -> None:
