@@ -55,6 +55,20 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{- /* Authorities, and certificates of our own, for servers that ask for them: the same files in every pod. */ -}}
+{{- define "coffee.certificateMount" -}}
+{{- if .Values.global.certificates.secret }}
+- {name: certificates, mountPath: /etc/coffee/certificates, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "coffee.certificateVolume" -}}
+{{- with .Values.global.certificates.secret }}
+- name: certificates
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- end -}}
+
 {{- /* Nobody may connect to a part that listens nowhere. */ -}}
 {{- define "coffee.denyIngress" -}}
 apiVersion: networking.k8s.io/v1

@@ -1,5 +1,7 @@
 """helm/coffee-rt: lints, renders over a matrix of values, every object valid by Kubernetes' own schemas."""
 
+import json
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -11,7 +13,7 @@ from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
 from tests.unit.deploy import chart
 
-KUBERNETES = ("1.29", "1.34")
+KUBERNETES = ("1.30", "1.34")
 """The oldest version that the chart says it runs on, and a new one."""
 CUSTOM = {"ScaledObject", "FlinkDeployment"}
 """Kinds of operators: their schemas are not among Kubernetes' own."""
@@ -49,11 +51,28 @@ MATRIX: dict[str, dict[str, Any]] = {
         "global": {"networkPolicy": {"enabled": False}, "images": {"pullSecrets": ["registry"]}},
         "api": {"autoscaling": {"enabled": False}, "replicas": 7},
     },
+    "servers by TLS": {
+        "global": {
+            "certificates": {"secret": "pem"},
+            "connections": {"kafkaUsername": "coffee", "kafkaPassword": "hush"},
+            "settings": {
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "KAFKA_SSL_CA": "/etc/coffee/certificates/ca.pem",
+                "KAFKA_SSL_KEYSTORE": "/etc/coffee/certificates/client.pem",
+            },
+        }
+    },
     "storage by keys": {
         "global": {"networkPolicy": {"apiFrom": [{"kubernetes.io/metadata.name": "ingress"}]}},
         "flink": {"storageSecret": "s3", "storageEndpoint": "http://minio:9000"},
     },
 }
+SECRETS = {
+    *("DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "COFFEE_API_TOKEN"),
+    *("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"),
+}
+"""What stands in the Secret and nowhere else."""
+SCHEMA = json.loads((chart.CHART / "values.schema.json").read_text(encoding="utf-8"))
 FLINK_FILES = {
     "Chart.yaml",
     "values.yaml",
@@ -130,6 +149,31 @@ def test_every_setting_exists(case: str) -> None:
             assert {each["name"] for each in container.get("env", ())} - {"POD_IP"} <= known, name
 
 
+def test_every_setting_of_a_pod_can_be_given() -> None:
+    pattern = re.compile(SCHEMA["properties"]["global"]["properties"]["settings"]["propertyNames"]["pattern"])
+    settings = {each.metadata["env"] for each in fields(Settings)}
+    given = {"FLINK_REST_URL", "API_URL"}  # by the chart itself, and by who looks on from outside
+    assert {name for name in settings if not pattern.match(name)} == {*SECRETS, *given} - {"COFFEE_API_TOKEN"}
+    values = {"apiToken": "hush", "kafkaUsername": "coffee", "kafkaPassword": "hush"}
+    secret = chart.named("Secret", "shop-connections", {"global": {"connections": values}})
+    assert set(secret["stringData"]) == SECRETS
+
+
+@pytest.mark.parametrize("mode", ["session", "operator"])
+def test_every_pod_has_the_certificates(mode: str) -> None:
+    values = chart.merged(MATRIX["servers by TLS"], {"flink": {"mode": mode}})
+    specs = chart.pods(values)
+    if mode == "operator":
+        specs["operator"] = chart.named("FlinkDeployment", "shop-flink", values)["spec"]["podTemplate"]["spec"]
+    for name, pod in specs.items():
+        (volume,) = [each for each in pod["volumes"] if each["name"] == "certificates"]
+        assert volume["secret"]["secretName"] == "pem", name
+        for container in (*pod["containers"], *pod.get("initContainers", ())):
+            mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+            assert mounts["certificates"] == "/etc/coffee/certificates", name
+    assert "certificates" not in str(chart.pods())
+
+
 def test_the_addresses_are_in_the_secret_alone() -> None:
     for each in chart.objects():
         if each["kind"] != "Secret":
@@ -145,6 +189,7 @@ def test_the_addresses_are_in_the_secret_alone() -> None:
     [
         ({"global": {"pipelines": "v4"}}, "pipelines"),
         ({"global": {"settings": {"PATH": "/"}}}, "PATH"),
+        ({"global": {"settings": {"KAFKA_SASL_PASSWORD": "hush"}}}, "KAFKA_SASL_PASSWORD"),
         ({"flink": {"mode": "yarn"}}, "mode"),
         ({"api": {"replicas": 0}}, "replicas"),
         ({"global": {"pipelines": "v1,v2"}}, "flink.enabled is true"),

@@ -7,4 +7,5 @@ command: [python, -m, {{ .module }}]
 resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 256Mi}}
 volumeMounts:
   - {name: run, mountPath: /run/coffee}
+  {{- include "coffee.certificateMount" .root | nindent 2 }}
 {{- end -}}

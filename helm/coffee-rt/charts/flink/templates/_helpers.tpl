@@ -68,6 +68,7 @@ imagePullSecrets:
 - {name: config, mountPath: /opt/flink/conf/config.yaml, subPath: config.yaml}
 - {name: tmp, mountPath: /tmp}
 - {name: home, mountPath: /var/lib/coffee}
+{{ include "coffee.certificateMount" . }}
 {{- end -}}
 
 {{- define "flink.volumes" -}}
@@ -75,4 +76,5 @@ imagePullSecrets:
   configMap: {name: {{ include "coffee.name" . }}}
 - {name: tmp, emptyDir: {}}
 - {name: home, emptyDir: {sizeLimit: 64Mi}}
+{{ include "coffee.certificateVolume" . }}
 {{- end -}}
