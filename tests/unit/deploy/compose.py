@@ -9,14 +9,17 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker" / "compose.yaml"
-_VARIABLE = re.compile(r"\$\{([A-Z_]+):-([^}]*)\}")
+_VARIABLE = re.compile(r"\$\{([A-Z_]+):-([^{}]*)\}")
+"""The innermost: a default may hold another variable."""
 
 
 def text(environ: Mapping[str, str] | None = None) -> str:
     """Return the file with variables from ``environ``, or their defaults, in their place."""
     given = environ or {}
     raw = FILE.read_text(encoding="utf-8")
-    return _VARIABLE.sub(lambda found: given.get(found[1]) or found[2], raw).replace("$$", "$")
+    while _VARIABLE.search(raw):
+        raw = _VARIABLE.sub(lambda found: given.get(found[1]) or found[2], raw)
+    return raw.replace("$$", "$")
 
 
 def services() -> dict[str, dict[str, Any]]:

@@ -66,6 +66,24 @@ def test_what_it_gives_can_be_used() -> None:
             Settings.from_env({name: str(value or "") for name, value in service["environment"].items()})
 
 
+def test_servers_of_ones_own_take_the_place_of_its_own_and_their_certificates_are_mounted() -> None:
+    given = {
+        "COFFEE_DATABASE_URL": "postgresql://shop@db/shop?sslmode=verify-full",
+        "COFFEE_REDIS_URL": "rediss://cache:6380/0",
+        "COFFEE_KAFKA_BOOTSTRAP_SERVERS": "log:9093",
+        "COFFEE_CERTIFICATES": "/etc/ours",
+    }
+    text = compose.text(given)
+    for name, service in yaml.safe_load(text)["services"].items():
+        if service["image"].startswith("coffee-rt/"):
+            assert service["environment"]["REDIS_URL"] == given["COFFEE_REDIS_URL"], name
+            assert "/etc/ours:/etc/coffee/certificates:ro" in service["volumes"], name
+        if service["image"].startswith(OURS):
+            assert service["environment"]["DATABASE_URL"] == given["COFFEE_DATABASE_URL"], name
+            assert service["environment"]["KAFKA_BOOTSTRAP_SERVERS"] == "log:9093", name
+    assert "postgresql://coffee:hush@postgres" in compose.text({"COFFEE_POSTGRES_PASSWORD": "hush"})
+
+
 def test_each_profile_has_what_it_needs() -> None:
     base = {"postgres", "redis", "db-migrate", "cafe-order-api", "coffee-tui"}
     flink = {"kafka", "create-topics", "flink-jobmanager", "flink-taskmanager", "flink-job"}
