@@ -97,6 +97,11 @@ class MetricKeys:
         """List (v3): ``<epoch> <URI>`` of the last checkpoints, the newest first, where no folder can tell."""
         return self._lab("checkpoints")
 
+    @property
+    def watched(self) -> str:
+        """Channel (v3): who submits the job listens on it while it lives; nothing is ever published there."""
+        return self._lab("watched")
+
     def idempotency(self, message_id: str) -> str:
         """Return the string (with an expiry) of the content first seen under this message id (v2, v3)."""
         return self._lab(f"idempotency:{message_id}")

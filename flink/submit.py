@@ -12,8 +12,11 @@ import sys
 
 import aiohttp
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from coffee_core.keys import MetricKeys
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from flink.client import SubmitError
 from flink.reachable import wait_for_servers
@@ -25,6 +28,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 15.0
 _UNANSWERED = (aiohttp.ClientError, OSError, TimeoutError, RedisError)
 """A server is away: to ask it again costs nothing, and it may be back at any moment."""
 _PASSING = (*_UNANSWERED, SubmitError, RefusedError)
+WATCHED = MetricKeys(Pipeline.V3).watched
 log = logging.getLogger("flink.submit")
 
 
@@ -53,15 +57,25 @@ class Trouble:
         self._reason = None
 
 
+async def _be_seen(presence: PubSub) -> None:
+    """Listen where a replay looks for us, also after Redis was away. Raises RedisError."""
+    if not presence.subscribed:
+        await presence.subscribe(WATCHED)
+    # To read is to notice that the connection is lost; the next reading makes another.
+    await presence.get_message(ignore_subscribe_messages=True, timeout=0.01)
+
+
 async def _watch(settings: Settings, stop: asyncio.Event) -> None:
     await wait_for_servers(settings, log)
     rest = FlinkRest(settings.flink_rest_url)
     redis: Redis = Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=5)
     watch = Watch(settings, rest, redis)
+    presence = redis.pubsub()
     trouble = Trouble()
     try:
         while not stop.is_set():
             try:
+                await _be_seen(presence)
                 await watch.look()
                 trouble.over()
             except _PASSING as error:
@@ -71,6 +85,7 @@ async def _watch(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         await watch.close()
         await rest.close()
+        await presence.aclose()  # type: ignore[no-untyped-call]
         await redis.aclose()
 
 

@@ -4,13 +4,15 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from backend.lab.replay_v3 import METRICS, begin, counted_records
+from backend.lab.replay_v3 import METRICS, begin, counted_records, replay_v3
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.windows import starts
 from flink.patience import OTHER_EPOCH, SHOWN
 from flink.redis_tally import RedisTally
+from tests.integration.lab.job import Job
+from tests.integration.stream_worker.bench import mixed
 
 
 def row(orders: int, repeats: int = 0, dead: int = 0) -> tuple[object, ...]:
@@ -64,3 +66,19 @@ async def test_without_an_epoch_nothing_is_begun(client: Redis, monkeypatch: pyt
     with pytest.raises(CoffeeError, match="no epoch"):
         await begin(client)
     assert await client.get(METRICS.total_orders) == "5"
+
+
+async def test_nothing_is_changed_where_nobody_would_begin_another_job(job: Job, client: Redis) -> None:
+    await job.accept(*mixed(3))
+    with pytest.raises(CoffeeError, match="flink-job is not there"):
+        await replay_v3(job.settings, lambda _done, _total: None)
+    assert await client.get(METRICS.fence) == "1"
+
+
+async def test_a_submitter_without_a_job_is_enough(job: Job, client: Redis) -> None:
+    await job.accept(*mixed(3))
+    async with client.pubsub() as submitter:
+        await submitter.subscribe(METRICS.watched)
+        with pytest.raises(CoffeeError, match="0 of 3 records are counted"):
+            await replay_v3(job.settings, lambda _done, _total: None, stalled_after_s=0.1)
+    assert await client.get(METRICS.fence) == "2"
