@@ -1,3 +1,4 @@
+-- What cannot be stored becomes a dead letter.
 INSERT INTO dead_orders
 SELECT
     CAST(`partition` AS STRING) || ':' || CAST(`offset` AS STRING),
@@ -6,4 +7,5 @@ SELECT
         -- Escaped, a text may grow sixfold: a letter that the broker refuses as too large would loop the job.
         'text' VALUE SUBSTRING(`value`, 1, 100000) NULL ON NULL
     )
-FROM buried
+FROM judged_orders
+WHERE reason IS NOT NULL

@@ -1,5 +1,5 @@
 -- The first of all orders with one message id.
 CREATE TEMPORARY VIEW first_orders AS
 SELECT message_id, drink, store, price_cents, ordered_at_us, accepted_at_us, `partition`, `offset`
-FROM seen_orders
-WHERE occurrence = 1
+FROM seen_records
+WHERE is_first

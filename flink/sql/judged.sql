@@ -19,5 +19,10 @@ SELECT
             OR CAST(accepted_at_us AS BIGINT) > {max_time_us}
             THEN 'accepted_at_us: must be a whole number from 0 to {max_time_us}'
     END AS reason,
-    *
+    -- One column: Flink evaluates an expression anew for each column that rests on it.
+    CASE
+        WHEN is_canonical THEN REGEXP_EXTRACT_ALL(`value`, '{field}', 1)
+        ELSE ARRAY[message_id, drink, store, price_cents, ordered_at_us, accepted_at_us]
+    END AS fields,
+    `value`, `partition`, `offset`, met_at
 FROM order_fields

@@ -1,1 +1,1 @@
-INSERT INTO shown SELECT show_window_in_redis({window_arguments}) FROM windows
+INSERT INTO shown_windows SELECT show_window_in_redis({window_arguments}) FROM windows

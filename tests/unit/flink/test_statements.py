@@ -9,7 +9,15 @@ from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.order import Order
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
-from flink.statements import DEFINITIONS, INSERTS, canonical_pattern, statement, tally_columns, values
+from flink.statements import (
+    DEFINITIONS,
+    FIELD_PATTERN,
+    INSERTS,
+    canonical_pattern,
+    statement,
+    tally_columns,
+    values,
+)
 
 ORDER = Order(UUID("0190f5fe-7c1e-7abc-8def-0123456789ab"), "latte", "uptown", 450, 1_736_935_200_000_000, 5)
 CANONICAL = re.compile(canonical_pattern().replace(r"\z", r"\Z"))
@@ -20,10 +28,12 @@ def record(**changes: object) -> str:
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-def test_what_the_api_writes_is_taken_apart_by_one_regular_expression(separators: tuple[str, str]) -> None:
-    match = CANONICAL.fullmatch(json.dumps(ORDER.to_fields(), separators=separators))
-    assert match is not None
-    assert match.groups() == tuple(str(value) for value in ORDER.to_fields().values())
+def test_what_the_api_writes_is_known_and_taken_apart_by_a_regular_expression_each(
+    separators: tuple[str, str],
+) -> None:
+    text = json.dumps(ORDER.to_fields(), separators=separators)
+    assert CANONICAL.fullmatch(text)
+    assert re.findall(FIELD_PATTERN, text) == [str(value) for value in ORDER.to_fields().values()]
 
 
 @pytest.mark.parametrize("cents", [1, 9, 10, 999_999, MAX_PRICE_CENTS])
@@ -88,8 +98,13 @@ def test_the_dead_letter_reasons_carry_the_bounds_of_the_table() -> None:
 def test_an_id_is_remembered_once_for_repeats_and_conflicts() -> None:
     texts = {name: statement(name, values(Settings.from_env({}))) for name in (*DEFINITIONS, *INSERTS)}
     assert [name for name, text in texts.items() if "PARTITION BY" in text] == ["seen"]
-    assert all("seen_orders" in texts[name] for name in ("first", "buried", "placed"))
-    assert all("placed_orders" in texts[name] for name in ("counted", "windows"))
+    assert all("FROM seen_records" in texts[name] for name in ("first", "bury_conflicts", "placed"))
+    assert all("FROM placed_records" in texts[name] for name in ("counted", "windows"))
+
+
+def test_no_two_inserts_share_a_table() -> None:
+    texts = [statement(name, values(Settings.from_env({}))) for name in INSERTS]
+    assert len({table for text in texts for table in re.findall(r"INSERT INTO (\w+)", text)}) == len(INSERTS)
 
 
 def test_the_windows_follow_the_rule_of_the_core() -> None:

@@ -1,0 +1,1 @@
+CREATE TEMPORARY TABLE shown_windows LIKE shown
