@@ -60,7 +60,7 @@ async def replay_v3(settings: Settings, tell: Tell, stalled_after_s: float = STA
     """
     started = time.monotonic()
     async with open_servers(settings) as servers, open_logs(settings) as logs:
-        records = await _whole_topic(servers, logs)
+        rows, records = await _whole_topic(servers, logs)
         # Whether a job runs is no matter: it would end, and the submitter begins another.
         ((_, submitters),) = await servers.client.pubsub_numsub(METRICS.watched)
         if not submitters:
@@ -69,7 +69,7 @@ async def replay_v3(settings: Settings, tell: Tell, stalled_after_s: float = STA
             )
         epoch = await begin(servers.client)
         await _counted(servers.client, records, tell, stalled_after_s)
-        balance = await _balanced(servers, logs)
+        balance = await _balanced(servers, logs, rows)
     return Replayed(
         Pipeline.V3,
         epoch,
@@ -80,8 +80,8 @@ async def replay_v3(settings: Settings, tell: Tell, stalled_after_s: float = STA
     )
 
 
-async def _whole_topic(servers: Servers, logs: KafkaLogs) -> int:
-    """Return the length of the topic. Raises CoffeeError where it cannot bring back what is stored."""
+async def _whole_topic(servers: Servers, logs: KafkaLogs) -> tuple[int, int]:
+    """Return rows and records of the topic. Raises CoffeeError where it cannot bring back what is stored."""
     bounds = await logs.bounds(TOPIC)
     gone = sum(first for first, _ in bounds.values())
     records = sum(last for _, last in bounds.values())
@@ -91,7 +91,7 @@ async def _whole_topic(servers: Servers, logs: KafkaLogs) -> int:
         raise CoffeeError(
             f"the topic no longer holds {missing:,} records: a replay would end on less; nothing was changed"
         )
-    return records
+    return rows, records
 
 
 async def begin(client: Redis) -> int:
@@ -132,11 +132,15 @@ async def _counted(client: Redis, records: int, tell: Tell, stalled_after_s: flo
         await asyncio.sleep(_STEP_S)
 
 
-async def _balanced(servers: Servers, logs: KafkaLogs) -> Balance:
+async def _balanced(servers: Servers, logs: KafkaLogs, rows: int) -> Balance:
+    """Wait until everything balances with no fewer orders than the rows of the beginning.
+
+    As many records counted as there were may be others: orders that came meanwhile, on a partition that was ahead.
+    """
     give_up_at = time.monotonic() + _SETTLE_S
     while True:
         balance = await audit_v3(servers, logs, unique_timestamps=False)
-        if balance.balanced:
+        if balance.balanced and balance.shown.orders >= rows:
             return balance
         if time.monotonic() > give_up_at:
             raise CoffeeError(f"the whole topic is counted, but not balanced: {sentence(balance)}")
