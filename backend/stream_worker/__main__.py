@@ -1,6 +1,7 @@
 """``python -m backend.stream_worker``: any number of them at once."""
 
 import asyncio
+import gc
 import sys
 
 from backend.daemon import run_daemon
@@ -21,4 +22,6 @@ async def _run(stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
+    # What the modules have made stays: in a backlog the collector would look through it many times a second.
+    gc.freeze()
     sys.exit(run_daemon("stream-worker", _run))

@@ -33,7 +33,7 @@ class Worker:
         self._connection = connection
         self._client = client
         self._group = Group(client, consumer, batch_orders)
-        self._effects = Effects(client)
+        self._effects = Effects(client, consumer)
         # First comes what was delivered to this name before, to a process that died or in an answer that was lost.
         self._own_pending = True
         self._claim_at = 0.0

@@ -1,19 +1,26 @@
 -- Give a batch its effect: acknowledge each entry and, only where that took effect, count, drop or bury it.
--- ARGV: group; JSON {placed: [[id, drink, store, cents, accepted_at_us]], duplicates: [id], dead: [[id, reason,
--- detail]], gone: [id]}.
+-- ARGV: group; consumer; number of entries; JSON {placed: [[drink, store, [id], [cents], [accepted_at_us]]],
+-- duplicates: [id], dead: [[id, reason, detail]], gone: [id]}.
 -- Returns {1 where the metrics are sound, orders counted, orders whose acknowledgement came too late}.
 local fault = find_fault()
 if fault then
     return redis.error_reply(fault)
 end
-local group, batch = ARGV[1], cjson.decode(ARGV[2])
+local group, batch = ARGV[1], cjson.decode(ARGV[4])
 local healthy = is_healthy()
 -- The clock of Redis: latency ends where and when an order becomes visible, whichever worker brings it.
 local now = now_us()
+
+-- What is pending now can be acknowledged: of these that is known beforehand, and done in one call for all of them.
+-- pcall: where the group has vanished, none is.
+local pending = {}
+for _, entry in ipairs(redis.pcall('XPENDING', stream, group, '-', '+', ARGV[3], ARGV[2])) do
+    pending[entry[1]] = true
+end
 local done = {}
 
 local function acknowledge(id)
-    if redis.call('XACK', stream, group, id) == 1 then
+    if pending[id] or redis.call('XACK', stream, group, id) == 1 then
         done[#done + 1] = id
         return true
     end
@@ -33,18 +40,20 @@ end
 
 local orders, revenue, late = 0, 0, 0
 local buckets, sums = {}, {{}, {}, {}, {}}
-for _, entry in ipairs(batch.placed) do
-    local id, drink, store, cents, accepted_at = unpack(entry)
-    if acknowledge(id) then
-        orders, revenue = orders + 1, revenue + cents
-        add(sums[1], drink, 1)
-        add(sums[2], drink, cents)
-        add(sums[3], store, 1)
-        add(sums[4], store, cents)
-        add(buckets, bucket(now - accepted_at), 1)
-    else
-        late = late + 1
+for _, alike in ipairs(batch.placed) do
+    local drink, store, ids, cents, accepted_at = unpack(alike)
+    local count, sum_cents = 0, 0
+    for i, id in ipairs(ids) do
+        if acknowledge(id) then
+            count, sum_cents = count + 1, sum_cents + cents[i]
+            add(buckets, bucket(now - accepted_at[i]), 1)
+        end
     end
+    orders, revenue, late = orders + count, revenue + sum_cents, late + #ids - count
+    add(sums[1], drink, count)
+    add(sums[2], drink, sum_cents)
+    add(sums[3], store, count)
+    add(sums[4], store, sum_cents)
 end
 
 local duplicates = 0
@@ -98,7 +107,9 @@ end
 redis.call('HINCRBY', counters, 'shown', whole(orders))
 redis.call('HSET', counters, 'last_update_us', whole(now))
 for first = 1, #done, 5000 do
-    redis.call('XDEL', stream, unpack(done, first, math.min(first + 4999, #done)))
+    local last = math.min(first + 4999, #done)
+    redis.call('XACK', stream, group, unpack(done, first, last))
+    redis.call('XDEL', stream, unpack(done, first, last))
 end
 redis.call('INCRBY', total_revenue, whole(revenue))
 -- Last, also by 0: whoever watches this one key sees all of the above with it.

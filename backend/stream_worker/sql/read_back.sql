@@ -4,10 +4,10 @@
 select
     stored.source_id is not null as found,
     stored.source_id = entry.source_id as own,
-    (stored.drink, stored.store, stored.price_cents, stored.ordered_at)
-    = (entry.drink, entry.store, entry.price_cents, entry.ordered_at) as same
-from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::text[])
+    (stored.drink, stored.store, stored.price_cents, extract(epoch from stored.ordered_at) * 1000000)
+    = (entry.drink, entry.store, entry.price_cents, entry.ordered_us) as same
+from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[])
     with ordinality
-    as entry (message_id, drink, store, price_cents, ordered_at, source_id, place)
+    as entry (message_id, drink, store, price_cents, ordered_us, accepted_us, source_id, place)
 left join orders_v2 as stored on stored.version = 'v2' and stored.message_id = entry.message_id
 order by entry.place

@@ -10,9 +10,10 @@ from backend.stream_worker.effects import METRICS
 from backend.stream_worker.entries import parse
 from backend.stream_worker.store import RowVanishedError, store
 from coffee_core import keys
-from coffee_core.clock import now_us
+from coffee_core.clock import MAX_TIME_US, from_datetime, now_us
 from coffee_core.ids import new_message_id
 from coffee_core.latency import MAX_BUCKET, bucket_of
+from coffee_core.order import Order
 from tests.integration.shown import shown, stored
 from tests.integration.stream_worker.bench import assert_exact, counters, dead, drain, mixed, order, post, started
 
@@ -28,6 +29,28 @@ async def test_a_row_knows_its_entry(connection: Database, client: Redis) -> Non
     (entry_id,) = await post(client, order())
     await drain(await started(connection, client), client)
     assert await connection.fetchval("select source_id from orders_v2") == entry_id
+
+
+@pytest.mark.parametrize("others", [0, 60])
+async def test_a_row_says_to_the_microsecond_what_its_entry_says(
+    connection: Database, client: Redis, others: int
+) -> None:
+    times_us = (0, 1, 999_999, 1_736_935_200_123_457, 2**53 + 1, MAX_TIME_US)
+    orders = [order(ordered_at_us=each, accepted_at_us=MAX_TIME_US - each) for each in times_us]
+    worker = await started(connection, client)
+    await post(client, *orders, *mixed(others))
+    await drain(worker, client)
+    rows = await connection.fetch(
+        "select message_id, drink, store, price_cents, ordered_at, accepted_at from orders_v2"
+        " where message_id = any($1)",
+        [each.message_id for each in orders],
+    )
+    found = {Order(*row[:4], *map(from_datetime, row[4:])) for row in map(tuple, rows)}
+    assert found == set(orders)
+    # To the microsecond also where a repeat is compared with its row.
+    await post(client, *orders)
+    await drain(worker, client)
+    assert (await counters(client))["duplicates"] == len(orders)
 
 
 async def test_repeats_within_a_batch_and_later_count_once(connection: Database, client: Redis) -> None:
@@ -126,15 +149,20 @@ async def test_a_metric_key_of_the_wrong_type_stops_the_batch_before_its_first_w
     await assert_exact(connection, client, 1)
 
 
-async def test_a_row_that_vanishes_while_it_is_stored_is_no_effect(connection: Database, client: Redis) -> None:
-    repeated = order()
+@pytest.mark.parametrize("orders", [1, 60])
+async def test_a_row_that_vanishes_while_it_is_stored_is_no_effect(
+    connection: Database, client: Redis, orders: int
+) -> None:
     await connection.execute(
         "create function vanish() returns trigger language plpgsql as $$ begin return null; end $$;"
         "create trigger vanish before insert on orders_v2 for each row execute function vanish()"
     )
-    fields = {name: str(value) for name, value in repeated.to_fields().items()}
+    entries = [
+        (f"1-{number}", {name: str(value) for name, value in each.to_fields().items()})
+        for number, each in enumerate(mixed(orders))
+    ]
     with pytest.raises(RowVanishedError):
-        await store(connection, parse([("1-1", fields)]))
+        await store(connection, parse(entries))
 
 
 async def test_lateness_falls_into_the_buckets_that_everybody_reads(connection: Database, client: Redis) -> None:

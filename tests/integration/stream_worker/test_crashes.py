@@ -37,7 +37,7 @@ async def test_a_crash_at_each_point_counts_every_order_once(
     if point != "after reading":
         await store(connection, batch)
     if point == "after the script":
-        await Effects(client).apply(batch)
+        await Effects(client, "test-1").apply(batch)
     await post(client, *mixed(5), repeated)
 
     await drain(await started(connection, client, successor), client)
@@ -50,8 +50,8 @@ async def test_the_same_batch_applied_twice_has_one_effect(connection: Database,
     await post(client, *mixed(20))
     batch = await _read(client, "test-1")
     await store(connection, batch)
-    first = await Effects(client).apply(batch)
-    second = await Effects(client).apply(batch)
+    first = await Effects(client, "test-1").apply(batch)
+    second = await Effects(client, "test-1").apply(batch)
     assert (first.counted, first.late) == (20, 0)
     assert (second.counted, second.late, second.sound) == (0, 20, False)
     # Suspicious, so the next start looks closer and finds nothing to correct.
@@ -68,10 +68,27 @@ async def test_a_worker_whose_entries_were_taken_over_has_no_effect(
     slow = await _read(client, "slow")
     await drain(await started(connection, client, "quick"), client)
     await store(connection, slow)
-    applied = await Effects(client).apply(slow)
+    applied = await Effects(client, "slow").apply(slow)
     assert (applied.counted, applied.late) == (0, 20)
     await started(connection, client, "slow")
     await assert_exact(connection, client, 20)
+
+
+async def test_entries_in_several_hands_count_once_each(
+    connection: Database, client: Redis, impatient: None
+) -> None:
+    await started(connection, client, "slow")
+    entry_ids = await post(client, *mixed(30))
+    slow = await _read(client, "slow")
+    quick = await started(connection, client, "quick", batch_orders=10)
+    assert await quick.step() == 10
+    # Taken over by a third, who has not come to them yet.
+    taken = (*entry_ids[10:20],)
+    await client.xclaim(keys.STREAM, keys.STREAM_GROUP, "third", 0, taken)
+    await store(connection, slow)
+    applied = await Effects(client, "slow").apply(slow)
+    assert (applied.counted, applied.late) == (20, 10)
+    await assert_exact(connection, client, 30)
 
 
 async def test_a_restarted_server_does_not_know_the_scripts(connection: Database, client: Redis) -> None:

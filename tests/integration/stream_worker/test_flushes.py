@@ -88,7 +88,7 @@ async def test_a_worker_that_dies_before_it_reconciles_leaves_word(connection: D
     answer = await client.xreadgroup(keys.STREAM_GROUP, "test-1", {keys.STREAM: ">"})
     batch = parse(answer[0][1])
     await store(connection, batch)
-    assert not (await Effects(client).apply(batch)).sound
+    assert not (await Effects(client, "test-1").apply(batch)).sound
     assert (await shown(client, METRICS)).orders == 5
 
     await started(connection, client)
@@ -106,7 +106,7 @@ async def test_an_entry_stored_before_a_flushall_and_acknowledged_after_is_shown
     await client.flushall()
     await started(connection, client, "test-2")
     await store(connection, batch)
-    assert (await Effects(client).apply(batch)).late == 5
+    assert (await Effects(client, "test-1").apply(batch)).late == 5
     await started(connection, client, "test-2")
     assert (await shown(client, METRICS)).orders == 5
 

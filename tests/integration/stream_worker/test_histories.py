@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from backend.daemon import Database, open_redis
 from backend.stack import redis as redis_stack
-from backend.stream_worker import group, reconcile, worker
+from backend.stream_worker import group, reconcile, store, worker
 from backend.stream_worker.effects import METRICS, Effects
 from coffee_core import keys
 from coffee_core.settings import Settings
@@ -79,6 +79,7 @@ async def strict(connection: Database, monkeypatch: pytest.MonkeyPatch) -> Datab
     monkeypatch.setattr(worker, "_CLAIM_EVERY_S", 0)
     monkeypatch.setattr(worker, "_CHECK_EVERY_S", 0)
     monkeypatch.setattr(reconcile, "_LEASE_US", 0)
+    monkeypatch.setattr(store, "_ALL_NEW_FROM", 2)
     await connection.execute(f"alter table orders_v2 add constraint refused check (price_cents <> {POISON_CENTS})")
     return connection
 
@@ -146,6 +147,6 @@ async def test_every_history_ends_as_the_model_says(
     await stage.play(events)
     last = await started(strict, own, "test-0", batch_orders=4)
     await drain(last, own)
-    while not await Effects(own).sound():
+    while not await Effects(own, "test-0").sound():
         await last.step()
     await assert_as_the_model(strict, own, stage.posted)
