@@ -23,7 +23,7 @@ class CompareScreen(Page):
     """The comparison table of the three pipelines."""
 
     def __init__(self, now: Callable[[], Snapshot]) -> None:
-        super().__init__("Compare · what is claimed, what is measured here now, how to see it")
+        super().__init__("Compare · claimed, measured here now, and how to see it")
         self._now = now
         self._drawn: object = None
 
@@ -61,8 +61,14 @@ def _measured(claim: Claim, view: PipelineView | None) -> str:
         return "—"
     said = claim.measured(view)
     if isinstance(said, Quantiles):
-        return "—" if said.p50_us is None else f"{latency(said.p50_us)} · p99 {latency(said.p99_us)}"
+        return "—" if said.p50_us is None else f"p50 {latency(said.p50_us)} · p99 {latency(said.p99_us)}"
     return said
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Return a cell's lines: each figure begins one where they do not stand side by side."""
+    figures = [text] if len(text) <= width else text.split(" · ")
+    return [line for each in figures for line in wrap(each, width)]
 
 
 def table(measured: tuple[tuple[str, ...], ...], width: int) -> Text:
@@ -85,7 +91,7 @@ def table(measured: tuple[tuple[str, ...], ...], width: int) -> Text:
 
 def _line(text: Text, label: str, cells: tuple[str, ...], width: int, colour: str) -> None:
     text.append(f"  {label}".ljust(_LABEL), DIM)
-    folded = [wrap(each, width - 1) for each in cells]
+    folded = [_fold(each, width - 1) for each in cells]
     for at in range(max(map(len, folded))):
         if at:
             text.append(" " * _LABEL)

@@ -30,7 +30,7 @@ class FaultsScreen(Page):
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     def __init__(self, faults: Faults | None, now: Callable[[], Snapshot], under_load: Callable[[], bool]) -> None:
-        super().__init__("Faults · Enter breaks it, under your load or one of its own")
+        super().__init__("Faults · Enter breaks it, under your load or its own")
         self._faults = faults
         self._now = now
         self._under_load = under_load
@@ -40,7 +40,7 @@ class FaultsScreen(Page):
     def body(self) -> Iterable[Widget]:
         """Return the menu and the run."""
         yield Static(id="say")
-        yield DataTable(cursor_type="row", zebra_stripes=False, id="menu")
+        yield DataTable(cursor_type="row", id="menu")
         yield Static(id="run")
 
     def on_mount(self) -> None:
@@ -51,6 +51,7 @@ class FaultsScreen(Page):
         why = self._faults.why_not() if self._faults else _RECORDING
         if why:
             self.query_one("#say", Static).update(why)
+            table.display = self.query_one("#run").display = False
             return
         self._list()
         self._draw()

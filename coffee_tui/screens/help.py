@@ -13,14 +13,19 @@ from textual.widgets import Static
 
 from coffee_tui.theme import AMBER, GREY, HEALTH, TEXT
 
+_OVER = 100
+"""From this many cells on the screen below is seen beside the keys."""
+
 
 class HelpScreen(ModalScreen[None]):
     """Every key and what it does, every glyph and what it means."""
 
     CSS = """
     HelpScreen { align: center middle; background: $c-ground 60%; }
+    HelpScreen.full { background: $c-ground; }
     #help { width: 74; max-width: 96%; height: auto; max-height: 96%; background: $c-raised;
-            border: round $c-rule; border-title-color: $c-text; padding: 0 2; }
+            border: round $c-rule; border-title-color: $c-text;
+            border-subtitle-color: $c-grey; padding: 0 2; }
     #help Static { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "close")]
@@ -29,10 +34,15 @@ class HelpScreen(ModalScreen[None]):
         super().__init__()
         self._keys = list(bindings)
 
+    def on_resize(self) -> None:
+        """Hide the screen below where the keys leave only slivers of it."""
+        self.set_class(self.size.width < _OVER, "full")
+
     def compose(self) -> ComposeResult:
         """List the keys, then the glyphs."""
         with VerticalScroll(id="help") as scroll:
-            scroll.border_title = "Keys"
+            scroll.border_title = "Keys and signs"
+            scroll.border_subtitle = "esc closes"
             yield Static(_keys(self._keys), id="keys")
             yield Static(_glyphs())
 
@@ -50,7 +60,11 @@ def _glyphs() -> Text:
     text = Text("\nA part: ", GREY)
     for health, (glyph, colour) in HEALTH.items():
         text.append(f"{glyph} ", colour).append(f"{health.value}  ", GREY)
+    text.append("◷ timed", GREY)
     text.append("\nA link: orders a second, or ▪ how many wait there.", GREY)
+    text.append("\nHow late: ● p50, ┫ p99, ┄× no order shown for so long.", GREY)
+    text.append("\nA sparkline: × a fault on purpose struck, ░ it is felt.", GREY)
+    text.append("\nA last line: ✓ well  · as it is meant  … behind  × broken.", GREY)
     text.append("\np50, p99: of the last 10 s; v1: of its last run that brought orders.", GREY)
     text.append("\nDashboard latency: from the API's acceptance to visible in Redis.", GREY)
     return text

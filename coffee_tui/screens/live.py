@@ -23,7 +23,7 @@ from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.screens.load import LoadScreen
 from coffee_tui.screens.logs import LogsScreen
 from coffee_tui.screens.manners import Manners
-from coffee_tui.screens.plan import plan
+from coffee_tui.screens.plan import COLUMNS_CELLS, COLUMNS_ROWS, plan
 from coffee_tui.screens.sent import SentScreen
 from coffee_tui.screens.windows import WindowsScreen
 from coffee_tui.widgets.block import Shared
@@ -62,14 +62,14 @@ class LiveScreen(Manners, Screen[None]):
         self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in sources.pipelines}
         self._orders = sources.orders
         self._panel = OrdersPanel(self._pipelines, welcome=welcome)
-        self._band = Lateness()
+        self._header, self._band = Header(), Lateness()
         self._room = plan(80, 24)
         self._newest: Snapshot | None = None
         self._has_been_up = False
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        yield Header().data_bind(LiveScreen.snapshot, LiveScreen.paused)
+        yield self._header.data_bind(LiveScreen.snapshot, LiveScreen.paused)
         yield Parts().data_bind(LiveScreen.snapshot)
         yield self._band.data_bind(LiveScreen.snapshot)
         yield ColumnTabs(self._pipelines).data_bind(LiveScreen.snapshot, LiveScreen.current)
@@ -130,7 +130,8 @@ class LiveScreen(Manners, Screen[None]):
     def on_resize(self, event: Resize) -> None:
         """Fit the layout to the cells there are."""
         self._room = plan(event.size.width, event.size.height)
-        for name in ("alone", "band", "framed", "airy", "wide"):
+        self._header.hint = f"all three from {COLUMNS_CELLS} × {COLUMNS_ROWS}" if self._room.alone else ""
+        for name in ("alone", "band", "framed", "lifted", "airy", "wide"):
             self.set_class(getattr(self._room, name), name)
         self._show()
 

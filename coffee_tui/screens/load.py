@@ -7,18 +7,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
+from textual.widgets import Button, Checkbox, Input, Label, RadioSet, Static
 
 from coffee_core.load.shape import Pattern
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.load_form import plan_of, texts_of
 from coffee_tui.feed.load_plan import LoadPlan
+from coffee_tui.widgets.choice import Box, Radio
 
 _ROWS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("rate", (("into each", "rate", "/s"),)),
     ("ramp", (("begins at", "from", "/s"), ("takes", "over", "s"))),
-    ("bursts", (("one every", "every", "s"), ("key b", "burst", ""))),
+    ("bursts", (("one every", "every", "s"), ("b sends", "burst", ""))),
     ("share of", (("repeats", "repeats", "%"), ("malformed", "malformed", "%"))),
     ("drinks", tuple((name, name, "") for name in DRINKS[:2])),
     ("", tuple((name, name, "") for name in DRINKS[2:])),
@@ -53,12 +54,12 @@ class LoadScreen(ModalScreen[None]):
             with Horizontal(classes="row"):
                 yield Label("into", classes="label")
                 for pipeline in self._pipelines:
-                    yield Checkbox(str(pipeline), pipeline in self._plan.pipelines, id=str(pipeline), compact=True)
+                    yield Box(str(pipeline), pipeline in self._plan.pipelines, id=str(pipeline), compact=True)
             with Horizontal(classes="row"):
                 yield Label("shape", classes="label")
                 with RadioSet(id="pattern", compact=True):
                     for pattern in Pattern:
-                        yield RadioButton(str(pattern), pattern is self._plan.pattern, name=str(pattern))
+                        yield Radio(str(pattern), pattern is self._plan.pattern, name=str(pattern))
             for label, fields in _ROWS:
                 with Horizontal(classes="row"):
                     yield Label(label, classes="label")

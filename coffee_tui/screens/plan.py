@@ -12,6 +12,8 @@ _COLUMN = 21
 """Rows of a column whose blocks stand one below the other: 2 + 3 + 4 + 3 + 4 + 3 + 2."""
 _ALONE = 14
 """Rows of one whose breakdowns stand beside its figures: 2 + 7 + 3 + 2."""
+COLUMNS_ROWS = _HEADER + _FRAME + _COLUMN + _ORDERS + _KEYS
+"""From this many rows on they are there."""
 MOST_GAPS = 5
 """Empty rows between the blocks of a column."""
 _AIR = 3
@@ -32,6 +34,8 @@ class Plan:
     """The band above the columns is there."""
     framed: bool
     """The order panel has a frame, and the columns a margin."""
+    lifted: bool
+    """An empty row stands above the band, where there is room for no more air."""
     airy: bool
     """The band stands apart, and the order panel has a row for the load's settings."""
     wide: bool
@@ -46,17 +50,19 @@ class Plan:
 
 def plan(cells: int, rows: int) -> Plan:
     """Share out a terminal of so many cells and rows."""
-    alone = cells < COLUMNS_CELLS or rows < _HEADER + _FRAME + _COLUMN + _ORDERS + _KEYS
+    alone = cells < COLUMNS_CELLS or rows < COLUMNS_ROWS
     left = rows - _HEADER - _ORDERS - _KEYS - (_TABS + _ALONE if alone else _FRAME + _COLUMN)
     band, left = _take(left, _BAND)
     framed, left = _take(left, _FRAME)
     gaps = min(MOST_GAPS, max(0, left))
     left -= gaps
     airy, left = _take(left if gaps == MOST_GAPS else 0, _AIR)
+    lifted = left > 0 and band and not airy
+    left -= lifted
     more = min(_HIGHEST_SPARK - 1, max(0, left) // _SPARKS)
     left -= more * _SPARKS
     chart = left - 1 if left > _LOWEST_CHART else 0
-    return Plan(alone, band, framed, airy, cells >= WIDE_CELLS, gaps, 1 + more, chart)
+    return Plan(alone, band, framed, lifted, airy, cells >= WIDE_CELLS, gaps, 1 + more, chart)
 
 
 def _take(left: int, rows: int) -> tuple[bool, int]:

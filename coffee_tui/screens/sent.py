@@ -32,7 +32,7 @@ class SentScreen(Page):
     """A table that follows; below it the journey of the chosen order."""
 
     CSS = f"""
-    SentScreen > #say {{ height: {ROWS}; background: $c-raised; }}
+    SentScreen > #say {{ height: {ROWS}; background: $c-raised; text-wrap: nowrap; text-overflow: ellipsis; }}
     """
     KEYS: ClassVar[tuple[Binding, ...]] = (
         Binding("slash", "find", "filter", key_display="/", tooltip="filter by words"),

@@ -22,6 +22,7 @@ _SOURCES: dict[Pipeline, tuple[Callable[[Settings, WindowsView], Awaitable[Windo
 _SIDE_BY_SIDE = 110
 _BELOW_ONE_ANOTHER = 34
 """Cells of width, and rows from which on long bars are worth more."""
+_NONE = "a recording has no windows: start a lab with `coffee up`"
 _NOTE = "v2 keeps no windows · an order counts where its own timestamp says; it is late once its minute is closed"
 
 
@@ -36,7 +37,7 @@ class WindowsScreen(Page):
     """
 
     def __init__(self, settings: Callable[[], Settings | None]) -> None:
-        super().__init__("Windows · orders a minute, by the time at which they were placed")
+        super().__init__("Windows · orders a minute, by the orders' own time")
         self._settings = settings
         found = settings()
         running = found.pipelines if found else ()
@@ -45,8 +46,11 @@ class WindowsScreen(Page):
 
     def body(self) -> Iterable[Widget]:
         """Return a panel for each pipeline that has windows."""
+        if not self._views:
+            yield Static(_NONE, id="say")
+            return
         yield ScrollableContainer(*self._panels.values(), id="windows")
-        yield Static(_NOTE if self._views else "a recording has no windows: start the lab, `coffee up`", id="note")
+        yield Static(_NOTE, id="note")
 
     def on_mount(self) -> None:
         """Begin to read."""
@@ -56,7 +60,7 @@ class WindowsScreen(Page):
     def on_resize(self) -> None:
         """Stand side by side where there is room."""
         flat = self.size.width >= _SIDE_BY_SIDE and self.size.height < _BELOW_ONE_ANOTHER
-        self.query_one("#windows").set_class(flat, "wide")
+        self.query("#windows").set_class(flat, "wide")
         self.call_after_refresh(self._draw)
 
     def copied(self) -> str:

@@ -32,6 +32,9 @@ class Header(Lines):
     paused: reactive[bool] = reactive(False)
     """Whether the view is held."""
 
+    hint: reactive[str] = reactive("")
+    """Where what is hidden would be shown; empty where nothing is."""
+
     def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
         """Draw again only where something in this row has changed."""
         if _drawn_from(before) != _drawn_from(now):
@@ -48,6 +51,7 @@ class Header(Lines):
             left = Text()
         if right.cell_len > width:
             right = Text("  ").join([_in_short(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
+            left = Text(self.hint, DIM) if len(self.hint) + 2 + right.cell_len <= width else Text()
         gap = max(0, width - left.cell_len - right.cell_len)
         return [Text().append(left).append(" " * gap).append(right)]
 

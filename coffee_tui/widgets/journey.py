@@ -16,18 +16,18 @@ _STEP, _TIME = 12, 15
 
 def journey_rows(order: SentOrder, journey: Journey) -> Text:
     """Return the order and its three steps, or why nothing is known of them."""
-    text = Text(no_wrap=True, overflow="ellipsis").append(f"{order.pipeline}  ", f"bold {ACCENT[order.pipeline]}")
+    text = Text().append(f"{order.pipeline}  ", f"bold {ACCENT[order.pipeline]}")
     text.append(order.what, f"bold {TEXT}").append(f"   {order.message_id or ''}", GREY)
     if journey.trouble:
         return text.append(f"\n· {journey.trouble}", GREY)
     accepted_us, stored_us = journey.accepted_us, journey.stored_us
     if accepted_us is not None:
-        _step(text, "accepted", accepted_us, "by the API's clock")
+        _step(text, "accepted", accepted_us, "the API's clock")
     else:
         _step(text, "accepted by", order.answered_us, "when it was answered; its own time comes with its row")
     if stored_us is not None and accepted_us is not None:
         later = latency(max(0, stored_us - accepted_us))
-        _step(text, "stored", stored_us, f"{later} later, by PostgreSQL's clock")
+        _step(text, "stored", stored_us, f"+{later}, PostgreSQL's clock")
     else:
         _without_time(text, "stored", journey.stored)
     if journey.shown_by_us is not None:

@@ -40,11 +40,17 @@ def keys_row(orders: Sequence[KeyOrder], width: int) -> Text:
             room = 0 if failed else max(0, left // len(orders))
         row.append(" " * (_GAP if index else 0)).append(cell)
         if room >= _WORTH:
-            addition = Text(f" {more}", colour)
+            addition = Text(f" {more if failed else _fitting(more, room - 1)}", colour)
             addition.truncate(room, overflow="ellipsis", pad=not failed)
             row.append(addition)
     row.truncate(width)
     return row
+
+
+def _fitting(what: str, width: int) -> str:
+    """Return an order in words, without its price, then without its store, where they do not fit."""
+    shorter = (what, what.partition(",")[0], what.partition(" ")[0])
+    return next((each for each in shorter if len(each) <= width), "")
 
 
 def _result(order: KeyOrder, *, worded: bool = True) -> Text:

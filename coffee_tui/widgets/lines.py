@@ -28,7 +28,7 @@ class Lines(Widget):
         self._drawn: list[Text] = []
         self._strips: dict[int, Strip] = {}
         self._width = -1
-        self._old = False
+        self._old = self._frame_alone = False
 
     def lines(self, width: int) -> Sequence[Text]:
         """Return the rows, each at most ``width`` cells wide."""
@@ -36,9 +36,11 @@ class Lines(Widget):
 
     def frame_says(self, text: str) -> None:
         """Write into the lower border."""
-        # Setting it draws the whole widget again, the same text too.
         if text != (self.border_subtitle or ""):
+            # Setting it draws the whole widget again: that one row is enough.
+            self._frame_alone = True
             self.border_subtitle = text
+            self._frame_alone = False
 
     def show_old(self, *, old: bool) -> None:
         """Grey what is shown while its source is silent: the glyphs stay, in any palette."""
@@ -86,6 +88,9 @@ class Lines(Widget):
         self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
     ) -> "Lines":
         """Draw the regions again; where none is given everything, from new rows."""
+        if self._frame_alone and self.size:
+            x, y = self.content_offset
+            regions = (Region(-x, self.outer_size.height - 1 - y, self.outer_size.width, 1),)
         if not regions:
             self._width = -1
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)

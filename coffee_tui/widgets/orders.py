@@ -67,7 +67,10 @@ class OrdersPanel(Lines):
             return row.append(f"   × {view.trouble}", RED)
         rates = (("offered", view.offered_per_s), ("answered", view.answered_per_s))
         for label, per_s in rates if self.size.width >= _MIDDLE else rates[1:]:
-            row.append(f"{'   ' if wide else '  '}{label}", GREY).append(f"{rate(per_s):>8}", TEXT)
+            said = rate(per_s)
+            room = self.size.width - row.cell_len - len(label) - 2
+            if room > len(said):
+                row.append(f"{'   ' if wide else '  '}{label}", GREY).append(said.rjust(min(8, room)), TEXT)
         if wide and view.burst:
             row.append("   last burst ", GREY).append(view.burst, TEXT)
         return row

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.feed.snapshot import PipelineView, Snapshot
-from coffee_tui.theme import ACCENT, DIM, GROUND, MOOD, TEXT
+from coffee_tui.theme import ACCENT, DIM, GREY, GROUND, MOOD, TEXT
 from coffee_tui.widgets.lines import Lines
 from coffee_tui.widgets.text import latency
 
@@ -45,7 +45,7 @@ class ColumnTabs(Lines):
     def lines(self, width: int) -> list[Text]:
         """Return the tabs, and at the right what is hidden and how to see it."""
         views = {view.pipeline: view for view in self.snapshot.pipelines}
-        row, self._ends = Text(), []
+        row, self._ends = Text("late ", GREY), []
         for index, pipeline in enumerate(self._pipelines):
             view = views.get(pipeline, PipelineView(pipeline))
             glyph, colour = MOOD[view.sentence.mood]
@@ -57,9 +57,9 @@ class ColumnTabs(Lines):
             row.append(f" {glyph}", colour).append(f"{latency(view.dashboard.p50_us):>8}", TEXT)
             self._ends.append(row.cell_len)
         others = " ".join(each for index, each in enumerate(self._pipelines) if index != self.current)
-        hint = f"tab shows {others}" if others else ""
-        gap = width - row.cell_len - len(hint)
-        return [row.append(" " * gap + hint, DIM) if gap > 0 else row]
+        hints = (f"tab shows {others}", f"tab: {others}") if others else ()
+        hint = next((each for each in hints if row.cell_len + len(each) < width), "")
+        return [row.append(hint.rjust(width - row.cell_len), DIM)]
 
     def on_click(self, event: events.Click) -> None:
         """Choose the tab under the pointer."""

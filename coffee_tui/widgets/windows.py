@@ -13,7 +13,7 @@ from coffee_tui.widgets.text import clip, count, money
 
 _TIME, _ORDERS, _MONEY, _STORE, _STATE = 6, 8, 13, 9, 9
 _LEAST_BAR = 8
-_FINAL, _OPEN = "█", "▒"
+_FINAL, _OPEN = "━", "╍"
 
 
 class WindowsPanel(Static):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import INFO, Pipeline
-from coffee_tui.feed.journal import Journal, SentOrder
+from coffee_tui.feed.load_plan import LoadPlan
 from coffee_tui.feed.orders_view import KeyOrder, OrdersView
 from coffee_tui.feed.snapshot import (
     Account,
@@ -106,10 +106,9 @@ def healthy() -> Snapshot:
 def part_down() -> Snapshot:
     """Return the same with a killed TaskManager: orders pile up before it."""
     stack = healthy()
-    v3 = stack.pipelines[2]
+    v3 = _view(V3, 11_022, Quantiles(1_200, 4_400), Quantiles(7_000, 21_000), Sentence(""))
     v3 = replace(
         v3,
-        orders=11_022,
         rate=0.0,
         chain=_waiting(v3, 1_369, 0.0, Health.BROKEN),
         stalled_s=4,
@@ -136,9 +135,13 @@ def backlog() -> Snapshot:
     """Return the same after a burst into v2: a queue that drains."""
     stack = healthy()
     v2 = stack.pipelines[1]
+    late = Quantiles(2_600_000, 4_300_000)
     v2 = replace(
         v2,
         rate=9_800.0,
+        dashboard=late,
+        rate_history=(*v2.rate_history[:-3], *(9_100.0, 9_750.0, 9_800.0)),
+        dashboard_history=(*v2.dashboard_history[:-3], *(1_200_000.0, 2_900_000.0, 4_300_000.0)),
         chain=_waiting(v2, 41_369, 9_800.0),
         sentence=Sentence("41,369 queued, draining at 9,800/s, 4.2 s left", Mood.BUSY),
         account=Account(53_760, 12_391, 12_391, 41_369, 0, 0, 0, 0, 0),
@@ -153,7 +156,18 @@ def connection_lost() -> Snapshot:
     return replace(
         stack,
         redis=Link(False, NOW_US, "connection refused"),
-        pipelines=tuple(replace(view, sentence=said) for view in stack.pipelines),
+        pipelines=tuple(replace(view, sentence=said, chain=_without_redis(view)) for view in stack.pipelines),
+        parts=tuple(
+            replace(part, health=Health.BROKEN, word="no answer") if part.name == "redis" else part
+            for part in stack.parts
+        ),
+    )
+
+
+def _without_redis(view: PipelineView) -> tuple[Stage, ...]:
+    return tuple(
+        replace(stage, health=Health.BROKEN) if stage.label in ("Redis", "stream", "PG, Redis") else stage
+        for stage in view.chain
     )
 
 
@@ -165,6 +179,7 @@ def orders() -> OrdersView:
         for pipeline, (status, took_us) in done.items()
     )
     return OrdersView(
+        LoadPlan(rate_per_s=200),
         running=True,
         offered_per_s=600.0,
         answered_per_s=599.8,
@@ -174,13 +189,3 @@ def orders() -> OrdersView:
         in_flight=2,
         keys=tuple(keys),
     )
-
-
-def sent(journal: Journal) -> None:
-    """Note some orders."""
-    for number in range(12):
-        pipeline = (V1, V2, V3)[number % 3]
-        at_us = NOW_US - 60_000_000 + number * 1_500_000
-        journal.add(
-            SentOrder(pipeline, "latte at uptown, $ 5.00", "acknowledged", 202, "", f"id-{number}", at_us, 900)
-        )

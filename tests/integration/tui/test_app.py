@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from textual.geometry import Region
 from textual.worker import WorkerFailed
 
 from coffee_core.pipelines import Pipeline
@@ -167,6 +168,21 @@ async def test_large_numbers_do_not_move_the_layout() -> None:
             line = next(line for line in screen_text(running).splitlines() if "58,310" in line)
             columns.add(line.index("58,310"))
         assert len(columns) == 1
+
+
+async def test_what_a_frame_says_is_drawn_without_what_is_in_it() -> None:
+    running, feed, _ = app()
+    async with running.run_test(size=(120, 40)) as pilot:
+        feed.queue.put_nowait(snapshot())
+        await until(lambda: "all is well with v1" in screen_text(running))
+        shown = running.live._columns[Pipeline.V1]
+        shown._repaint_regions.clear()
+        shown.frame_says("worker cpu 42 %")
+        assert shown._repaint_regions == {Region(0, shown.outer_size.height - 1, shown.outer_size.width, 1)}
+        await pilot.pause()
+        text = screen_text(running)
+        assert "worker cpu 42 % ─" in text
+        assert "$ 58,310.50" in text
 
 
 async def test_help_lists_every_key_and_closes() -> None:

@@ -7,6 +7,7 @@ from textual.binding import Binding
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.feed.snapshot import Health, PartView, Stage
 from coffee_tui.screens.keys import KEYS
+from coffee_tui.screens.plan import COLUMNS_CELLS, COLUMNS_ROWS
 from coffee_tui.widgets.block import Shared
 from coffee_tui.widgets.chain import Chain
 from coffee_tui.widgets.keybar import KeyBar, fitting
@@ -28,7 +29,7 @@ async def test_one_column_at_a_time_by_key_and_by_mouse() -> None:
         assert "all is well with v2" not in text
         assert "kafka ×" in text
         assert "6 of 7 parts" in text
-        for words in ("southend", "58,310.50", "tab shows v2 v3", "? help", "q quit"):
+        for words in ("southend", "58,310.50", "tab: v2 v3", "? help", "q quit"):
             assert words in text
         await pilot.press("tab")
         assert "all is well with v2" in screen_text(running)
@@ -36,6 +37,8 @@ async def test_one_column_at_a_time_by_key_and_by_mouse() -> None:
         assert "all is well with v1" in screen_text(running)
         await pilot.press("tab", "tab", "tab")
         assert "all is well with v1" in screen_text(running), "after the last comes the first"
+        feed.queue.put_nowait(snapshot(parts=parts[1:] * 2))
+        await until(lambda: f"all three from {COLUMNS_CELLS} × {COLUMNS_ROWS}" in screen_text(running))
 
 
 async def test_a_click_on_a_key_is_the_key() -> None:

@@ -5,18 +5,23 @@ After a change that is meant: ``pytest tests/integration/tui/test_pictures.py --
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from coffee_core.pipelines import Pipeline
 from coffee_tui.app import CoffeeApp
 from coffee_tui.feed.snapshot import Snapshot
 from coffee_tui.feed.sources import Sources
+from coffee_tui.screens import faults, sent, windows
 from coffee_tui.widgets.picture import self_contained
-from tests.integration.tui import scenes
-from tests.unit.tui.scripted import ALL, NotedOrders, ScriptedFeed
+from tests.integration.tui import page_scenes, scenes
+from tests.unit.tui.scripted import ALL, NotedOrders, ScriptedFeed, screen_text
 from tests.waiting import until
 
 SIZES = ((60, 20), (80, 24), (120, 40), (220, 60))
@@ -31,15 +36,22 @@ PAGES = {
     "g": "load",
     "question_mark": "help",
 }
+OF_A_STACK = ("o", "l", "w", "x")
+"""Pages that a recording cannot fill."""
 
 Compare = Callable[..., bool]
 
 
 @pytest.fixture(autouse=True)
 def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Pictures of one time zone, which name nothing on the network."""
+    """Pictures of one time zone and of one moment, which name nothing on the network."""
     export = CoffeeApp.export_screenshot
     monkeypatch.setattr(CoffeeApp, "export_screenshot", lambda *args, **how: self_contained(export(*args, **how)))
+    monkeypatch.setattr(sent, "ask", page_scenes.journey)
+    monkeypatch.setattr(
+        windows, "_SOURCES", dict.fromkeys((Pipeline.V3, Pipeline.V1), (page_scenes.windows, 3_600))
+    )
+    monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: page_scenes.STRUCK_S + 4))
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
@@ -53,10 +65,13 @@ def _same(
     theme: str,
     scene: Callable[[], Snapshot] = scenes.healthy,
     key: str = "",
+    home: Path | None = None,
 ) -> bool:
     feed, orders = ScriptedFeed(), NotedOrders()
-    scenes.sent(orders.journal)
-    running = CoffeeApp(Sources(ALL, feed, orders))
+    page_scenes.sent(orders.journal)
+    stack = page_scenes.attachment(home) if home else None
+    staged = page_scenes.StagedFaults(stack) if stack else None
+    running = CoffeeApp(Sources(ALL, feed, orders, attachment=stack, faults=staged))
     running.theme = theme
 
     async def show(pilot: Pilot[Any]) -> None:
@@ -68,12 +83,23 @@ def _same(
         # One column alone: the one that it is about.
         running.live.current = {scenes.backlog: 1, scenes.part_down: 2}.get(scene, 0)
         if key:
-            await pilot.press(key)
+            await pilot.press(key, *(["left"] if PAGES[key] == "logs" and home else []))
+            await until(partial(_is_filled, running, PAGES[key], home))
             for field in running.screen.query(Input):
                 field.cursor_blink = False
         await pilot.pause()
 
     return compare(running, terminal_size=size, run_before=show)
+
+
+def _is_filled(running: CoffeeApp, page: str, home: Path | None) -> bool:
+    text = screen_text(running)
+    return {
+        "orders": "when is not known" if home else "nobody to ask",
+        "logs": "redis is back" if home else "has no logs",
+        "windows": "watermark" if home else "has no windows",
+        "faults": "not back yet" if home else "breaks nothing",
+    }.get(page, "") in text
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -90,11 +116,20 @@ def test_live_in_trouble(snap_compare: Compare, size: tuple[int, int], scene: Ca
 
 @pytest.mark.parametrize("key", PAGES, ids=PAGES.get)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_page(snap_compare: Compare, size: tuple[int, int], key: str) -> None:
-    assert _same(snap_compare, size, "dark", key=key)
+def test_page(snap_compare: Compare, tmp_path: Path, size: tuple[int, int], key: str) -> None:
+    assert _same(snap_compare, size, "dark", _scene_of(key), key, tmp_path)
 
 
 @pytest.mark.parametrize("key", PAGES, ids=PAGES.get)
 @pytest.mark.parametrize("theme", THEMES[1:])
-def test_page_in_other_colours(snap_compare: Compare, theme: str, key: str) -> None:
-    assert _same(snap_compare, (120, 40), theme, key=key)
+def test_page_in_other_colours(snap_compare: Compare, tmp_path: Path, theme: str, key: str) -> None:
+    assert _same(snap_compare, (120, 40), theme, _scene_of(key), key, tmp_path)
+
+
+def _scene_of(key: str) -> Callable[[], Snapshot]:
+    return scenes.part_down if PAGES[key] == "faults" else scenes.healthy
+
+
+@pytest.mark.parametrize("key", OF_A_STACK, ids=PAGES.get)
+def test_page_of_a_recording(snap_compare: Compare, key: str) -> None:
+    assert _same(snap_compare, (80, 24), "dark", key=key)
