@@ -52,7 +52,7 @@ class SentScreen(Page):
     def body(self) -> Iterable[Widget]:
         """Return the filter, the table and the journey."""
         yield Input(placeholder="words to filter by, Enter", id="filter")
-        yield DataTable(cursor_type="row", cursor_foreground_priority="renderable", id="sent")
+        yield DataTable(cursor_type="row", id="sent")
         yield Static(_EMPTY, id="say")
 
     def on_mount(self) -> None:

@@ -36,6 +36,8 @@ class PipelineColumn(Lines):
 
     def show(self, view: PipelineView, shared: Shared) -> None:
         """Show a view. A broken pipeline is framed in red; the frame also tells what its processes cost."""
+        if (view, shared) == (self._view, self._shared):
+            return
         self._view, self._shared = view, shared
         self.set_class(view.sentence.mood is Mood.BROKEN, "broken")
         self.frame_says(said_cost(view.cost))
