@@ -15,6 +15,7 @@ http://{{ include "coffee.name" . }}-{{ eq .Values.mode "operator" | ternary "re
 {{- define "flink.config" -}}
 web.submit.enable: "false"
 io.tmp.dirs: /tmp
+env.log.level: WARN
 rest.port: "8081"
 blob.server.port: "6124"
 taskmanager.numberOfTaskSlots: {{ .Values.slotsPerTaskManager | quote }}
