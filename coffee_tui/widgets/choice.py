@@ -4,16 +4,20 @@ from textual.widgets import Checkbox, RadioButton
 
 
 class Box(Checkbox):
-    """Ticked or empty."""
+    """Ticked, or a dot where a tick would be."""
+
+    BUTTON_LEFT = BUTTON_RIGHT = " "
 
     @property
     def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802
         """The glyph."""
-        return "✓" if self.value else " "
+        return "✓" if self.value else "·"
 
 
 class Radio(RadioButton):
     """A full or an open circle."""
+
+    BUTTON_LEFT = BUTTON_RIGHT = " "
 
     @property
     def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802

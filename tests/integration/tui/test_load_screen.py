@@ -1,5 +1,6 @@
 """The form of the load, over the Live screen: by keys and by mouse."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,9 @@ async def test_everything_in_the_form_is_reached_and_applied(size: tuple[int, in
         for name, text in (("repeats", "7.5"), ("latte", "3"), ("burst", "50")):
             running.screen.query_one(f"#{name}", Input).value = text
         await pilot.press("shift+tab", "right", "right", "space", "shift+tab", "space")
+        # The glyphs tell what is chosen: colour may be missing.
+        await until(lambda: re.search(r"✓ +v1 +✓ +v2 +· +v3", screen_text(running)))
+        assert re.search(r"○ +steady +○ +ramp +● +poisson +○ +burst", screen_text(running))
         await pilot.press("ctrl+s")
         await until(lambda: running.screen is running.live)
     drinks = tuple((name, 3.0 if name == "latte" else 1.0) for name, _ in LoadPlan().drinks)
