@@ -84,6 +84,8 @@ async def test_topics_orders_and_the_audit_go_through(secured: Settings) -> None
     async with open_servers(secured) as servers:
         assert await servers.database.fetchval("select count(*) from orders") == 0
         assert await servers.client.ping()
+        # What a replay asks, with the rights that a user of the lab has.
+        assert await servers.client.pubsub_numsub("nobody") == [("nobody", 0)]
 
 
 async def test_the_connections_of_api_and_dashboard_go_through(secured: Settings) -> None:
