@@ -11,7 +11,15 @@ from coffee_tui.widgets.braille import braille, glyph
 from coffee_tui.widgets.scale import LATENCY
 
 _LABEL = 8
-_TICKS = ((6e7, "60 s"), (1e6, "1 s"), (1e5, "100 ms"), (1e4, "10 ms"), (1e3, "1 ms"), (1e2, "0.1 ms"))
+_TICKS = (
+    (6e7, "60 s"),
+    (1e7, "10 s"),
+    (1e6, "1 s"),
+    (1e5, "100 ms"),
+    (1e4, "10 ms"),
+    (1e3, "1 ms"),
+    (1e2, "0.1 ms"),
+)
 
 
 class LatencyChart(Block):
