@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from itertools import chain
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from starlette.applications import Starlette
@@ -17,16 +17,18 @@ from starlette.types import ASGIApp
 from backend.api import lab, pages, problems, readiness, status_endpoint, watching, windows
 from backend.api.backends import Backends
 from backend.api.batch_endpoint import BatchEndpoint
+from backend.api.door import DOORS, Door
 from backend.api.feed import Feed
-from backend.api.gate import Room
+from backend.api.gate import BATCH_WEIGHT, Room
 from backend.api.guard import Guard
 from backend.api.kinds import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING
 from backend.api.ledger import Ledger
 from backend.api.log_end import LogEnd
-from backend.api.observe import Observe
+from backend.api.observe import Observe, RequestCounts
 from backend.api.order_endpoint import OrderEndpoint
 from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
+from backend.api.shortcut import Shortcut
 from backend.api.shown_metrics import ShownMetrics
 from backend.api.taking import Taking
 from backend.api.tallies import Answers
@@ -44,14 +46,15 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
     backends = Backends(settings)
     answers = {pipeline: Answers() for pipeline in backends.intakes}
     registry = CollectorRegistry()
+    counts = RequestCounts(registry)
     feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
     log_end = LogEnd(settings, TOPIC) if Pipeline.V3 in settings.pipelines else None
     ledger = Ledger(backends.postgres, backends.redis, log_end)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with backends.running(on_crash), feed.ending(), ledger.ending():
-            yield
+            yield {DOORS: doors}
 
     shown = ShownMetrics(backends.redis, backends.healths, ledger)
     registry.register(shown)
@@ -61,16 +64,18 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
         await shown.refresh()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    def order_routes(pipeline: Pipeline) -> Iterator[Route]:
+    routes: list[Route] = []
+    doors: dict[bytes, Door] = {}
+    for pipeline, intake in backends.intakes.items():
         # A room of its own: a pipeline that stalls takes none from the others.
-        taking, room = Taking(backends.intakes[pipeline]), Room()
-        for path, endpoint in (("order", OrderEndpoint), ("orders", BatchEndpoint)):
-            taker = endpoint(pipeline, taking, answers[pipeline], room)
-            yield Route(f"/api/{pipeline}/{path}", taker, methods=["POST"])
-
+        taking, told, room = Taking(intake), answers[pipeline], Room()
+        for name, endpoint, weight in (("order", OrderEndpoint, 1), ("orders", BatchEndpoint, BATCH_WEIGHT)):
+            path = f"/api/{pipeline}/{name}"
+            routes.append(Route(path, endpoint(pipeline, taking, told, room), methods=["POST"]))
+            doors[path.encode()] = Door(path, room, weight, told, counts)
     app = Starlette(
         routes=[
-            *chain.from_iterable(map(order_routes, backends.intakes)),
+            *routes,
             *(status_endpoint.route(*each) for each in backends.lookups.items()),
             *(windows.route(*each) for each in backends.windows.items()),
             *watching.routes(backends.redis, feed),
@@ -84,8 +89,9 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
     )
     app.router.redirect_slashes = False
     app.state.pipelines = settings.pipelines
-    guarded = Guard(app, settings.api_token) if settings.api_token else app
-    return Observe(guarded, registry)
+    direct = Shortcut(app, routes)
+    guarded = Guard(direct, settings.api_token) if settings.api_token else direct
+    return Observe(guarded, counts)
 
 
 _PIPELINE_PATH = re.compile(

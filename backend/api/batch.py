@@ -46,7 +46,7 @@ async def read_batch(scope: Scope, receive: Receive) -> Batch:
     if key is not None:
         detail = "Idempotency-Key: a batch has none; give each order its own message_id"
         raise ProblemError(INVALID, detail, field="Idempotency-Key")
-    raw = await read_body(receive, MAX_BATCH_BYTES)
+    raw = await read_body(scope, receive, MAX_BATCH_BYTES)
     items = _lines(raw) if content_type == NDJSON else _array(raw)
     if not items:
         raise ProblemError(INVALID, "A batch has at least one order")

@@ -1,11 +1,15 @@
 """uvicorn's HTTP protocol with limits to what a client may send before its request is understood."""
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from backend.api.door import DOORS, Door
 from backend.api.gate import HOLD
+from backend.api.incoming import ARRIVING
 from backend.api.problems import RETRY_AFTER_S
 
 HEADERS_TIMEOUT_S = 5.0
@@ -17,12 +21,14 @@ MAX_HEADERS = 100
 HOLD_S = float(RETRY_AFTER_S)
 """Seconds for which nothing is read from a connection whose client was told to wait."""
 
+_ANSWERED = cast("RequestResponseCycle", SimpleNamespace(response_complete=True, message_event=asyncio.Event()))
+"""Stands for a request that was answered without the application: what is left of its body is passed over."""
+
 
 class LimitedProtocol(HttpToolsProtocol):
     """Closes a connection whose headers are too slow, too long or too many; llhttp itself sets no bounds.
 
-    Who is told to wait is made to: a refusal costs nearly as much as an order, and those who come again at once
-    would take the time of the others.
+    Who is told to wait is made to: those who come again at once would take the time of the others.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,6 +37,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._headers_bytes = 0
         self._unfinished_bytes = 0
         self._in_headers = True
+        self._doors: Mapping[bytes, Door] = self.app_state.get(DOORS, {})
         self._to_hold = False
         self._hold_timer: asyncio.TimerHandle | None = None
 
@@ -47,21 +54,21 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before the headers are complete."""
+        """Count and time what comes before the headers are complete."""
         begun = self._in_headers
         super().data_received(data)
-        if begun and self._in_headers and not self.transport.is_closing():
-            self._unfinished_bytes += len(data)
+        if self._in_headers and not self.transport.is_closing():
+            self._unfinished_bytes += len(data) if begun else 0
             if self._unfinished_bytes > MAX_HEADERS_BYTES:
                 self.send_400_response("")
+            elif self._headers_timer is None:  # headers that came at once, as most do, need none
+                self._wait_for_headers()
 
     def on_message_begin(self) -> None:
-        """Wait for the headers of a further request."""
+        """Begin to count the headers of a further request."""
         super().on_message_begin()
         self.scope[HOLD] = self._hold  # type: ignore[literal-required]
         self._in_headers, self._unfinished_bytes, self._headers_bytes = True, 0, 0
-        if self._headers_timer is None:
-            self._wait_for_headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Refuse headers that are too many or too long also where all came at once."""
@@ -74,7 +81,10 @@ class LimitedProtocol(HttpToolsProtocol):
         """Stop the clock: the request is understood."""
         self._in_headers = False
         self._cancel_timer()
+        if self._refused_at_the_door():
+            return
         super().on_headers_complete()
+        self.scope[ARRIVING] = self.cycle  # type: ignore[literal-required]
 
     def on_response_complete(self) -> None:
         """Go on with the connection, at once or after a pause."""
@@ -95,6 +105,27 @@ class LimitedProtocol(HttpToolsProtocol):
             b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         )
         self.transport.close()
+
+    def _refused_at_the_door(self) -> bool:
+        door = self._doors.get(self.url)
+        # What is not plain goes the long way, and is refused at its end.
+        if (
+            door is None
+            or self.parser.get_method() != b"POST"
+            or not self.parser.should_keep_alive()
+            or self.expect_100_continue
+            or not (self.cycle is None or self.cycle.response_complete)
+        ):
+            return False
+        client = self.client[0] if self.client else ""
+        refusal = door.refusal(client, self.headers, self.server_state.default_headers)
+        if refusal is None:
+            return False
+        self.cycle = _ANSWERED
+        self.transport.write(refusal)
+        self._hold()
+        self.on_response_complete()
+        return True
 
     def _hold(self) -> None:
         self._to_hold = True

@@ -3,7 +3,7 @@
 import asyncio
 from uuid import UUID
 
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive, Scope
 
 from backend.api import body, cloud_events
 from backend.api.kinds import INVALID, NOT_JSON, TOO_LARGE, TOO_SLOW
@@ -20,6 +20,8 @@ JSON = b"application/json"
 _TYPES = (JSON, cloud_events.STRUCTURED)
 BODY_TIMEOUT_S = 5.0
 """Seconds that a body may take from its headers to its end."""
+ARRIVING = "coffee.arriving"
+"""Key in the scope of an object whose ``more_body`` tells whether more of the body is to come."""
 
 
 class ClientGoneError(CoffeeError):
@@ -32,7 +34,7 @@ async def read_order(scope: Scope, receive: Receive) -> tuple[Order, bool]:
     Raises ProblemError, or ClientGoneError where nobody waits for the answer any more.
     """
     content_type, key = check_headers(scope["headers"], _TYPES, MAX_BODY_BYTES)
-    raw = await read_body(receive, MAX_BODY_BYTES)
+    raw = await read_body(scope, receive, MAX_BODY_BYTES)
     if content_type != JSON:
         raw, event_id = cloud_events.unwrap(raw)
         key = _same(event_id, key)
@@ -84,24 +86,22 @@ def _key(value: bytes, earlier: UUID | None) -> UUID:
     return key
 
 
-async def read_body(receive: Receive, max_bytes: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """Return the whole body; raises ProblemError where it is too long or too slow, or ClientGoneError."""
+    arriving = scope.get(ARRIVING)
+    if arriving is not None and not arriving.more_body:  # what came with its headers needs no timer
+        return await _read(receive, max_bytes)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body", False):
-                whole: bytes = message.get("body", b"")
-                if len(whole) > max_bytes:
-                    raise _too_large(max_bytes)
-                return whole
-            return await _read_parts(message, receive, max_bytes)
+            return await _read(receive, max_bytes)
     except TimeoutError as error:
         raise ProblemError(TOO_SLOW, f"The body was not there after {BODY_TIMEOUT_S:g} s") from error
 
 
-async def _read_parts(message: Message, receive: Receive, max_bytes: int) -> bytes:
+async def _read(receive: Receive, max_bytes: int) -> bytes:
     parts = bytearray()
     while True:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         parts += message.get("body", b"")
@@ -109,7 +109,6 @@ async def _read_parts(message: Message, receive: Receive, max_bytes: int) -> byt
             raise _too_large(max_bytes)
         if not message.get("more_body", False):
             return bytes(parts)
-        message = await receive()
 
 
 def _too_large(max_bytes: int) -> ProblemError:

@@ -10,6 +10,7 @@ from backend.api.health import Health
 from backend.api.outcome import KeyConflictError
 from backend.api.postgres_backend import PostgresBackend
 from backend.api.postgres_batches import PostgresBatches
+from backend.api.postgres_groups import PostgresGroups
 from backend.api.redis_backend import RedisBackend, Script
 from coffee_core import keys
 from coffee_core.clock import to_datetime
@@ -44,20 +45,18 @@ class Direct:
     def __init__(self, postgres: PostgresBackend) -> None:
         self._postgres = postgres
         self._batches = PostgresBatches(postgres)
+        self._groups = PostgresGroups(postgres)
         self.health = postgres.health
         """PostgreSQL's."""
 
-    async def take(self, order: Order, keyed: bool) -> None:  # noqa: ARG002  the row itself remembers every key
-        """Insert the order, or compare it with the row that is there."""
-        ordered_at = to_datetime(order.ordered_at_us)
-        there = await self._postgres.insert(
-            order.message_id,
-            order.drink,
-            order.store,
-            order.price_cents,
-            ordered_at,
-            to_datetime(order.accepted_at_us),
-        )
+    async def take(self, order: Order, keyed: bool) -> None:
+        """Insert the order, or compare it with the row that is there: the row itself remembers every key."""
+        ordered_at, accepted_at = to_datetime(order.ordered_at_us), to_datetime(order.accepted_at_us)
+        row = (order.message_id, order.drink, order.store, order.price_cents, ordered_at, accepted_at)
+        if not keyed:
+            await self._groups.insert(row)
+            return
+        there = await self._postgres.insert(*row)
         if there is not None and there != (order.drink, order.store, order.price_cents, ordered_at):
             raise KeyConflictError(order.message_id)
 

@@ -15,11 +15,10 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
-class Observe:
-    """Counts and times every request, and gives each one its id."""
+class RequestCounts:
+    """What /metrics tells of the requests."""
 
-    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
-        self._app = app
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
             "coffee_api_requests", "Requests answered.", ("route", "method", "status"), registry=registry
         )
@@ -30,9 +29,36 @@ class Observe:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._in_flight = Gauge("coffee_api_requests_in_flight", "Requests being answered.", registry=registry)
+        self.in_flight = 0
+        """Requests being answered."""
+        in_flight = Gauge("coffee_api_requests_in_flight", "Requests being answered.", registry=registry)
+        in_flight.set_function(lambda: self.in_flight)
         self._tells = log.isEnabledFor(logging.DEBUG)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def count(self, path: str, method: str, status: int, took_s: float) -> None:
+        """Count an answer that took so many seconds; ``path`` is the route's template."""
+        requests, seconds = self._children_of(path, method, status)
+        requests.inc()
+        seconds.observe(took_s)
+        if self._tells:
+            log.debug("%s %s: %d after %.1f ms", method, path, status, took_s * 1_000)
+
+    def _children_of(self, path: str, method: str, status: int) -> tuple[Counter, Histogram]:
+        key = (path, method if method in _METHODS else "other", status)
+        children = self._children.get(key)
+        if children is None:  # labels() costs more than counting does
+            children = (self._requests.labels(*key), self._seconds.labels(path))
+            self._children[key] = children
+        return children
+
+
+class Observe:
+    """Counts and times every request, and gives each one its id."""
+
+    def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
+        self._app = app
+        self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -54,24 +80,11 @@ class Observe:
             await send(message)
 
         started = perf_counter()
-        self._in_flight.inc()
+        self._counts.in_flight += 1
         try:
             await self._app(scope, receive, observed_send)
         finally:
-            self._in_flight.dec()
+            self._counts.in_flight -= 1
             route = scope.get("route")
             path = "unmatched" if route is None else route.path
-            requests, seconds = self._children_of(path, scope["method"], status)
-            requests.inc()
-            took_s = perf_counter() - started
-            seconds.observe(took_s)
-            if self._tells:
-                log.debug("%s %s: %d after %.1f ms", scope["method"], path, status, took_s * 1_000)
-
-    def _children_of(self, path: str, method: str, status: int) -> tuple[Counter, Histogram]:
-        key = (path, method if method in _METHODS else "other", status)
-        children = self._children.get(key)
-        if children is None:  # labels() costs more than counting does
-            children = (self._requests.labels(*key), self._seconds.labels(path))
-            self._children[key] = children
-        return children
+            self._counts.count(path, scope["method"], status, perf_counter() - started)

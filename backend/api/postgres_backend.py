@@ -27,6 +27,7 @@ COMMIT_TIMEOUT_S = 2.0
 """Seconds after which the outcome of a COMMIT counts as unknown."""
 
 _INSERT = resources.text("insert_order.sql")
+_INSERTS = (_INSERT, resources.text("insert_group.sql"))
 _SELECT = resources.text("select_content.sql")
 _PROBE = "SELECT FROM orders LIMIT 0"
 
@@ -93,16 +94,22 @@ class PostgresBackend:
                     return None
                 row = await connection.fetchrow(_SELECT, message_id)
         except BROKEN as error:
-            if not added and _certainly_refused(error):
-                self.health.doubt()
-                raise UnavailableError(f"postgres refuses ({first_line(error)})") from error
-            self.give_up(connection)
-            raise OutcomeUnknownError(f"postgres broke off ({first_line(error)})") from error
+            raise self._outcome(connection, error, nowhere=not added and _certainly_refused(error)) from error
         finally:
             await self._release(connection)
         if row is None:
             raise OutcomeUnknownError("a row with this message id was there and was deleted meanwhile")
         return (row[0], row[1], row[2], row[3])
+
+    async def commit(self, query: str, *args: object) -> None:
+        """Run one statement by itself; raises as ``insert`` does."""
+        self.health.require()
+        async with self.connection() as connection:
+            try:
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    await connection.execute(query, *args)
+            except BROKEN as error:
+                raise self._outcome(connection, error, nowhere=_certainly_refused(error)) from error
 
     async def read(self, query: str, *args: object) -> "asyncpg.Record | None":
         """Return the first row of a query; raises UnavailableError."""
@@ -137,6 +144,15 @@ class PostgresBackend:
         self.health.doubt()
         with contextlib.suppress(asyncpg.InterfaceError):  # where it broke, the pool has taken it back already
             connection.terminate()
+
+    def _outcome(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", error: Exception, *, nowhere: bool
+    ) -> UnavailableError | OutcomeUnknownError:
+        if nowhere:
+            self.health.doubt()
+            return UnavailableError(f"postgres refuses ({first_line(error)})")
+        self.give_up(connection)
+        return OutcomeUnknownError(f"postgres broke off ({first_line(error)})")
 
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
         try:
@@ -191,7 +207,8 @@ class PostgresBackend:
         try:
             for _ in range(WARM_CONNECTIONS):
                 opened.append(await self._take_out())
-                await opened[-1].prepare(_INSERT)
+                for insert in _INSERTS:
+                    await opened[-1].prepare(insert)
                 # asyncpg ends a preparation without a Sync: PostgreSQL would keep its lock on the table, and a
                 # migration would wait for the next order.
                 await opened[-1].execute("SELECT")

@@ -11,13 +11,12 @@ from backend.api.redis_link import RedisLink, ReplyError
 
 CONNECT_TIMEOUT_S = 0.8
 """Seconds for a connection and its greeting."""
-COMMAND_TIMEOUT_S = 2.0
-"""Seconds after which the outcome of a command counts as unknown."""
-
 WRITABLE = "#!lua\nreturn 1"
 """A script that may write and does not: refused, as writes are, by a full memory or disk and by a replica."""
 PING_TIMEOUT_S = 1.5
-"""Seconds after which a connection that does not answer is closed; below the timeout of a probe."""
+"""Seconds after which a connection that does not answer is closed; below the timeout of a probe.
+
+Whoever waits for a reply is then told that the outcome is unknown: no command needs a timer of its own."""
 
 
 class Script:
@@ -49,10 +48,11 @@ class RedisBackend:
                 link.close()
 
     async def command(
-        self, *command: str | int | bytes, within_s: float = COMMAND_TIMEOUT_S, reading: bool = False
+        self, *command: str | int | bytes, within_s: float | None = None, reading: bool = False
     ) -> Any:
         """Send one command and return its reply; with ``reading`` also to a Redis that takes no writes.
 
+        ``within_s`` are the seconds that it may take, where that is less than the probe gives to all.
         Raises UnavailableError where it certainly had no effect, OutcomeUnknownError where it may have had one.
         """
         try:
@@ -64,7 +64,7 @@ class RedisBackend:
         """Run a script and return its reply; raises as ``command`` does."""
         command = ("EVALSHA", script.digest, len(keys), *keys, *args)
         try:
-            return await self._reply(command, COMMAND_TIMEOUT_S, reading)
+            return await self._reply(command, None, reading)
         except ReplyError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise UnavailableError(f"redis refuses ({error})") from error
@@ -90,11 +90,14 @@ class RedisBackend:
             raise UnavailableError("the connection to redis is closed")
         return self._link
 
-    async def _reply(self, command: tuple[str | int | bytes, ...], within_s: float, reading: bool = False) -> Any:
+    async def _reply(
+        self, command: tuple[str | int | bytes, ...], within_s: float | None, reading: bool = False
+    ) -> Any:
         if not reading:
             self.health.require()
-        link = self._open_link()
-        reply = link.send(*command)
+        reply = self._open_link().send(*command)
+        if within_s is None:
+            return await reply
         try:
             async with asyncio.timeout(within_s):
                 return await reply

@@ -1,19 +1,23 @@
 """``python -m tests.integration.api.bench slow|overload``: how the API holds, measured on real servers.
 
 slow: the answers to honest clients, alone and beside 500 connections that send a byte now and then.
-overload: the orders taken each second by as many clients as it likes, then at three times that rate.
+overload: the orders taken each second of 64 clients in a closed loop, then three times as many in an open one, on
+more connections than there is room for. The generator is a process of its own: what it, the API and Redis take of
+the processor stands beside.
 """
 
 import asyncio
+import json
 import multiprocessing
 import random
 import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -23,13 +27,11 @@ from redis import Redis
 from backend.stack import redis as redis_stack
 from coffee_core.keys import STREAM
 from coffee_core.settings import Settings
+from tests.integration.api.open_loop import HEAD, REQUEST
 from tests.integration.api.process import Api, running
 from tests.servers import free_port, serving
 from tests.waiting import until
 
-BODY = b'{"drink":"latte","store":"uptown","price":5.00,"timestamp":"2025-01-15T10:00:00Z"}'
-HEAD = b"POST /api/v2/order HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 SECONDS = 10.0
 SLOW = 500
 
@@ -113,45 +115,44 @@ def _open(api: Api, count: int) -> bool:
     return bool(psutil.Process(api.process.pid).num_fds() > count)
 
 
-async def push(port: int, connections: int, rate: float) -> Counter[int]:
-    """Post at this rate for ten seconds (0: each client as fast as it can); return the answers by status."""
-    answers: Counter[int] = Counter()
-    clients = await _clients(port, connections)
-    begin, number = time.perf_counter(), 0
-
-    async def one(client: Client) -> None:
-        nonlocal number
-        while True:
-            due = begin + number / rate if rate else time.perf_counter()
-            number += 1
-            if due > begin + SECONDS or time.perf_counter() > begin + SECONDS:
-                return
-            if (early := due - time.perf_counter()) > 0:
-                await asyncio.sleep(early)
-            answers[await client.post()] += 1
-
-    await asyncio.gather(*map(one, clients))
-    for client in clients:
-        client.close()
-    return answers
+async def push(port: int, connections: int, rate: float) -> dict[str, Any]:
+    """Run the generator; return what it says."""
+    generator = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.integration.api.open_loop"),
+        *(str(port), str(connections), str(rate), str(SECONDS)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await generator.communicate()
+    assert generator.returncode == 0
+    result: dict[str, Any] = json.loads(said)
+    return result
 
 
-async def overload(api: Api, port: int, redis_url: str) -> None:
-    pid, taken, most = api.process.pid, 0, 0.0
-    for connections, times in ((64, 0), (64, 0), (2_000, 3), (2_000, 3)):
-        rate = times * most if times else 0.0
-        before = memory_mib(pid)
-        answers = await push(port, connections, rate)
-        per_second = answers[202] / SECONDS
-        most = per_second if not times else most
-        taken += answers[202]
+async def overload(pids: Mapping[str, int], port: int, redis_url: str) -> None:
+    taken, most = 0, 0.0
+    for connections, times in ((64, 0), (64, 0), (2_000, 3), (2_000, 3), (8_000, 3)):
+        before, memory = {name: _cpu_s(pid) for name, pid in pids.items()}, memory_mib(pids["api"])
+        result = await push(port, connections, times * most)
+        seconds, answers = result["seconds"], result["answers"]
+        cores = {name: (_cpu_s(pid) - before[name]) / seconds for name, pid in pids.items()}
+        cores["generator"] = result["cpu_s"] / seconds
+        rates = {name: round(count / seconds) for name, count in answers.items()}
+        most = most if times else max(most, answers["202"] / seconds)
+        taken += result["acknowledged"]
         print(  # noqa: T201
-            f"{connections} connections, offered {sum(answers.values()) / SECONDS:,.0f}/s (wanted {rate:,.0f}): "
-            f"taken {per_second:,.0f}/s, {dict(answers)}; memory {before:.0f} → {memory_mib(pid):.0f} MiB",
+            f"{connections} connections, {sum(rates.values()):,}/s offered: {rates['202']:,}/s taken, "
+            f"{rates['202'] / most:.0%} of the most; {rates}; "
+            f"cores {', '.join(f'{name} {share:.2f}' for name, share in cores.items())}; "
+            f"memory {memory:.0f} → {memory_mib(pids['api']):.0f} MiB",
             flush=True,
         )
     with Redis.from_url(redis_url) as client:
         print(f"{taken:,} were taken, {client.xlen(STREAM):,} are on the stream")  # noqa: T201
+
+
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def memory_mib(pid: int) -> float:
@@ -159,16 +160,17 @@ def memory_mib(pid: int) -> float:
     return rss / 2**20
 
 
-async def main(what: str, redis_url: str, folder: Path) -> None:
+async def main(what: str, redis_url: str, redis_pid: int, folder: Path) -> None:
     async with running(folder, REDIS_URL=redis_url, COFFEE_PIPELINES="v2") as api:
         await until(lambda: api.is_ready("v2"))
         port = urlsplit(api.base_url).port or 0
-        await (slow(api, port) if what == "slow" else overload(api, port, redis_url))
+        pids = {"api": api.process.pid, "redis": redis_pid}
+        await (slow(api, port) if what == "slow" else overload(pids, port, redis_url))
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         settings = Settings.from_env({"COFFEE_HOME": name, "COFFEE_REDIS_PORT": str(free_port())})
-        with serving(redis_stack.part(settings), settings, home / "redis.log"):
-            uvloop.run(main(sys.argv[1], settings.redis_url, home))
+        with serving(redis_stack.part(settings), settings, home / "redis.log") as redis:
+            uvloop.run(main(sys.argv[1], settings.redis_url, redis.pid, home))

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 
@@ -43,7 +44,7 @@ async def test_who_finds_every_connection_busy_waits_for_a_turn(
     api: LocalApi, database: "asyncpg.Connection[Any]"
 ) -> None:
     lock = await locked(database)
-    orders = [asyncio.create_task(api.order("v1")) for _ in range(4 * POOL_CONNECTIONS)]
+    orders = [asyncio.create_task(api.order("v1", key=str(uuid4()))) for _ in range(4 * POOL_CONNECTIONS)]
 
     async def all_busy() -> bool:
         waiting: int = await database.fetchval(WAITING)

@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -64,6 +65,24 @@ async def test_orders_go_by_https_and_the_command_line_checks_the_certificate(
         said = await asyncio.to_thread(_order, tmp_path, API_URL=url)
         assert said.returncode != 0
         assert "certificate verify failed" in said.stderr
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+async def test_a_handshake_that_does_not_end_is_cut_off_as_slow_headers_are(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    port = free_port()
+    process = _api(tmp_path, COFFEE_PIPELINES="v2", COFFEE_API_PORT=str(port), **files)
+    try:
+        await until(lambda: b"startup complete" in (tmp_path / "log").read_bytes(), 20)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x16\x03\x01")  # the beginning of a handshake
+        async with asyncio.timeout(40):  # the default is a minute
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
     finally:
         process.terminate()
         assert process.wait(10) == 0

@@ -144,7 +144,7 @@ async def test_events_and_websocket_push_and_end_with_the_api(process: Api, redi
         process.process.terminate()
         assert await events.content.read() == b"\n", "the end of the last event, and of the stream"
         assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
-    await until(lambda: process.process.poll() is not None, within_s=3)
+    await until(lambda: process.process.poll() is not None)
 
 
 async def test_a_long_message_of_a_client_closes_its_websocket(process: Api) -> None:

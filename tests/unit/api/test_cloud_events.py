@@ -14,7 +14,7 @@ from backend.api.batch_endpoint import BatchEndpoint
 from backend.api.cloud_events import NAMESPACE
 from backend.api.gate import Room
 from backend.api.health import Health
-from backend.api.observe import Observe
+from backend.api.observe import Observe, RequestCounts
 from backend.api.openapi import EVENT, KEY
 from backend.api.order_endpoint import OrderEndpoint
 from backend.api.taking import Taking
@@ -51,7 +51,7 @@ def kept() -> Kept:
 
 
 def _app(kept: Kept, endpoint: Any = OrderEndpoint) -> ASGIApp:
-    return Observe(endpoint(Pipeline.V2, Taking(kept), Answers(), Room()), CollectorRegistry())
+    return Observe(endpoint(Pipeline.V2, Taking(kept), Answers(), Room()), RequestCounts(CollectorRegistry()))
 
 
 async def _post(kept: Kept, event: Any, *headers: tuple[str, str]) -> Answer:

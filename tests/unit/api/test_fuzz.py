@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 from backend.api.batch_endpoint import BatchEndpoint
 from backend.api.gate import Room
 from backend.api.health import Health
-from backend.api.observe import Observe
+from backend.api.observe import Observe, RequestCounts
 from backend.api.order_endpoint import OrderEndpoint
 from backend.api.schema import Problem
 from backend.api.taking import Taking
@@ -106,8 +106,8 @@ _bodies = st.one_of(
 
 _kept, _room, _runner = Keeping(), Room(), asyncio.Runner()
 _taking, _answers = Taking(_kept), Answers()
-_order = Observe(OrderEndpoint(Pipeline.V2, _taking, _answers, _room), CollectorRegistry())
-_batch = Observe(BatchEndpoint(Pipeline.V2, _taking, _answers, _room), CollectorRegistry())
+_order = Observe(OrderEndpoint(Pipeline.V2, _taking, _answers, _room), RequestCounts(CollectorRegistry()))
+_batch = Observe(BatchEndpoint(Pipeline.V2, _taking, _answers, _room), RequestCounts(CollectorRegistry()))
 _EVENT = b'{"specversion":"1.0","id":"1","source":"/tills/7","type":"order","data":'
 _endpoints: list[tuple[ASGIApp, str, Callable[[bytes], bytes]]] = [
     (_order, "application/json", lambda raw: raw),
