@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import signal
 import sys
@@ -35,7 +36,8 @@ _OPTIONS = {
     "wal_level": "minimal",  # nobody replicates from a lab
     "max_wal_senders": "0",
     "synchronous_commit": "on",
-    "max_parallel_workers_per_gather": "2",
+    # With two cores none: v1's aggregator would take both for as long as it scans, and every answer would wait.
+    "max_parallel_workers_per_gather": str(min(2, max(0, (os.cpu_count() or 1) - 2))),
     "jit": "off",
     "log_timezone": "UTC",
     "timezone": "UTC",

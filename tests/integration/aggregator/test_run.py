@@ -168,6 +168,7 @@ async def test_the_counters_say_when_and_how_long(connection: Database, client: 
 async def test_the_scan_may_run_in_parallel(connection: Database) -> None:
     await connection.execute(
         "set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0;"
+        "set max_parallel_workers_per_gather = 2;"
         "insert into orders select 'v1', gen_random_uuid(), 'latte', 'uptown', 1, now(), now(), now(), ''"
         " from generate_series(1, 20000); analyze orders_v1"
     )
