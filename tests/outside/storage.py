@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from coffee_core.tie import tied
-from tests.servers import free_port, tail
-from tests.waiting import until_sync
+from tests.servers import free_port, run, tail
+from tests.waiting import until
 
 USER, SECRET = "flink", "hush-storage"
 _FORBIDDEN = 403
@@ -20,9 +20,10 @@ _LISTENERS = ("master", "volume", "filer", "s3")
 
 @dataclass
 class Storage:
-    """A server whose buckets are made by the first who writes to them; use it as a context manager."""
+    """A server with one bucket; use it as a context manager."""
 
     folder: Path
+    bucket: str
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = field(default=None)
 
@@ -60,7 +61,10 @@ class Storage:
                 preexec_fn=tied(),
             )
         try:
-            until_sync(self._answers, within_s=60)
+            run(lambda: until(self._answers, 60, "the storage answers"))
+            # A bucket is a folder of the file server that lies below.
+            filer = f"http://127.0.0.1:{ports['filer'][0]}/buckets/{self.bucket}/"
+            urlopen(Request(filer, method="POST"), timeout=10).close()
         except BaseException:
             self.__exit__()
             raise

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from coffee_core.tie import tied
+
 REPOSITORY = Path(__file__).parents[3]
 USER = 10001
 _PATHS = re.compile(r"(?<![\w.$/-])/(opt|run|tmp|var)\b")
@@ -47,20 +49,30 @@ class Stage:
         path = self.environ.get("PATH", "$PATH").replace("$PATH", _SYSTEM)
         return {name: self.here(value) for name, value in {**self.environ, **further, "PATH": path}.items()}
 
-    def start(self, command: list[str], **further: str) -> "subprocess.Popen[str]":
-        """Start a process as the image's user, where that user can reach the interpreter."""
+    def start(self, command: list[str], log: Path | None = None, **further: str) -> "subprocess.Popen[str]":
+        """Start a process as the image's user, where that user can reach the interpreter; it ends with us.
+
+        What it says goes to ``log``, or can be read from its pipe.
+        """
+        output = subprocess.PIPE if log is None else log.open("a")
         switch = self.user if os.getuid() == 0 and self.user and reachable(Path(python())) else None
-        return subprocess.Popen(
-            [self.here(word) for word in command],
-            env=self.environment(**further),
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            user=switch,
-            group=switch,
-            extra_groups=[] if switch else None,
-        )
+        try:
+            return subprocess.Popen(
+                [self.here(word) for word in command],
+                env=self.environment(**further),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                user=switch,
+                group=switch,
+                extra_groups=[] if switch else None,
+                preexec_fn=tied(),
+            )
+        finally:
+            if not isinstance(output, int):
+                output.close()
 
 
 def python() -> str:
