@@ -103,6 +103,11 @@ class FlinkRest:
         done = [each for kind in ("completed", "savepoint") if (each := latest.get(kind)) is not None]
         return str(max(done, key=lambda each: each["id"])["external_path"]) if done else None
 
+    async def has_failed_by(self, job_id: str, exception: str) -> bool:
+        """Tell whether an exception of this class is among those for which a job was last restarted."""
+        async with self._session.get(f"{self._base}/jobs/{job_id}/exceptions") as response:
+            return exception in await response.text()
+
     async def task_managers(self) -> list[TaskManager]:
         """Return the TaskManagers that are registered."""
         async with self._session.get(f"{self._base}/taskmanagers") as response:

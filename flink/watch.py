@@ -15,6 +15,8 @@ from flink.spare import Spare
 
 log = logging.getLogger("flink.submit")
 _BEGINNING, _ENDING = "INITIALIZING", "CANCELLING"
+_UNFIT = "StateMigrationException"
+"""What a task says of state that is not that of its columns: Flink would begin it again for ever."""
 _PART = "flink-job"
 """Name of the submitter among the parts of the stack."""
 
@@ -88,6 +90,7 @@ class Watch:
 
     async def _note(self, job: Job, epoch: str) -> None:
         if not job.all_running:
+            await self._refuse_unfit(job)
             return
         if self._running != job.id:
             self._running = job.id
@@ -108,13 +111,23 @@ class Watch:
             tell_remarks(self._settings.home, remarks)
             self._told = remarks
 
+    async def _refuse_unfit(self, job: Job) -> None:
+        """End a job that never ran because it cannot read the state that it was given."""
+        if job.id != self._running and await self._rest.has_failed_by(job.id, _UNFIT):
+            if path := self._restored.pop(job.id, None):
+                self._refuse(path)
+            await self._cancel(job, "its state is not that of its statements")
+
     def _refuse_checkpoints(self, jobs: list[Job]) -> None:
         """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
         for job in jobs:
             path = self._restored.pop(job.id, None)
             if job.state == "FAILED" and path is not None and job.id != self._running:
-                log.error("no job can start from %s; trying the one before", path)
-                self._refused.add(path)
+                self._refuse(path)
+
+    def _refuse(self, path: str) -> None:
+        log.error("no job can start from %s; trying the one before", path)
+        self._refused.add(path)
 
     async def _note_ended(self, jobs: list[Job], epoch: str) -> None:
         """Note the last that the newest job of this epoch has completed: it may have stopped with a savepoint."""
