@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from coffee_core.runstate import PartState
 
-INTERVAL_S = 1.0
-"""Least seconds between two readings: processor time is counted in hundredths of a second."""
+INTERVAL_S = 3.0
+"""Least seconds between two readings: processor time is counted in hundredths of a second; a reading visits every process."""
 
 
 @dataclass(frozen=True, slots=True)
