@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from coffee_core.runstate import PartState
 
 INTERVAL_S = 3.0
-"""Least seconds between two readings: processor time is counted in hundredths of a second; a reading visits every process."""
+"""Least seconds between two readings: each visits every process, and processor time comes in hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
