@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from coffee_core.runstate import PartState
 
 INTERVAL_S = 3.0
-"""Least seconds between two readings: each visits every process, and processor time comes in hundredths of a second."""
+"""Least seconds between two readings, each of which visits every process of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
