@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import aiohttp
 
 from tests.e2e.flink_rest import running_job
-from tests.e2e.lab import Lab
+from tests.e2e.lab import ROOT, Lab
 from tests.waiting import until
 
 
@@ -24,6 +25,20 @@ async def savepoint(lab: Lab, *options: str) -> Path:
     path = Path(json.loads(done.stdout)["uri"].removeprefix("file:"))
     assert (path / "_metadata").is_file()
     return path
+
+
+def project_copy(folder: Path) -> Path:
+    """Copy what runs in a lab into a folder, to be changed there, and return it."""
+    for package in ("coffee_core", "backend", "flink"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Change the one place of a file that has this text."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def submitter_log(lab: Lab) -> str:

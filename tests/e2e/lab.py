@@ -49,8 +49,10 @@ def _is_free(port: int) -> bool:
 class Lab:
     """One home, its environment, and the `coffee up` that runs there now."""
 
-    def __init__(self, home: Path, pipelines: str, **environ: str) -> None:
+    def __init__(self, home: Path, pipelines: str, project: Path = ROOT, **environ: str) -> None:
+        """``project`` is the folder whose code runs: this one, or a copy that a test changes."""
         self.home = home
+        self.project = project
         keep = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
         for given in ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL"):
             keep.pop(given, None)
@@ -59,6 +61,7 @@ class Lab:
             | free_ports()
             | {
                 "COFFEE_HOME": str(home),
+                "PYTHONPATH": str(project),
                 # What the dashboard remembers is this user's own business.
                 "XDG_CONFIG_HOME": str(home.parent / "config"),
                 "COFFEE_PIPELINES": pipelines,
@@ -75,6 +78,7 @@ class Lab:
         """Run a `coffee` command against this lab."""
         return subprocess.run(
             [sys.executable, "-m", "backend.cli", *arguments],
+            cwd=self.project,
             env=self.env,
             capture_output=True,
             text=True,
@@ -93,7 +97,7 @@ class Lab:
         log = (self.home.parent / "up.log").open("ab")
         self._up = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=self.project,
             env=self.env,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -3,24 +3,30 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from flink.rest import FlinkRest
-from tests.e2e.engine import job_id, savepoint, stop_and_go_on, submitter_log
+from tests.e2e.engine import change, job_id, project_copy, savepoint, stop_and_go_on, submitter_log
 from tests.e2e.flink_rest import slots_in_use, taskmanagers_in_use
 from tests.e2e.lab import V3, Lab
-from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_tally
+from tests.e2e.truth import Attempt, expected_rows, mixed_attempts, post_all, shown_tally, stored_tally
 from tests.waiting import until
 
 ORDERS = 200
+ORDER = {"drink": "latte", "store": "uptown", "price": 5.00, "timestamp": "2025-01-15T10:00:00Z"}
+UNWANTED = "feedface-0000-4000-8000-000000000000"
+"""A message id that the changed job refuses."""
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab(tmp_path_factory.mktemp("an engine") / "coffee home", "v3", COFFEE_TOPIC_PARTITIONS="6")
+    folder = tmp_path_factory.mktemp("an engine")
+    project = project_copy(folder / "project")
+    lab = Lab(folder / "coffee home", "v3", project, COFFEE_TOPIC_PARTITIONS="6")
     lab.expected = V3 | {"postgres", "redis", "cafe-order-api"}
     try:
         lab.start()
@@ -47,6 +53,10 @@ async def post_and_balance(lab: Lab, seed: int) -> None:
     assert audited.returncode == 0, audited.stdout
 
 
+def last_submission(lab: Lab) -> str:
+    return [line for line in submitter_log(lab).splitlines() if "submitting" in line][-1]
+
+
 async def test_a_savepoint_leaves_the_job_as_it_is(engine: Lab) -> None:
     await post_and_balance(engine, 91)
     job = await job_id(engine)
@@ -68,13 +78,32 @@ async def test_a_job_that_is_stopped_with_a_savepoint_begins_again_there(engine:
     await post_and_balance(engine, 92)
 
 
-async def test_another_parallelism_on_two_taskmanagers_takes_the_state_along(engine: Lab) -> None:
+async def test_other_code_and_another_parallelism_on_two_taskmanagers_take_the_state_along(engine: Lab) -> None:
     assert await asyncio.to_thread(engine.stop) == 0
+    fine, rule = "WHEN is_canonical THEN CAST", f"WHEN `value` LIKE '%{UNWANTED}%' THEN 'no longer taken'"
+    change(engine.project / "flink" / "sql" / "judged.sql", fine, f"{rule} {fine}")
     engine.env |= {"COFFEE_FLINK_PARALLELISM": "2", "COFFEE_FLINK_SLOTS": "1"}
     engine.settings = Settings.from_env(engine.env)
     await asyncio.to_thread(engine.start)
-    last = [line for line in submitter_log(engine).splitlines() if "submitting" in line][-1]
-    assert "of epoch 1 from checkpoint" in last
+    assert "of epoch 1 from checkpoint" in last_submission(engine)
+    # Were the ids of before forgotten, these would be counted a second time.
+    await post_all(engine.settings, Pipeline.V3, mixed_attempts(Pipeline.V3, ORDERS, 91))
     await post_and_balance(engine, 93)
+    before = await shown_tally(engine.settings, Pipeline.V3)
+    refused = [Attempt(UUID(UNWANTED), ORDER, 202)]
+    await post_all(engine.settings, Pipeline.V3, refused)
+    await post_and_balance(engine, 94)
+    assert "no longer taken" in (await asyncio.to_thread(engine.coffee, "dead-letters", "v3")).stdout
+    assert (await shown_tally(engine.settings, Pipeline.V3)).orders > before.orders
     assert await slots_in_use(engine.settings) == 2
     assert len(await taskmanagers_in_use(engine.settings)) == 2
+
+
+async def test_state_that_no_longer_fits_is_passed_over_and_the_topic_counted_anew(engine: Lab) -> None:
+    assert await asyncio.to_thread(engine.stop) == 0
+    total, wider = "SUM(CAST(dead AS BIGINT))", "CAST(SUM(CAST(dead AS DECIMAL(20, 0))) AS BIGINT)"
+    change(engine.project / "flink" / "statements.py", total, wider)
+    await asyncio.to_thread(engine.start)
+    assert "no job can start from" in submitter_log(engine)
+    assert "of epoch 1 from the first order on" in last_submission(engine)
+    await post_and_balance(engine, 97)
