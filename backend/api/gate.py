@@ -1,9 +1,6 @@
 """Before anything is done for a request: its token, and whether there is room for it."""
 
 import hmac
-import math
-import time
-from collections.abc import Callable
 
 from starlette.types import Scope
 
@@ -14,13 +11,8 @@ MAX_IN_FLIGHT = 512
 """Most orders being made durable at once; a batch counts as BATCH_WEIGHT."""
 BATCH_WEIGHT = 16
 """What a batch of up to a megabyte weighs against an order."""
-CROWDED = 128
-"""The same while a crowd stays. A burst finds room; but the more is in flight, the more of it falls out of the
-processor's caches, and the longer each order takes."""
-PATIENCE_S = 0.5
-"""Seconds of refusals after which it is a crowd that stays."""
-CALM_S = 2.0
-"""Seconds without a refusal after which there is all the room again; whoever is held comes sooner."""
+_RESERVE = MAX_IN_FLIGHT // 8
+"""What no single client may take, so that another one finds room."""
 HOLD = "coffee.hold"
 """Key in the scope of what to call where the client is told to wait: it is then not read from meanwhile."""
 _OPEN_PATHS = ("/livez", "/readyz", "/docs", "/openapi.json", "/problems")
@@ -29,12 +21,10 @@ _OPEN_PATHS = ("/livez", "/readyz", "/docs", "/openapi.json", "/problems")
 class Room:
     """Counts what is in flight, by client: an address, whatever its port."""
 
-    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         self.in_flight = 0
         """Weight of what is in flight."""
         self._by_client: dict[str, int] = {}
-        self._now_s = now_s
-        self._crowd_since_s = self._refused_s = -math.inf
 
     def enter(self, scope: Scope, weight: int) -> str:
         """Return the client, which must ``leave``; raises ProblemError at once where there is no room for it.
@@ -53,29 +43,13 @@ class Room:
     def refusal(self, client: str, weight: int) -> ProblemError | None:
         """Return why there is no room for this client, or None where there is."""
         # While half of the room is free nobody need be fair.
-        if self.in_flight + weight <= CROWDED // 2:
+        if self.in_flight + weight <= MAX_IN_FLIGHT // 2:
             return None
-        now_s = self._now_s()
-        problem = self._check(client, weight, self._limit(now_s))
-        if problem is not None:
-            if now_s - self._refused_s > CALM_S:
-                self._crowd_since_s = now_s
-            self._refused_s = now_s
-        return problem
-
-    def _limit(self, now_s: float) -> int:
-        stays = self._refused_s - self._crowd_since_s > PATIENCE_S and now_s - self._refused_s <= CALM_S
-        return CROWDED if stays else MAX_IN_FLIGHT
-
-    def _check(self, client: str, weight: int, limit: int) -> ProblemError | None:
-        if self.in_flight + weight <= limit // 2:
-            return None
-        if self.in_flight + weight > limit:
+        if self.in_flight + weight > MAX_IN_FLIGHT:
             return ProblemError(OVERLOADED, f"{self.in_flight} orders are in flight")
         held = self._by_client.get(client, 0)
         clients = len(self._by_client) + (held == 0)
-        # An eighth is for another client than those that are there.
-        share = min(limit - limit // 8, max(limit // clients, BATCH_WEIGHT))
+        share = min(MAX_IN_FLIGHT - _RESERVE, max(MAX_IN_FLIGHT // clients, BATCH_WEIGHT))
         if held + weight > share:
             return ProblemError(TOO_MANY, f"{share} is the share of each of {clients} clients")
         return None

@@ -25,6 +25,25 @@ _ANSWERED = cast("RequestResponseCycle", SimpleNamespace(response_complete=True,
 """Stands for a request that was answered without the application: what is left of its body is passed over."""
 
 
+class HeadWithBody:
+    """A transport for one answer: its head waits for the first of its body, so that one write sends both."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write what comes first together with what comes next, then at once."""
+        if self._head is None:
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """Closes a connection whose headers are too slow, too long or too many; llhttp itself sets no bounds.
 
@@ -84,6 +103,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._refused_at_the_door():
             return
         super().on_headers_complete()
+        if self.cycle is not None and self.scope["method"] == "POST" and not self.expect_100_continue:
+            self.cycle.transport = cast("asyncio.Transport", HeadWithBody(self.transport))
         self.scope[ARRIVING] = self.cycle  # type: ignore[literal-required]
 
     def on_response_complete(self) -> None:

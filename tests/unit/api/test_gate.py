@@ -8,7 +8,7 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from backend.api.app import create_app
-from backend.api.gate import BATCH_WEIGHT, CALM_S, CROWDED, HOLD, MAX_IN_FLIGHT, PATIENCE_S, Room
+from backend.api.gate import BATCH_WEIGHT, HOLD, MAX_IN_FLIGHT, Room
 from backend.api.problems import ProblemError
 from coffee_core.settings import Settings
 from tests.unit.api.asgi import JSON, VALID, ask
@@ -41,24 +41,6 @@ def test_one_client_leaves_room_for_another() -> None:
     assert room.in_flight == other
     more, kind = _fill(room, "b")
     assert (other + more, kind) == (MAX_IN_FLIGHT * 7 // 8, "too-many-requests")
-
-
-def test_a_burst_finds_all_the_room_and_a_crowd_that_stays_less_of_it() -> None:
-    now_s = 0.0
-    room = Room(lambda: now_s)
-    count, _ = _fill(room, "a")
-    assert count == MAX_IN_FLIGHT * 7 // 8
-    for _ in range(3):  # refused again and again
-        now_s += PATIENCE_S / 2
-        assert room.refusal("a", 1)
-    now_s += PATIENCE_S / 2
-    for _ in range(count - CROWDED * 7 // 8 + 1):
-        assert room.refusal("a", 1)
-        room.leave("a", 1)
-    assert not room.refusal("a", 1)
-    assert _fill(room, "a") == (1, "too-many-requests")
-    now_s += CALM_S + 1
-    assert not room.refusal("a", 1)
 
 
 def test_who_is_refused_is_held() -> None:
