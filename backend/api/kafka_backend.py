@@ -6,6 +6,7 @@ from time import monotonic
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.structs import RecordMetadata
 
 from backend.api.health import Health
 from backend.api.outcome import OutcomeUnknownError, UnavailableError
@@ -65,24 +66,22 @@ class KafkaBackend:
         producer = self._producer
         if producer is None:
             raise UnavailableError("kafka has no producer yet")
+        acknowledged: asyncio.Future[RecordMetadata] | None = None
         try:
-            async with asyncio.timeout(ENQUEUE_TIMEOUT_S):
+            async with asyncio.timeout(ENQUEUE_TIMEOUT_S) as patience:
                 acknowledged = await producer.send(self._topic, value, key, headers=headers)
-        except TimeoutError as error:
-            self.health.doubt()
-            raise UnavailableError("kafka takes nothing at the moment") from error
-        except KafkaError as error:
-            self._fail(producer, error)
-            raise UnavailableError(f"kafka takes nothing ({error})") from error
-        try:
-            async with asyncio.timeout(ACK_TIMEOUT_S):
+                patience.reschedule(asyncio.get_running_loop().time() + ACK_TIMEOUT_S)
                 await acknowledged
         except TimeoutError as error:
-            # The record stays in the producer, which goes on trying: it may be written much later.
             self.health.doubt()
+            if acknowledged is None:
+                raise UnavailableError("kafka takes nothing at the moment") from error
+            # The record stays in the producer, which goes on trying: it may be written much later.
             raise OutcomeUnknownError(f"kafka did not acknowledge within {ACK_TIMEOUT_S:g} s") from error
         except KafkaError as error:
             self._fail(producer, error)
+            if acknowledged is None:
+                raise UnavailableError(f"kafka takes nothing ({error})") from error
             raise OutcomeUnknownError(f"kafka broke off ({error})") from error
 
     async def _probe(self) -> None:
