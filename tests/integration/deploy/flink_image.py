@@ -25,6 +25,7 @@ class FlinkImage:
             *(f"rest.port={rest}", "rest.bind-address=127.0.0.1", "jobmanager.bind-host=127.0.0.1"),
             *("taskmanager.bind-host=127.0.0.1", "taskmanager.host=127.0.0.1", "io.tmp.dirs=/tmp"),
             *(f"s3.endpoint={storage.url}", "s3.path.style.access=true", "jobmanager.rpc.address=127.0.0.1"),
+            "web.tmpdir=/tmp",
         ]
         # What the compose file and the chart give it.
         addresses = replace(settings, given_flink_rest_url=f"http://127.0.0.1:{rest}").addresses
