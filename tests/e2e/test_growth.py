@@ -178,11 +178,15 @@ async def test_flink_forgets_ids_after_the_horizon_and_goes_on_counting(forgetfu
 
         await until(cleared, WITHIN_S)
         await job.shows(job.sent - REPEATS)
-        assert await stored_tally(settings, Pipeline.V3) == await shown_tally(settings, Pipeline.V3)
 
+        async def rows_have_followed() -> bool:
+            return await stored_tally(settings, Pipeline.V3) == await shown_tally(settings, Pipeline.V3)
+
+        await until(rows_have_followed, WITHIN_S)
         os.kill(await forgetful_lab.pid_of(await active_taskmanager(settings)), signal.SIGKILL)
         await job.send(some(AT_ONCE))
         await job.shows(job.sent - REPEATS)
+        await until(rows_have_followed, WITHIN_S)
 
         # The horizon of the promise: a repeat that comes later is an order to Flink, and none to PostgreSQL.
         await job.send(first[:1])
