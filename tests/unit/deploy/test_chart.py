@@ -174,6 +174,16 @@ def test_every_pod_has_the_certificates(mode: str) -> None:
     assert "certificates" not in str(chart.pods())
 
 
+def test_the_network_policy_finds_the_operators_pods_and_lets_the_operator_in() -> None:
+    values = MATRIX["v3 alone, by the operator"]
+    policy = chart.named("NetworkPolicy", "shop-flink", values)["spec"]
+    pods = chart.named("FlinkDeployment", "shop-flink", values)["spec"]["podTemplate"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"] == pods
+    (rule,) = policy["ingress"]
+    names = [each["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for each in rule["from"]]
+    assert names == ["flink", "flink-kubernetes-operator"]
+
+
 def test_the_addresses_are_in_the_secret_alone() -> None:
     for each in chart.objects():
         if each["kind"] != "Secret":
