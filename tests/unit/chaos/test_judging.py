@@ -1,6 +1,7 @@
 """A cell is judged by more than its rows: the log, the dead letters, and whose requests may fail."""
 
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
@@ -32,7 +33,8 @@ def judge(
     """Judge one cell; three dead letters were there before."""
     client = Client("http://127.0.0.1:1", pipeline)
     sent = client._mix.next(pipeline)
-    client.answers += [Answer(sent, Outcome.REFUSED, 503, None, f"down: {sent.key}", 1)] * verdict.refused
+    # An id of our own: of the orders that are sent, some have no key.
+    client.answers += [Answer(sent, Outcome.REFUSED, 503, None, f"down: {uuid4()}", 1)] * verdict.refused
     return _cell(fault, Settled(verdict, Tally(), balance), BALANCE, done, client, visible_s)
 
 
