@@ -10,8 +10,8 @@ from backend.stream_worker.entries import Batch, DeadLetter, Placed, printable
 from backend.stream_worker.resources import sql
 from coffee_core.errors import CoffeeError
 
-_INSERT = sql("insert")
-_INSERT_NEW = sql("insert_new")
+_INSERT_NEW = sql("insert")
+_INSERT = _INSERT_NEW + sql("first_kept")
 _ALL_NEW_FROM = 50
 """Orders from which on a batch is first taken for all new: a backlog, where a repeat is rare and speed counts."""
 _READ_BACK = sql("read_back")
