@@ -27,7 +27,8 @@ COMMIT_TIMEOUT_S = 2.0
 """Seconds after which the outcome of a COMMIT counts as unknown."""
 
 _INSERT = resources.text("insert_order.sql")
-_INSERTS = (_INSERT, resources.text("insert_group.sql"))
+INSERT_GROUP = resources.text("insert_group.sql")
+"""Takes the columns of orders without a key."""
 _SELECT = resources.text("select_content.sql")
 _PROBE = "SELECT FROM orders LIMIT 0"
 
@@ -207,7 +208,7 @@ class PostgresBackend:
         try:
             for _ in range(WARM_CONNECTIONS):
                 opened.append(await self._take_out())
-                for insert in _INSERTS:
+                for insert in (_INSERT, INSERT_GROUP):
                     await opened[-1].prepare(insert)
                 # asyncpg ends a preparation without a Sync: PostgreSQL would keep its lock on the table, and a
                 # migration would wait for the next order.

@@ -8,8 +8,7 @@ import asyncio
 from datetime import datetime
 from uuid import UUID
 
-from backend.api import resources
-from backend.api.postgres_backend import PostgresBackend
+from backend.api.postgres_backend import INSERT_GROUP, PostgresBackend
 
 SIDE_BY_SIDE = 2
 """Groups that are committed at once: the API reads orders of the one while PostgreSQL writes the other."""
@@ -18,8 +17,6 @@ MOST = 256
 
 Row = tuple[UUID, str, str, int, datetime, datetime]
 """Message id, drink, store, cents, ordered at, accepted at."""
-
-_INSERT = resources.text("insert_group.sql")
 
 
 class PostgresGroups:
@@ -49,7 +46,7 @@ class PostgresGroups:
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
             columns = [list(column) for column in zip(*(row for row, _ in group), strict=True)]
             try:
-                await self._postgres.commit(_INSERT, *columns)
+                await self._postgres.commit(INSERT_GROUP, *columns)
             except Exception as error:  # noqa: BLE001  it is theirs who wait
                 for _, committed in group:
                     if not committed.done():
