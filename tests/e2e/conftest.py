@@ -13,13 +13,9 @@ from tests.waiting import until_sync
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """All three pipelines, up, in a folder with a space in its name; nothing is left of it afterwards."""
     lab = Lab(tmp_path_factory.mktemp("a lab") / "coffee home", "v1,v2,v3")
-    try:
-        lab.start()
+    with lab.running():
         yield lab
-        assert lab.stop() == 0, lab.report()
-        until_sync(lambda: not lab.left())
-    finally:
-        lab.kill_if_running()
+    until_sync(lambda: not lab.left())
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,16 @@ class Lab:
         code = self._up.wait(timeout=within_s)
         self._up = None
         return code
+
+    @contextmanager
+    def running(self) -> "Iterator[Lab]":
+        """Start it, and end it afterwards as a user would; nothing is left behind, whatever went wrong."""
+        try:
+            self.start()
+            yield self
+            assert self.stop() == 0, self.report()
+        finally:
+            self.kill_if_running()
 
     def kill_if_running(self) -> None:
         """Leave nothing behind, whatever went wrong."""

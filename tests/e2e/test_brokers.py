@@ -25,12 +25,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Brokers,
     with Brokers(folder / "kafka", 3) as brokers:
         lab = Lab(folder / "coffee home", "v3", KAFKA_BOOTSTRAP_SERVERS=brokers.servers)
         lab.expected = V3 | {"postgres", "redis", "cafe-order-api"}
-        try:
-            lab.start()
+        with lab.running():
             yield brokers, lab
-            assert lab.stop() == 0, lab.report()
-        finally:
-            lab.kill_if_running()
 
 
 async def post_until_acknowledged(lab: Lab, attempts: list[Attempt], brokers: Brokers) -> int:

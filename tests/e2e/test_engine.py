@@ -28,12 +28,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     project = project_copy(folder / "project")
     lab = Lab(folder / "coffee home", "v3", project, COFFEE_TOPIC_PARTITIONS="6")
     lab.expected = V3 | {"postgres", "redis", "cafe-order-api"}
-    try:
-        lab.start()
+    with lab.running():
         yield lab
-        assert lab.stop() == 0, lab.report()
-    finally:
-        lab.kill_if_running()
 
 
 async def post_and_balance(lab: Lab, seed: int) -> None:

@@ -42,12 +42,8 @@ def forgetful_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "v1,v2,v3",
         COFFEE_DEDUP_HORIZON_H=f"{HORIZON_S / 3600:.6f}",
     )
-    try:
-        lab.start()
+    with lab.running():
         yield lab
-        assert lab.stop() == 0, lab.report()
-    finally:
-        lab.kill_if_running()
 
 
 @pytest.fixture

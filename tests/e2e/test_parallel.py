@@ -33,12 +33,8 @@ def wide_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         COFFEE_FLINK_PARALLELISM=str(SLOTS),
         COFFEE_WORKER_BATCH_ORDERS=BATCH,
     )
-    try:
-        lab.start()
+    with lab.running():
         yield lab
-        assert lab.stop() == 0, lab.report()
-    finally:
-        lab.kill_if_running()
 
 
 async def load_and_compare(lab: Lab, pipeline: Pipeline, seed: int, kill: int | None = None) -> None:

@@ -40,12 +40,8 @@ def secured_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             KAFKA_SSL_CA=str(shown.authority),
             KAFKA_SSL_KEYSTORE=str(shown.client_keystore),
         )
-        try:
-            lab.start()
+        with lab.running():
             yield lab
-            assert lab.stop() == 0, lab.report()
-        finally:
-            lab.kill_if_running()
 
 
 @pytest.mark.parametrize("pipeline", list(Pipeline))

@@ -11,7 +11,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,6 +96,15 @@ def _version(executable: str) -> tuple[int, ...]:
 def reachable(path: Path) -> bool:
     """Tell whether any user can run a program."""
     return path.exists() and all(each.stat().st_mode & 0o001 for each in (path, *path.parents))
+
+
+@contextmanager
+def open_place(name: str) -> Iterator[Path]:
+    """Make a folder for an image, outside pytest's own, which other users cannot enter; remove it afterwards."""
+    with tempfile.TemporaryDirectory(prefix=f"coffee-{name}-") as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 def build(dockerfile: Path, place: Path, images: Mapping[str, Path] | None = None) -> Stage:

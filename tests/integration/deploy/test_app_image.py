@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.integration.deploy.rehearsal import REPOSITORY, USER, Stage, build, python, reachable
+from tests.integration.deploy.rehearsal import REPOSITORY, USER, Stage, build, open_place, python, reachable
 from tests.servers import free_port
 from tests.waiting import until
 
@@ -20,11 +18,8 @@ ORDER = {"drink": "latte", "store": "uptown", "price": 5.00, "timestamp": "2025-
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Stage]:
-    # Not under pytest's own folder, which other users cannot enter.
-    place = Path(tempfile.mkdtemp(prefix="coffee-image-"))
-    place.chmod(0o755)
-    yield build(REPOSITORY / "docker" / "app" / "Dockerfile", place)
-    shutil.rmtree(place)
+    with open_place("app") as folder:
+        yield build(REPOSITORY / "docker" / "app" / "Dockerfile", folder)
 
 
 def test_the_image_carries_nothing_of_flink_or_the_servers(image: Stage) -> None:

@@ -1,8 +1,6 @@
 """The image of Flink, built by its Dockerfile without Docker: its job runs, and outlives the loss of a cluster."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from tests.integration.deploy.flink_image import SUBMITTER, FlinkImage
-from tests.integration.deploy.rehearsal import REPOSITORY, USER, Stage, build
+from tests.integration.deploy.rehearsal import REPOSITORY, USER, Stage, build, open_place
 from tests.integration.stream_worker.bench import mixed
 from tests.outside.distribution import lay_out
 from tests.outside.storage import Storage
@@ -31,12 +29,9 @@ WITHIN_S = 240
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Stage]:
-    # Not under pytest's own folder, which other users cannot enter.
-    place = Path(tempfile.mkdtemp(prefix="coffee-flink-"))
-    place.chmod(0o755)
-    official = lay_out(place / "official")
-    yield build(REPOSITORY / "docker" / "flink" / "Dockerfile", place, {"flink": official})
-    shutil.rmtree(place)
+    with open_place("flink") as folder:
+        official = lay_out(folder / "official")
+        yield build(REPOSITORY / "docker" / "flink" / "Dockerfile", folder, {"flink": official})
 
 
 @pytest.fixture

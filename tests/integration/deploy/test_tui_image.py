@@ -1,10 +1,7 @@
 """The image of the dashboard, built by its own Dockerfile without Docker: a page of it shows the real Redis."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession, WSMsgType
@@ -12,7 +9,7 @@ from redis.asyncio import Redis
 
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
-from tests.integration.deploy.rehearsal import REPOSITORY, USER, Stage, build
+from tests.integration.deploy.rehearsal import REPOSITORY, USER, Stage, build, open_place
 from tests.servers import free_port
 from tests.waiting import until
 
@@ -21,11 +18,8 @@ ORDERS = 9_753
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Stage]:
-    # Not under pytest's own folder, which other users cannot enter.
-    place = Path(tempfile.mkdtemp(prefix="coffee-tui-"))
-    place.chmod(0o755)
-    yield build(REPOSITORY / "docker" / "tui" / "Dockerfile", place)
-    shutil.rmtree(place)
+    with open_place("tui") as folder:
+        yield build(REPOSITORY / "docker" / "tui" / "Dockerfile", folder)
 
 
 @pytest.fixture
