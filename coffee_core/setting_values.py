@@ -57,6 +57,11 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def yes(text: str) -> bool:
+    """Read ``yes`` or ``no``."""
+    return one_of("no", "yes")(text) == "yes"
+
+
 def hours(text: str) -> float:
     """Read hours, also a part of one."""
     # A pattern, because float() also takes nan, 1e3 and 1_0.

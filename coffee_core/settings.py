@@ -6,12 +6,10 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from hashlib import sha256
 from pathlib import Path
 
 from coffee_core import setting_values as read
 from coffee_core.errors import ConfigError
-from coffee_core.menu import DRINKS, STORES
 from coffee_core.passwords import read_password
 from coffee_core.pipelines import Pipeline, parse_pipelines
 from coffee_core.runstate import read_env
@@ -78,7 +76,7 @@ class Settings:
     shared_port: bool = _setting(
         "COFFEE_API_PORT_SHARED",
         "no",
-        lambda text: read.one_of("no", "yes")(text) == "yes",
+        read.yes,
         "yes: several API processes may listen on the one port (SO_REUSEPORT)",
     )
     tls_certificate: str = _setting(
@@ -126,10 +124,7 @@ class Settings:
         "COFFEE_TOPIC_PARTITIONS", "4", read.whole(1, 256), "partitions of the topic, when it is created"
     )
     flink_parallelism: int = _setting(
-        "COFFEE_FLINK_PARALLELISM",
-        "1",
-        read.whole(1, 64),
-        "parallelism of the Flink job",
+        "COFFEE_FLINK_PARALLELISM", "1", read.whole(1, 64), "parallelism of the Flink job"
     )
     flink_slots: int = _setting(
         "COFFEE_FLINK_SLOTS",
@@ -222,17 +217,6 @@ class Settings:
     def api_scheme(self) -> str:
         """What the API of this machine speaks: http or https."""
         return "https" if self.tls_certificate else "http"
-
-    def flink_checkpoints(self, epoch: str) -> str:
-        """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
-
-        No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted. Nor
-        that of another menu or number of partitions: its tally has other columns.
-        """
-        # Not as_uri(): Flink takes the path as it is and would keep a %20.
-        root = self.given_flink_checkpoints or f"file://{self.home / 'flink' / 'checkpoints'}"
-        shape = sha256(repr((DRINKS, STORES, self.topic_partitions)).encode()).hexdigest()[:8]
-        return f"{root}/epoch-{epoch}-{shape}"
 
     @property
     def dedup_horizon_ms(self) -> int:

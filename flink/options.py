@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from coffee_core.checkpoints import checkpoints_uri
 from coffee_core.settings import Settings
 
 JOB_NAME = "coffee-orders"
@@ -40,7 +41,7 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         # However long one takes, half of the time is left for orders.
         "execution.checkpointing.min-pause": CHECKPOINT_EVERY,
         "execution.checkpointing.mode": "EXACTLY_ONCE",
-        "execution.checkpointing.dir": settings.flink_checkpoints(epoch),
+        "execution.checkpointing.dir": checkpoints_uri(settings, epoch),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "3",
         # Ids of a whole horizon outgrow any heap: they lie on disk, and a checkpoint writes only what is new.

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
+from coffee_core.checkpoints import checkpoints_uri
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
@@ -37,7 +38,7 @@ class Restoring(Protocol):
 
 def restoring(settings: Settings, rest: FlinkRest, redis: Redis) -> Restoring:
     """Return what fits the URI of the settings."""
-    return InFolder(settings) if settings.flink_checkpoints("").startswith(_FILE) else Noted(rest, redis)
+    return InFolder(settings) if checkpoints_uri(settings, "").startswith(_FILE) else Noted(rest, redis)
 
 
 class InFolder:
@@ -67,7 +68,7 @@ class InFolder:
         await asyncio.to_thread(remove_others, self._folder(epoch), job_id)
 
     def _folder(self, epoch: str) -> Path:
-        return Path(self._settings.flink_checkpoints(epoch).removeprefix(_FILE))
+        return Path(checkpoints_uri(self._settings, epoch).removeprefix(_FILE))
 
 
 class Noted:

@@ -14,6 +14,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from backend.daemon import open_redis
 from backend.lab.servers import UnreachableError, naming_servers
 from backend.stack.flink_job import JOB
+from coffee_core.checkpoints import checkpoints_uri
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import SAVEPOINTS, MetricKeys
 from coffee_core.pipelines import Pipeline
@@ -48,7 +49,7 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
             epoch = await client.get(MetricKeys(Pipeline.V3).fence)
     if epoch is None:
         raise CoffeeError("Redis has no epoch of v3: see `coffee status`")
-    folder = f"{settings.flink_checkpoints(epoch)}/{SAVEPOINTS}"
+    folder = f"{checkpoints_uri(settings, epoch)}/{SAVEPOINTS}"
     started = time.monotonic()
     try:
         async with ClientSession(settings.flink_rest_url, timeout=_REQUEST, raise_for_status=True) as session:

@@ -18,10 +18,11 @@ INSERT = """
     values ('v1', gen_random_uuid(), $1, 'uptown', 500, now(), now(), '')
 """
 LOOK = """
+from coffee_core.checkpoints import checkpoints_uri
 from coffee_core.settings import Settings
 from flink.statements import statement, values
 settings = Settings.from_env({})
-print(settings.flink_checkpoints("1"))
+print(checkpoints_uri(settings, "1"))
 print(statement("tally", values(settings)).count("mocha"), statement("judged", values(settings)).count("mocha"))
 """
 

@@ -1,5 +1,6 @@
 import pytest
 
+from coffee_core.checkpoints import checkpoints_uri
 from coffee_core.settings import Settings
 from flink.options import EPOCH_PARAMETER, JOB_NAME, options
 from flink.statements import statement, values, values_without_orders
@@ -52,9 +53,9 @@ def test_checkpoints_may_lie_on_storage_that_all_of_flink_reaches() -> None:
 
 def test_a_tally_with_other_columns_finds_no_checkpoint_of_this_one() -> None:
     fewer = Settings.from_env({"COFFEE_TOPIC_PARTITIONS": "1"})
-    assert fewer.flink_checkpoints("7") != Settings.from_env({}).flink_checkpoints("7")
+    assert checkpoints_uri(fewer, "7") != checkpoints_uri(Settings.from_env({}), "7")
     wider = Settings.from_env({"COFFEE_FLINK_PARALLELISM": "2"})
-    assert wider.flink_checkpoints("7") == Settings.from_env({}).flink_checkpoints("7")
+    assert checkpoints_uri(wider, "7") == checkpoints_uri(Settings.from_env({}), "7")
 
 
 @pytest.mark.parametrize(
