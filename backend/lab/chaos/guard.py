@@ -14,6 +14,7 @@ import psutil
 from backend.lab.chaos import stand_by
 from backend.lab.chaos.site import NotReadyError
 from backend.stack.privileges import dropped
+from coffee_core.errors import CoffeeError
 
 
 class Guard:
@@ -29,15 +30,22 @@ class Guard:
     def __enter__(self) -> Self:
         """Let somebody stand by."""
         self._by = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
         )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Mend everything."""
-        self._by.communicate()
+        """Mend everything. Raises CoffeeError where something stays broken."""
+        _, wrong = self._by.communicate()
+        if self._by.returncode != 0:
+            raise CoffeeError(wrong.strip())
 
     def stop(self, pid: int) -> None:
         """Stop a process and all it has started (SIGSTOP)."""
@@ -59,16 +67,20 @@ class Guard:
         self._tell(f"fill {parts.port} {parts.password or ''}")
 
     def mend(self) -> None:
-        """Undo what was done so far."""
-        self._tell("mend")
+        """Undo what was done so far. Raises CoffeeError where something stays broken."""
+        if wrong := self._answer("mend"):
+            raise CoffeeError(wrong)
 
     def _tell(self, line: str) -> None:
+        if wrong := self._answer(line):
+            raise NotReadyError(f"this cannot be broken here: {wrong}")
+
+    def _answer(self, line: str) -> str:
         assert self._by.stdin is not None
         assert self._by.stdout is not None
         self._by.stdin.write(f"{line}\n")
         self._by.stdin.flush()
-        if wrong := self._by.stdout.readline().strip():
-            raise NotReadyError(f"this cannot be broken here: {wrong}")
+        return self._by.stdout.readline().strip()
 
 
 @contextmanager

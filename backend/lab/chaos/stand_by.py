@@ -2,7 +2,7 @@
 
 A line for each: ``stop PID`` (SIGSTOP), ``shrink PID`` (no write to a file succeeds, RLIMIT_FSIZE), ``fill PORT
 PASSWORD`` (the Redis on this port of the loopback has no free memory), ``mend`` (undo all of it, the last first).
-Each is answered by a line: nothing, or what went wrong.
+Each is answered by a line: nothing, or what went wrong; what went wrong at the end, stderr and exit code 1 tell.
 
 Run as a program by itself, with the standard library alone: it must outlive whoever told it, and it may have to be
 the account of what it breaks.
@@ -33,7 +33,10 @@ def main() -> None:
             sys.stdout.write(f"{_do(*line.split())}\n")
             sys.stdout.flush()
     finally:
-        _mend()
+        try:
+            _mend()
+        except OSError as error:
+            sys.exit(str(error))
 
 
 def _do(deed: str, target: str = "", *more: str) -> str:
@@ -45,15 +48,22 @@ def _do(deed: str, target: str = "", *more: str) -> str:
     except ProcessLookupError:
         return ""  # it has ended: there is nothing to break
     except OSError as error:
-        return f"{deed} {target}: {error}"
+        return str(error) if deed == "mend" else f"{deed} {target}: {error}"
     return ""
 
 
 def _mend() -> None:
+    # What cannot be mended keeps nothing else broken.
+    wrong = []
     while _undo:
-        # Who has ended needs no mending.
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError, ConnectionRefusedError):
+        try:
             _undo.pop()()
+        except (ProcessLookupError, FileNotFoundError, ConnectionRefusedError):
+            pass  # who has ended needs no mending
+        except OSError as error:
+            wrong.append(f"not mended: {error}")
+    if wrong:
+        raise OSError("; ".join(wrong))
 
 
 def _stop(pid: int) -> None:
