@@ -4,9 +4,11 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from types import TracebackType
 from typing import Protocol, Self
 
+from coffee_core.load.alarm import Alarm, open_alarm
 from coffee_core.load.lane import Lane
 from coffee_core.load.mix import Attempt, Mix
 from coffee_core.load.outcome import Answer
@@ -141,12 +143,16 @@ class Generator:
             raise self._failed
 
     async def _run(self) -> None:
+        with closing(open_alarm(self._changed.set)) as alarm:
+            await self._send_what_is_due(alarm)
+
+    async def _send_what_is_due(self, alarm: Alarm) -> None:
         while True:
             self._changed.clear()
             lane_name, next_s = self._due()
-            wait_s = next_s - time.monotonic()
-            if wait_s > 0:
-                await self._sleep(wait_s)
+            if next_s > time.monotonic():
+                alarm.set(next_s)
+                await self._changed.wait()
                 continue
             if self._room.locked():
                 await self._room.acquire()
@@ -159,13 +165,6 @@ class Generator:
                 self._room.release()
                 continue
             self._begin(lane_name, self._lanes[lane_name].take(now_s), now_s)
-
-    async def _sleep(self, wait_s: float) -> None:
-        try:
-            async with asyncio.timeout(None if wait_s == math.inf else wait_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return
 
     def _due(self) -> tuple[Pipeline, float]:
         return min(((name, lane.next_s) for name, lane in self._lanes.items()), key=lambda due: due[1])
