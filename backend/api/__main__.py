@@ -12,9 +12,11 @@ import uvicorn
 
 from backend import logs
 from backend.api.app import create_app
+from backend.api.counters import Counters
 from backend.api.http_protocol import LimitedProtocol
 from backend.spans import asked_for
 from coffee_core.errors import ConfigError
+from coffee_core.runstate import run_dir
 from coffee_core.settings import Settings
 
 GRACEFUL_S = 3
@@ -69,7 +71,8 @@ def main() -> int:
     try:
         settings = Settings.from_env()
         spans = asked_for("cafe-order-api")
-    except ConfigError as error:
+        counters = Counters(run_dir(settings.home) / f"api-{settings.api_port}" if settings.shared_port else None)
+    except (ConfigError, OSError) as error:
         print(f"cafe-order-api: {error}", file=sys.stderr)  # noqa: T201
         return 2
     logs.configure("cafe-order-api", settings.log_format, settings.log_level)
@@ -84,7 +87,7 @@ def main() -> int:
 
     _allow_connections()
     closing = asyncio.Event()
-    app = create_app(settings, on_crash, closing)
+    app = create_app(settings, on_crash, closing, counters)
     if spans is not None:
         from backend.api.span_middleware import SpanMiddleware
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from backend.api import lab, pages, problems, readiness, status_endpoint, watching, windows
 from backend.api.backends import Backends
 from backend.api.batch_endpoint import BatchEndpoint
+from backend.api.counters import Counters
 from backend.api.door import DOORS, Door
 from backend.api.feed import Feed
 from backend.api.gate import BATCH_WEIGHT, Room
@@ -28,6 +29,7 @@ from backend.api.observe import Observe, RequestCounts
 from backend.api.order_endpoint import OrderEndpoint
 from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
+from backend.api.request_metrics import RequestMetrics
 from backend.api.shortcut import Shortcut
 from backend.api.shown_metrics import ShownMetrics
 from backend.api.taking import Taking
@@ -37,16 +39,25 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 
-def create_app(settings: Settings, on_crash: Callable[[], None], closing: asyncio.Event | None = None) -> ASGIApp:
+def create_app(
+    settings: Settings,
+    on_crash: Callable[[], None],
+    closing: asyncio.Event | None = None,
+    counters: Counters | None = None,
+) -> ASGIApp:
     """Build the API for the pipelines of the settings.
 
     ``on_crash`` is called where it can no longer do its work and has to be started again;
-    ``closing`` is set where those who watch the dashboard are to be let go, before the server waits for them.
+    ``closing`` is set where those who watch the dashboard are to be let go, before the server waits for them;
+    ``counters`` are those of all processes behind the port, where there may be more than this one.
     """
     backends = Backends(settings)
-    answers = {pipeline: Answers() for pipeline in backends.intakes}
+    counters = Counters() if counters is None else counters
+    for health in backends.healths.values():
+        health.told_by(counters)
+    answers = {pipeline: Answers(counters, pipeline) for pipeline in backends.intakes}
     registry = CollectorRegistry()
-    counts = RequestCounts(registry)
+    counts = RequestCounts(counters)
     feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
     log_end = LogEnd(settings, TOPIC) if Pipeline.V3 in settings.pipelines else None
     ledger = Ledger(backends.postgres, backends.redis, log_end)
@@ -56,9 +67,9 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
         async with backends.running(on_crash), feed.ending(), ledger.ending():
             yield {DOORS: doors}
 
-    shown = ShownMetrics(backends.redis, backends.healths, ledger)
+    shown = ShownMetrics(backends.redis, backends.healths, ledger, counters)
     registry.register(shown)
-    ProcessCollector(registry=registry)
+    registry.register(RequestMetrics(counters))
 
     async def metrics(_: Request) -> Response:
         await shown.refresh()
@@ -81,7 +92,7 @@ def create_app(settings: Settings, on_crash: Callable[[], None], closing: asynci
             *watching.routes(backends.redis, feed),
             *pages.routes(settings.pipelines),
             *readiness.routes(backends),
-            lab.route(backends, answers, ledger, settings.home),
+            lab.route(backends, counters, ledger, settings.home),
             Route("/metrics", metrics),
         ],
         exception_handlers={HTTPException: _refuse, ProblemError: _say, Exception: _apologise},

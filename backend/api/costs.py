@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from coffee_core.runstate import PartState
@@ -29,9 +29,9 @@ class Costs:
         self._at_s = 0.0
         self._newest: dict[str, Cost] = {}
 
-    def read(self, states: Iterable[PartState]) -> dict[str, Cost]:
-        """Return the cost of each part by name; blocks for some milliseconds."""
-        roots = {state.name: state.pid for state in states if state.pid is not None}
+    def read(self, states: Iterable[PartState], others: Mapping[str, Iterable[int]] = {}) -> dict[str, Cost]:
+        """Return the cost of each part by name, with ``others`` of its processes; blocks for milliseconds."""
+        roots = {state.name: {state.pid, *others.get(state.name, ())} for state in states if state.pid is not None}
         now_s = time.monotonic()
         if not roots:
             return {}
@@ -41,7 +41,7 @@ class Costs:
         return self._newest
 
     def _measure(
-        self, roots: dict[str, int], span_s: float
+        self, roots: dict[str, set[int]], span_s: float
     ) -> tuple[dict[str, Cost], dict[tuple[int, float], float]]:
         # Not at the top: an API beside servers of its own, in a container, has no use for it.
         import psutil
@@ -50,9 +50,9 @@ class Costs:
         for process in psutil.process_iter(["ppid"]):
             below[process.info["ppid"]].append(process.pid)
         costs, seconds = {}, {}
-        for name, root in roots.items():
+        for name, pids in roots.items():
             used_s, known, own, shared = 0.0, False, 0, 0
-            for pid in _tree(root, below):
+            for pid in _tree(pids, below):
                 try:
                     process = psutil.Process(pid)
                     with process.oneshot():
@@ -71,8 +71,8 @@ class Costs:
         return costs, seconds
 
 
-def _tree(root: int, below: dict[int, list[int]]) -> list[int]:
-    found = [root]
+def _tree(roots: set[int], below: dict[int, list[int]]) -> list[int]:
+    found = list(roots)
     for pid in found:
-        found += below.get(pid, ())
+        found += (each for each in below.get(pid, ()) if each not in roots)
     return found

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
+from backend.api.counters import NOW, Counters
 from backend.api.outcome import UnavailableError
 from coffee_core.clock import now_us
 
@@ -16,6 +17,7 @@ DOWN_INTERVAL_S = (0.1, 0.2, 0.4, 0.8)
 """Seconds to the next probe of one that is not, by the number of failures; the last one stays."""
 PROBE_TIMEOUT_S = 2.0
 """Seconds without an answer after which a dependency counts as gone."""
+_DOWN_SINCE = "down since "
 
 
 class Health:
@@ -31,11 +33,23 @@ class Health:
         self.since_us = now_us()
         """Since when it is so: microseconds since the epoch."""
         self._doubted = asyncio.Event()
+        self._tell: Callable[[int], None] = lambda _: None
+
+    def told_by(self, counters: Counters) -> None:
+        """Let the other processes behind the port read it there from now on."""
+        place = counters.place(f"{NOW}{_DOWN_SINCE}{self.name}")
+
+        def tell(down_since_us: int) -> None:
+            counters.values[place] = down_since_us
+
+        self._tell = tell
+        tell(0 if self.up else self.since_us)
 
     def came_up(self) -> None:
         """Note that it answered."""
         if not self.up:
             self.up, self.detail, self.since_us = True, "", now_us()
+            self._tell(0)
             log.info("%s is up", self.name)
 
     def went_down(self, detail: str) -> None:
@@ -44,6 +58,7 @@ class Health:
             log.warning("%s is down: %s", self.name, detail)
         if self.up:
             self.up, self.since_us = False, now_us()
+            self._tell(self.since_us)
         self.detail = detail
 
     def doubt(self) -> None:
@@ -78,5 +93,13 @@ class Health:
                     await self._doubted.wait()
 
     def as_dict(self) -> dict[str, bool | str | int]:
-        """Return what /readyz and /api/lab say of it."""
+        """Return what /readyz says of it."""
         return {"up": self.up, "detail": self.detail, "since_us": self.since_us}
+
+    def for_all(self, living: Collection[Mapping[str, float]]) -> dict[str, bool | str | int]:
+        """Return the same of all processes behind the port (``Counters.living``): up where it is up for each."""
+        down = [since_us for each in living if (since_us := each.get(f"{_DOWN_SINCE}{self.name}"))]
+        if not (self.up and down):
+            return self.as_dict()
+        detail = f"down for {len(down)} of {len(living)} API processes"
+        return {"up": False, "detail": detail, "since_us": int(min(down))}

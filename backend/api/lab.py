@@ -1,7 +1,7 @@
 """GET /api/lab: what the dashboard cannot read from Redis."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,36 +11,40 @@ from starlette.routing import Route
 
 from backend.api.backends import Backends
 from backend.api.costs import Cost, Costs
+from backend.api.counters import Counters
 from backend.api.ledger import Ledger
-from backend.api.readiness import dependencies
-from backend.api.tallies import Answers
+from backend.api.tallies import latency, statuses
 from coffee_core.clock import now_us
-from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, read_states
 
 
-def route(backends: Backends, answers: Mapping[Pipeline, Answers], ledger: Ledger, home: Path) -> Route:
+def route(backends: Backends, counters: Counters, ledger: Ledger, home: Path) -> Route:
     """Return /api/lab; ``home`` is where the parts of the stack publish their states."""
-    started_us = now_us()
     costs = Costs()
 
     async def lab(_: Request) -> Response:
         ledger.ask()
+        living, totals = counters.living(), counters.totals()
+        processes = {number: int(each["pid"]) for number, each in living.items()}
         # A dozen small files, and what /proc says of their processes.
-        states, cost = await asyncio.to_thread(_parts, home, costs)
+        states, cost = await asyncio.to_thread(_parts, home, costs, processes.values())
         time_us = now_us()
         return JSONResponse(
             {
                 "time_us": time_us,
-                "uptime_s": (time_us - started_us) / 1_000_000,
-                "ready": {str(pipeline): intake.health.up for pipeline, intake in backends.intakes.items()},
-                "dependencies": dependencies(backends),
-                "api_latency": {str(pipeline): each.latency() for pipeline, each in answers.items()},
-                "answers": {str(pipeline): each.statuses() for pipeline, each in answers.items()},
+                "uptime_s": time_us / 1_000_000 - min(each["started"] for each in living.values()),
+                "processes": processes,
+                "ready": {
+                    pipeline: intake.health.for_all(living.values())["up"]
+                    for pipeline, intake in backends.intakes.items()
+                },
+                "dependencies": {name: each.for_all(living.values()) for name, each in backends.healths.items()},
+                "api_latency": {pipeline: latency(totals, pipeline) for pipeline in backends.intakes},
+                "answers": {pipeline: statuses(totals, pipeline) for pipeline in backends.intakes},
                 "parts": [asdict(state) for state in states],
                 "costs": {name: asdict(each) for name, each in cost.items()},
                 "accounts": {
-                    str(each): asdict(found) for each, found in ledger.accounts.items() if each in answers
+                    each: asdict(found) for each, found in ledger.accounts.items() if each in backends.intakes
                 },
                 "accounts_trouble": ledger.trouble,
             },
@@ -50,6 +54,6 @@ def route(backends: Backends, answers: Mapping[Pipeline, Answers], ledger: Ledge
     return Route("/api/lab", lab)
 
 
-def _parts(home: Path, costs: Costs) -> tuple[list[PartState], dict[str, Cost]]:
+def _parts(home: Path, costs: Costs, processes: Collection[int]) -> tuple[list[PartState], dict[str, Cost]]:
     states = read_states(home)
-    return states, costs.read(states)
+    return states, costs.read(states, {"cafe-order-api": processes})

@@ -1,56 +1,59 @@
-"""Around everything: request ids and Prometheus metrics, as pure ASGI middleware."""
+"""Around everything: request ids, and requests counted, as pure ASGI middleware."""
 
 import logging
+from bisect import bisect_left
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import logs
 from backend.api import request_ids, tracing
+from backend.api.counters import NOW, Counters
 
 log = logging.getLogger(__name__)
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Upper bounds in seconds of the buckets of a request's time; there is one more, without an end."""
+REQUESTS, SECONDS, BUCKET, IN_FLIGHT = "requests ", "seconds ", "bucket ", f"{NOW}in flight"
+"""Beginnings of the counters' names; method and status, or the bucket's number, and the route come after."""
 
 
 class RequestCounts:
-    """What /metrics tells of the requests."""
+    """Counts requests, for ``request_metrics`` to tell of."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "coffee_api_requests", "Requests answered.", ("route", "method", "status"), registry=registry
-        )
-        self._seconds = Histogram(
-            "coffee_api_request_seconds",
-            "From the first byte of a request to its answer.",
-            ("route",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.in_flight = 0
-        """Requests being answered."""
-        in_flight = Gauge("coffee_api_requests_in_flight", "Requests being answered.", registry=registry)
-        in_flight.set_function(lambda: self.in_flight)
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._values = counters.values
+        self._in_flight = counters.place(IN_FLIGHT)
         self._tells = log.isEnabledFor(logging.DEBUG)
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._places: dict[tuple[str, str, int], tuple[int, int, list[int]]] = {}
+
+    def begin(self) -> None:
+        """Count a request that is to be answered."""
+        self._values[self._in_flight] += 1
+
+    def end(self) -> None:
+        """Count it no more."""
+        self._values[self._in_flight] -= 1
 
     def count(self, path: str, method: str, status: int, took_s: float) -> None:
         """Count an answer that took so many seconds; ``path`` is the route's template."""
-        requests, seconds = self._children_of(path, method, status)
-        requests.inc()
-        seconds.observe(took_s)
+        key = (path, method if method in _METHODS else "other", status)
+        places = self._places.get(key)
+        if places is None:
+            places = self._places[key] = self._places_of(*key)
+        requests, seconds, buckets = places
+        self._values[requests] += 1
+        self._values[seconds] += took_s
+        self._values[buckets[bisect_left(BOUNDS_S, took_s)]] += 1
         if self._tells:
             log.debug("%s %s: %d after %.1f ms", method, path, status, took_s * 1_000)
 
-    def _children_of(self, path: str, method: str, status: int) -> tuple[Counter, Histogram]:
-        key = (path, method if method in _METHODS else "other", status)
-        children = self._children.get(key)
-        if children is None:  # labels() costs more than counting does
-            children = (self._requests.labels(*key), self._seconds.labels(path))
-            self._children[key] = children
-        return children
+    def _places_of(self, path: str, method: str, status: int) -> tuple[int, int, list[int]]:
+        place = self._counters.place
+        buckets = [place(f"{BUCKET}{number} {path}") for number in range(len(BOUNDS_S) + 1)]
+        return place(f"{REQUESTS}{method} {status} {path}"), place(f"{SECONDS}{path}"), buckets
 
 
 class Observe:
@@ -80,11 +83,11 @@ class Observe:
             await send(message)
 
         started = perf_counter()
-        self._counts.in_flight += 1
+        self._counts.begin()
         try:
             await self._app(scope, receive, observed_send)
         finally:
-            self._counts.in_flight -= 1
+            self._counts.end()
             route = scope.get("route")
             path = "unmatched" if route is None else route.path
             self._counts.count(path, scope["method"], status, perf_counter() - started)

@@ -7,6 +7,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from backend.api import dashboard
+from backend.api.counters import Counters
 from backend.api.health import Health
 from backend.api.ledger import Ledger
 from backend.api.outcome import OutcomeUnknownError, UnavailableError
@@ -37,10 +38,13 @@ _GAUGES = (
 class ShownMetrics(Collector):
     """The newest reading as metrics; nothing of what could not be read."""
 
-    def __init__(self, redis: RedisBackend, healths: Mapping[str, Health], ledger: Ledger) -> None:
+    def __init__(
+        self, redis: RedisBackend, healths: Mapping[str, Health], ledger: Ledger, counters: Counters
+    ) -> None:
         self._redis = redis
         self._healths = healths
         self._ledger = ledger
+        self._counters = counters
         self._reading: dashboard.Reading | None = None
         self._oldest_ms: int | None = None
 
@@ -57,8 +61,9 @@ class ShownMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return the metrics (called by Prometheus' client)."""
         depends = GaugeMetricFamily("coffee_dependency_up", "Whether it answers the API.", labels=["dependency"])
+        living = self._counters.living().values()
         for name, health in self._healths.items():
-            depends.add_metric([name], health.up)
+            depends.add_metric([name], bool(health.for_all(living)["up"]))
         yield depends
         yield from self._of_accounts()
         yield self._backlog()

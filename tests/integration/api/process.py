@@ -37,6 +37,14 @@ class Api:
         self.process = process
         self.base_url = base_url
         self._session = session
+        self.killed = False
+        """Whether it was ended on purpose, without a chance to end in order."""
+
+    def kill(self) -> None:
+        """End it as the kernel does."""
+        self.killed = True
+        self.process.kill()
+        self.process.wait()
 
     async def order(
         self, pipeline: str, order: Mapping[str, Any] = ORDER, key: str = "", headers: Mapping[str, str] = {}
@@ -73,9 +81,12 @@ def _spawn(env: Mapping[str, str], output: IO[bytes]) -> "subprocess.Popen[bytes
 
 
 @contextlib.asynccontextmanager
-async def running(home: Path, port: int = 0, **env: str) -> AsyncIterator[Api]:
-    """Start an API with these settings and stop it afterwards; it must then end with exit code 0."""
-    port, log = port or free_port(), home / "api.log"
+async def running(home: Path, port: int = 0, name: str = "api", **env: str) -> AsyncIterator[Api]:
+    """Start an API with these settings and stop it afterwards; it must then end with exit code 0.
+
+    Its log is ``name``.log in its home.
+    """
+    port, log = port or free_port(), home / f"{name}.log"
     base_url = f"http://127.0.0.1:{port}"
     whole = {**os.environ, **env, "COFFEE_HOME": str(home), "COFFEE_API_PORT": str(port)}
     with log.open("ab") as output:
@@ -93,9 +104,11 @@ async def running(home: Path, port: int = 0, **env: str) -> AsyncIterator[Api]:
                     return False
 
             await until(alive, 10, "the API is alive")
-            yield Api(process, base_url, session)
-        process.terminate()
-        assert process.wait(10) == 0, tail(log)
+            api = Api(process, base_url, session)
+            yield api
+        if not api.killed:
+            process.terminate()
+            assert process.wait(10) == 0, tail(log)
     finally:
         process.kill()
         process.wait()

@@ -7,11 +7,11 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
-from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from backend.api.batch_endpoint import BatchEndpoint
 from backend.api.cloud_events import NAMESPACE
+from backend.api.counters import Counters
 from backend.api.gate import Room
 from backend.api.health import Health
 from backend.api.observe import Observe, RequestCounts
@@ -51,7 +51,9 @@ def kept() -> Kept:
 
 
 def _app(kept: Kept, endpoint: Any = OrderEndpoint) -> ASGIApp:
-    return Observe(endpoint(Pipeline.V2, Taking(kept), Answers(), Room()), RequestCounts(CollectorRegistry()))
+    counters = Counters()
+    answers = Answers(counters, Pipeline.V2)
+    return Observe(endpoint(Pipeline.V2, Taking(kept), answers, Room()), RequestCounts(counters))
 
 
 async def _post(kept: Kept, event: Any, *headers: tuple[str, str]) -> Answer:

@@ -6,17 +6,18 @@ from typing import Self
 
 import pytest
 import uvicorn
-from prometheus_client import CollectorRegistry, generate_latest
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from backend.api import http_protocol
+from backend.api.counters import Counters
 from backend.api.door import DOORS, Door
 from backend.api.gate import MAX_IN_FLIGHT, Room
 from backend.api.http_protocol import LimitedProtocol
 from backend.api.observe import RequestCounts
 from backend.api.order_endpoint import answer
-from backend.api.tallies import Answers
+from backend.api.tallies import Answers, statuses
+from coffee_core.pipelines import Pipeline
 from tests.waiting import until
 
 PATH = "/api/v2/order"
@@ -27,8 +28,9 @@ class Served:
     """The protocol on a real socket, with one door before an application that says 202."""
 
     def __init__(self) -> None:
-        self.room, self.answers, self.registry = Room(), Answers(), CollectorRegistry()
-        self.door = Door(PATH, self.room, 1, self.answers, RequestCounts(self.registry))
+        self.room, self.counters = Room(), Counters()
+        answers = Answers(self.counters, Pipeline.V2)
+        self.door = Door(PATH, self.room, 1, answers, RequestCounts(self.counters))
         self.asked = 0
         self.state = ServerState()
 
@@ -86,11 +88,10 @@ async def test_a_full_room_refuses_before_the_application_is_asked() -> None:
         assert (status, problem["status"], problem["type"]) == (503, 503, "/problems/overloaded")
         assert (problem["request_id"], headers["x-request-id"]) == ("abc", "abc")
         assert (headers["content-type"], headers["retry-after"]) == ("application/problem+json", "1")
-        assert (served.asked, served.answers.statuses()) == (0, {"503": 1})
-        assert (
-            b'coffee_api_requests_total{method="POST",route="/api/v2/order",status="503"} 1.0'
-            in generate_latest(served.registry)
-        )
+        assert served.asked == 0
+        counted = served.counters.totals()
+        assert statuses(counted, Pipeline.V2) == {"503": 1}
+        assert counted["requests POST 503 /api/v2/order"] == 1
 
 
 async def test_the_connection_goes_on_and_the_rest_of_the_body_is_passed_over() -> None:

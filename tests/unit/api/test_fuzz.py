@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from msgspec.json import schema as schema_of
-from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from backend.api.batch_endpoint import BatchEndpoint
+from backend.api.counters import Counters
 from backend.api.gate import Room
 from backend.api.health import Health
 from backend.api.observe import Observe, RequestCounts
@@ -105,9 +105,10 @@ _bodies = st.one_of(
 
 
 _kept, _room, _runner = Keeping(), Room(), asyncio.Runner()
-_taking, _answers = Taking(_kept), Answers()
-_order = Observe(OrderEndpoint(Pipeline.V2, _taking, _answers, _room), RequestCounts(CollectorRegistry()))
-_batch = Observe(BatchEndpoint(Pipeline.V2, _taking, _answers, _room), RequestCounts(CollectorRegistry()))
+_taking, _counters = Taking(_kept), Counters()
+_answers, _counts = Answers(_counters, Pipeline.V2), RequestCounts(_counters)
+_order = Observe(OrderEndpoint(Pipeline.V2, _taking, _answers, _room), _counts)
+_batch = Observe(BatchEndpoint(Pipeline.V2, _taking, _answers, _room), _counts)
 _EVENT = b'{"specversion":"1.0","id":"1","source":"/tills/7","type":"order","data":'
 _endpoints: list[tuple[ASGIApp, str, Callable[[bytes], bytes]]] = [
     (_order, "application/json", lambda raw: raw),
