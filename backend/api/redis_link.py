@@ -81,16 +81,18 @@ class RedisLink(asyncio.Protocol):
         self._on_lost(reason)
 
 
-async def connect(url: str, on_lost: Callable[[str], None]) -> RedisLink:
+async def connect(
+    url: str, on_lost: Callable[[str], None], make: Callable[[Callable[[str], None]], RedisLink] = RedisLink
+) -> RedisLink:
     """Connect, authenticate and select the database of a redis:// or rediss:// URL.
 
-    Raises UnavailableError saying what failed.
+    ``make`` is what makes the connection of ``on_lost``. Raises UnavailableError saying what failed.
     """
     try:
         options: dict[str, Any] = dict(parse_url(url))
         host, port = options.get("host", "localhost"), options.get("port", 6379)
         _, link = await asyncio.get_running_loop().create_connection(
-            lambda: RedisLink(on_lost), host, port, ssl=_tls(options)
+            lambda: make(on_lost), host, port, ssl=_tls(options)
         )
     except OSError as error:
         raise UnavailableError(f"cannot connect to {host}:{port} ({error.strerror or error})") from error

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from backend.lab.bench.clients import Clients, OnReport
 from backend.lab.bench.measured import Measured
 from backend.lab.bench.shown import Buckets, read_buckets
-from backend.lab.bench.visible import COARSE_S, Visible
+from backend.lab.bench.visible import Visible
 from coffee_core.latency import difference
 from coffee_core.load.plan import Plan
 from coffee_core.pipelines import Pipeline
@@ -49,7 +49,6 @@ async def load(
         start_s, samples = await sending.run(plan, on_report)
         after = None
         if visible is not None:
-            visible.step_s = min(visible.step_s, COARSE_S)
             wanted = {pipeline: bases[pipeline] + len(sample.intended) for pipeline, sample in samples.items()}
             await visible.reached(wanted, settle_s)
             after = await _buckets(settings, plan, notes)

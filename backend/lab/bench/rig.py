@@ -11,7 +11,7 @@ from backend.lab.bench.measured import Measured
 from backend.lab.bench.own_stack import OwnStack
 from backend.lab.bench.shown import read_buckets
 from backend.lab.bench.size import Size
-from backend.lab.bench.visible import COARSE_S, FINE_S, Visible
+from backend.lab.bench.visible import Visible
 from coffee_core.errors import CoffeeError
 from coffee_core.latency import difference
 from coffee_core.load.plan import Plan
@@ -78,16 +78,13 @@ class Rig:
 
     async def settle(self, pipelines: Sequence[Pipeline]) -> None:
         """Wait until all that was accepted is visible. Raises NotSettledError where it does not become so."""
-        self.visible.step_s = COARSE_S
         wanted = {pipeline: self.accepted[pipeline] for pipeline in pipelines}
         if not await self.visible.reached(wanted, _SETTLE_S):
             shown = {str(pipeline): self.visible.flows[pipeline].total for pipeline in wanted}
             raise NotSettledError(f"accepted {dict(wanted)}, and after {_SETTLE_S:g} s only {shown} are visible")
-        self.visible.step_s = FINE_S
 
     async def resync(self) -> None:
         """Take what is visible for the books, after a step that has failed: what it sent is not known."""
-        self.visible.step_s = FINE_S
         for pipeline in self.pipelines:
             if pipeline is not Pipeline.V1:
                 self.accepted[pipeline] = self.visible.flows[pipeline].total

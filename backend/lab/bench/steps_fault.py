@@ -14,7 +14,6 @@ from aiohttp import ClientSession
 from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.preload import fill_stream, fill_topic
 from backend.lab.bench.rig import Cell, NotSettledError, Rig
-from backend.lab.bench.visible import COARSE_S, FINE_S
 from backend.lab.chaos.faults import WORKING_TASK_MANAGER
 from backend.lab.chaos.guard import frozen
 from backend.lab.chaos.site import NotReadyError, Site
@@ -147,10 +146,8 @@ async def _drained(rig: Rig, pipeline: Pipeline, name: str, let_go_s: float) -> 
     flow = rig.visible.flows[pipeline]
     before = rig.accepted[pipeline]
     rig.accepted[pipeline] += rig.size.preload
-    rig.visible.step_s = COARSE_S
     if not await rig.visible.reached({pipeline: rig.accepted[pipeline]}, _DRAIN_WITHIN_S):
         raise NotSettledError(f"{pipeline}: the backlog is not drained after {_DRAIN_WITHIN_S:g} s")
-    rig.visible.step_s = FINE_S
     first_s, last_s = flow.first_s(before + 1), flow.first_s(rig.accepted[pipeline])
     # What the first look already shows was done before it: only the rest has a known time.
     moved = rig.accepted[pipeline] - flow.total_at(first_s)

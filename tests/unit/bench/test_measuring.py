@@ -6,8 +6,8 @@ import pytest
 
 from backend.lab.bench.conditions import Condition
 from backend.lab.bench.figures import Figures
+from backend.lab.bench.flow import Flow
 from backend.lab.bench.measured import Latency, Measured
-from backend.lab.bench.visible import Flow
 from coffee_core.load.mix import Attempt, Kind, Mix, MixSettings
 from coffee_core.load.outcome import Answer, Outcome
 from coffee_core.load.plan import Plan
