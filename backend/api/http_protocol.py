@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with limits to what a client may send before its request is understood."""
 
 import asyncio
+import weakref
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
@@ -105,7 +106,9 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None and self.scope["method"] == "POST" and not self.expect_100_continue:
             self.cycle.transport = cast("asyncio.Transport", HeadWithBody(self.transport))
-        self.scope[ARRIVING] = self.cycle  # type: ignore[literal-required]
+        if self.cycle is not None:
+            # Not itself: it has the scope, and a circle of both would be left to the garbage collector.
+            self.scope[ARRIVING] = weakref.ref(self.cycle)  # type: ignore[literal-required]
 
     def on_response_complete(self) -> None:
         """Go on with the connection, at once or after a pause."""

@@ -21,7 +21,7 @@ _TYPES = (JSON, cloud_events.STRUCTURED)
 BODY_TIMEOUT_S = 5.0
 """Seconds that a body may take from its headers to its end."""
 ARRIVING = "coffee.arriving"
-"""Key in the scope of an object whose ``more_body`` tells whether more of the body is to come."""
+"""Key in the scope of a weak reference to what tells by ``more_body`` whether more of the body is to come."""
 
 
 class ClientGoneError(CoffeeError):
@@ -89,7 +89,7 @@ def _key(value: bytes, earlier: UUID | None) -> UUID:
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """Return the whole body; raises ProblemError where it is too long or too slow, or ClientGoneError."""
     arriving = scope.get(ARRIVING)
-    if arriving is not None and not arriving.more_body:  # what came with its headers needs no timer
+    if arriving is not None and not arriving().more_body:  # what came with its headers needs no timer
         return await _read(receive, max_bytes)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):

@@ -1,12 +1,14 @@
 """At the door: a full room is told of before anything is done, with the same words as after it."""
 
 import asyncio
+import gc
 import json
 from typing import Self
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from backend.api import http_protocol
@@ -117,3 +119,16 @@ async def test_those_who_come_at_once_count_before_they_have_entered() -> None:
         let_in = [served.door.refusal("a", [], []) is None for _ in range(MAX_IN_FLIGHT)]
         assert sum(let_in) == MAX_IN_FLIGHT * 7 // 8
         await until(lambda: served.door.refusal("a", [], []) is None)
+
+
+async def test_a_request_that_is_answered_leaves_nothing_to_the_garbage_collector() -> None:
+    async with Served() as served:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                served.write(HEAD + "\r\n12345")
+                assert (await served.read())[0] == 202
+            assert sum(isinstance(each, RequestResponseCycle) for each in gc.get_objects()) <= 1
+        finally:
+            gc.enable()
