@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+from functools import partial
 from time import monotonic
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
-from aiokafka.structs import RecordMetadata
 
 from backend.api.health import Health
-from backend.api.outcome import OutcomeUnknownError, UnavailableError
+from backend.api.kafka_groups import Headers, KafkaGroups
+from backend.api.outcome import UnavailableError
 from backend.kafka_options import kafka_options
 from coffee_core.settings import Settings
 
@@ -17,10 +18,6 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 10.0
 """Seconds for a producer to meet the cluster and get its producer id; a cold broker hands out none at first."""
-ENQUEUE_TIMEOUT_S = 0.5
-"""Seconds for a record to find room in the producer's buffer."""
-ACK_TIMEOUT_S = 2.2
-"""Seconds after which the outcome of a record counts as unknown."""
 REQUEST_TIMEOUT_MS = 3_000
 """Milliseconds for one request to a broker."""
 REPLACE_AFTER_S = 30.0
@@ -28,7 +25,7 @@ REPLACE_AFTER_S = 30.0
 CLOSE_TIMEOUT_S = 1.0
 """Seconds for a producer that is given up to deliver what it holds."""
 MAX_BATCH_BYTES = 256 * 1024
-"""Most bytes that wait for one partition: about a thousand orders."""
+"""Most bytes of one batch: about a thousand orders."""
 
 
 class KafkaBackend:
@@ -41,6 +38,7 @@ class KafkaBackend:
         self._options = kafka_options(settings)
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None
+        self._groups: KafkaGroups | None = None
         self._starting: asyncio.Task[None] | None = None
         self._last_answer_s = 0.0
         self._closing: set[asyncio.Task[None]] = set()
@@ -57,32 +55,16 @@ class KafkaBackend:
             self._retire()
             await asyncio.gather(*self._closing)
 
-    async def send(self, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        """Return when every in-sync replica has the record with its headers.
+    def send(self, key: bytes, value: bytes, headers: Headers) -> "asyncio.Future[None]":
+        """Return a future that is done when every in-sync replica has the record with its headers.
 
-        Raises UnavailableError where it certainly was not sent, OutcomeUnknownError where it may have been.
+        This and the future raise UnavailableError where it certainly was not sent, the future OutcomeUnknownError
+        where it may have been.
         """
         self.health.require()
-        producer = self._producer
-        if producer is None:
+        if self._groups is None:
             raise UnavailableError("kafka has no producer yet")
-        acknowledged: asyncio.Future[RecordMetadata] | None = None
-        try:
-            async with asyncio.timeout(ENQUEUE_TIMEOUT_S) as patience:
-                acknowledged = await producer.send(self._topic, value, key, headers=headers)
-                patience.reschedule(asyncio.get_running_loop().time() + ACK_TIMEOUT_S)
-                await acknowledged
-        except TimeoutError as error:
-            self.health.doubt()
-            if acknowledged is None:
-                raise UnavailableError("kafka takes nothing at the moment") from error
-            # The record stays in the producer, which goes on trying: it may be written much later.
-            raise OutcomeUnknownError(f"kafka did not acknowledge within {ACK_TIMEOUT_S:g} s") from error
-        except KafkaError as error:
-            self._fail(producer, error)
-            if acknowledged is None:
-                raise UnavailableError(f"kafka takes nothing ({error})") from error
-            raise OutcomeUnknownError(f"kafka broke off ({error})") from error
+        return self._groups.add(key, value, headers)
 
     async def _probe(self) -> None:
         if self._producer is not None and monotonic() - self._last_answer_s > REPLACE_AFTER_S:
@@ -126,9 +108,13 @@ class KafkaBackend:
                 raise UnavailableError(f"cannot connect to {self._servers} ({type(error).__name__})") from error
             raise
         self._producer = producer
+        self._groups = KafkaGroups(producer, self._topic, partial(self._doubt, producer))
         self._last_answer_s = monotonic()
 
-    def _fail(self, producer: AIOKafkaProducer, error: KafkaError) -> None:
+    def _doubt(self, producer: AIOKafkaProducer, error: KafkaError | None) -> None:
+        if error is None:
+            self.health.doubt()
+            return
         # After an error that it does not retry, an idempotent producer's sequence numbers may no longer be what
         # the broker expects: it would fail for ever, so a new one takes over.
         log.warning("kafka: %r: a new producer takes over", error)
@@ -142,7 +128,7 @@ class KafkaBackend:
             task = asyncio.create_task(_close(self._producer))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-            self._producer = None
+            self._producer = self._groups = None
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

@@ -51,7 +51,8 @@ class Log:
     async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         """Produce them all; where only some are acknowledged, the outcome of the batch is unknown."""
         await self._check_all([order for order in orders if order.message_id in keyed])
-        sent = await asyncio.gather(*map(self._send, orders), return_exceptions=True)
+        sending = [self._send(order) for order in orders]
+        sent = await asyncio.gather(*sending, return_exceptions=True)
         nowhere = sum(isinstance(each, UnavailableError) for each in sent)
         for order, each in zip(orders, sent, strict=True):
             if not isinstance(each, UnavailableError):
@@ -66,10 +67,10 @@ class Log:
             raise failed[0]
         raise OutcomeUnknownError(f"kafka acknowledged {len(orders) - len(failed)} of {len(orders)}; {failed[0]}")
 
-    async def _send(self, order: Order) -> None:
+    def _send(self, order: Order) -> "asyncio.Future[None]":
         trace = tracing.traceparent()
         headers = [(FIELD, trace.encode())] if trace else []
-        await self._kafka.send(str(order.message_id).encode(), _encode(order.to_fields()), headers)
+        return self._kafka.send(str(order.message_id).encode(), _encode(order.to_fields()), headers)
 
     async def _check_all(self, keyed: Sequence[Order]) -> None:
         self._kafka.health.require()

@@ -1,6 +1,6 @@
-"""An order API of v1 and v2 before real servers."""
+"""An order API of v1 and v2 before real servers, and a Kafka."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,11 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
+from backend.stack import kafka as kafka_stack
 from coffee_core.settings import Settings
+from tests.integration.api.broker import Broker
 from tests.integration.api.in_process import LocalApi, in_process
+from tests.servers import free_port, serving
 from tests.waiting import until
 
 
@@ -56,3 +59,12 @@ async def database(database_url: str) -> AsyncIterator["asyncpg.Connection[Any]"
 async def redis(redis_url: str) -> AsyncIterator["Redis[str]"]:
     async with Redis.from_url(redis_url, decode_responses=True) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    folder = tmp_path_factory.mktemp("kafka server")
+    ports = {f"COFFEE_KAFKA_{name}PORT": str(free_port()) for name in ("", "CONTROLLER_")}
+    settings = Settings.from_env({"COFFEE_HOME": str(folder), **ports})
+    with serving(kafka_stack.part(settings), settings, folder / "log", within_s=90) as process:
+        yield Broker(settings, process)

@@ -3,42 +3,24 @@
 import asyncio
 import json
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis
 
 from backend.api.log_end import LogEnd
-from backend.stack import kafka as kafka_stack
-from coffee_core.keys import TOPIC, MetricKeys
+from coffee_core.keys import MetricKeys
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
-from coffee_core.settings import Settings
+from tests.integration.api.broker import Broker, records
 from tests.integration.api.process import ORDER, OTHER, Api, running, taken
-from tests.servers import free_port, serving
+from tests.servers import free_port
 from tests.unit.core.test_trace_context import GOOD
 from tests.waiting import until
-
-
-@dataclass(frozen=True)
-class Broker:
-    settings: Settings
-    process: "subprocess.Popen[bytes]"
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    folder = tmp_path_factory.mktemp("kafka server")
-    ports = {f"COFFEE_KAFKA_{name}PORT": str(free_port()) for name in ("", "CONTROLLER_")}
-    settings = Settings.from_env({"COFFEE_HOME": str(folder), **ports})
-    with serving(kafka_stack.part(settings), settings, folder / "log", within_s=90) as process:
-        yield Broker(settings, process)
 
 
 @pytest.fixture
@@ -56,20 +38,8 @@ async def _values(broker: Broker, message_id: str) -> list[dict[str, str | int]]
 
 
 async def _records(broker: Broker, message_id: str) -> list[Any]:
-    """Read the whole topic; return the records under one key."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=broker.settings.kafka_servers, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(TOPIC, number) for number in range(broker.settings.topic_partitions)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning()
-        records = []
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            while await consumer.position(partition) < end:
-                records += (await consumer.getmany(partition, timeout_ms=1000)).get(partition, [])
-    finally:
-        await consumer.stop()
-    return [record for record in records if record.key == message_id.encode()]
+    """Return the records under one key."""
+    return [record for record in await records(broker) if record.key == message_id.encode()]
 
 
 async def test_an_accepted_order_is_a_record(api: Api, broker: Broker) -> None:

@@ -1,0 +1,118 @@
+"""v3's records in groups: whoever comes while one of a partition is on its way goes with the next, as one batch.
+
+aiokafka's own send() makes a future and a timer for each record and searches the cluster for its partition, which
+is most of what an order costs. Here a record is put into its batch when it comes, and a batch has one answer.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
+
+from backend.api.outcome import OutcomeUnknownError, UnavailableError
+from backend.kafka_partition import partition_of
+
+ANSWER_TIMEOUT_S = 2.7
+"""Seconds from its first record to the end of a group's patience: then its outcome counts as unknown."""
+
+Headers = list[tuple[str, bytes]]
+
+
+class _Group:
+    """Records of one partition that share a batch."""
+
+    __slots__ = ("batch", "since_s", "waiting")
+
+    def __init__(self, producer: AIOKafkaProducer, since_s: float) -> None:
+        self.batch = producer.create_batch()
+        self.since_s = since_s
+        self.waiting: list[asyncio.Future[None]] = []
+
+    def end(self, error: Exception | None) -> None:
+        """Tell everyone who waits."""
+        for each in self.waiting:
+            if each.done():
+                continue
+            if error is None:
+                each.set_result(None)
+            else:
+                each.set_exception(error)
+
+
+class KafkaGroups:
+    """Records on their way to one topic, by one producer."""
+
+    def __init__(
+        self, producer: AIOKafkaProducer, topic: str, on_doubt: Callable[[KafkaError | None], None]
+    ) -> None:
+        """``on_doubt`` hears of a group that failed for good (with the error), or came to no end (with None)."""
+        self._producer = producer
+        self._topic = topic
+        self._on_doubt = on_doubt
+        self._loop = asyncio.get_running_loop()
+        self._waiting: defaultdict[int, deque[_Group]] = defaultdict(deque)
+        self._writers: dict[int, asyncio.Task[None]] = {}
+
+    def add(self, key: bytes, value: bytes, headers: Headers) -> "asyncio.Future[None]":
+        """Put a record into the next group of its partition.
+
+        The future is done when every in-sync replica has the record. It raises UnavailableError where the record
+        certainly was not sent, OutcomeUnknownError where it may have been; this itself UnavailableError.
+        """
+        partitions = self._producer.client.cluster.partitions_for_topic(self._topic)
+        if not partitions:
+            raise UnavailableError(f"the topic {self._topic} is missing")
+        partition = partition_of(key, len(partitions))
+        groups = self._waiting[partition]
+        if not groups or groups[-1].batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            groups.append(_Group(self._producer, self._loop.time()))
+            groups[-1].batch.append(timestamp=None, key=key, value=value, headers=headers)
+        acknowledged: asyncio.Future[None] = self._loop.create_future()
+        groups[-1].waiting.append(acknowledged)
+        if partition not in self._writers:
+            self._writers[partition] = self._loop.create_task(self._write_all(partition, groups))
+        return acknowledged
+
+    async def _write_all(self, partition: int, groups: deque[_Group]) -> None:
+        while groups:
+            group = groups.popleft()
+            error = await self._write(group, partition)
+            group.end(error)
+            if error is not None:
+                # Behind one that hangs nobody waits in turn; these have not been given to the producer.
+                for each in groups:
+                    each.end(UnavailableError("kafka takes nothing at the moment"))
+                groups.clear()
+        del self._writers[partition]
+
+    async def _write(self, group: _Group, partition: int) -> Exception | None:
+        """Send one batch; return why it was not acknowledged."""
+        group.batch.close()  # a record more than the sender has counted would break the producer's sequence
+        acknowledged: asyncio.Future[RecordMetadata] | None = None
+        try:
+            async with asyncio.timeout_at(group.since_s + ANSWER_TIMEOUT_S):
+                acknowledged = await self._producer.send_batch(group.batch, self._topic, partition=partition)
+                # The batch stays in the producer, which goes on trying: it may be written much later, or fail.
+                acknowledged.add_done_callback(_seen)
+                await asyncio.shield(acknowledged)
+        except TimeoutError:
+            self._on_doubt(None)
+            if acknowledged is None:
+                return UnavailableError("kafka takes nothing at the moment")
+            return OutcomeUnknownError(f"kafka did not acknowledge within {ANSWER_TIMEOUT_S:g} s")
+        except KafkaError as error:
+            self._on_doubt(error)
+            if acknowledged is None:
+                return UnavailableError(f"kafka takes nothing ({error})")
+            return OutcomeUnknownError(f"kafka broke off ({error})")
+        except Exception as error:  # noqa: BLE001  it is theirs who wait
+            return error
+        return None
+
+
+def _seen(acknowledged: "asyncio.Future[RecordMetadata]") -> None:
+    if not acknowledged.cancelled():
+        acknowledged.exception()
