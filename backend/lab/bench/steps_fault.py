@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import ClientSession
 
@@ -45,6 +46,9 @@ class FlowPicture:
 async def kills(rig: Rig, picture: FlowPicture) -> None:
     """Kill the processor of each pipeline in turn, under load; measure for how long its dashboard stood still."""
     site = Site(rig.settings)
+    if Pipeline.V3 in rig.pipelines:
+        # A job that has just drained a backlog would, without a checkpoint since, have to drain it once more.
+        await _checkpoint(rig.settings.flink_rest_url)
     length_s = _BEFORE_S + rig.size.fault_s * len(rig.pipelines)
     loading = asyncio.create_task(rig.load("kills", rig.pipelines, rig.size.fault_rate, length_s))
     await asyncio.sleep(_BEFORE_S)
@@ -127,14 +131,14 @@ async def _second_worker(rig: Rig) -> AsyncIterator[int]:
 
 async def drain_topic(rig: Rig) -> None:
     """Do the same with v3: its job is cancelled, and submitted again from its checkpoint."""
-    from backend.stack.flink_job import JOB, NAME  # not loaded where no Flink runs
+    from backend.stack.flink_job import NAME  # not loaded where no Flink runs
 
     await rig.settle([Pipeline.V3])
     submitter = await Site(rig.settings).find(NAME)
     assert submitter.pid is not None
     with frozen(submitter.pid):
         down_s = time.monotonic()
-        await _cancel(rig.settings.flink_rest_url, JOB)
+        await _cancel(rig.settings.flink_rest_url)
         await fill_topic(rig.settings, rig.size.preload)
         await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
         let_go_s = time.monotonic()
@@ -157,17 +161,37 @@ async def _drained(rig: Rig, pipeline: Pipeline, name: str, let_go_s: float) -> 
     rig.figures.add(f"{pipeline}.{name}.whole", last_s - let_go_s, "s")
 
 
-async def _cancel(rest_url: str, name: str) -> None:
-    """Cancel the job of this name and wait for its end."""
+async def _cancel(rest_url: str) -> None:
+    """Cancel the job of the orders and wait for its end."""
     async with ClientSession(rest_url, raise_for_status=True) as session:
-        for job in await _jobs(session, name):
+        for job in await _jobs(session):
             async with session.patch(f"/jobs/{job}", params={"mode": "cancel"}):
                 pass
-        while await _jobs(session, name):  # noqa: ASYNC110 - another process sets no event of ours
+        while await _jobs(session):  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(_STEP_S)
 
 
-async def _jobs(session: ClientSession, name: str) -> list[str]:
-    async with session.get("/jobs/overview") as response:
-        jobs = (await response.json())["jobs"]
-    return [job["jid"] for job in jobs if job["name"] == name and job["state"] in ("RUNNING", "CANCELLING")]
+async def _checkpoint(rest_url: str) -> None:
+    """Have the job of the orders complete a checkpoint. Raises NotReadyError where it does not."""
+    async with ClientSession(rest_url, raise_for_status=True) as session:
+        for job in await _jobs(session):
+            async with session.post(f"/jobs/{job}/checkpoints", json={}) as response:
+                asked = (await response.json())["request-id"]
+            path = f"/jobs/{job}/checkpoints/{asked}"
+            while (done := await _json(session, path))["status"]["id"] != "COMPLETED":  # noqa: ASYNC110
+                await asyncio.sleep(_STEP_S)
+            if "failureCause" in done["operation"]:
+                raise NotReadyError("v3's job completes no checkpoint")
+
+
+async def _jobs(session: ClientSession) -> list[str]:
+    from backend.stack.flink_job import JOB  # not loaded where no Flink runs
+
+    jobs = (await _json(session, "/jobs/overview"))["jobs"]
+    return [job["jid"] for job in jobs if job["name"] == JOB and job["state"] in ("RUNNING", "CANCELLING")]
+
+
+async def _json(session: ClientSession, path: str) -> dict[str, Any]:
+    async with session.get(path) as response:
+        answer: dict[str, Any] = await response.json()
+    return answer
