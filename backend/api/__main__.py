@@ -14,6 +14,7 @@ from backend import logs
 from backend.api.app import create_app
 from backend.api.counters import Counters
 from backend.api.http_protocol import LimitedProtocol
+from backend.api.websocket_protocol import LimitedWSProtocol
 from backend.spans import asked_for
 from coffee_core.errors import ConfigError
 from coffee_core.runstate import run_dir
@@ -98,8 +99,9 @@ def main() -> int:
         port=settings.api_port,
         loop="backend.api.event_loop:EventLoop",
         http=LimitedProtocol,
-        ws="wsproto",
+        ws=LimitedWSProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # half a megabyte can be unpacked to half a gigabyte
         lifespan="on",
         access_log=False,
         log_config=None,

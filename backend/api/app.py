@@ -30,6 +30,7 @@ from backend.api.order_endpoint import OrderEndpoint
 from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
 from backend.api.request_metrics import RequestMetrics
+from backend.api.same_site import SameSite
 from backend.api.shortcut import Shortcut
 from backend.api.shown_metrics import ShownMetrics
 from backend.api.taking import Taking
@@ -101,8 +102,9 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.pipelines = settings.pipelines
     direct = Shortcut(app, routes)
-    guarded = Guard(direct, settings.api_token) if settings.api_token else direct
-    return Observe(guarded, counts)
+    if settings.api_token:
+        return Observe(Guard(direct, settings.api_token), counts)
+    return Observe(SameSite(direct, settings.host), counts)
 
 
 _PIPELINE_PATH = re.compile(

@@ -8,7 +8,8 @@ from backend.api.order_endpoint import answer
 from backend.api.problems import ProblemError
 from backend.api.request_ids import request_id
 
-_POLICY_VIOLATION = 1008
+POLICY_VIOLATION = 1008
+"""Code of a websocket that is refused."""
 
 
 class Guard:
@@ -25,7 +26,7 @@ class Guard:
                 self._token.check(scope)
             except ProblemError as problem:
                 if scope["type"] == "websocket":
-                    await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                    await send({"type": "websocket.close", "code": POLICY_VIOLATION})
                 else:
                     body = problems.body(problem, request_id(scope))
                     await answer(send, problem.kind.status, problems.headers(problem.kind), body)

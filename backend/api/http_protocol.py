@@ -2,16 +2,17 @@
 
 import asyncio
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from backend.api.door import DOORS, Door
 from backend.api.gate import HOLD
 from backend.api.incoming import ARRIVING
 from backend.api.problems import RETRY_AFTER_S
+from backend.api.strict_protocol import StrictProtocol
 
 HEADERS_TIMEOUT_S = 5.0
 """Seconds from a connection, or the first byte of a further request, to the end of the headers."""
@@ -29,9 +30,11 @@ _ANSWERED = cast("RequestResponseCycle", SimpleNamespace(response_complete=True,
 class HeadWithBody:
     """A transport for one answer: its head waits for the first of its body, so that one write sends both."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+        """``end`` closes the connection."""
         self._transport = transport
         self._head: bytes | None = None
+        self.close = end
 
     def write(self, data: bytes) -> None:
         """Write what comes first together with what comes next, then at once."""
@@ -45,7 +48,7 @@ class HeadWithBody:
         return getattr(self._transport, name)
 
 
-class LimitedProtocol(HttpToolsProtocol):
+class LimitedProtocol(StrictProtocol):
     """Closes a connection whose headers are too slow, too long or too many; llhttp itself sets no bounds.
 
     Who is told to wait is made to: those who come again at once would take the time of the others.
@@ -101,11 +104,15 @@ class LimitedProtocol(HttpToolsProtocol):
         """Stop the clock: the request is understood."""
         self._in_headers = False
         self._cancel_timer()
+        super().on_headers_complete()
+
+    def begin_to_answer(self) -> None:
+        """Refuse at once what there is no room for, and hand over the rest."""
         if self._refused_at_the_door():
             return
-        super().on_headers_complete()
+        super().begin_to_answer()
         if self.cycle is not None and self.scope["method"] == "POST" and not self.expect_100_continue:
-            self.cycle.transport = cast("asyncio.Transport", HeadWithBody(self.transport))
+            self.cycle.transport = cast("asyncio.Transport", HeadWithBody(self.transport, self.end))
         if self.cycle is not None:
             # Not itself: it has the scope, and a circle of both would be left to the garbage collector.
             self.scope[ARRIVING] = weakref.ref(self.cycle)  # type: ignore[literal-required]
@@ -121,6 +128,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Say what is wrong with a request that is not understood, and close."""
+        if self.answers_first():
+            return
         too_long = max(self._unfinished_bytes, self._headers_bytes) > MAX_HEADERS_BYTES
         if not too_long and len(self.headers or ()) <= MAX_HEADERS:
             super().send_400_response(msg)

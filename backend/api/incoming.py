@@ -58,16 +58,23 @@ def check_headers(
             key = _key(value, key)
         elif name == b"ce-specversion":
             is_event = True
+        elif name == b"content-encoding" and value.lower() not in (b"", b"identity"):
+            raise ProblemError(NOT_JSON, "Content-Encoding: nothing is unpacked here; send the body as it is")
     if content_type not in media_types:
-        # A media type is case-insensitive and may carry parameters, such as charset.
-        content_type = content_type.partition(b";")[0].strip().lower()
-        if content_type not in media_types:
-            shown = content_type[:80].decode("latin-1") or "none"
-            wanted = b" or ".join(media_types).decode()
-            raise ProblemError(NOT_JSON, f"The content type must be {wanted}, not {shown}")
+        content_type = _media_type(content_type, media_types)
     if is_event and content_type == JSON:
         key = _same(cloud_events.message_id_of(headers), key)
     return content_type, key
+
+
+def _media_type(content_type: bytes, media_types: tuple[bytes, ...]) -> bytes:
+    # It is case-insensitive and may carry parameters, such as charset.
+    content_type = content_type.partition(b";")[0].strip().lower()
+    if content_type not in media_types:
+        shown = content_type[:80].decode("latin-1") or "none"
+        wanted = b" or ".join(media_types).decode()
+        raise ProblemError(NOT_JSON, f"The content type must be {wanted}, not {shown}")
+    return content_type
 
 
 def _same(event_id: UUID, key: UUID | None) -> UUID:

@@ -77,6 +77,13 @@ NOT_JSON = Kind(
     "The content type is not supported",
     "An order is application/json, a batch also application/x-ndjson; both may be CloudEvents. Nothing was taken.",
 )
+MISDIRECTED = Kind(
+    "misdirected-request",
+    421,
+    "The request is for another server",
+    "Its Host is none of this API's names. On the loopback, without COFFEE_API_TOKEN, that is localhost or "
+    "127.0.0.1. The order is nowhere.",
+)
 INVALID = Kind(
     "invalid-field",
     422,
@@ -129,6 +136,7 @@ KINDS = (
     IN_FLIGHT,
     TOO_LARGE,
     NOT_JSON,
+    MISDIRECTED,
     INVALID,
     CONFLICT,
     TOO_MANY,

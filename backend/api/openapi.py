@@ -22,14 +22,15 @@ _EVENTS = "application/cloudevents%s+json"
 _MANY = {"type": "array", "minItems": 1, "maxItems": 1_000}
 
 _ANY = ("internal-error",)
-_GATE = ("unauthorized", "too-many-requests", "overloaded")
+_WHO = ("unauthorized", "misdirected-request")
+_GATE = (*_WHO, "too-many-requests", "overloaded")
 _TAKING = (
     *_ANY,
     *_GATE,
     *("malformed-json", "request-timeout", "key-in-flight", "body-too-large", "unsupported-media-type"),
     *("invalid-field", "key-conflict", "unavailable", "outcome-unknown"),
 )
-_READING = (*_ANY, "unauthorized", "unavailable")
+_READING = (*_ANY, *_WHO, "unavailable")
 
 
 _EVENT = {
@@ -49,7 +50,7 @@ def document(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     for pipeline in pipelines:
         paths |= _pipeline_paths(pipeline)
         may = ("no-windows",) if pipeline is Pipeline.V2 else ("unavailable", "invalid-field")
-        paths |= openapi_windows.path(pipeline, _problems((*_ANY, "unauthorized", *may)))
+        paths |= openapi_windows.path(pipeline, _problems((*_ANY, *_WHO, *may)))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -162,7 +163,7 @@ def _shared_paths() -> dict[str, Any]:
                         "description": "a stream that does not end",
                         "content": {"text/event-stream": {"schema": _EVENT}},
                     },
-                    **_problems((*_ANY, "unauthorized", "overloaded")),
+                    **_problems((*_ANY, *_WHO, "overloaded")),
                 },
             }
         },

@@ -30,8 +30,10 @@ def routes(redis: RedisBackend, feed: Feed) -> list[BaseRoute]:
             raise ProblemError(UNAVAILABLE, str(error)) from error
         return Response(reading.json(), media_type="application/json", headers=_FRESH)
 
-    async def events(_: Request) -> Response:
+    async def events(request: Request) -> Response:
         feed.require_room()
+        if request.method == "HEAD":  # the stream itself would not end
+            return Response(media_type="text/event-stream", headers=_FRESH)
         return StreamingResponse(_events(feed), media_type="text/event-stream", headers=_FRESH)
 
     async def websocket(socket: WebSocket) -> None:

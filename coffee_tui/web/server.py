@@ -12,8 +12,9 @@ from aiohttp import web
 from textual_serve.server import Server
 
 from coffee_core.errors import CoffeeError
+from coffee_core.same_site import is_loopback
 from coffee_tui.web import SERVER
-from coffee_tui.web.guard import guard, is_loopback
+from coffee_tui.web.guard import guard
 
 _HERE = Path(__file__).parent
 

@@ -17,7 +17,7 @@ from typing import cast
 import uvloop
 
 BODY = b'{"drink":"latte","store":"uptown","price":5.00,"timestamp":"2025-01-15T10:00:00Z"}'
-HEAD = b"POST /api/v2/order HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /api/v2/order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 _TICK_S = 0.001
 _PATIENCE_S = 5.0

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.api.process import Api, running
 from tests.waiting import until
 
-HEAD = b"POST /api/v2/order HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /api/v2/order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
@@ -65,6 +65,36 @@ async def test_too_many_headers_are_refused(api: Api, headers: bytes) -> None:
     assert (await _say(api, HEAD + headers + b"\r\n\r\n")).startswith(b"HTTP/1.1 431 ")
     assert (await _say(api, HEAD + headers)).startswith(b"HTTP/1.1 431 ")
     assert (await api.order("v2"))[0] == 202
+
+
+UPGRADE = (
+    b"GET /ws/dashboard HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+
+
+async def test_nothing_is_unpacked(api: Api) -> None:
+    host, _, port = api.base_url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(UPGRADE)
+    async with asyncio.timeout(60):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"permessage-deflate" not in head.lower()
+        writer.write(b"\xc1\x81\0\0\0\0x")  # a message that says it is packed
+        assert b"\x88" in await reader.read()
+    writer.close()
+    status, problem = await api.order("v2", headers={"Content-Encoding": "gzip"})
+    assert (status, problem["type"]) == (415, "/problems/unsupported-media-type")
+    assert (await api.order("v2", headers={"Content-Encoding": "identity"}))[0] == 202
+
+
+async def test_an_event_stream_that_is_only_asked_about_ends(api: Api) -> None:
+    said = await _say(api, b"HEAD /api/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert b"content-type: text/event-stream" in said
+    assert said.endswith(b"\r\n\r\n")
 
 
 async def test_what_is_no_http_is_refused(api: Api) -> None:

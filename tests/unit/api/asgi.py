@@ -58,7 +58,8 @@ async def ask(
         "scheme": "http",
         "server": ("127.0.0.1", 8005),
         "client": ("127.0.0.1", 1),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
+        # As every request of HTTP/1.1 has one; that of ``headers`` goes before it.
+        "headers": [(name.lower().encode(), value.encode()) for name, value in (*headers, ("host", "127.0.0.1"))],
     }
     if raises is None:
         await app(scope, receive, send)

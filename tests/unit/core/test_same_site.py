@@ -1,8 +1,8 @@
-"""Who may reach the dashboard in a browser."""
+"""Who may reach the dashboard, and the API without a token, from a browser."""
 
 import pytest
 
-from coffee_tui.web.guard import refusal
+from coffee_core.same_site import refusal
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8006", "localhost:8006", "[::1]:8006", "127.0.0.1"])
@@ -12,7 +12,7 @@ def test_loopback_answers_to_its_own_names(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8006", "10.0.0.7:8006", "127.0.0.1.evil.example", ""]
+    "host", ["evil.example", "evil.example:8006", "10.0.0.7:8006", "127.0.0.1.evil.example", "", "["]
 )
 def test_loopback_answers_to_no_other_name(host: str) -> None:
     assert "its own machine" in refusal("127.0.0.1", host, None)
