@@ -14,6 +14,7 @@ from coffee_tui.feed.snapshot import Snapshot
 from coffee_tui.feed.sources import Sources
 from coffee_tui.messages import Fed, Ordered
 from coffee_tui.screens.live import LiveScreen
+from coffee_tui.screens.manners import Manners
 from coffee_tui.themed import Themed
 
 
@@ -36,11 +37,12 @@ class CoffeeApp(Themed):
         await self.push_screen(self.live)
         self.live.call_after_refresh(self._start)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
-        """Return every action of the Live screen by name, for the command palette."""
-        for key in self.live.shown_keys():
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Return every action of the screen by name, for the command palette."""
+        on = screen if isinstance(screen, Manners) else self.live
+        for key in on.shown_keys():
             if key.action != "app.command_palette":
-                run = partial(self.live.run_action, key.action)
+                run = partial(on.run_action, key.action)
                 yield SystemCommand(key.tooltip or key.description, f"key {key.key_display or key.key}", run)
 
     def _start(self) -> None:

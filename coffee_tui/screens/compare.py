@@ -15,7 +15,7 @@ from coffee_tui.screens.page import Page
 from coffee_tui.theme import ACCENT, DIM, GREY, TEXT
 from coffee_tui.widgets.text import clip, latency
 
-_LABEL = 13
+_LABEL = 11
 _EVERY_S = 0.5
 
 
@@ -28,7 +28,8 @@ class CompareScreen(Page):
         self._drawn: object = None
 
     def body(self) -> Iterable[Widget]:
-        """Return the table."""
+        """Return the names, which stay, and the table."""
+        yield Static(id="heads")
         yield VerticalScroll(Static(id="table"), id="claims")
 
     def on_mount(self) -> None:
@@ -43,7 +44,7 @@ class CompareScreen(Page):
 
     def copied(self) -> str:
         """Return the table."""
-        return table(self._cells(), 100).plain
+        return f"{heads(100)}\n\n{table(self._cells(), 100)}"
 
     def _cells(self) -> tuple[tuple[str, ...], ...]:
         views = {view.pipeline: view for view in self._now().pipelines}
@@ -53,7 +54,9 @@ class CompareScreen(Page):
         cells = self._cells()
         if cells != self._drawn:
             self._drawn = cells
-            self.query_one("#table", Static).update(table(cells, self.size.width - 6))
+            width = self.size.width - 6
+            self.query_one("#heads", Static).update(heads(width))
+            self.query_one("#table", Static).update(table(cells, width))
 
 
 def _measured(claim: Claim, view: PipelineView | None) -> str:
@@ -71,13 +74,28 @@ def _fold(text: str, width: int) -> list[str]:
     return [line for each in figures for line in wrap(each, width)]
 
 
+def _cell(width: int) -> int:
+    return max(10, (width - _LABEL) // 3)
+
+
+def heads(width: int) -> Text:
+    """Return the names of the three, over two lines where they have no room beside their versions."""
+    cell = _cell(width)
+    folded = max(len(f"{each}  {INFO[each].title}") for each in Pipeline) >= cell
+    text = Text(" " * _LABEL, no_wrap=True, overflow="ellipsis")
+    for each in Pipeline:
+        text.append((str(each) if folded else f"{each}  {INFO[each].title}").ljust(cell), f"bold {ACCENT[each]}")
+    if folded:
+        text.append("\n" + " " * _LABEL)
+        for each in Pipeline:
+            text.append(clip(INFO[each].title, cell - 1).ljust(cell), ACCENT[each])
+    return text
+
+
 def table(measured: tuple[tuple[str, ...], ...], width: int) -> Text:
     """Return the whole table, ``width`` cells wide: each row its claims, its figures, how to see it."""
-    cell = max(10, (width - _LABEL) // 3)
-    text = Text(" " * _LABEL, no_wrap=True, overflow="ellipsis")
-    for pipeline in Pipeline:
-        text.append(clip(f"{pipeline}  {INFO[pipeline].title}", cell - 1).ljust(cell), f"bold {ACCENT[pipeline]}")
-    text.append("\n\n")
+    cell = _cell(width)
+    text = Text(no_wrap=True, overflow="ellipsis")
     for claim, figures in zip(CLAIMS, measured, strict=True):
         text.append(f"{claim.aspect}\n", f"bold {TEXT}")
         _line(text, "claimed", claim.claimed, cell, GREY)

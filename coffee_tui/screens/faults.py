@@ -17,6 +17,10 @@ from coffee_tui.screens.page import Page
 from coffee_tui.widgets.fault_run import fault_run
 
 _EVERY_S = 0.25
+_MARGINS = 7
+"""Cells of the menu's row that are no text."""
+_TALL, _HIGH = 40, 2
+"""From this many rows on the sparklines of the run are so many rows high."""
 _RECORDING = "a recording breaks nothing: start a lab with `coffee up`"
 
 
@@ -46,7 +50,6 @@ class FaultsScreen(Page):
     def on_mount(self) -> None:
         """Ask for the menu; then follow the run."""
         table = self.query_one(DataTable)
-        table.add_columns("fault", "what there is to see")
         table.focus()
         why = self._faults.why_not() if self._faults else _RECORDING
         if why:
@@ -67,9 +70,18 @@ class FaultsScreen(Page):
         except FaultError as error:
             say.update(str(error))
             return
+        self._fill()
+
+    def _fill(self) -> None:
         table = self.query_one(DataTable)
+        chosen = table.cursor_row
+        table.clear(columns=True)
+        names = max((len(fault.name) for fault in self._menu), default=0)
+        table.add_column("fault", width=names)
+        table.add_column("what there is to see", width=max(1, self.size.width - names - _MARGINS))
         for fault in self._menu:
-            table.add_row(Text(fault.name), Text(fault.teaches))
+            table.add_row(Text(fault.name), Text(fault.teaches, no_wrap=True, overflow="ellipsis"))
+        table.move_cursor(row=chosen)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Say the whole of what the chosen fault teaches: the table has room for its beginning."""
@@ -77,8 +89,9 @@ class FaultsScreen(Page):
             self.query_one("#say", Static).update(self._menu[event.cursor_row].teaches)
 
     def on_resize(self) -> None:
-        """Fit the run to the cells there are."""
+        """Fit the menu and the run to the cells there are."""
         self._drawn = None
+        self._fill()
 
     def _draw(self) -> None:
         assert self._faults is not None, "drawn only where there are some"
@@ -86,7 +99,8 @@ class FaultsScreen(Page):
         drawn = (self._faults.view, int(now_s), self._now().pipelines, width)
         if drawn != self._drawn:
             self._drawn = drawn
-            self.query_one("#run", Static).update(fault_run(self._faults.view, self._now(), now_s, width))
+            rows = _HIGH if self.size.height >= _TALL else 1
+            self.query_one("#run", Static).update(fault_run(self._faults.view, self._now(), now_s, width, rows))
 
     def copied(self) -> str:
         """Return the run's verdict."""

@@ -8,21 +8,25 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.events import Click
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from coffee_tui.theme import AMBER, GREY, HEALTH, TEXT
 
+_ACTION = "pressed"
+"""What a key does, beneath its words."""
 _OVER = 100
 """From this many cells on the screen below is seen beside the keys."""
 
 
-class HelpScreen(ModalScreen[None]):
-    """Every key and what it does, every glyph and what it means."""
+class HelpScreen(ModalScreen[str | None]):
+    """Every key and what it does, every glyph and what it means; its result is the action that was clicked."""
 
     CSS = """
     HelpScreen { align: center middle; background: $c-ground 60%; }
     HelpScreen.full { background: $c-ground; }
+    HelpScreen.full #help { max-width: 100%; max-height: 100%; }
     #help { width: 74; max-width: 96%; height: auto; max-height: 96%; background: $c-raised;
             border: round $c-rule; border-title-color: $c-text;
             border-subtitle-color: $c-grey; padding: 0 2; }
@@ -38,6 +42,12 @@ class HelpScreen(ModalScreen[None]):
         """Hide the screen below where the keys leave only slivers of it."""
         self.set_class(self.size.width < _OVER, "full")
 
+    def on_click(self, event: Click) -> None:
+        """Do what the key under the pointer does; beside the keys, close."""
+        action = event.style.meta.get(_ACTION)
+        if action is not None or not self.query_one("#help").region.contains_point(event.screen_offset):
+            self.dismiss(action)
+
     def compose(self) -> ComposeResult:
         """List the keys, then the glyphs."""
         with VerticalScroll(id="help") as scroll:
@@ -52,7 +62,10 @@ def _keys(bindings: Iterable[Binding]) -> Table:
     table.add_column(justify="right", style=f"bold {AMBER}", min_width=7)
     table.add_column(style=TEXT)
     for binding in bindings:
-        table.add_row(binding.key_display or binding.key, binding.tooltip or binding.description)
+        cells = [Text(binding.key_display or binding.key), Text(binding.tooltip or binding.description)]
+        for cell in cells:
+            cell.apply_meta({_ACTION: binding.action})
+        table.add_row(*cells)
     return table
 
 

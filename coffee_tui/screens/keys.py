@@ -5,7 +5,7 @@ from itertools import combinations
 from textual.binding import Binding
 
 from coffee_core.pipelines import Pipeline
-from coffee_tui.screens.manners import Manners
+from coffee_tui.screens.manners import HELP, Manners
 
 KEYS: tuple[Binding, ...] = (
     Binding("1", "order('v1')", "order v1", tooltip="one order into v1 (Direct)"),
@@ -25,8 +25,6 @@ KEYS: tuple[Binding, ...] = (
     Binding("l", "logs", "logs", tooltip="the log of each process"),
     Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on"),
     *Manners.MANNERS,
-    Binding("t", "app.next_theme", "theme", tooltip="dark, light, the terminal's own colours"),
-    Binding("ctrl+p", "app.command_palette", "palette", key_display="^p", tooltip="every action by name"),
     Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on"),
     Binding(
         "greater_than_sign,right_square_bracket",
@@ -45,7 +43,7 @@ KEYS: tuple[Binding, ...] = (
         tooltip="recording: slower",
     ),
     Binding("tab", "column", "", show=False, tooltip="the next column, where there is room for one alone"),
-    Binding("question_mark", "help", "help", key_display="?", tooltip="this help"),
+    HELP,
     Binding("q", "app.quit", "quit", tooltip="quit (so does Ctrl-C)"),
 )
 """Every key, in the order of the footer."""

@@ -8,7 +8,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Resize
 from textual.reactive import reactive
-from textual.screen import Screen
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.logs import local_logs
@@ -18,7 +17,6 @@ from coffee_tui.feed.sources import Sources
 from coffee_tui.messages import Fed, Ordered
 from coffee_tui.screens.compare import CompareScreen
 from coffee_tui.screens.faults import FaultsScreen
-from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.screens.load import LoadScreen
 from coffee_tui.screens.logs import LogsScreen
@@ -38,7 +36,7 @@ from coffee_tui.widgets.summary import summary
 from coffee_tui.widgets.tabs import ColumnTabs
 
 
-class LiveScreen(Manners, Screen[None]):
+class LiveScreen(Manners):
     """A header, the band, one column for each pipeline, the order panel."""
 
     CSS_PATH = "live.tcss"
@@ -217,9 +215,8 @@ class LiveScreen(Manners, Screen[None]):
     def action_logs(self) -> None:
         """Show the log of each process."""
         attachment = self._sources.attachment
-        self.app.push_screen(
-            LogsScreen(local_logs(attachment.settings) if attachment else "a recording has no logs")
-        )
+        none = "a recording has no logs: start a lab with `coffee up`"
+        self.app.push_screen(LogsScreen(local_logs(attachment.settings) if attachment else none))
 
     def copied(self) -> str:
         """Return the figures of all columns."""
@@ -228,7 +225,3 @@ class LiveScreen(Manners, Screen[None]):
     def shown_keys(self) -> list[Binding]:
         """Return the keys that do something here."""
         return [key for key in KEYS if self.check_action(*parse(key.action)[1:])]
-
-    def action_help(self) -> None:
-        """Show every key."""
-        self.app.push_screen(HelpScreen(self.shown_keys()))

@@ -1,5 +1,6 @@
 """Logs: each process of a stack on this machine, followed, searched."""
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.events import Click
 from textual.widget import Widget
 from textual.widgets import Input, RichLog, Static
 
@@ -18,6 +20,11 @@ from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, TEXT
 
 _EVERY_S = 0.5
 _LINES = 2_000
+_LOG = "log"
+"""Which log a name is of, beneath it."""
+_ROOMY = 100
+"""From this many cells on a line has its date; below, its time of day."""
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\S*")
 
 
 class LogsScreen(Page):
@@ -44,7 +51,7 @@ class LogsScreen(Page):
         """Return the names, the search, the lines."""
         yield Static(id="say")
         yield Input(placeholder="words to search for, Enter; empty: all lines", id="search")
-        yield RichLog(max_lines=_LINES, wrap=False, highlight=False, markup=False)
+        yield RichLog(max_lines=_LINES, min_width=1, wrap=True, highlight=False, markup=False)
 
     def on_mount(self) -> None:
         """Open the first log and follow it."""
@@ -61,7 +68,9 @@ class LogsScreen(Page):
         self._tail = Tail(self._paths[self._index])
         names, chosen = Text(), f"bold {GROUND} on {ACCENT[Pipeline.V1]}"
         for at, path in enumerate(self._paths):
-            names.append(f" {path.stem} ", chosen if at == self._index else GREY).append(" ")
+            names.append(f" {path.stem} ", chosen if at == self._index else GREY)
+            names.apply_meta({_LOG: at}, len(names) - len(path.stem) - 2)
+            names.append(" ")
         say.update(names)
         self._read()
 
@@ -83,13 +92,31 @@ class LogsScreen(Page):
     def _write(self, log: RichLog, lines: Iterable[str]) -> None:
         for line in lines:
             if all(word in line.lower() for word in self._words):
-                text = Text(line, TEXT if self._words else GREY)
+                shown = line if self.size.width >= _ROOMY else _STAMP.sub(r"\1", line)
+                text = Text(shown, TEXT if self._words else GREY)
                 text.highlight_words(self._words, f"bold {AMBER}", case_sensitive=False)
-                log.write(text)
+                log.write(text, expand=True)
+
+    def on_resize(self) -> None:
+        """Wrap the lines anew."""
+        self.call_after_refresh(self._again)
+
+    def _again(self) -> None:
+        # None where the page has been closed since it was resized.
+        for log in self.query(RichLog):
+            log.clear()
+            self._write(log, self._lines)
+            if self._words and not log.lines:
+                log.write(Text("no line has these words", DIM))
 
     def copied(self) -> str:
         """Return the path of the log."""
         return str(self._paths[self._index]) if self._paths else ""
+
+    def on_click(self, event: Click) -> None:
+        """Show the log whose name was clicked."""
+        if _LOG in event.style.meta:
+            self._open(event.style.meta[_LOG])
 
     def action_choose(self, steps: int) -> None:
         """Show another log."""
@@ -106,12 +133,8 @@ class LogsScreen(Page):
         """Show the lines with these words alone."""
         self._words = event.value.lower().split()
         event.input.remove_class("open")
-        log = self.query_one(RichLog)
-        log.focus()
-        log.clear()
-        self._write(log, self._lines)
-        if self._words and not log.lines:
-            log.write(Text("no line has these words", DIM))
+        self.query_one(RichLog).focus()
+        self._again()
 
     def action_follow(self) -> None:
         """Follow the end, or stay."""

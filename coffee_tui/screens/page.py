@@ -5,19 +5,16 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from coffee_tui.screens.help import HelpScreen
-from coffee_tui.screens.manners import Manners
+from coffee_tui.screens.manners import HELP, Manners
 from coffee_tui.widgets.keybar import KeyBar
 
 CLOSE = Binding("escape,q", "close", "back", key_display="esc", tooltip="back")
-HELP = Binding("question_mark", "help", "help", key_display="?", tooltip="this help")
 
 
-class Page(Manners, Screen[None]):
+class Page(Manners):
     """A screen over Live."""
 
     KEYS: ClassVar[tuple[Binding, ...]] = ()
@@ -32,15 +29,11 @@ class Page(Manners, Screen[None]):
         """Lay out the title, the body and the keys."""
         yield Static(self._title, id="title")
         yield from self.body()
-        yield KeyBar(self.keys(), lambda _: True)
+        yield KeyBar(self.shown_keys(), lambda _: True)
 
-    def keys(self) -> tuple[Binding, ...]:
+    def shown_keys(self) -> tuple[Binding, ...]:
         """Return every key of this page."""
         return (*self.KEYS, *self.MANNERS, HELP, CLOSE)
-
-    def action_help(self) -> None:
-        """Show every key of this page."""
-        self.app.push_screen(HelpScreen(self.keys()))
 
     def body(self) -> Iterable[Widget]:
         """Return what stands between the title and the keys."""

@@ -21,7 +21,7 @@ _AIR = 3
 _SPARKS = 3
 """Sparklines: each gets a row more at a time."""
 _HIGHEST_SPARK = 3
-_LOWEST_CHART = 8
+_LOWEST_CHART = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Plan:
     gaps: int
     """Empty rows between the blocks of a column, from the most telling on."""
     spark_rows: int
-    """Rows of each sparkline."""
+    """Rows of each sparkline; of the rate's alone where there is a chart."""
     chart_rows: int
     """Rows of the latency chart; 0: there is none."""
 
@@ -59,9 +59,9 @@ def plan(cells: int, rows: int) -> Plan:
     airy, left = _take(left if gaps == MOST_GAPS else 0, _AIR)
     lifted = left > 0 and band and not airy
     left -= lifted
-    more = min(_HIGHEST_SPARK - 1, max(0, left) // _SPARKS)
-    left -= more * _SPARKS
-    chart = left - 1 if left > _LOWEST_CHART else 0
+    high = _HIGHEST_SPARK - 1
+    chart = left - high - 1 if left > high + _LOWEST_CHART else 0
+    more = high if chart else min(high, max(0, left) // _SPARKS)
     return Plan(alone, band, framed, lifted, airy, cells >= WIDE_CELLS, gaps, 1 + more, chart)
 
 

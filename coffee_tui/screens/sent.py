@@ -25,6 +25,7 @@ _ROOMY = 118
 """From this many cells on the outcome is written out, and the id is there."""
 _EASY = 72
 """From this many cells on there are milliseconds and the price."""
+_TITLE = "Orders · the latest sent from here, and one's journey"
 _EMPTY = "no order sent from here yet: go back, 1 2 3 send one, space a load"
 
 
@@ -41,7 +42,7 @@ class SentScreen(Page):
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     def __init__(self, journal: Journal, settings: Callable[[], Settings | None]) -> None:
-        super().__init__("Orders · the latest sent from here, and one's journey")
+        super().__init__(_TITLE)
         self._journal = journal
         self._settings = settings
         self._words = ""
@@ -109,7 +110,7 @@ class SentScreen(Page):
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Stay with an order that was chosen; the first row follows the newest."""
         if event.cursor_row > 0 and event.cursor_row < len(self._listed):
-            self._following = False
+            self._follow(on=False)
         self._follow_journey()
 
     def copied(self) -> str:
@@ -132,9 +133,13 @@ class SentScreen(Page):
 
     def action_follow(self) -> None:
         """Follow the newest order, or stay with the chosen one."""
-        self._following = not self._following
+        self._follow(on=not self._following)
         if self._following:
             self.query_one(DataTable).move_cursor(row=0)
+
+    def _follow(self, *, on: bool) -> None:
+        self._following = on
+        self.say_title(_TITLE if on else "Orders · staying: f follows the newest again")
 
 
 def _cells(order: SentOrder, width: int) -> list[Text]:

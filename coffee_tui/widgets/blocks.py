@@ -70,4 +70,4 @@ def _fold(text: str, width: int) -> tuple[str, str]:
     if 0 < len(text) - cut - 1 <= _UNIT:
         cut = text.rfind(" ", 0, cut)
     cut = cut if cut > 0 else width
-    return text[:cut], clip(text[cut:].strip(), width)
+    return text[:cut], clip(text[cut:].strip(" ·"), width)

@@ -1,4 +1,4 @@
-"""Where there is room: the latencies of the last minutes as a chart, on the scale of all columns."""
+"""Where there is room: the latencies of the last minutes as a chart; its scale is that of all columns."""
 
 from itertools import groupby
 
@@ -8,9 +8,12 @@ from coffee_tui.feed.snapshot import PipelineView
 from coffee_tui.theme import DIM, GREY, RULE
 from coffee_tui.widgets.block import Block, Shared, accent
 from coffee_tui.widgets.braille import braille, glyph
-from coffee_tui.widgets.scale import LATENCY
+from coffee_tui.widgets.marks import marked
+from coffee_tui.widgets.scale import LATENCY, time_axis
 
 _LABEL = 8
+_CELL_S = 2
+"""Seconds of a cell: braille has two columns of dots."""
 _TICKS = (
     (6e7, "60 s"),
     (1e7, "10 s"),
@@ -27,17 +30,18 @@ class LatencyChart(Block):
 
     def drawn_from(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of; nothing while there is no chart."""
-        return (view.api_history, view.dashboard_history, shared.chart_rows) if shared.chart_rows else None
+        histories = (view.api_history, view.dashboard_history)
+        return (histories, shared.marks, shared.chart_rows) if shared.chart_rows else None
 
     def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
-        """Return a heading and the chart."""
-        height, cells = shared.chart_rows - 1, width - _LABEL
+        """Return a heading, the chart, and its time, where a fault on purpose is marked."""
+        height, cells = shared.chart_rows - 2, width - _LABEL
         if height < 1 or cells < 1:
             return []
         drawn = [
             (
                 braille(
-                    [None if one is None else LATENCY.fraction(one) for one in history[-2 * cells :]],
+                    [None if one is None else LATENCY.fraction(one) for one in history[-_CELL_S * cells :]],
                     cells,
                     height,
                 ),
@@ -50,7 +54,15 @@ class LatencyChart(Block):
         return [
             heading,
             *(_row(labels.get(row, ""), [(of[row], colour) for of, colour in drawn]) for row in range(height)),
+            Text(" " * _LABEL).append(marked(time_axis(cells, _CELL_S), _by_cell(shared.marks, cells), DIM)),
         ]
+
+
+def _by_cell(marks: tuple[bool, ...], cells: int) -> list[bool]:
+    """Return of each cell whether a fault is felt in one of its seconds."""
+    seconds = (False,) * (_CELL_S * cells) + marks
+    seconds = seconds[-_CELL_S * cells :]
+    return [any(seconds[at : at + _CELL_S]) for at in range(0, len(seconds), _CELL_S)]
 
 
 def _labels(height: int) -> dict[int, str]:

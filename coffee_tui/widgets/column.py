@@ -18,6 +18,8 @@ from coffee_tui.widgets.pace import Pace
 
 _BETWEEN = 2
 """Cells between figures and breakdowns where they stand side by side."""
+_FIGURES = 56
+"""Of the others, the share of the figures in per cent: a sparkline wants more than a bar, which has its number."""
 
 
 class PipelineColumn(Lines):
@@ -47,7 +49,7 @@ class PipelineColumn(Lines):
         """Return the rows of all blocks."""
         view, shared = self._view, self._shared
         if shared.alone:
-            left = (width - _BETWEEN) // 2
+            left = (width - _BETWEEN) * _FIGURES // 100
             figures = [row for block in (self._totals, self._pace) for row in block.drawn(view, left, shared)]
             right = width - _BETWEEN - left
             counts = [row for block in (self._drinks, self._stores) for row in block.drawn(view, right, shared)]

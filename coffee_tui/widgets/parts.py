@@ -1,14 +1,16 @@
 """Every part while the stack comes up: what it does, what it waits for."""
 
+from itertools import zip_longest
+
 from rich.text import Text
 from textual.reactive import reactive
 
-from coffee_tui.feed.snapshot import PartView, Snapshot
+from coffee_tui.feed.snapshot import Health, PartView, Snapshot
 from coffee_tui.theme import DIM, GREY, HEALTH, TEXT
 from coffee_tui.widgets.lines import Lines
 from coffee_tui.widgets.text import clip
 
-_ROWS = 4
+_ROWS, _GAP = 4, 2
 
 
 class Parts(Lines):
@@ -29,22 +31,23 @@ class Parts(Lines):
         parts = self.snapshot.parts
         if not parts:
             return [Text("no part of a stack is known here yet", GREY)]
-        columns = -(-len(parts) // _ROWS)
-        width //= columns
-        rows = []
-        for row in range(min(_ROWS, len(parts))):
-            line = Text()
-            for part in parts[row::_ROWS]:
-                line.append(_cell(part, width - 1)).append(" ")
-            rows.append(line)
-        return rows
+        cells = [_cell(part) for part in parts]
+        columns = [cells[at : at + _ROWS] for at in range(0, len(cells), _ROWS)]
+        wanted = [max(cell.cell_len for cell in column) + _GAP for column in columns]
+        if sum(wanted) > width:
+            wanted = [width // len(columns)] * len(columns)
+        for column, room in zip(columns, wanted, strict=True):
+            for cell in column:
+                cell.truncate(room - _GAP, overflow="ellipsis")
+                cell.pad_right(room - cell.cell_len)
+        return [Text().join(row) for row in zip_longest(*columns, fillvalue=Text())]
 
 
-def _cell(part: PartView, width: int) -> Text:
+def _cell(part: PartView) -> Text:
     glyph, colour = HEALTH[part.health]
     cell = Text(f"{glyph} ", colour).append(clip(part.name, 21), TEXT if part.good else colour)
+    if part.detail and part.health is Health.WAITING:
+        # What it needs says that it waits.
+        return cell.append(f" {part.detail}", GREY)
     cell.append(f" {part.word}", GREY)
-    if part.detail:
-        cell.append(f" · {part.detail}", DIM)
-    cell.truncate(width, overflow="ellipsis", pad=True)
-    return cell
+    return cell.append(f" · {part.detail}", DIM) if part.detail else cell

@@ -46,6 +46,18 @@ def sparkline(fractions: Sequence[float | None], width: int, height: int) -> lis
     ]
 
 
+def time_axis(cells: int, per_cell_s: int) -> str:
+    """Label an axis of time that ends now, at each minute before as far as there is room."""
+    line = [" "] * cells
+    line[-3:] = "now"
+    for minute in range(1, cells * per_cell_s // 60 + 1):
+        label = f"−{minute} min"
+        start = cells - 60 * minute // per_cell_s - len(label) // 2
+        if start >= 0:
+            line[start : start + len(label)] = label
+    return "".join(line[-cells:])
+
+
 def bar(share: float, width: int) -> str:
     """Draw a thin bar over a share (0 to 1) of ``width`` cells; anything above 0 is seen."""
     cells = round(min(1.0, share) * width)

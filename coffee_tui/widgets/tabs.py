@@ -54,7 +54,7 @@ class ColumnTabs(Lines):
                 row.append(f" {pipeline}{title} ", f"bold {GROUND} on {ACCENT[pipeline]}")
             else:
                 row.append(f" {pipeline} ", f"bold {ACCENT[pipeline]}")
-            row.append(f" {glyph}", colour).append(f"{latency(view.dashboard.p50_us):>8}", TEXT)
+            row.append(glyph, colour).append(f"{latency(view.dashboard.p50_us):>8} ", TEXT)
             self._ends.append(row.cell_len)
         others = " ".join(each for index, each in enumerate(self._pipelines) if index != self.current)
         hints = (f"tab shows {others}", f"tab: {others}") if others else ()

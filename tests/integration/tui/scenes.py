@@ -164,6 +164,30 @@ def connection_lost() -> Snapshot:
     )
 
 
+def coming_up() -> Snapshot:
+    """Return a stack that starts: the servers are there, the pipelines wait for one another."""
+    words = {"kafka": "starting", "flink-jobmanager": "starting", "flink-taskmanager": "waiting"}
+    details = {"flink-taskmanager": "needs flink-jobmanager", "flink-job": "needs kafka, flink-jobmanager"}
+    words |= dict.fromkeys(("flink-job", "cafe-order-api", "stream-worker", "cafe-order-aggregator"), "waiting")
+    parts = tuple(
+        PartView(name, Health(words.get(name, "up")), words.get(name, "up"), details.get(name, ""))
+        for name in _PARTS
+    )
+    said = {V1: "waits for cafe-order-api", V2: "waits for cafe-order-api", V3: "kafka starting for 3 s"}
+    views = tuple(
+        PipelineView(
+            each,
+            0,
+            drinks=tuple((drink, 0) for drink in DRINKS),
+            stores=tuple((store, 0) for store in STORES),
+            chain=tuple(Stage(label, Health.WAITING) for label in INFO[each].chain),
+            sentence=Sentence(said[each], Mood.BUSY),
+        )
+        for each in Pipeline
+    )
+    return Snapshot(views, Link(True, NOW_US), Link(), "live", parts)
+
+
 def _without_redis(view: PipelineView) -> tuple[Stage, ...]:
     return tuple(
         replace(stage, health=Health.BROKEN) if stage.label in ("Redis", "stream", "PG, Redis") else stage

@@ -19,27 +19,6 @@ DIM = PALETTES["dark"][DIM_NAME]
 SIZES = [(100, 28), (120, 40), (168, 44)]
 
 
-KEYS = {
-    "1": ("order", Pipeline.V1),
-    "2": ("order", Pipeline.V2),
-    "3": ("order", Pipeline.V3),
-    "a": ("order", Pipeline.V1, Pipeline.V2, Pipeline.V3),
-    "space": "toggle",
-    "plus": ("rate", 1),
-    "equals_sign": ("rate", 1),
-    "minus": ("rate", -1),
-    "b": "burst",
-    "i": ("choose", Pipeline.V1),
-}
-
-
-async def test_each_key_asks_for_its_thing() -> None:
-    running, _, orders = app()
-    async with running.run_test() as pilot:
-        await pilot.press(*KEYS)
-    assert orders.asked == list(KEYS.values())
-
-
 async def test_keys_of_absent_pipelines_do_nothing() -> None:
     running, _, orders = app((Pipeline.V1, Pipeline.V2))
     async with running.run_test(size=(120, 40)) as pilot:

@@ -5,6 +5,7 @@ After a change that is meant: ``pytest tests/integration/tui/test_pictures.py --
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,28 +19,64 @@ from coffee_core.pipelines import Pipeline
 from coffee_tui.app import CoffeeApp
 from coffee_tui.feed.snapshot import Snapshot
 from coffee_tui.feed.sources import Sources
+from coffee_tui.palettes import PALETTES
 from coffee_tui.screens import faults, sent, windows
 from coffee_tui.widgets.picture import self_contained
 from tests.integration.tui import page_scenes, scenes
 from tests.unit.tui.scripted import ALL, NotedOrders, ScriptedFeed, screen_text
 from tests.waiting import until
 
-SIZES = ((60, 20), (80, 24), (120, 40), (220, 60))
-THEMES = ("dark", "light", "terminal")
-STATES = (scenes.part_down, scenes.backlog, scenes.connection_lost)
-PAGES = {
-    "c": "compare",
-    "o": "orders",
-    "l": "logs",
-    "w": "windows",
-    "x": "faults",
-    "g": "load",
-    "question_mark": "help",
-}
-OF_A_STACK = ("o", "l", "w", "x")
-"""Pages that a recording cannot fill."""
+Size = tuple[int, int]
+SIZES: tuple[Size, ...] = ((60, 20), (80, 24), (120, 40), (220, 60))
+THEMES = (*PALETTES, "no colour")
 
-Compare = Callable[..., bool]
+
+@dataclass(frozen=True)
+class Picture:
+    """What is on a picture."""
+
+    keys: tuple[str, ...] = ()
+    """Keys that lead to it."""
+    scene: Callable[[], Snapshot] = scenes.healthy
+    """What the pipelines do."""
+    filled: str = ""
+    """Words that are there once it is filled."""
+    attached: bool = True
+    """Whether there is a stack to ask; else it is a recording."""
+    current: int = 0
+    """The column that stands alone where there is no room for three."""
+    sizes: tuple[Size, ...] = SIZES
+    """Sizes in cells and rows."""
+
+
+STATE = ((60, 20), (120, 40))
+PICTURES = {
+    "live": Picture(),
+    "compare": Picture(("c",)),
+    "orders": Picture(("o",), filled="when is not known"),
+    "logs": Picture(("l", "left"), filled="redis is back"),
+    "windows": Picture(("w",), filled="watermark"),
+    "faults": Picture(("x",), scenes.part_down, "not back yet"),
+    "load": Picture(("g",)),
+    "help": Picture(("question_mark",)),
+    "help of a page": Picture(("l", "question_mark"), sizes=STATE),
+    "filter": Picture(("o", "slash", *"latte"), filled="when is not known", sizes=STATE),
+    "palette": Picture(("ctrl+p",), filled="break a part on purpose", sizes=STATE),
+    "coming up": Picture(scene=scenes.coming_up, sizes=STATE),
+    "part down": Picture(scene=scenes.part_down, current=2, sizes=STATE),
+    "backlog": Picture(scene=scenes.backlog, current=1, sizes=STATE),
+    "connection lost": Picture(scene=scenes.connection_lost, sizes=STATE),
+    "recording's orders": Picture(("o",), filled="nobody to ask", attached=False, sizes=((80, 24),)),
+    "recording's logs": Picture(("l",), filled="has no logs", attached=False, sizes=((80, 24),)),
+    "recording's windows": Picture(("w",), filled="has no windows", attached=False, sizes=((80, 24),)),
+    "recording's faults": Picture(("x",), filled="breaks nothing", attached=False, sizes=((80, 24),)),
+}
+DRAWN = [
+    pytest.param(picture, size, theme, id=f"{name} {size[0]}x{size[1]} {theme}")
+    for name, picture in PICTURES.items()
+    for size in picture.sizes
+    for theme in (THEMES if size == (120, 40) and not picture.keys else PALETTES)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -59,77 +96,38 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def _same(
-    compare: Compare,
-    size: tuple[int, int],
+@pytest.mark.parametrize(("picture", "size", "theme"), DRAWN)
+def test_picture(
+    snap_compare: Callable[..., bool],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    picture: Picture,
+    size: Size,
     theme: str,
-    scene: Callable[[], Snapshot] = scenes.healthy,
-    key: str = "",
-    home: Path | None = None,
-) -> bool:
+) -> None:
+    if theme not in PALETTES:
+        monkeypatch.setenv("NO_COLOR", "1")
     feed, orders = ScriptedFeed(), NotedOrders()
     page_scenes.sent(orders.journal)
-    stack = page_scenes.attachment(home) if home else None
+    stack = page_scenes.attachment(tmp_path) if picture.attached else None
     staged = page_scenes.StagedFaults(stack) if stack else None
     running = CoffeeApp(Sources(ALL, feed, orders, attachment=stack, faults=staged))
-    running.theme = theme
-
-    async def show(pilot: Pilot[Any]) -> None:
-        orders.views.put_nowait(scenes.orders())
-        for each in (scenes.healthy(), scene()):
-            feed.queue.put_nowait(each)
-            await until(lambda each=each: running.live.snapshot == each)
-        await until(lambda: running.live.orders.running)
-        # One column alone: the one that it is about.
-        running.live.current = {scenes.backlog: 1, scenes.part_down: 2}.get(scene, 0)
-        if key:
-            await pilot.press(key, *(["left"] if PAGES[key] == "logs" and home else []))
-            await until(partial(_is_filled, running, PAGES[key], home))
-            for field in running.screen.query(Input):
-                field.cursor_blink = False
-        await pilot.pause()
-
-    return compare(running, terminal_size=size, run_before=show)
+    running.theme = theme if theme in PALETTES else running.theme
+    assert snap_compare(running, terminal_size=size, run_before=partial(_show, running, feed, orders, picture))
 
 
-def _is_filled(running: CoffeeApp, page: str, home: Path | None) -> bool:
-    text = screen_text(running)
-    return {
-        "orders": "when is not known" if home else "nobody to ask",
-        "logs": "redis is back" if home else "has no logs",
-        "windows": "watermark" if home else "has no windows",
-        "faults": "not back yet" if home else "breaks nothing",
-    }.get(page, "") in text
-
-
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_live(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
-    assert _same(snap_compare, size, theme)
-
-
-@pytest.mark.parametrize("scene", STATES, ids=lambda scene: scene.__name__)
-@pytest.mark.parametrize("size", [(60, 20), (120, 40)], ids=str)
-def test_live_in_trouble(snap_compare: Compare, size: tuple[int, int], scene: Callable[[], Snapshot]) -> None:
-    assert _same(snap_compare, size, "dark", scene)
-
-
-@pytest.mark.parametrize("key", PAGES, ids=PAGES.get)
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_page(snap_compare: Compare, tmp_path: Path, size: tuple[int, int], key: str) -> None:
-    assert _same(snap_compare, size, "dark", _scene_of(key), key, tmp_path)
-
-
-@pytest.mark.parametrize("key", PAGES, ids=PAGES.get)
-@pytest.mark.parametrize("theme", THEMES[1:])
-def test_page_in_other_colours(snap_compare: Compare, tmp_path: Path, theme: str, key: str) -> None:
-    assert _same(snap_compare, (120, 40), theme, _scene_of(key), key, tmp_path)
-
-
-def _scene_of(key: str) -> Callable[[], Snapshot]:
-    return scenes.part_down if PAGES[key] == "faults" else scenes.healthy
-
-
-@pytest.mark.parametrize("key", OF_A_STACK, ids=PAGES.get)
-def test_page_of_a_recording(snap_compare: Compare, key: str) -> None:
-    assert _same(snap_compare, (80, 24), "dark", key=key)
+async def _show(
+    running: CoffeeApp, feed: ScriptedFeed, orders: NotedOrders, picture: Picture, pilot: Pilot[Any]
+) -> None:
+    orders.views.put_nowait(scenes.orders())
+    # Once everything has been up, a part that is away is shown where it stands.
+    for each in (*([scenes.healthy()] if picture.scene is not scenes.coming_up else []), picture.scene()):
+        feed.queue.put_nowait(each)
+        await until(lambda each=each: running.live.snapshot == each)
+    await until(lambda: running.live.orders.running)
+    running.live.current = picture.current
+    await pilot.press(*picture.keys)
+    await until(lambda: picture.filled in screen_text(running))
+    for field in running.screen.query(Input):
+        field.cursor_blink = False
+    await pilot.pause()

@@ -20,6 +20,7 @@ from coffee_tui.widgets.braille import braille, glyph
 from coffee_tui.widgets.chart import LatencyChart
 from coffee_tui.widgets.costs import said_cost, said_shared
 from coffee_tui.widgets.lines import _changes
+from coffee_tui.widgets.pace import Pace
 from coffee_tui.widgets.text import compact, count, memory
 from tests.unit.tui.scripted import column
 from tests.unit.tui.test_sentence import GOOD
@@ -125,6 +126,27 @@ def test_the_chart_has_the_rows_it_was_given_and_labels_its_scale() -> None:
     text = "\n".join(row.plain for row in rows)
     assert all(label in text for label in ("60 s", "1 s", "10 ms", "0.1 ms"))
     assert LatencyChart().rows(column(Pipeline.V1), 60, Shared()) == []
+
+
+def test_the_time_of_the_chart_has_the_faults() -> None:
+    marks = (*(False,) * 50, *(True,) * 10)
+    rows = LatencyChart().rows(column(Pipeline.V1), 60, Shared(chart_rows=12, marks=marks))
+    assert rows[-1].plain.endswith("  ×░now")
+
+
+@pytest.mark.parametrize(("width", "cells"), [(31, 9), (36, 14), (44, 16), (66, 38)])
+def test_sparklines_have_the_room_that_labels_and_figures_leave(width: int, cells: int) -> None:
+    view = replace(column(Pipeline.V1), rate=12_345.0)
+    rate, heading, api, dashboard = (row.plain for row in Pace().rows(view, width, Shared(top_rate=20_000)))
+    assert {len(row) for row in (rate, heading, api, dashboard)} == {width}
+    assert dashboard.count("▃") == cells, "as many seconds as there are cells"
+    assert rate.split()[-2:] == ["12.3k/s" if width < 44 else "12,345/s", "≤20.0k"]
+    assert "0.1 ms–60 s" in heading
+
+
+def test_a_chart_takes_the_room_of_the_latencies_sparklines() -> None:
+    rows = Pace().rows(column(Pipeline.V1), 66, Shared(top_rate=200, spark_rows=3, chart_rows=12))
+    assert len(rows) == 3 + 1 + 1 + 1
 
 
 def test_old_rows_are_grey_and_rows_are_made_again_only_where_they_changed() -> None:

@@ -11,7 +11,7 @@ from coffee_tui.feed.snapshot import largest_count, largest_rate
 from coffee_tui.widgets.digits import large
 from coffee_tui.widgets.key_order import keys_row
 from coffee_tui.widgets.lateness import axis
-from coffee_tui.widgets.scale import LATENESS, bar, sparkline
+from coffee_tui.widgets.scale import LATENESS, bar, sparkline, time_axis
 from coffee_tui.widgets.text import UNKNOWN, latency, money, rate, step, uptime
 from tests.unit.tui.scripted import column
 
@@ -67,6 +67,14 @@ def test_sparklines_stack_their_rows_and_keep_gaps() -> None:
     assert sparkline([0.0, None, 1.0], 5, 1) == ["  ▁ █"]
     assert sparkline([0.5, 1.0], 2, 2) == [" █", "██"]
     assert sparkline([0.1] * 9, 3, 1) == ["▁▁▁"]
+
+
+def test_a_time_axis_ends_now_and_has_its_minutes() -> None:
+    line = time_axis(100, 2)
+    assert len(line) == 100
+    assert line.endswith("now")
+    assert [line.index(f"−{minute} min") + 3 for minute in (1, 2, 3)] == [70, 40, 10]
+    assert time_axis(20, 1).split() == ["now"]
 
 
 def test_a_bar_shows_anything_above_nothing() -> None:
