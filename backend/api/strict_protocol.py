@@ -1,8 +1,10 @@
 """uvicorn's HTTP protocol, made to keep to RFC 9112 where it is lenient, loses a body, or waits without end."""
 
 import asyncio
+import resource
 import socket
 import sys
+from functools import cache
 from typing import Any
 
 import httptools
@@ -12,7 +14,17 @@ REST_TIMEOUT_S = 5.0
 """Seconds from an answer to the end of the request's body, where that comes after it."""
 UNREAD_TIMEOUT_S = 30
 """Seconds after which a client that takes nothing of its answers is gone, where the system can tell (Linux)."""
+_RESERVED = 128
+"""Descriptors that no client can have: for files, and for PostgreSQL, Redis and Kafka to be reached again."""
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _HOP = (b"connection", b"upgrade", b"http2-settings")
+
+
+@cache
+def most_connections() -> int:
+    """Return how many connections there may be: nearly as many as the process may have descriptors."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if descriptors == resource.RLIM_INFINITY else max(descriptors - _RESERVED, _RESERVED)
 
 
 class StrictProtocol(HttpToolsProtocol):
@@ -29,8 +41,11 @@ class StrictProtocol(HttpToolsProtocol):
         self._earlier: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Bound how long answers may stay unread."""
+        """Bound how long answers may stay unread; refuse a connection too many."""
         super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            transport.write(_FULL)
+            transport.close()
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1_000
             transport.get_extra_info("socket").setsockopt(*option)

@@ -218,3 +218,15 @@ async def test_who_leaves_with_requests_in_hand_is_missed_by_the_first_of_them_t
         await client.reader.readuntil(b"first")
         client.writer.transport.abort()
         await until(served.is_idle)
+
+
+async def test_there_are_no_more_connections_than_leave_some_for_the_servers(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strict_protocol, "most_connections", lambda: 3)
+    first, *_ = [await served.connect() for _ in range(3)]
+    await until(lambda: len(served.state.connections) == 3)
+    assert await (await served.connect()).statuses() == [503]
+    first.writer.close()
+    await until(lambda: len(served.state.connections) == 2)
+    assert (await (await served.connect(_post())).read())[0] == 200
