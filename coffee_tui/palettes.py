@@ -56,16 +56,23 @@ _TERMINAL = {
     V2: "cyan",
     V3: "magenta",
 }
-PALETTES: Mapping[str, Mapping[str, str]] = {"dark": _DARK, "light": _LIGHT, "terminal": _TERMINAL}
+_OF_THE_TERMINAL = "terminal"
+PALETTES: Mapping[str, Mapping[str, str]] = {"dark": _DARK, "light": _LIGHT, _OF_THE_TERMINAL: _TERMINAL}
 """Theme → name → colour as Rich writes it."""
 DEFAULT = "dark"
 """What is shown until another one is chosen."""
 
 
-def themes() -> Iterator[Theme]:
-    """Yield the themes for Textual."""
-    for name, palette in PALETTES.items():
-        ansi = palette is _TERMINAL
+def _palette(name: str, *, plain: bool) -> Mapping[str, str]:
+    """Return a palette; where it is shown without its colours, an alarm must not be fainter than the text."""
+    found = PALETTES.get(name, PALETTES[DEFAULT])
+    return {**found, RED: found[TEXT], AMBER: found[TEXT]} if plain else found
+
+
+def themes(*, plain: bool = False) -> Iterator[Theme]:
+    """Yield the themes for Textual, ``plain`` ones where no colours are wanted."""
+    for name in PALETTES:
+        palette, ansi = _palette(name, plain=plain), name == _OF_THE_TERMINAL
         colour = {each: f"ansi_{value}" if ansi else value for each, value in palette.items()}
         yield Theme(
             name,
@@ -81,19 +88,19 @@ def themes() -> Iterator[Theme]:
             panel=colour[RAISED],
             dark=name != "light",
             ansi=ansi,
-            variables={**(BUILTIN_THEMES["ansi-dark"].variables if ansi else {}), **variables(name)},
+            variables={**(BUILTIN_THEMES["ansi-dark"].variables if ansi else {}), **variables(name, plain=plain)},
         )
 
 
-def variables(name: str) -> dict[str, str]:
+def variables(name: str, *, plain: bool = False) -> dict[str, str]:
     """Return the variables of a theme for style sheets."""
-    prefix = "ansi_" if PALETTES[name] is _TERMINAL else ""
-    return {each.removeprefix("$"): prefix + value for each, value in PALETTES[name].items()}
+    prefix = "ansi_" if name == _OF_THE_TERMINAL else ""
+    return {each.removeprefix("$"): prefix + value for each, value in _palette(name, plain=plain).items()}
 
 
-def styles(name: str) -> Styles:
+def styles(name: str, *, plain: bool = False) -> Styles:
     """Return the styles that texts may name: each colour, also bold and on a ground."""
-    palette = PALETTES.get(name, PALETTES[DEFAULT])
+    palette = _palette(name, plain=plain)
     found: dict[str, Style] = {}
     for each, colour in palette.items():
         for weight in ("", "bold ", "not bold "):

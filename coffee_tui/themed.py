@@ -12,19 +12,19 @@ class Themed(App[None]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for theme in themes():
+        for theme in themes(plain=self.no_color):
             self.register_theme(theme)
-        self.console.push_theme(styles(DEFAULT))
+        self.console.push_theme(styles(DEFAULT, plain=self.no_color))
         self.theme = DEFAULT
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return our variables for themes that do not have them."""
-        return variables(DEFAULT)
+        return variables(DEFAULT, plain=self.no_color)
 
     def watch_theme(self, theme: str) -> None:
         """Let texts have the colours of the theme; Textual draws everything again after this."""
         self.console.pop_theme()
-        self.console.push_theme(styles(theme))
+        self.console.push_theme(styles(theme, plain=self.no_color))
 
     def action_next_theme(self) -> None:
         """Change to the next of our themes."""
