@@ -11,7 +11,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from backend.api.door import DOORS, Door
 from backend.api.gate import HOLD
 from backend.api.incoming import ARRIVING
-from backend.api.problems import RETRY_AFTER_S
+from backend.api.kinds import LONG_HEADERS
+from backend.api.problems import RETRY_AFTER_S, ProblemError
 from backend.api.strict_protocol import StrictProtocol
 
 HEADERS_TIMEOUT_S = 5.0
@@ -126,18 +127,14 @@ class LimitedProtocol(StrictProtocol):
             if self._hold_timer is None:
                 self._hold_timer = self.loop.call_later(HOLD_S, self._let_go)
 
-    def send_400_response(self, msg: str) -> None:
-        """Say what is wrong with a request that is not understood, and close."""
-        if self.answers_first():
-            return
+    def why_not_understood(self) -> ProblemError:
+        """Return what is wrong with a request that the parser stopped at."""
         too_long = max(self._unfinished_bytes, self._headers_bytes) > MAX_HEADERS_BYTES
-        if not too_long and len(self.headers or ()) <= MAX_HEADERS:
-            super().send_400_response(msg)
-            return
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.close()
+        if too_long or len(self.headers or ()) > MAX_HEADERS:
+            return ProblemError(
+                LONG_HEADERS, f"At most {MAX_HEADERS} headers, and {MAX_HEADERS_BYTES} bytes of them"
+            )
+        return super().why_not_understood()
 
     def _refused_at_the_door(self) -> bool:
         door = self._doors.get(self.url)

@@ -28,6 +28,13 @@ MALFORMED = Kind(
     "The body is not JSON",
     "The text cannot be read as JSON in UTF-8. The order is nowhere.",
 )
+NOT_HTTP = Kind(
+    "malformed-request",
+    400,
+    "The request is not HTTP as it should be",
+    "It cannot be told with certainty where it ends, or for whom it is. The connection is closed, the order is "
+    "nowhere.",
+)
 UNAUTHORIZED = Kind(
     "unauthorized",
     401,
@@ -102,6 +109,12 @@ TOO_MANY = Kind(
     "This client has its share of the requests in flight",
     "Others are served meanwhile. The order is nowhere; try again after Retry-After seconds.",
 )
+LONG_HEADERS = Kind(
+    "headers-too-large",
+    431,
+    "The headers are too many or too long",
+    "A request has at most 100 of them, and 32 KiB. The connection is closed, the order is nowhere.",
+)
 INTERNAL = Kind(
     "internal-error", 500, "The API made a mistake", "The log of the API says more, by the request id."
 )
@@ -127,6 +140,7 @@ UNKNOWN = Kind(
 
 KINDS = (
     MALFORMED,
+    NOT_HTTP,
     UNAUTHORIZED,
     NOT_FOUND,
     NOT_RUNNING,
@@ -140,6 +154,7 @@ KINDS = (
     INVALID,
     CONFLICT,
     TOO_MANY,
+    LONG_HEADERS,
     INTERNAL,
     UNAVAILABLE,
     OVERLOADED,

@@ -8,7 +8,11 @@ from functools import cache
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from backend.api import problems, request_ids
+from backend.api.kinds import NOT_HTTP, OVERLOADED
+from backend.api.problems import ProblemError
 
 REST_TIMEOUT_S = 5.0
 """Seconds from an answer to the end of the request's body, where that comes after it."""
@@ -16,7 +20,6 @@ UNREAD_TIMEOUT_S = 30
 """Seconds after which a client that takes nothing of its answers is gone, where the system can tell (Linux)."""
 _RESERVED = 128
 """Descriptors that no client can have: for files, and for PostgreSQL, Redis and Kafka to be reached again."""
-_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _HOP = (b"connection", b"upgrade", b"http2-settings")
 
 
@@ -44,8 +47,7 @@ class StrictProtocol(HttpToolsProtocol):
         """Bound how long answers may stay unread; refuse a connection too many."""
         super().connection_made(transport)
         if len(self.connections) > most_connections():
-            transport.write(_FULL)
-            transport.close()
+            self.refuse(ProblemError(OVERLOADED, f"{most_connections()} connections are open"))
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1_000
             transport.get_extra_info("socket").setsockopt(*option)
@@ -131,7 +133,31 @@ class StrictProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def answers_first(self) -> bool:
+    def refuse(self, problem: ProblemError) -> None:
+        """Say why nothing that comes here is read, and close."""
+        name = request_ids.choose(self.headers or [])
+        body = problems.body(problem, name.decode("ascii"))
+        said = [
+            *((each, value) for each, value in problems.headers(problem.kind) if each != b"connection"),
+            *self.server_state.default_headers,
+            (b"content-length", b"%d" % len(body)),
+            (request_ids.HEADER, name),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(b"%b: %b\r\n" % each for each in said)
+        self.transport.write(STATUS_LINE[problem.kind.status] + head + b"\r\n" + body)
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own words
+        """Refuse what is not understood, unless an earlier request is in hand: then end with its answer."""
+        if not self._answers_first():
+            self.refuse(self.why_not_understood())
+
+    def why_not_understood(self) -> ProblemError:
+        """Return what is wrong with a request that the parser stopped at."""
+        return ProblemError(NOT_HTTP, "The request could be understood in more than one way, or in none")
+
+    def _answers_first(self) -> bool:
         """Tell whether an earlier request is still in hand; then the connection ends with its answer."""
         if self.cycle is None or self.cycle.response_complete:
             return False

@@ -1,6 +1,7 @@
 """What is HTTP and what is not: nothing is taken twice, for something else, or out of its order."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 
@@ -122,7 +123,12 @@ async def test_an_offer_of_another_protocol_may_come_in_pieces_and_others_after_
 async def test_what_another_server_could_understand_otherwise_is_refused(
     served: Served, echo: Echo, said: bytes
 ) -> None:
-    assert await (await served.connect(said)).statuses() == [400]
+    client = await served.connect(said)
+    status, headers, body = await client.read()
+    assert (status, headers["content-type"], headers["connection"]) == (400, "application/problem+json", "close")
+    problem = json.loads(body)
+    assert (problem["type"], problem["request_id"]) == ("/problems/malformed-request", headers["x-request-id"])
+    assert await client.is_closed()
     assert echo.bodies == []
 
 
