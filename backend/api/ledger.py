@@ -21,6 +21,8 @@ INTERVAL_S = 1.0
 """Least seconds between two rounds."""
 SHARE = 0.02
 """Most of a core's time that counting the rows may take: with many rows the rounds become rare."""
+SOON_S = 1.0
+"""Most seconds for which one is waited for."""
 COUNT_TIMEOUT_S = 10.0
 """Seconds after which a count is given up."""
 PATIENCE_S = 15.0
@@ -59,6 +61,12 @@ class Ledger:
             if self._task is not None:
                 self._task.result()
             self._task = asyncio.create_task(self._round())
+
+    async def newest(self) -> None:
+        """Ask, and wait for the answer where it comes soon: who asks seldom is not told of the last time."""
+        self.ask()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=SOON_S)
 
     @asynccontextmanager
     async def ending(self) -> AsyncIterator[None]:

@@ -49,8 +49,8 @@ class ShownMetrics(Collector):
         self._oldest_ms: int | None = None
 
     async def refresh(self) -> None:
-        """Read before a scrape; the accounts are those of the round before."""
-        self._ledger.ask()
+        """Read before a scrape."""
+        await self._ledger.newest()
         try:
             self._reading = await dashboard.read(self._redis)
             oldest = await self._redis.command("XRANGE", STREAM, "-", "+", "COUNT", 1, reading=True)
