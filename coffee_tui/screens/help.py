@@ -52,7 +52,7 @@ class HelpScreen(ModalScreen[str | None]):
         """List the keys, then the glyphs."""
         with VerticalScroll(id="help") as scroll:
             scroll.border_title = "Keys and signs"
-            scroll.border_subtitle = "esc closes"
+            scroll.border_subtitle = "a click does it · esc closes"
             yield Static(_keys(self._keys), id="keys")
             yield Static(_glyphs())
 
@@ -76,7 +76,7 @@ def _glyphs() -> Text:
     text.append("◷ timed", GREY)
     text.append("\nA link: orders a second, or ▪ how many wait there.", GREY)
     text.append("\nHow late: ● p50, ┫ p99, ┄× no order shown for so long.", GREY)
-    text.append("\nA sparkline: × a fault on purpose struck, ░ it is felt.", GREY)
+    text.append("\nA sparkline: ≤ its full height, × a fault struck, ░ it is felt.", GREY)
     text.append("\nA last line: ✓ well  · as it is meant  … behind  × broken.", GREY)
     text.append("\np50, p99: of the last 10 s; v1: of its last run that brought orders.", GREY)
     text.append("\nDashboard latency: from the API's acceptance to visible in Redis.", GREY)

@@ -47,7 +47,7 @@ async def _read_until(socket: ClientWebSocketResponse, words: bytes) -> None:
     raise AssertionError(f"the page was closed before {words!r}")
 
 
-async def test_a_page_has_a_dashboard_and_takes_keys(server: tuple[asyncio.subprocess.Process, str]) -> None:
+async def test_a_page_has_a_dashboard_and_takes_keys_and_clicks(server: tuple[asyncio.subprocess.Process, str]) -> None:
     process, url = server
     async with ClientSession() as session:
         async with session.get(url) as page:
@@ -59,6 +59,10 @@ async def test_a_page_has_a_dashboard_and_takes_keys(server: tuple[asyncio.subpr
             await _read_until(socket, b"How late is the dashboard?")
             await socket.send_json(["stdin", "?"])
             await _read_until(socket, b"one order into each")
+            await socket.send_json(["stdin", "q"])
+            await _read_until(socket, b"How late is the dashboard?")
+            await socket.send_json(["stdin", "\x1b[<0;30;37M\x1b[<0;30;37m"])
+            await _read_until(socket, b"begins")
             dashboards = psutil.Process(process.pid).children(recursive=True)
             assert len(dashboards) == 1
         await until(lambda: not alive(dashboards[0].pid))
