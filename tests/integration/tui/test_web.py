@@ -47,7 +47,9 @@ async def _read_until(socket: ClientWebSocketResponse, words: bytes) -> None:
     raise AssertionError(f"the page was closed before {words!r}")
 
 
-async def test_a_page_has_a_dashboard_and_takes_keys_and_clicks(server: tuple[asyncio.subprocess.Process, str]) -> None:
+async def test_a_page_has_a_dashboard_and_takes_keys_and_clicks(
+    server: tuple[asyncio.subprocess.Process, str],
+) -> None:
     process, url = server
     async with ClientSession() as session:
         async with session.get(url) as page:

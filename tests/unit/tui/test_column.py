@@ -19,8 +19,8 @@ from coffee_tui.widgets.blocks import Said
 from coffee_tui.widgets.braille import braille, glyph
 from coffee_tui.widgets.chart import LatencyChart
 from coffee_tui.widgets.costs import said_cost, said_shared
-from coffee_tui.widgets.lines import _changes
 from coffee_tui.widgets.pace import Pace
+from coffee_tui.widgets.rows import changes
 from coffee_tui.widgets.text import compact, count, memory
 from tests.unit.tui.scripted import column
 from tests.unit.tui.test_sentence import GOOD
@@ -160,10 +160,10 @@ def test_old_rows_are_grey_and_rows_are_made_again_only_where_they_changed() -> 
 
 def test_only_the_cells_that_differ_are_drawn_again() -> None:
     before = [Text("orders 12,406", "$c-text"), Text("same")]
-    assert list(_changes(before, list(before), 20, 2)) == []
-    (region,) = _changes(before, [Text("orders 12,419", "$c-text"), Text("same")], 20, 2)
+    assert list(changes(before, list(before), 20, 2)) == []
+    (region,) = changes(before, [Text("orders 12,419", "$c-text"), Text("same")], 20, 2)
     assert (region.x, region.y, region.width, region.height) == (11, 0, 2, 1)
-    (region,) = _changes(before, [before[0], Text("same", "$c-red")], 20, 2)
+    (region,) = changes(before, [before[0], Text("same", "$c-red")], 20, 2)
     assert (region.x, region.width) == (0, 20)
 
 
@@ -182,6 +182,8 @@ def test_every_palette_names_the_same_colours() -> None:
     for name in PALETTES:
         found = styles(name).styles
         assert found["bold $c-ground on $c-v1"].bold
+        plain = styles(name, plain=True).styles
+        assert plain["$c-red"] == plain["$c-amber"] == found["$c-text"], "without colours as strong as text"
     assert styles("another").styles["$c-v1"] == styles("dark").styles["$c-v1"]
 
 
