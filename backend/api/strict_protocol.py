@@ -108,9 +108,10 @@ class StrictProtocol(HttpToolsProtocol):
         self._more = False
         if self._rest_timer is not None:
             self._forget_rest()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            if self.timeout_keep_alive_task is None:
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
 
     def on_response_complete(self) -> None:
         """Wait for what is left of the request, but not for long."""

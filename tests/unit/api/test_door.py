@@ -96,6 +96,22 @@ async def test_a_full_room_refuses_before_the_application_is_asked() -> None:
         assert counted["requests POST 503 /api/v2/order"] == 1
 
 
+async def test_a_refusal_leaves_one_clock_that_ends_an_idle_connection() -> None:
+    async with Served() as served:
+        served.fill()
+        for parts in (["12345"], ["12", "345"]):
+            served.write(HEAD + "\r\n" + parts[0])
+            assert (await served.read())[0] == 503
+            for part in parts[1:]:
+                served.write(part)
+            await until(lambda: _idle_clocks() == 1)
+
+
+def _idle_clocks() -> int:
+    waiting = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+    return sum("timeout_keep_alive_handler" in repr(each) for each in waiting if not each.cancelled())
+
+
 async def test_the_connection_goes_on_and_the_rest_of_the_body_is_passed_over() -> None:
     async with Served() as served:
         served.fill()
