@@ -4,30 +4,31 @@ A dashboard draws the same rows ten times a second with a few digits changed. Te
 terminal treats a widget as a whole; here a widget keeps its rows, compares, and gives the compositor the regions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from rich.text import Text
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from coffee_tui.theme import DIM
+from coffee_tui.widgets.rows import Row, changes, segments
 
 
 class Lines(Widget):
-    """Rows of text, each of single cells, one below the other."""
+    """Rows of text, each of single cells, one below the other; a frame and padding, no opacity or tint."""
 
     ALLOW_SELECT: ClassVar[bool] = False
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._drawn: list[Text] = []
-        self._strips: dict[int, Strip] = {}
-        self._width = -1
+        self._drawn_for: tuple[Size, Size] | None = None
+        self._shown: list[Strip] = []
+        self._stale: set[int] = set()
+        self._sides: tuple[list[Segment], list[Segment]] | None = None
         self._old = self._frame_alone = False
 
     def lines(self, width: int) -> Sequence[Text]:
@@ -48,41 +49,65 @@ class Lines(Widget):
             self._old = old
             self.refresh()
 
-    def _rows(self, width: int) -> list[Text]:
-        rows = self.lines(width)
+    def _rows(self) -> list[Text]:
+        rows = self.lines(self.size.width)
         return [Text(row.plain, DIM) for row in rows] if self._old else list(rows)
 
     def redraw(self) -> None:
         """Draw again what has changed."""
-        width, height = self.size
-        if width != self._width:
+        if self._drawn_for != (self.outer_size, self.size):
             self.refresh()
             return
-        drawn = self._rows(width)
-        changed = list(_changes(self._drawn, drawn, width, height))
+        drawn = self._rows()
+        changed = list(changes(self._drawn, drawn, *self.size))
         self._drawn = drawn
-        for region in changed:
-            self._strips.pop(region.y, None)
         if changed:
+            top = self.content_offset.y
+            self._stale.update(top + region.y for region in changed)
             self.refresh(*changed)
 
-    def render_line(self, y: int) -> Strip:
-        """Return one row as the compositor wants it."""
-        width = self.size.width
-        if width != self._width:
-            self._width, self._drawn = width, self._rows(width)
-            self._strips.clear()
-        if y not in self._strips:
-            self._strips[y] = self._strip(y, width)
-        return self._strips[y]
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the rows with what is around them: Textual draws everything once, then the frame alone."""
+        room = self.outer_size, self.size
+        if self._drawn_for != room:
+            self._drawn_for, self._drawn, self._shown = room, self._rows(), []
+        if crop.size != self.outer_size:
+            self._shown = []
+            return super().render_lines(crop)
+        if not self._shown:
+            self._shown = [Row(strip, crop.width) for strip in super().render_lines(crop)]
+            self._sides = None
+        elif self._stale:
+            self._renew(self.outer_size.width)
+        self._stale.clear()
+        return self._shown
 
-    def _strip(self, y: int, width: int) -> Strip:
-        ground = self.visual_style.rich_style
-        if y >= len(self._drawn):
-            return Strip.blank(width, ground)
-        row = self._drawn[y]
-        segments = _segments(row, self.app.console.get_style, ground)
-        return Strip(segments, len(row.plain)).adjust_cell_length(width, ground)
+    def _renew(self, whole: int) -> None:
+        """Draw the stale rows again, each ``whole`` cells wide with what is around it."""
+        x, top = self.content_offset
+        width, height = self.size
+        filters, ground = self.get_line_filters(), self.background_colors[1]
+        for y in self._stale:
+            if not top <= y < top + height:
+                self._shown[y] = Row(super().render_lines(Region(0, y, whole, 1))[0], whole)
+                continue
+            if self._sides is None:
+                beside = self._shown[y]
+                self._sides = list(beside.crop(0, x)), list(beside.crop(x + width))
+            left, right = self._sides
+            row = self._segments(y - top, width)
+            for each in filters:
+                row = each.apply(row, ground)
+            self._shown[y] = Row([*left, *row, *right], whole)
+
+    def render_line(self, y: int) -> Strip:
+        """Return one row, without what is around it."""
+        width = self.size.width
+        return Strip(self._segments(y, width), width)
+
+    def _segments(self, y: int, width: int) -> list[Segment]:
+        row = self._drawn[y] if y < len(self._drawn) else Text()
+        return segments(row, width, self.app.console.get_style, self.visual_style.rich_style)
 
     def refresh(
         self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
@@ -90,42 +115,14 @@ class Lines(Widget):
         """Draw the regions again; where none is given everything, from new rows."""
         if self._frame_alone and self.size:
             x, y = self.content_offset
-            regions = (Region(-x, self.outer_size.height - 1 - y, self.outer_size.width, 1),)
+            last = self.outer_size.height - 1
+            self._stale.add(last)
+            regions = (Region(-x, last - y, self.outer_size.width, 1),)
         if not regions:
-            self._width = -1
+            self._drawn_for = None
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def notify_style_update(self) -> None:
         """Take the colours of a new theme, or those of lost data."""
-        self._strips.clear()
+        self._shown = []
         super().notify_style_update()
-
-
-def _segments(row: Text, style_of: Callable[[str | Style], Style], ground: Style) -> list[Segment]:
-    """Return a row in runs of one style: of spans that overlap the later one is on top."""
-    plain, base = row.plain, ground + style_of(row.style)
-    cuts = sorted({0, len(plain), *(at for span in row.spans for at in (span.start, span.end) if at < len(plain))})
-    found = []
-    for start, end in pairwise(cuts):
-        style = base
-        for span in row.spans:
-            if span.start <= start < span.end:
-                style += style_of(span.style)
-        found.append(Segment(plain[start:end], style))
-    return found
-
-
-def _changes(before: Sequence[Text], now: Sequence[Text], width: int, height: int) -> Iterator[Region]:
-    """Yield the cells of each row that differ."""
-    for y in range(min(height, max(len(before), len(now)))):
-        if y >= len(before) or y >= len(now):
-            yield Region(0, y, width, 1)
-            continue
-        old, new = before[y], now[y]
-        if old.spans != new.spans or old.style != new.style or len(old.plain) != len(new.plain):
-            yield Region(0, y, width, 1)
-        elif old.plain != new.plain:
-            differing = [
-                at for at, (one, other) in enumerate(zip(old.plain, new.plain, strict=True)) if one != other
-            ]
-            yield Region(differing[0], y, differing[-1] + 1 - differing[0], 1)
