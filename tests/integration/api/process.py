@@ -103,12 +103,12 @@ async def running(home: Path, port: int = 0, name: str = "api", **env: str) -> A
                 except aiohttp.ClientConnectionError:
                     return False
 
-            await until(alive, 10, "the API is alive")
+            await until(alive, 60, "the API is alive")
             api = Api(process, base_url, session)
             yield api
         if not api.killed:
             process.terminate()
-            assert process.wait(10) == 0, tail(log)
+            assert process.wait(30) == 0, tail(log)
     finally:
         process.kill()
         process.wait()
