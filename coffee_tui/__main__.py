@@ -1,6 +1,7 @@
 """``coffee-tui``: the dashboard, against a local or a remote stack, or from a recording."""
 
 import asyncio
+import gc
 import os
 import signal
 from pathlib import Path
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from coffee_tui.feed.sources import Sources
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_PAINTS_PER_S = 250
+"""After it has painted, Textual waits for up to two of these periods: a key must not."""
+_LOADED_S = 10.0
+"""Seconds after which nothing more is imported, connected or laid out for the first time."""
 
 
 @click.command(name="coffee-tui", context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,6 +78,7 @@ def _serve(replay: Path | None, host: str, port: int, *, demo: bool, speed: floa
 
 async def show(source: "Sources", recorder: "Recorder | None") -> int:
     """Show the dashboard until it is left; return the exit code."""
+    os.environ.setdefault("TEXTUAL_FPS", str(_PAINTS_PER_S))
     from coffee_core.errors import CoffeeError
     from coffee_core.tie import tie_to
     from coffee_tui.app import CoffeeApp
@@ -93,6 +99,7 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
     # Told to end, it leaves the terminal as it found it and ends its load process.
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, app.exit)
+    asyncio.get_running_loop().call_later(_LOADED_S, _keep_what_is_loaded)
     try:
         await app.run_async()
     finally:
@@ -104,6 +111,13 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
         except OSError as error:
             click.echo(f"{path} cannot be written, so nothing is remembered: {error.strerror}", err=True)
     return app.return_code or 0
+
+
+def _keep_what_is_loaded() -> None:
+    """Spare the garbage collector the modules: to look at all of them takes 70 ms, in which no key is answered."""
+    gc.freeze()
+    # There is nothing left to look at: from now on it comes when much is new compared with nothing.
+    gc.collect()
 
 
 async def _lines(source: "Sources", recorder: "Recorder | None") -> int:
