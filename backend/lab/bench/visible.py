@@ -86,17 +86,17 @@ class Visible:
         self._look()
 
     def _look(self) -> None:
-        """Ask for the totals, where no answer is on its way: that one will be of now, too."""
-        if self._looking is None and self._link is not None and self._link.is_open:
+        """Ask for the totals, unless an answer is still to come: that one will be of now, too."""
+        # One that has come, and whose callback is yet to be called, is of before what we were told of behind it.
+        asking = self._looking is not None and not self._looking.done()
+        if not asking and self._link is not None and self._link.is_open:
             self._looking = self._link.send("MGET", *self._keys)
             self._looking.add_done_callback(self._seen)
 
     def _seen(self, reply: "asyncio.Future[Any]") -> None:
         now_s = time.monotonic()
-        if reply is not self._looking or self._link is None:
-            return
-        self._looking = None
         if isinstance(error := reply.exception(), ReplyError):
+            assert self._link is not None, "it has replied"
             self._link.close()  # it loads its data, or lets us in no more: come again
         elif error is None:
             for flow, total in zip(self.flows.values(), reply.result(), strict=True):
