@@ -68,7 +68,10 @@ class StagedFaults(Faults):
 
 def attachment(home: Path) -> Attachment:
     """Return a stack that has logs; nothing runs."""
-    settings = Settings.from_env({"COFFEE_HOME": str(home)})
+    nobody = "127.0.0.1:1"
+    settings = Settings.from_env(
+        {"COFFEE_HOME": str(home), "API_URL": f"http://{nobody}", "REDIS_URL": f"redis://{nobody}/0"}
+    )
     write_env(home, {"API_URL": settings.api_url})
     (home / "logs").mkdir()
     for name, lines in _LOGS.items():
