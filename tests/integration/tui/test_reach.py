@@ -1,4 +1,4 @@
-"""Every action of every screen is in the palette and in the help, under the mouse; what is written can be clicked."""
+"""Every action of a screen is in the palette and in the help, under the mouse; what is written can be clicked."""
 
 from pathlib import Path
 from typing import Any
