@@ -31,13 +31,20 @@ _FIELDS: dict[Any, Any] = {"order": _VALUE}
 _SIDE_BY_SIDE = 32
 _BATCH_ROWS = 1_000
 _BLOCK_BYTES = 4_096
+_SELDOM_S = 0.05
+"""Seconds between two orders at the lowest rate: disk and processors have gone to sleep meanwhile."""
 _POLL_MS = 500
 _CONSUME_WITHIN_S = 60.0
 Do = Callable[[], Awaitable[Any]]
 
 
 def fsync(figures: Figures, folder: Path, for_s: float) -> None:
-    """Measure what it takes to write a block to this disk and know that it is there."""
+    """Measure what it takes to write a block to this disk and know that it is there: at once, and now and then."""
+    _fsync(figures, "fsync", folder, for_s / 2, 0)
+    _fsync(figures, "fsync_seldom", folder, for_s, _SELDOM_S)
+
+
+def _fsync(figures: Figures, name: str, folder: Path, for_s: float, pause_s: float) -> None:
     path, histogram = folder / "bench.fsync", new_histogram()
     until_s = time.monotonic() + for_s
     with path.open("wb", buffering=0) as file:
@@ -46,9 +53,10 @@ def fsync(figures: Figures, folder: Path, for_s: float) -> None:
             file.write(bytes(_BLOCK_BYTES))
             os.fsync(file.fileno())
             note_us(histogram, (time.perf_counter() - started_s) * 1e6)
+            time.sleep(pause_s)
     path.unlink()
-    for name, percentile in (("p50", 50), ("p99", 99)):
-        figures.add(f"ceiling.fsync.{name}", histogram.get_value_at_percentile(percentile), "µs")
+    for quantile, percentile in (("p50", 50), ("p99", 99)):
+        figures.add(f"ceiling.{name}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
 
 
 async def xadd(figures: Figures, settings: Settings, for_s: float) -> None:

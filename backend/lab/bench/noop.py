@@ -22,8 +22,8 @@ class _Nothing:
 
 
 def main() -> None:
-    """Serve POST /noop on the loopback until told to end."""
-    app = Starlette(routes=[Route("/noop", _Nothing(), methods=["POST"])])
+    """Serve POST /order on the loopback until told to end."""
+    app = Starlette(routes=[Route("/order", _Nothing(), methods=["POST"])])
     uvicorn.run(
         app,
         host="127.0.0.1",

@@ -126,6 +126,7 @@ class Rig:
                     self.figures.add(f"{name}.{kind}.{quantile}", getattr(getattr(measured, kind), quantile), "µs")
             self.figures.add(f"{name}.achieved", measured.achieved_per_s, "/s", HIGHER)
             self.figures.add(f"{name}.failed", measured.failed, "orders")
+            self.figures.add(f"{name}.orders", measured.accepted, "orders", HIGHER)
             flow = self.visible.flows[cell.pipeline]
             # Until the last order is seen: v1 may not show one of them before the end of its cell.
             whole_s = max(cell.for_s, flow.first_s(cell.base + measured.accepted) - cell.start_s)

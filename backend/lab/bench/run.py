@@ -17,14 +17,14 @@ from backend.lab.audit import audit
 from backend.lab.bench.clients import Clients
 from backend.lab.bench.facts import facts
 from backend.lab.bench.figures import HIGHER, Figures
-from backend.lab.bench.own_stack import OwnStack, free_ports
+from backend.lab.bench.own_stack import OwnStack
 from backend.lab.bench.result import Result
 from backend.lab.bench.rig import Rig
 from backend.lab.bench.size import Size
 from backend.lab.bench.steps import Step, all_steps
 from backend.lab.bench.steps_fault import FlowPicture, drain_topic
 from backend.lab.bench.steps_idle import first_orders
-from backend.lab.bench.steps_load import noop
+from backend.lab.bench.steps_load import yardsticks
 from backend.lab.bench.visible import Visible
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
@@ -59,8 +59,8 @@ async def _bench(
     size: Size, beside: Path, pipelines: Sequence[Pipeline], say: Say, asked: "asyncio.Task[bool]"
 ) -> Result:
     started_s, picture = time.monotonic(), FlowPicture()
-    async with _rig(size, OwnStack(beside, pipelines), say, asked) as rig, noop(free_ports(1)[0]) as url:
-        complete = await _run(list(all_steps(rig, url, picture)), rig, say, asked)
+    async with _rig(size, OwnStack(beside, pipelines), say, asked) as rig, yardsticks() as urls:
+        complete = await _run(list(all_steps(rig, urls, picture)), rig, say, asked)
         say("waiting until the last orders are visible")
         await rig.visible.reached({each: rig.accepted[each] for each in rig.pipelines}, _V1_WITHIN_S)
         balances = await audit(rig.settings, rig.pipelines)

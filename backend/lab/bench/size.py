@@ -14,6 +14,8 @@ class Size:
     """Orders a second into each pipeline."""
     cell_s: float = 2.0
     """Seconds of one load."""
+    cell_orders: int = 0
+    """Orders of a load on one pipeline alone, at least: else a p99 at a low rate is that of a few."""
     closed_s: float = 1.0
     """Seconds of one closed loop, and of one ceiling."""
     warm_orders: int = 10_000
@@ -24,7 +26,7 @@ class Size:
     """Rates of the search for the breakpoint."""
     step_s: float = 1.5
     """Seconds of one step of it."""
-    preload: int = 30_000
+    preload: int = 200_000
     """Orders that wait while a worker is down."""
     drains: int = 1
     """How often they pile up and are drained; the first time finds a JVM that has never been in a hurry."""
@@ -38,12 +40,17 @@ class Size:
     two_slots: bool = False
     """Whether v3 is also measured with two slots, on another stack."""
 
+    def cell_s_at(self, rate_per_s: int) -> float:
+        """Return the seconds of a load on one pipeline alone at this rate."""
+        return max(self.cell_s, self.cell_orders / rate_per_s)
 
-QUICK = Size("quick", rounds=2)
+
+QUICK = Size("quick", rounds=2, cell_orders=160)
 FULL = Size(
     "full",
     rounds=5,
     cell_s=15,
+    cell_orders=500,
     closed_s=5,
     warm_orders=50_000,
     idle_s=10,
@@ -66,9 +73,12 @@ TINY = Size(
     ladder=(200,),
     step_s=0.5,
     preload=500,
+    drains=2,
+    down_s=0.5,
     fault_s=1.0,
     fault_rate=50,
     table_rows=10_000,
+    two_slots=True,
 )
-"""For the tests of the bench itself: its figures mean nothing."""
+"""For the tests of the bench itself, with all that the full one does: its figures mean nothing."""
 SIZES = {size.name: size for size in (QUICK, FULL, TINY)}

@@ -25,8 +25,8 @@ class Step:
     do: Callable[[], Coroutine[Any, Any, None]]
 
 
-def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
-    """Yield the steps in their order; ``url`` is that of the no-op endpoint."""
+def all_steps(rig: Rig, urls: dict[str, str], picture: FlowPicture) -> Iterator[Step]:
+    """Yield the steps in their order; ``urls`` are those of the endpoints without a pipeline, by their names."""
     size, pipelines = rig.size, rig.pipelines
     yield Step("warming up", 8, partial(warm, rig))
     yield Step("the stack comes to rest", 20, partial(calm, rig))
@@ -36,19 +36,16 @@ def all_steps(rig: Rig, url: str, picture: FlowPicture) -> Iterator[Step]:
         turn = [*pipelines[number % len(pipelines) :], *pipelines[: number % len(pipelines)]]
         yield Step(f"{label}: idle", size.idle_s, partial(idle, rig))
         yield from _ceilings(rig, label)
-        yield Step(f"{label}: no-op endpoint", 2 * size.closed_s + 1, partial(closed, rig, "noop", url))
-        for each in turn:
-            target = f"{rig.settings.api_url}/api/{each}/order"
+        orders = {str(each): f"{rig.settings.api_url}/api/{each}/order" for each in turn}
+        for target, url in (urls | orders).items():
             yield Step(
-                f"{label}: {each}, closed loops",
-                2 * size.closed_s + 1.5,
-                partial(closed, rig, str(each), target),
+                f"{label}: {target}, closed loops", 2 * size.closed_s + 1.5, partial(closed, rig, target, url)
             )
         for offered in size.rates:
             for chosen in (*((each,) for each in turn), pipelines):
                 yield Step(
                     f"{label}: {', '.join(chosen)} at {offered:,}/s",
-                    size.cell_s + 0.5,
+                    (size.cell_s_at(offered) if len(chosen) == 1 else size.cell_s) + 0.5,
                     partial(rate, rig, chosen, offered),
                 )
     for each in pipelines:
@@ -78,8 +75,8 @@ def _drains(rig: Rig) -> Iterator[Step]:
 
 def _ceilings(rig: Rig, label: str) -> Iterator[Step]:
     figures, settings, for_s = rig.figures, rig.settings, rig.size.closed_s
-    fsync = partial(ceilings.fsync, figures, rig.own.home, for_s / 2)
-    yield Step(f"{label}: fsync of the disk", for_s / 2, partial(asyncio.to_thread, fsync))
+    fsync = partial(ceilings.fsync, figures, rig.own.home, for_s)
+    yield Step(f"{label}: fsync of the disk", for_s * 1.5, partial(asyncio.to_thread, fsync))
     yield Step(f"{label}: bare XADD", for_s, partial(ceilings.xadd, figures, settings, for_s))
     yield Step(f"{label}: bare bulk INSERT", for_s, partial(ceilings.insert, figures, settings, for_s))
     if Pipeline.V3 in rig.pipelines:

@@ -4,12 +4,13 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import product
 from typing import Any
 
 from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.measured import Measured
+from backend.lab.bench.own_stack import free_ports
 from backend.lab.bench.rig import MILLION, QUANTILES, Rig
 from backend.lab.bench.usage import Kept, Usage, kept, usage
 from backend.stack.polling import poll
@@ -21,7 +22,8 @@ from coffee_core.tie import tied
 BOUND_US = 100_000
 """A pipeline keeps up while the p99 of its answers, and of what it shows at once, stay below this."""
 _BACKLOG_S = 0.25
-_NOOP_WITHIN_S = 20.0
+_SERVED_WITHIN_S = 20.0
+_YARDSTICKS = {"noop": "backend.lab.bench.noop", "starlette": "backend.lab.bench.textbook"}
 MANY = 32
 """Clients of the closed loop that asks how much there is."""
 
@@ -32,7 +34,8 @@ async def rate(rig: Rig, pipelines: Sequence[Pipeline], rate_per_s: int) -> None
     name = f"{'alone' if alone else 'together'}.{rate_per_s}"
     costly = alone and rate_per_s == max(rig.size.rates)
     before = await _spent(rig, pipelines[0]) if costly else None
-    cells = await rig.load(name, pipelines, rate_per_s, rig.size.cell_s)
+    for_s = rig.size.cell_s_at(rate_per_s) if alone else rig.size.cell_s
+    cells = await rig.load(name, pipelines, rate_per_s, for_s)
     rig.cells += cells
     if before is not None and (orders := len(cells[0].sample.intended)):
         _note_cost(rig, pipelines[0], orders, before, await _spent(rig, pipelines[0]))
@@ -91,15 +94,20 @@ async def _closed(rig: Rig, url: str, clients: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def noop(port: int) -> AsyncIterator[str]:
-    """Serve the endpoint that does nothing for the length of the block; yield its URL."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "backend.lab.bench.noop", str(port)), preexec_fn=tied()
-    )
+async def yardsticks() -> AsyncIterator[dict[str, str]]:
+    """Serve the endpoints without a pipeline for the length of the block; yield the URL of each by its name."""
+    async with AsyncExitStack() as serving:
+        pairs = zip(_YARDSTICKS, free_ports(len(_YARDSTICKS)), strict=True)
+        yield {name: await serving.enter_async_context(_served(_YARDSTICKS[name], port)) for name, port in pairs}
+
+
+@asynccontextmanager
+async def _served(module: str, port: int) -> AsyncIterator[str]:
+    process = await asyncio.create_subprocess_exec(*(sys.executable, "-m", module, str(port)), preexec_fn=tied())
     try:
-        if not await poll(lambda: not is_free(port), 0.05, _NOOP_WITHIN_S):
-            raise CoffeeError(f"the no-op endpoint does not come up on port {port}")
-        yield f"http://127.0.0.1:{port}/noop"
+        if not await poll(lambda: not is_free(port), 0.05, _SERVED_WITHIN_S):
+            raise CoffeeError(f"{module} does not come up on port {port}")
+        yield f"http://127.0.0.1:{port}/order"
     finally:
         if process.returncode is None:
             process.terminate()
@@ -128,6 +136,7 @@ async def _step(rig: Rig, pipeline: Pipeline, offered: int) -> str:
     for kind, quantile in product(kinds, QUANTILES):
         late_us = getattr(getattr(measured, kind), quantile)
         rig.figures.add(f"{pipeline}.ladder.{offered}.{kind}.{quantile}", late_us, "µs")
+    rig.figures.add(f"{pipeline}.ladder.{offered}.orders", measured.accepted, "orders", HIGHER)
     return _overload(pipeline, measured, _backlog(rig, pipeline, cell.start_s + cell.for_s))
 
 

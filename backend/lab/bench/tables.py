@@ -73,7 +73,9 @@ def _cell(result: Result, name: str) -> str:
     figure = result.figures.get(name)
     if figure is None:
         return "–"
-    ratios = [(f"noop.{name.partition('.')[2]}", "no-op"), *([_BESIDE[name]] if name in _BESIDE else [])]
+    rest = name.partition(".")[2]
+    ratios = [(f"noop.{rest}", "no-op"), (f"starlette.{rest}", "Starlette")]
+    ratios += [_BESIDE[name]] if name in _BESIDE else []
     found = [(result.figures.middle(ceiling), words) for ceiling, words in ratios]
     return show(figure) + "".join(
         f" = {figure.middle / ceiling:.2f} × {words}" for ceiling, words in found if ceiling

@@ -1,5 +1,7 @@
 """What is visible is seen at every change, told of by the server or not, and again after a connection was lost."""
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
@@ -28,6 +30,16 @@ async def test_every_change_is_seen(redis_url: str, client: Redis) -> None:
         await until(lambda: flow.total == 0)
         assert flow.totals == [*range(7, 30), 0]
         assert not await visible.reached({Pipeline.V2: 1}, 0)
+
+
+async def test_a_change_right_behind_an_answer_is_seen(
+    redis_url: str, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.lab.bench.visible._TOLD_S", 3_600)  # by what it is told alone
+    async with Visible(redis_url, BOTH) as visible:
+        for total in range(50, 5_001, 50):
+            await asyncio.gather(*(client.incr(V2) for _ in range(50)))
+            assert await visible.reached({Pipeline.V2: total}, 10)
 
 
 async def test_a_key_that_was_read_is_told_of_once_it_changes(redis_url: str, client: Redis) -> None:

@@ -32,7 +32,8 @@ def result(**changes: Any) -> Result:
                     figures.add(f"{name}.p50", p99 * share * 400 * factor, "µs")
                     figures.add(f"{name}.p99", p99 * share * 1_000 * factor, "µs")
         figures.add(f"{pipeline}.recovery", latencies[0] / 1_000, "s")
-    for target, p50, rate in (("noop", 200, 12_000), ("v1", 1_000, 3_600), ("v2", 400, 6_000), ("v3", 900, 5_000)):
+    yardsticks = (("noop", 200, 12_000), ("starlette", 250, 9_000))
+    for target, p50, rate in (*yardsticks, ("v1", 1_000, 3_600), ("v2", 400, 6_000), ("v3", 900, 5_000)):
         figures.add(f"{target}.closed.1.p50", p50, "µs")
         figures.add(f"{target}.closed.32.rate", rate, "/s", HIGHER)
     for pipeline, cost, most in (("v1", 300, 2_000), ("v2", 450, 3_200), ("v3", 900, 2_000)):

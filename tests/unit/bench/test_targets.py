@@ -3,6 +3,7 @@
 import pytest
 
 from backend.lab.bench.figures import HIGHER, Figures
+from backend.lab.bench.size import Size
 from backend.lab.bench.tables import other_rows, pipeline_rows, target_rows
 from backend.lab.bench.targets import Target, targets
 from coffee_core.pipelines import Pipeline
@@ -62,6 +63,21 @@ def test_a_load_of_its_own_goes_before_a_step_of_the_search() -> None:
     assert target("v2: dashboard p50 at 20", **both).met
 
 
+def test_a_latency_says_on_how_many_orders_it_rests() -> None:
+    made = Figures()
+    for orders in (160, 160):
+        made.add("v2.alone.20.dashboard.p99", 9_000, "µs")
+        made.add("v2.alone.20.orders", orders, "orders", HIGHER)
+    found = [each.what for each in targets(result(figures=made))]
+    assert "v2: dashboard p99 at 20/s, 2 × 160 orders" in found
+    assert "v3: dashboard p99 at 20/s" in found
+
+
+def test_a_low_rate_is_kept_up_until_there_are_orders_enough_for_a_p99() -> None:
+    size = Size("made", rounds=1, cell_s=2, cell_orders=100)
+    assert (size.cell_s_at(20), size.cell_s_at(1_000)) == (5, 2)
+
+
 def test_of_a_repeated_drain_of_v3_the_last_one_counts() -> None:
     made = Figures()
     for rate in (20_000, 60_000):
@@ -85,6 +101,7 @@ def test_every_table_has_as_many_cells_in_each_row_as_in_its_head() -> None:
     for table in (target_rows(made), pipeline_rows(made), other_rows(made)):
         assert len({len(row) for row in table}) == 1
     names = [row[0] for row in pipeline_rows(made)]
+    assert "1 ms = 5.00 × no-op = 4.00 × Starlette" in pipeline_rows(made)[names.index("closed.1.p50")]
     assert names.index("closed.1.p50") < names.index("breakpoint") < names.index("cost.cpu per million")
     assert "idle.memory" not in names, "what is nobody's own stands in no pipeline's column"
     assert ["idle.memory", "1,500 MB"] in other_rows(made)
