@@ -64,15 +64,17 @@ class OrdersPanel(Lines):
             )
         row.append(f"  {view.plan.in_words()}", f"bold {TEXT}" if view.running else GREY)
         if view.trouble:
-            return row.append(f"   × {view.trouble}", RED)
+            row.append(f"   × {view.trouble}", RED).truncate(self.size.width, overflow="ellipsis")
+            return row
         rates = (("offered", view.offered_per_s), ("answered", view.answered_per_s))
         for label, per_s in rates if self.size.width >= _MIDDLE else rates[1:]:
             said = rate(per_s)
             room = self.size.width - row.cell_len - len(label) - 2
             if room > len(said):
                 row.append(f"{'   ' if wide else '  '}{label}", GREY).append(said.rjust(min(8, room)), TEXT)
-        if wide and view.burst:
-            row.append("   last burst ", GREY).append(view.burst, TEXT)
+        burst = Text("   last burst ", GREY).append(view.burst, TEXT)
+        if view.burst and row.cell_len + burst.cell_len <= self.size.width:
+            row.append(burst)
         return row
 
     def _keys(self, view: OrdersView) -> Text:

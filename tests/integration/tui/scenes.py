@@ -211,5 +211,6 @@ def orders() -> OrdersView:
         acknowledged=37_180,
         rejected=8,
         in_flight=2,
+        burst="1,000 each at 12:00:07",
         keys=tuple(keys),
     )
