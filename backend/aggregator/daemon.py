@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 from backend.aggregator.run import Aggregator
 from backend.aggregator.schedule import Schedule
-from backend.daemon import OUTAGES, Outage, open_postgres, open_redis, sleep
+from backend.aggregator.stand_back import open_scanner
+from backend.daemon import OUTAGES, Outage, open_redis, sleep
 
 _log = logging.getLogger(__name__)
 STATEMENT_TIMEOUT_S = 600.0
@@ -26,7 +27,7 @@ async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str,
         try:
             async with AsyncExitStack() as stack:
                 client = await stack.enter_async_context(open_redis(redis_url))
-                connection = await open_postgres(database_url, STATEMENT_TIMEOUT_S)
+                connection = await open_scanner(database_url, STATEMENT_TIMEOUT_S)
                 # Not close(), which would wait for a server that hangs.
                 stack.callback(connection.terminate)
                 aggregator = Aggregator(connection, client)

@@ -9,7 +9,8 @@ import time
 
 from backend.aggregator.daemon import STATEMENT_TIMEOUT_S
 from backend.aggregator.run import Aggregator
-from backend.daemon import OUTAGES, open_postgres, open_redis
+from backend.aggregator.stand_back import open_scanner
+from backend.daemon import OUTAGES, open_redis
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError
 from coffee_core.settings import Settings
@@ -19,7 +20,7 @@ _US_PER_S = 1_000_000
 
 async def _run(settings: Settings) -> bool:
     async with open_redis(settings.redis_url) as client:
-        connection = await open_postgres(settings.database_url, STATEMENT_TIMEOUT_S)
+        connection = await open_scanner(settings.database_url, STATEMENT_TIMEOUT_S)
         try:
             return await Aggregator(connection, client).run(now_us() + settings.aggregator_interval_s * _US_PER_S)
         finally:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from backend.aggregator.run import Aggregator
+from backend.aggregator.stand_back import open_scanner
 from backend.daemon import Database, open_postgres, open_redis
 from backend.lab.bench.resources import sql
 from backend.lab.bench.rig import Rig
@@ -31,7 +32,7 @@ async def big_table(rig: Rig) -> None:
             async with _rows(rig, connection):
                 for _ in range(rig.size.rounds):
                     await _load(rig, "without")
-                    async with _aggregating(rig, connection):
+                    async with _aggregating(rig):
                         await _load(rig, "during")
             async with open_redis(rig.settings.redis_url) as client:
                 await Aggregator(connection, client).run(now_us())
@@ -49,9 +50,9 @@ async def _rows(rig: Rig, connection: Database) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _aggregating(rig: Rig, connection: Database) -> AsyncIterator[None]:
+async def _aggregating(rig: Rig) -> AsyncIterator[None]:
     """Run the aggregator without a pause for the length of the block; note how long each run takes."""
-    ending = False
+    connection, ending = await open_scanner(rig.settings.database_url, _STATEMENT_WITHIN_S), False
 
     async def again() -> None:
         async with open_redis(rig.settings.redis_url) as client:
@@ -67,6 +68,7 @@ async def _aggregating(rig: Rig, connection: Database) -> AsyncIterator[None]:
     finally:
         ending = True
         await runs
+        await connection.close()
 
 
 async def _load(rig: Rig, name: str) -> None:
