@@ -22,7 +22,7 @@ from coffee_core.tally import Tally
 
 METRICS = MetricKeys(Pipeline.V3)
 _FLUSHED_AFTER_S = 0.1
-"""Seconds in which the JDBC sink, which flushes every 5 ms, has stored what the metrics have shown."""
+"""Seconds in which the JDBC sink, which flushes every 50 ms, has stored what the metrics have shown."""
 
 
 @dataclass(frozen=True, slots=True)
