@@ -70,7 +70,8 @@ class Log:
     def _send(self, order: Order) -> "asyncio.Future[None]":
         trace = tracing.traceparent()
         headers = [(FIELD, trace.encode())] if trace else []
-        return self._kafka.send(str(order.message_id).encode(), _encode(order.to_fields()), headers)
+        fields = order.to_fields()
+        return self._kafka.send(str(fields["message_id"]).encode(), _encode(fields), headers)
 
     async def _check_all(self, keyed: Sequence[Order]) -> None:
         self._kafka.health.require()
