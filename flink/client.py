@@ -11,6 +11,8 @@ from flink.catcher import Catcher
 
 _WITHIN_S = 240.0
 _SAID_LINES = 12
+_NO_WORKERS = {"_python_worker_execution_mode": "process"}
+"""Else PyFlink opens a server on all interfaces, which starts Python for whoever asks; a remote job needs none."""
 
 
 class SubmitError(CoffeeError):
@@ -25,7 +27,7 @@ async def plan(arguments: Sequence[str], niceness: int = 0) -> bytes:
     async with Catcher() as catcher:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *arguments),
-            env={**os.environ, "FLINK_REST_URL": catcher.url},
+            env={**os.environ, "FLINK_REST_URL": catcher.url, **_NO_WORKERS},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

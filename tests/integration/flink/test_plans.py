@@ -23,6 +23,13 @@ headers = {"Content-Type": "multipart/form-data; boundary=X"}
 urllib.request.urlopen(urllib.request.Request(rest + "/v1/jobs", form, headers))
 assert b"RUNNING" in urllib.request.urlopen(rest + "/v1/jobs/any/status").read()
 """
+LISTENING = """
+import sys, psutil
+from pyflink.table import EnvironmentSettings, TableEnvironment
+TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+listening = {each.laddr.ip for each in psutil.Process().net_connections("tcp") if each.status == "LISTEN"}
+sys.exit("listens on: " + " ".join(sorted(listening)))
+"""
 
 
 @pytest.fixture
@@ -43,6 +50,11 @@ async def test_what_a_client_submits_is_caught(body: Path) -> None:
 async def test_a_client_that_fails_or_submits_nothing_is_told_with_its_last_words(script: str, said: str) -> None:
     with pytest.raises(SubmitError, match=said):
         await plan(["-c", script])
+
+
+async def test_a_client_listens_on_loopback_alone() -> None:
+    with pytest.raises(SubmitError, match=r"listens on: 127\.0\.0\.1$"):
+        await plan(["-c", LISTENING])
 
 
 async def test_a_plan_is_kept_for_its_owner_alone_and_asked_of_a_client_once(
