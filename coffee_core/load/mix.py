@@ -87,6 +87,7 @@ def _check_weights(what: str, weights: Mapping[str, float], menu: tuple[str, ...
 class Mix:
     """Makes attempts, the same ones for the same seed and start.
 
+    New orders are dated by the clock; where ``start_us`` is given from there on, 1 µs apart.
     With ``remember`` every attempt is kept in ``attempted``, for a test that compares row by row; without it
     memory stays constant however long it runs.
     """
@@ -102,6 +103,7 @@ class Mix:
         self.settings = settings or MixSettings()
         """Shares and weights of the attempts to come."""
         self._random = random.Random(seed)
+        self._by_clock = start_us is None
         self._time_us = now_us() if start_us is None else start_us
         # Of the start, too: a seed that is used again must not make the keys of other orders.
         self._keys = random.Random(None if seed is None else f"{seed} {self._time_us}")
@@ -130,7 +132,8 @@ class Mix:
         return attempt
 
     def _new(self, pipeline: Pipeline, kind: Kind) -> Attempt:
-        self._time_us += 1
+        # Strictly growing, so that each finds its row.
+        self._time_us = max(self._time_us + 1, now_us() if self._by_clock else 0)
         drink = self._weighted(self.settings.drinks)
         store = self._weighted(self.settings.stores)
         low, high = _PRICES_CENTS[drink]

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from decimal import Decimal
 
-from coffee_core.clock import parse_timestamp_us
+from coffee_core.clock import now_us, parse_timestamp_us
 from coffee_core.load.mix import Attempt, Kind, Mix, MixSettings
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.money import to_cents
@@ -51,6 +51,13 @@ def test_every_new_order_has_a_timestamp_and_a_key_of_its_own() -> None:
     new = [attempt for attempt in _made(2_000) if attempt.kind is Kind.NEW]
     assert len({attempt.timestamp for attempt in new}) == len(new)
     assert len({attempt.key for attempt in new}) == len(new)
+
+
+def test_an_order_is_dated_when_it_is_made() -> None:
+    mix = Mix()
+    mix.next(Pipeline.V1)
+    before_us = now_us()
+    assert before_us <= mix.next(Pipeline.V1).ordered_at_us <= now_us()
 
 
 def test_a_repeat_is_an_earlier_order_under_its_key() -> None:
