@@ -32,7 +32,7 @@ ORDERS = 10_000
 AT_ONCE = 200
 REPEATS = 100
 REWRITE_FROM_BYTES = 1_000_000
-WITHIN_S = 120.0
+WITHIN_S = 180.0
 
 
 @pytest.fixture(scope="module")
