@@ -3,6 +3,7 @@
 import asyncio
 from typing import cast
 
+import pytest
 from starlette.types import Receive, Scope, Send
 
 from backend.api.websocket_protocol import LimitedWSProtocol
@@ -44,3 +45,18 @@ async def test_pings_are_answered_for_as_long_as_the_answers_are_read() -> None:
         (protocol,) = served.state.connections
         assert not cast("LimitedWSProtocol", protocol).writable.is_set()
         assert protocol.transport.get_write_buffer_size() < 2_000_000
+
+
+@pytest.mark.parametrize("host", [b"loc\xa5alhost", b"xn--99999999"])
+async def test_a_handshake_with_a_host_that_is_no_name_is_refused(
+    host: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(_refusing) as served:
+        client = await served.connect(UPGRADE.replace(b"localhost", host))
+        assert await client.statuses() == [400]
+        await until(served.is_idle)
+    assert not caplog.records
+
+
+async def _refusing(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "websocket.close", "code": 1008})
