@@ -8,6 +8,7 @@ lost that is merely on its way. The audit of the command line looks closer.
 
 from dataclasses import dataclass
 
+from coffee_core.account import Account
 from coffee_core.pipelines import Pipeline
 
 
@@ -27,30 +28,6 @@ class Counts:
     """v2: entries ever added to the stream."""
     waiting: int = 0
     """v2: entries in the stream, which no worker has finished."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One pipeline's orders; None is what could not be learned."""
-
-    accepted: int | None
-    """Entries of the log; for v1, whose log is the table, its rows."""
-    stored: int
-    """Rows."""
-    shown: int
-    """Orders in the metrics."""
-    in_flight: int | None
-    """Entries (v1: rows) that have yet to be shown."""
-    duplicates: int
-    """Entries dropped as repeats."""
-    dead: int
-    """Entries buried as dead letters."""
-    lost: int
-    """Orders that have been shown or taken from the log, and have no row."""
-    duplicated: int
-    """Rows that the log does not account for."""
-    drift: int
-    """Shown beyond what is stored; negative: stored and neither shown nor in flight."""
 
 
 def balance(pipeline: Pipeline, before: Counts, rows: int, after: Counts, log_end: int | None) -> Account:

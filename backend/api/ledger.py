@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from backend.api import resources
-from backend.api.account import Account, Counts, balance
+from backend.api.account import Counts, balance
 from backend.api.log_end import LogEnd
 from backend.api.outcome import OutcomeUnknownError, UnavailableError
 from backend.api.postgres_backend import BROKEN, PostgresBackend, first_line
 from backend.api.redis_backend import RedisBackend, Script
+from coffee_core.account import Account
 from coffee_core.keys import STREAM, MetricKeys
 from coffee_core.pipelines import Pipeline
 

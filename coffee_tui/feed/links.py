@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from coffee_core.account import Account
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.snapshot import Account, Stage
+from coffee_tui.feed.snapshot import Stage
 
 _WAITS_AT = 1
 """In every chain orders wait on the second link: before the cron, the worker, the job."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from coffee_core.account import Account
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, State
-from coffee_tui.feed.snapshot import Account
 
 
 class ReadingError(CoffeeError):

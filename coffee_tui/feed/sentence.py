@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from coffee_core.account import Account
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.history import LAST_UPDATE, OVERDUE
 from coffee_tui.feed.readings import MetricsReading
-from coffee_tui.feed.snapshot import Account, Health, Link, Mood, PartView, Sentence
+from coffee_tui.feed.snapshot import Health, Link, Mood, PartView, Sentence
 
 
 @dataclass(frozen=True, slots=True)

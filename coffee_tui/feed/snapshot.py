@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from coffee_core.account import Account
 from coffee_core.pipelines import INFO, Pipeline
 
 
@@ -96,30 +97,6 @@ class Stage:
     """Orders per second on the link to the next one; None where not known, or where there is no next."""
     waiting: int | None = None
     """Orders that wait on that link; None where nothing waits there or nobody knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What became of a pipeline's orders, as the API counts them; None is what it could not learn."""
-
-    accepted: int | None
-    """Entries of the log; for v1, whose log is the table, its rows."""
-    stored: int
-    """Rows."""
-    shown: int
-    """Orders in the metrics."""
-    in_flight: int | None
-    """Entries (v1: rows) that have yet to be shown."""
-    duplicates: int
-    """Entries dropped as repeats."""
-    dead: int
-    """Entries buried as dead letters."""
-    lost: int
-    """Orders that have been shown or taken from the log, and have no row."""
-    duplicated: int
-    """Rows that the log does not account for."""
-    drift: int
-    """Shown beyond what is stored; negative: stored and neither shown nor in flight."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from rich.text import Text
 
-from coffee_tui.feed.snapshot import Account, PipelineView
+from coffee_core.account import Account
+from coffee_tui.feed.snapshot import PipelineView
 from coffee_tui.theme import DIM, GREY, RED, TEXT
 from coffee_tui.widgets.block import Block, Shared
 from coffee_tui.widgets.costs import said_cost

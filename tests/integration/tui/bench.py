@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from coffee_core.account import Account
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
@@ -22,7 +23,7 @@ from coffee_tui.feed.board import Board
 from coffee_tui.feed.clock import Moment
 from coffee_tui.feed.live import LIVE, Publish
 from coffee_tui.feed.readings import Cost, LabReading, MetricsReading, RedisReading
-from coffee_tui.feed.snapshot import Account, Snapshot
+from coffee_tui.feed.snapshot import Snapshot
 from coffee_tui.feed.sources import Sources
 from tests.integration.tui.bench_terminal import BenchTerminal
 from tests.unit.tui.scripted import NotedOrders

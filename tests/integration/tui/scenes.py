@@ -3,12 +3,12 @@
 import math
 from dataclasses import replace
 
+from coffee_core.account import Account
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_tui.feed.load_plan import LoadPlan
 from coffee_tui.feed.orders_view import KeyOrder, OrdersView
 from coffee_tui.feed.snapshot import (
-    Account,
     CostView,
     Health,
     Link,

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from textual.widgets import DataTable, Input
 
+from coffee_core.account import Account
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
@@ -18,7 +19,7 @@ from coffee_tui.feed.claims import CLAIMS
 from coffee_tui.feed.journal import Journal, SentOrder
 from coffee_tui.feed.journey import Journey, ask
 from coffee_tui.feed.logs import Tail, local_logs
-from coffee_tui.feed.snapshot import Account, Quantiles
+from coffee_tui.feed.snapshot import Quantiles
 from coffee_tui.feed.sources import Sources
 from coffee_tui.widgets.journey import ROWS, clock, journey_rows
 from tests.servers import free_port

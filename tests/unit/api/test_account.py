@@ -1,7 +1,8 @@
 """The balance by counts: what is on its way is not lost, and what is lost is said."""
 
-from backend.api.account import Account, Counts, balance
+from backend.api.account import Counts, balance
 from backend.api.ledger import PATIENCE_S, Steady
+from coffee_core.account import Account
 from coffee_core.pipelines import Pipeline
 
 

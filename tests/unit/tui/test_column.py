@@ -5,12 +5,13 @@ from dataclasses import asdict, replace
 import pytest
 from rich.text import Text
 
+from coffee_core.account import Account
 from coffee_core.pipelines import Pipeline
 from coffee_tui.feed.costs import own_cost, shared_costs
 from coffee_tui.feed.links import waiting, with_links
 from coffee_tui.feed.readings import Cost, ReadingError, parse_lab
 from coffee_tui.feed.sentence import sentence
-from coffee_tui.feed.snapshot import Account, CostView, Health, Mood, Stage
+from coffee_tui.feed.snapshot import CostView, Health, Mood, Stage
 from coffee_tui.palettes import PALETTES, styles
 from coffee_tui.screens.plan import plan
 from coffee_tui.widgets.account import Audit, dropped

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from coffee_core.account import Account
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 from coffee_tui.app import CoffeeApp
@@ -18,7 +19,7 @@ from coffee_tui.feed.delta import delta, patch
 from coffee_tui.feed.orders_view import KeyOrder, OrdersView
 from coffee_tui.feed.player import SPEEDS, Player
 from coffee_tui.feed.recording import Frame, Recorder, RecordingError, read_recording
-from coffee_tui.feed.snapshot import Account, CostView, Health, PartView, Snapshot
+from coffee_tui.feed.snapshot import CostView, Health, PartView, Snapshot
 from coffee_tui.feed.sources import demo, played, recorded
 from tests.unit.tui.scripted import ALL, column, screen_text, snapshot
 from tests.waiting import until
