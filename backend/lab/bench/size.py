@@ -20,13 +20,13 @@ class Size:
     """Seconds of one closed loop, and of one ceiling."""
     warm_orders: int = 10_000
     """Orders that each pipeline takes before anything is measured."""
-    idle_s: float = 2.0
+    idle_s: float = 1.0
     """Seconds of looking at a stack without load."""
-    ladder: tuple[int, ...] = (500, 1_000, 1_500, 2_000, 3_000, 4_500)
+    ladder: tuple[int, ...] = (500, 1_500, 2_000, 3_000, 4_500)
     """Rates of the search for the breakpoint."""
     step_s: float = 1.5
     """Seconds of one step of it."""
-    preload: int = 200_000
+    preload: int = 100_000
     """Orders that wait while a worker is down."""
     drains: int = 1
     """How often they pile up and are drained; the first time finds a JVM that has never been in a hurry."""
@@ -45,7 +45,7 @@ class Size:
         return max(self.cell_s, self.cell_orders / rate_per_s)
 
 
-QUICK = Size("quick", rounds=2, cell_orders=160)
+QUICK = Size("quick", rounds=2, cell_orders=100)
 FULL = Size(
     "full",
     rounds=5,
