@@ -1,4 +1,4 @@
-"""Rings at a moment, to some ten microseconds: an event loop's own timers know whole milliseconds alone."""
+"""Rings within a tenth of a millisecond of a moment: an event loop's own timers know whole milliseconds alone."""
 
 import asyncio
 import ctypes
