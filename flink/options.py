@@ -61,8 +61,8 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         "restart-strategy.exponential-delay.reset-backoff-threshold": "10 s",
         "restart-strategy.exponential-delay.jitter-factor": "0.0",
         "table.local-time-zone": "UTC",
-        # One Redis call each 5 ms, not one an order. At 2 ms orders are seen 1 to 2 ms sooner at 20/s, for 0.15 of a
-        # core more at 500/s: on two busy cores they are seen later then.
+        # One Redis call each 5 ms, not one an order. At 2 ms orders are seen 1 to 2 ms sooner at 20/s, but at
+        # 500/s it takes 0.15 of a core more: where both are busy, they are seen later.
         "table.exec.mini-batch.enabled": "true",
         "table.exec.mini-batch.allow-latency": "5 ms",
         "table.exec.mini-batch.size": "5000",
