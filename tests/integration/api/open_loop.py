@@ -2,14 +2,16 @@
 
 Each order has its time, whatever became of those before it. It goes out on a connection that waits for no answer;
 where there is none it is not sent, and counted. Rate 0: each connection again as soon as it is answered. Prints
-JSON: answers by status, ``unsent``, ``seconds``, ``cpu_s``, the processor time that the generator took, and
-``acknowledged``, also those that were answered when the time was up.
+JSON: answers by status, ``unsent``, ``seconds``, ``p99_ms`` of what was acknowledged, from the time that an order
+had to its answer, ``cpu_s``, the processor time that the generator took, and ``acknowledged``, also those answered
+when the time was up.
 """
 
 import asyncio
 import json
 import sys
 import time
+from array import array
 from collections import Counter, deque
 from contextlib import suppress
 from typing import cast
@@ -33,6 +35,7 @@ class Loop:
         self._due = 0
         self.free: deque[Connection] = deque()
         self.answers: Counter[str] = Counter()
+        self.latencies_s = array("d")
         self.acknowledged = 0
         self.in_flight = 0
         self._settled = asyncio.Event()
@@ -40,8 +43,11 @@ class Loop:
 
     def note(self, connection: "Connection", status: str) -> None:
         """Count an answer; its connection is free."""
+        now_s = time.perf_counter()
         if not self.over:  # what is answered afterwards took no part in the seconds
             self.answers[status] += 1
+            if status == "202":
+                self.latencies_s.append(now_s - connection.due_s)
         self.acknowledged += status == "202"
         self.in_flight -= 1
         if self.over and not self.in_flight:
@@ -49,19 +55,19 @@ class Loop:
         if self._rate or self.over:
             self.free.append(connection)
         else:
-            self._send(connection)
+            self._send(connection, now_s)
 
     async def run(self) -> float:
         """Send for as long as was asked; return the seconds that it took."""
         self._began_s = time.perf_counter()
         if not self._rate:
             while self.free:
-                self._send(self.free.popleft())
+                self._send(self.free.popleft(), self._began_s)
         while (passed_s := time.perf_counter() - self._began_s) < self._for_s:
             while self._due < passed_s * self._rate:
                 self._due += 1
                 if self.free:
-                    self._send(self.free.popleft())
+                    self._send(self.free.popleft(), self._began_s + self._due / self._rate)
                 else:
                     self.answers["unsent"] += 1
             await asyncio.sleep(_TICK_S)
@@ -76,8 +82,13 @@ class Loop:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._settled.wait()
 
-    def _send(self, connection: "Connection") -> None:
+    def p99_ms(self) -> float:
+        """Return the 99th percentile of what was acknowledged in time; 0 where nothing was."""
+        return sorted(self.latencies_s)[len(self.latencies_s) * 99 // 100] * 1e3 if self.latencies_s else 0.0
+
+    def _send(self, connection: "Connection", due_s: float) -> None:
         self.in_flight += 1
+        connection.due_s = due_s
         connection.transport.write(REQUEST)
 
 
@@ -89,6 +100,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._answer = b""
+        self.due_s = 0.0
+        """When its order was to be sent."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
@@ -109,9 +122,9 @@ async def main(port: int, connections: int, rate: float, for_s: float) -> None:
     before_s = time.process_time()
     seconds = await loop.run()
     cpu_s = time.process_time() - before_s
-    answers = dict(loop.answers)
+    said = {"answers": dict(loop.answers), "seconds": seconds, "cpu_s": cpu_s, "p99_ms": loop.p99_ms()}
     await loop.settle()
-    said = {"answers": answers, "acknowledged": loop.acknowledged, "seconds": seconds, "cpu_s": cpu_s}
+    said["acknowledged"] = loop.acknowledged
     sys.stdout.write(json.dumps(said) + "\n")
 
 
