@@ -13,6 +13,7 @@ from backend.stack import postgres as postgres_stack
 from backend.stack import redis as redis_stack
 from coffee_core.settings import Settings
 from tests.servers import free_port, run, serving
+from tests.waiting import until
 
 _TEMPLATE = "coffee"
 _number = itertools.count(1)
@@ -64,7 +65,15 @@ def database_url(postgres_server: str) -> Iterator[str]:
 
     run(lambda: admin(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}"))
     yield f"{server}/{name}"
-    run(lambda: admin(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    async def dropped() -> bool:
+        try:
+            await admin(f"DROP DATABASE {name} WITH (FORCE)")
+        except asyncpg.InsufficientPrivilegeError:
+            return False  # an autovacuum worker is in it: it is the server's own, and soon done
+        return True
+
+    run(lambda: until(dropped, within_s=60))
 
 
 @pytest.fixture

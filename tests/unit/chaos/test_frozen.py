@@ -18,12 +18,14 @@ child = subprocess.Popen([sys.executable, "-S", "-c", "import sys; sys.stdin.rea
 print(child.pid, flush=True)
 sys.stdin.read()
 """
+# Not read(): a signal that comes right before it would wait until it ends.
 FREEZER = """
-import sys
+import select, sys
 from backend.lab.chaos.guard import frozen
 with frozen(int(sys.argv[1])):
     print("frozen", flush=True)
-    sys.stdin.read()
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        pass
 """
 
 
