@@ -18,9 +18,11 @@ child = subprocess.Popen([sys.executable, "-S", "-c", "import sys; sys.stdin.rea
 print(child.pid, flush=True)
 sys.stdin.read()
 """
-# Not read(): a signal that comes right before it would wait until it ends.
+# Where the tests run in the background SIGINT is ignored, unless it is asked for. And select(), not read(): a signal
+# that comes right before a read would wait until it ends.
 FREEZER = """
-import select, sys
+import select, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from backend.lab.chaos.guard import frozen
 with frozen(int(sys.argv[1])):
     print("frozen", flush=True)
