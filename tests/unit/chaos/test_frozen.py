@@ -18,8 +18,8 @@ child = subprocess.Popen([sys.executable, "-S", "-c", "import sys; sys.stdin.rea
 print(child.pid, flush=True)
 sys.stdin.read()
 """
-# Where the tests run in the background SIGINT is ignored, unless it is asked for. And select(), not read(): a signal
-# that comes right before a read would wait until it ends.
+# A background run of the tests ignores SIGINT, unless it is asked for. And select(), not read(): a signal that
+# comes right before a read would wait until it ends.
 FREEZER = """
 import select, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
