@@ -25,10 +25,15 @@ class Guard:
             try:
                 self._token.check(scope)
             except ProblemError as problem:
-                if scope["type"] == "websocket":
-                    await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-                else:
-                    body = problems.body(problem, request_id(scope))
-                    await answer(send, problem.kind.status, problems.headers(problem.kind), body)
+                await refuse(scope, send, problem)
                 return
         await self._app(scope, receive, send)
+
+
+async def refuse(scope: Scope, send: Send, problem: ProblemError) -> None:
+    """Answer a request with the problem; a websocket is closed."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        return
+    body = problems.body(problem, request_id(scope))
+    await answer(send, problem.kind.status, problems.headers(problem.kind), body)

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper bounds in seconds of the buckets of a request's time; there is one more, without an end."""
-REQUESTS, SECONDS, BUCKET, IN_FLIGHT = "requests ", "seconds ", "bucket ", f"{NOW}in flight"
+REQUESTS, SECONDS, BUCKET, IN_FLIGHT = "requests ", "seconds ", "bucket ", "in flight"
 """Beginnings of the counters' names; method and status, or the bucket's number, and the route come after."""
 
 
@@ -25,7 +25,7 @@ class RequestCounts:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._values = counters.values
-        self._in_flight = counters.place(IN_FLIGHT)
+        self._in_flight = counters.place(NOW + IN_FLIGHT)
         self._tells = log.isEnabledFor(logging.DEBUG)
         self._places: dict[tuple[str, str, int], tuple[int, int, list[int]]] = {}
 

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from backend.api.counters import Counters
-from backend.api.observe import BOUNDS_S, BUCKET, REQUESTS, SECONDS
+from backend.api.observe import BOUNDS_S, BUCKET, IN_FLIGHT, REQUESTS, SECONDS
 
 
 class RequestMetrics(Collector):
@@ -40,7 +40,7 @@ class RequestMetrics(Collector):
             seconds.add_metric([route], _cumulative(counts), sum_value=totals[SECONDS + route])
         yield seconds
         in_flight = GaugeMetricFamily("coffee_api_requests_in_flight", "Requests being answered.")
-        in_flight.add_metric([], sum(each["in flight"] for each in living.values()))
+        in_flight.add_metric([], sum(each[IN_FLIGHT] for each in living.values()))
         yield in_flight
         yield from _processes({number: int(each["pid"]) for number, each in living.items()})
 

@@ -4,12 +4,9 @@ from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.api import problems
-from backend.api.guard import POLICY_VIOLATION
+from backend.api.guard import refuse
 from backend.api.kinds import MISDIRECTED
-from backend.api.order_endpoint import answer
 from backend.api.problems import ProblemError
-from backend.api.request_ids import request_id
 from coffee_core.same_site import refusal
 
 _MOST_KNOWN = 100
@@ -36,7 +33,7 @@ class SameSite:
             return self._app(scope, receive, send)
         why = refusal(self._bound_to, host.decode("latin-1"), None if origin is None else origin.decode("latin-1"))
         if why:
-            return _refuse(scope, send, why)
+            return refuse(scope, send, ProblemError(MISDIRECTED, f"{why}, or set COFFEE_API_TOKEN"))
         if len(self._known) < _MOST_KNOWN:
             self._known.add(host)
         return self._app(scope, receive, send)
@@ -48,11 +45,3 @@ def _header(scope: Scope, wanted: bytes) -> bytes | None:
             found: bytes = value
             return found
     return None
-
-
-async def _refuse(scope: Scope, send: Send, why: str) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-        return
-    body = problems.body(ProblemError(MISDIRECTED, f"{why}, or set COFFEE_API_TOKEN"), request_id(scope))
-    await answer(send, MISDIRECTED.status, problems.headers(MISDIRECTED), body)
