@@ -132,7 +132,7 @@ async def _step(rig: Rig, pipeline: Pipeline, offered: int) -> str:
     """Try a rate; return why the pipeline does not keep up with it, empty where it does."""
     (cell,) = await rig.load(f"ladder.{offered}", [pipeline], offered, rig.size.step_s)
     measured = rig.measured(cell)
-    kinds = ("api",) if pipeline is Pipeline.V1 else ("api", "dashboard")
+    kinds = ("api",) if pipeline is Pipeline.V1 else ("api", "dashboard", "shown")
     for kind, quantile in product(kinds, QUANTILES):
         late_us = getattr(getattr(measured, kind), quantile)
         rig.figures.add(f"{pipeline}.ladder.{offered}.{kind}.{quantile}", late_us, "µs")

@@ -22,10 +22,37 @@ def target(words: str, **figures: float) -> Target:
 @pytest.mark.parametrize(
     ("words", "figures", "measured", "met"),
     [
-        ("v2: answer p50", {"v2__closed__1__p50": 400, "noop__closed__1__p50": 200}, "2.00 ×", True),
-        ("v2: answer p50", {"v2__closed__1__p50": 402, "noop__closed__1__p50": 200}, "2.01 ×", False),
-        ("v3: throughput", {"v3__closed__32__rate": 5_000, "noop__closed__32__rate": 12_000}, "0.42 ×", True),
-        ("v3: throughput", {"v3__closed__32__rate": 4_000, "noop__closed__32__rate": 12_000}, "0.33 ×", False),
+        (
+            "v2: answer p50, one client, against no-op",
+            {"v2__closed__1__p50": 400, "noop__closed__1__p50": 200},
+            "2.00 ×",
+            True,
+        ),
+        (
+            "v2: answer p50, one client, against no-op",
+            {"v2__closed__1__p50": 402, "noop__closed__1__p50": 200},
+            "2.01 ×",
+            False,
+        ),
+        (
+            "v3: throughput, 32 clients, against no-op",
+            {"v3__closed__32__rate": 5_000, "noop__closed__32__rate": 12_000},
+            "0.42 ×",
+            True,
+        ),
+        (
+            "v3: throughput, 32 clients, against no-op",
+            {"v3__closed__32__rate": 4_000, "noop__closed__32__rate": 12_000},
+            "0.33 ×",
+            False,
+        ),
+        (
+            "v1: answer p50, one client, against Starlette",
+            {"v1__closed__1__p50": 400, "starlette__closed__1__p50": 100},
+            "4.00 ×",
+            True,
+        ),
+        ("v2: dashboard p50 from acceptance on at 20", {"v2__alone__20__shown__p50": 2_240}, "2.24 ms", True),
         ("v2: dashboard p99 at 500", {"v2__ladder__500__dashboard__p99": 14_000}, "14 ms", True),
         ("v3: dashboard p50 at 20", {"v3__alone__20__dashboard__p50": 9_000}, "9 ms", False),
         ("v1: a run of its aggregator", {"v1__table__run": 0.51}, "0.51 s", False),
