@@ -37,6 +37,8 @@ class Size:
     fault_rate: int = 200
     table_rows: int = 1_000_000
     """Rows of v1 that its aggregator counts."""
+    table_rounds: int = 5
+    """Repetitions of that: how late 1 order of 100 is while others scan differs most of all from one to the next."""
     two_slots: bool = False
     """Whether v3 is also measured with two slots, on another stack."""
 
@@ -78,6 +80,7 @@ TINY = Size(
     fault_s=1.0,
     fault_rate=50,
     table_rows=10_000,
+    table_rounds=1,
     two_slots=True,
 )
 """For the tests of the bench itself, with all that the full one does: its figures mean nothing."""

@@ -53,7 +53,7 @@ def all_steps(rig: Rig, urls: dict[str, str], picture: FlowPicture) -> Iterator[
     yield from _drains(rig)
     yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
     if Pipeline.V1 in pipelines:
-        table_s = size.table_rows / 50_000 + 2 * size.rounds * size.cell_s
+        table_s = size.table_rows / 50_000 + 2 * size.table_rounds * size.cell_s
         yield Step(f"v1 with {size.table_rows:,} rows more", table_s, partial(big_table, rig))
     yield Step("memory afterwards", 0.5, partial(afterwards, rig))
 

@@ -30,7 +30,7 @@ async def big_table(rig: Rig) -> None:
         # Its own runs would fall into the load that is measured without any.
         with frozen(daemon.pid):
             async with _rows(rig, connection):
-                for _ in range(rig.size.rounds):
+                for _ in range(rig.size.table_rounds):
                     await _load(rig, "without")
                     async with _aggregating(rig):
                         await _load(rig, "during")
