@@ -38,7 +38,7 @@ class Size:
     table_rows: int = 1_000_000
     """Rows of v1 that its aggregator counts."""
     table_rounds: int = 5
-    """Repetitions of that: how late 1 order of 100 is while others scan differs most of all from one to the next."""
+    """Repetitions of that: how late 1 order of 100 is beside a scan differs a lot from one to the next."""
     two_slots: bool = False
     """Whether v3 is also measured with two slots, on another stack."""
 
