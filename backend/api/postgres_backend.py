@@ -19,10 +19,10 @@ WARM_CONNECTIONS = 4
 """Connections opened as soon as PostgreSQL is there, so that the first orders do not wait for one."""
 READERS = 2
 """Most connections that read."""
-CONNECT_TIMEOUT_S = 0.8
-"""Seconds for a new connection."""
+PROBE_CONNECT_TIMEOUT_S = 0.8
+"""Seconds for the connection of a probe."""
 TURN_TIMEOUT_S = 3.0
-"""Seconds to wait for a free connection: a machine that is busy elsewhere stalls, which refuses nobody."""
+"""Seconds to wait for a connection, free or new: a machine that is busy elsewhere stalls, which refuses nobody."""
 COMMIT_TIMEOUT_S = 2.0
 """Seconds after which the outcome of a COMMIT counts as unknown."""
 
@@ -68,7 +68,7 @@ class PostgresBackend:
             max_queries=sys.maxsize,
             max_inactive_connection_lifetime=0,
             reset=_keep_session,
-            timeout=CONNECT_TIMEOUT_S,
+            timeout=TURN_TIMEOUT_S,
             server_settings={"application_name": "coffee-api"},
         )
         try:
@@ -156,22 +156,23 @@ class PostgresBackend:
         return OutcomeUnknownError(f"postgres broke off ({first_line(error)})")
 
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+        until_s = asyncio.get_running_loop().time() + TURN_TIMEOUT_S
         try:
-            async with asyncio.timeout(TURN_TIMEOUT_S):
+            async with asyncio.timeout_at(until_s):
                 await self._turns.acquire()
         except TimeoutError as error:
             raise UnavailableError("postgres has no connection free") from error
         try:
             self.health.require()  # once more: it may have gone while we waited
-            return await self._take_out()
+            return await self._take_out(until_s - asyncio.get_running_loop().time())
         except BaseException:
             self._turns.release()
             raise
 
-    async def _take_out(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+    async def _take_out(self, within_s: float) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
         assert self._pool is not None, "healthy before it ran"
         try:
-            return await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
+            return await self._pool.acquire(timeout=within_s)
         except TimeoutError as error:
             self.health.doubt()
             raise UnavailableError("postgres gives out no connection") from error
@@ -189,7 +190,7 @@ class PostgresBackend:
     async def _probe(self) -> None:
         try:
             if self._probe_connection is None or self._probe_connection.is_closed():
-                self._probe_connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S)
+                self._probe_connection = await asyncpg.connect(self._url, timeout=PROBE_CONNECT_TIMEOUT_S)
             await self._probe_connection.execute(_PROBE)
             if not self.health.up:
                 await self._warm()
@@ -207,7 +208,7 @@ class PostgresBackend:
         opened = []
         try:
             for _ in range(WARM_CONNECTIONS):
-                opened.append(await self._take_out())
+                opened.append(await self._take_out(PROBE_CONNECT_TIMEOUT_S))
                 for insert in (_INSERT, INSERT_GROUP):
                     await opened[-1].prepare(insert)
                 # asyncpg ends a preparation without a Sync: PostgreSQL would keep its lock on the table, and a
