@@ -26,6 +26,8 @@ class Size:
     """Rates of the search for the breakpoint."""
     step_s: float = 1.5
     """Seconds of one step of it."""
+    step_orders: int = 0
+    """Orders of one step of it, at least."""
     preload: int = 100_000
     """Orders that wait while a worker is down."""
     drains: int = 1
@@ -46,8 +48,12 @@ class Size:
         """Return the seconds of a load on one pipeline alone at this rate."""
         return max(self.cell_s, self.cell_orders / rate_per_s)
 
+    def step_s_at(self, rate_per_s: int) -> float:
+        """Return the seconds of a step of the search for the breakpoint at this rate."""
+        return max(self.step_s, self.step_orders / rate_per_s)
 
-QUICK = Size("quick", rounds=2, cell_orders=100)
+
+QUICK = Size("quick", rounds=2, cell_orders=100, step_orders=2_000)
 FULL = Size(
     "full",
     rounds=5,

@@ -49,7 +49,9 @@ def all_steps(rig: Rig, urls: dict[str, str], picture: FlowPicture) -> Iterator[
                     partial(rate, rig, chosen, offered),
                 )
     for each in pipelines:
-        yield Step(f"breakpoint of {each}", len(size.ladder) * size.step_s, partial(breakpoint_of, rig, each))
+        yield Step(
+            f"breakpoint of {each}", sum(map(size.step_s_at, size.ladder)), partial(breakpoint_of, rig, each)
+        )
     yield from _drains(rig)
     yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
     if Pipeline.V1 in pipelines:

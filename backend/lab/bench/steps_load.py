@@ -130,7 +130,7 @@ async def breakpoint_of(rig: Rig, pipeline: Pipeline) -> None:
 
 async def _step(rig: Rig, pipeline: Pipeline, offered: int) -> str:
     """Try a rate; return why the pipeline does not keep up with it, empty where it does."""
-    (cell,) = await rig.load(f"ladder.{offered}", [pipeline], offered, rig.size.step_s)
+    (cell,) = await rig.load(f"ladder.{offered}", [pipeline], offered, rig.size.step_s_at(offered))
     measured = rig.measured(cell)
     kinds = ("api",) if pipeline is Pipeline.V1 else ("api", "dashboard", "shown")
     for kind, quantile in product(kinds, QUANTILES):

@@ -1,5 +1,7 @@
 """Targets: each is met or not by the figures of the run alone, and one without figures is neither."""
 
+from dataclasses import replace
+
 import pytest
 
 from backend.lab.bench.figures import HIGHER, Figures
@@ -103,6 +105,8 @@ def test_a_latency_says_on_how_many_orders_it_rests() -> None:
 def test_a_low_rate_is_kept_up_until_there_are_orders_enough_for_a_p99() -> None:
     size = Size("made", rounds=1, cell_s=2, cell_orders=100)
     assert (size.cell_s_at(20), size.cell_s_at(1_000)) == (5, 2)
+    step = replace(size, step_s=1, step_orders=2_000)
+    assert (step.step_s_at(500), step.step_s_at(4_000)) == (4, 1)
 
 
 def test_of_a_repeated_drain_of_v3_the_last_one_counts() -> None:
