@@ -1,5 +1,6 @@
 import json
 import re
+from importlib.resources import files
 from uuid import UUID
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from coffee_core.clock import MAX_TIME_US
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.order import Order
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 from flink.statements import (
@@ -105,6 +107,14 @@ def test_an_id_is_remembered_once_for_repeats_and_conflicts() -> None:
 def test_no_two_inserts_share_a_table() -> None:
     texts = [statement(name, values(Settings.from_env({}))) for name in INSERTS]
     assert len({table for text in texts for table in re.findall(r"INSERT INTO (\w+)", text)}) == len(INSERTS)
+
+
+def test_rows_go_straight_into_the_partition_whose_trigger_keeps_the_first() -> None:
+    schema = (files("backend.db") / "sql" / "0001_orders.sql").read_text()
+    table = re.search(r"'table-name' = '(\w+)'", statement("stored", values(Settings.from_env({}))))
+    assert table is not None
+    assert f"create table {table[1]} partition of orders for values in ('{Pipeline.V3}')" in schema
+    assert f"before update on {table[1]}" in schema
 
 
 def test_the_windows_follow_the_rule_of_the_core() -> None:
