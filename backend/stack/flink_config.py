@@ -41,6 +41,8 @@ JOB_MANAGER_FLAGS = (
 TASK_MANAGER_FLAGS = (
     "-Xms128m",
     "-Xmx768m",
+    # Of the smallest heap it would be a third, and collected three times as often while a backlog is drained.
+    "-Xmn128m",
     "-XX:MaxDirectMemorySize=320m",
     "-XX:MaxMetaspaceSize=256m",
     *_MODULES,
