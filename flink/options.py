@@ -51,6 +51,9 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         "state.backend.rocksdb.compaction.style": "UNIVERSAL",
         # Nearly every id is asked for once, when it is not there.
         "state.backend.rocksdb.use-bloom-filter": "true",
+        # In one piece, the filter of some 700,000 ids outgrows its place in the cache: from then on it may be read
+        # from the file for every order, at a fifth of the speed.
+        "state.backend.rocksdb.memory.partitioned-index-filters": "true",
         # What is forgotten leaves the disk with the next compaction; without this an old file waits for 30 days.
         "state.backend.rocksdb.compaction.filter.periodic-compaction-time": f"{settings.dedup_horizon_ms} ms",
         # At once after the first failure; ever more slowly while PostgreSQL or Kafka stays away.

@@ -32,6 +32,7 @@ def test_ids_outgrow_no_heap_and_leave_the_disk_with_the_horizon() -> None:
     assert (chosen["state.backend.type"], chosen["execution.checkpointing.incremental"]) == ("rocksdb", "true")
     leave = chosen["state.backend.rocksdb.compaction.filter.periodic-compaction-time"]
     assert leave == chosen["table.exec.state.ttl"]
+    assert chosen["state.backend.rocksdb.memory.partitioned-index-filters"] == "true"
 
 
 def test_every_epoch_has_checkpoints_of_its_own_and_the_job_tells_its_epoch() -> None:
