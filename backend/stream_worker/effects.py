@@ -50,8 +50,7 @@ class Effects:
             "dead": [(each.entry_id, each.reason, each.detail) for each in batch.dead],
             "gone": batch.gone,
         }
-        entries = len(batch.placed) + len(batch.duplicates) + len(batch.dead) + len(batch.gone)
-        args = (keys.STREAM_GROUP, self._consumer, entries, msgspec.json.encode(verdicts))
+        args = (keys.STREAM_GROUP, self._consumer, batch.entries, msgspec.json.encode(verdicts))
         sound, counted, late = await self._apply(keys=SCRIPT_KEYS, args=args)
         return Applied(sound == 1, counted, late)
 

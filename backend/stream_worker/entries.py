@@ -1,5 +1,6 @@
 """Entries of the stream, and what becomes of each."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -52,6 +53,13 @@ class Batch:
     """Ids of entries that somebody deleted from the stream: to be acknowledged, nothing else is known of them."""
     traces: dict[str, str] = field(default_factory=dict)
     """Entry id → traceparent, of entries that carry one."""
+    began_ns: int = field(default_factory=time.time_ns, compare=False)
+    """When it was read, in nanoseconds since the epoch."""
+
+    @property
+    def entries(self) -> int:
+        """How many were read."""
+        return len(self.placed) + len(self.duplicates) + len(self.dead) + len(self.gone)
 
 
 def parse(entries: Sequence[Entry]) -> Batch:

@@ -43,6 +43,10 @@ class Group:
         """Return what is there now, or else the first to come within half a second."""
         return await self._read(">", BLOCK_MS)
 
+    async def there(self) -> list[Entry]:
+        """Return new entries that are there now: perhaps none."""
+        return await self._read(">", None)
+
     async def _read(self, start: str, block_ms: int | None) -> list[Entry]:
         answer: Any = await self._client.xreadgroup(
             STREAM_GROUP, self._consumer, {STREAM: start}, count=self._count, block=block_ms

@@ -11,8 +11,8 @@ _log = logging.getLogger(__name__)
 _DEAD = "a dead letter"
 
 
-def tell(batch: Batch, spans: Spans | None, began_ns: int) -> None:
-    """Say it; ``began_ns`` is when the batch was taken in hand, in nanoseconds since the epoch."""
+def tell(batch: Batch, spans: Spans | None) -> None:
+    """Say it."""
     for letter in batch.dead:
         context = _of(batch, letter.entry_id)
         _log.warning("dead letter %s: %s: %s", letter.entry_id, letter.reason, letter.detail, extra=context)
@@ -25,7 +25,7 @@ def tell(batch: Batch, spans: Spans | None, began_ns: int) -> None:
             if outcome is not _DEAD:  # which has its line
                 _log.debug("%s is %s", entry_id, outcome, extra=_of(batch, entry_id))
             if spans is not None:
-                _span(spans, batch.traces[entry_id], entry_id, outcome, began_ns)
+                _span(spans, batch.traces[entry_id], entry_id, outcome, batch.began_ns)
 
 
 def _outcomes(batch: Batch) -> list[tuple[str, str]]:

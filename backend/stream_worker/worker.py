@@ -11,11 +11,12 @@ from redis.exceptions import ResponseError
 from backend.daemon import OUTAGES, Database, Outage, open_postgres, open_redis
 from backend.spans import Spans
 from backend.stream_worker.effects import Effects
-from backend.stream_worker.entries import Entry, parse
+from backend.stream_worker.entries import Batch, Entry, parse
 from backend.stream_worker.group import Group
 from backend.stream_worker.reconcile import reconcile
 from backend.stream_worker.store import RowVanishedError, store
 from backend.stream_worker.telling import tell
+from backend.stream_worker.together import together
 from coffee_core.runstate import tell_ready
 
 _log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ _CHECK_EVERY_S = 1.0
 
 
 class Worker:
-    """A stream worker with one connection to each server."""
+    """A stream worker with one connection to PostgreSQL and, in a backlog, two to Redis."""
 
     def __init__(
         self, connection: Database, client: Redis, consumer: str, batch_orders: int, spans: Spans | None = None
@@ -32,10 +33,14 @@ class Worker:
         self._spans = spans
         self._connection = connection
         self._client = client
+        self._batch_orders = batch_orders
         self._group = Group(client, consumer, batch_orders)
         self._effects = Effects(client, consumer)
         # First comes what was delivered to this name before, to a process that died or in an answer that was lost.
         self._own_pending = True
+        self._ahead: Batch | None = None
+        self._stored: Batch | None = None
+        self._sound = True
         self._claim_at = 0.0
         self._check_at = 0.0
 
@@ -47,31 +52,60 @@ class Worker:
             await self._reconcile()
 
     async def step(self) -> int:
-        """Take one batch to its end, or wait half a second for one; return the number of entries.
+        """Take one batch in hand, or wait half a second for one; return the number of entries.
 
-        Raises the errors of both servers: then nothing that is not finished has been acknowledged, and a new
-        Worker under the same name takes it up.
+        It is taken to its end; in a backlog with the next step. Raises the errors of both servers: then nothing
+        that is not finished has been acknowledged, and a new Worker under the same name takes it up.
         """
-        entries = await self._next()
-        if not entries:
-            if time.monotonic() >= self._check_at:
-                self._check_at = time.monotonic() + _CHECK_EVERY_S
-                if not await self._effects.sound():
-                    await self._reconcile()
-            return 0
-        began_ns = time.time_ns()
-        batch = parse(entries)
-        await store(self._connection, batch)
-        applied = await self._effects.apply(batch)
-        tell(batch, self._spans, began_ns)
-        if not applied.sound and time.monotonic() >= self._check_at:
-            self._check_at = time.monotonic() + _CHECK_EVERY_S
+        batch, self._ahead = self._ahead or parse(await self._next()), None
+        if batch.entries:
+            await self._advance(batch, read_on=self._backlog(batch))
+        elif self._check_due() and not await self._effects.sound():
             await self._reconcile()
-        return len(entries)
+        return batch.entries
 
     async def retire(self) -> None:
-        """Take this consumer off the group, where it has nothing pending."""
+        """Finish what is in hand, and take this consumer off the group where it has nothing pending."""
+        if self._ahead is not None:
+            batch, self._ahead = self._ahead, None
+            await self._advance(batch, read_on=False)
         await self._group.retire()
+
+    async def _advance(self, batch: Batch, *, read_on: bool) -> None:
+        """Store a batch, while the one before is shown and, in a backlog, the next is read.
+
+        Where there is no next one, this one is shown too.
+        """
+        ahead = [self._read_ahead()] if read_on else []
+        await together(*ahead, self._show(), store(self._connection, batch))
+        self._stored = batch
+        if self._ahead is None:
+            await self._show()
+        if not self._sound and self._check_due():
+            await self._reconcile()
+
+    def _backlog(self, batch: Batch) -> bool:
+        # Pending entries, this consumer's own or another's, are only asked for while none is in hand here.
+        return batch.entries == self._batch_orders and not self._own_pending and time.monotonic() < self._claim_at
+
+    async def _read_ahead(self) -> None:
+        if entries := await self._group.there():
+            self._ahead = parse(entries)
+
+    async def _show(self) -> None:
+        if self._stored is None:
+            return
+        applied = await self._effects.apply(self._stored)
+        tell(self._stored, self._spans)
+        self._stored = None
+        self._sound = applied.sound
+
+    def _check_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._check_at:
+            return False
+        self._check_at = now + _CHECK_EVERY_S
+        return True
 
     async def _next(self) -> list[Entry]:
         if self._own_pending:

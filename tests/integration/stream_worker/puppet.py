@@ -1,8 +1,9 @@
-"""A real worker that makes one call to a server at a time, when it is told to, and dies between any two."""
+"""A real worker that makes its calls to the servers when it is told to, one by one, and dies between any two."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -11,7 +12,9 @@ from redis.exceptions import NoScriptError
 from backend.daemon import Database
 from backend.stream_worker.worker import Worker
 
-Gate = Callable[[], Awaitable[None]]
+Gate = Callable[[], AbstractAsyncContextManager[None]]
+_TURNS = 20
+"""Turns of the loop within which a worker has come from one call to the next: more than it needs."""
 
 
 class _Connection:
@@ -22,12 +25,12 @@ class _Connection:
         self._gate = gate
 
     async def execute(self, *call: Any, **options: Any) -> Any:
-        await self._gate()
-        return await self._connection.execute(*call, **options)
+        async with self._gate():
+            return await self._connection.execute(*call, **options)
 
     async def fetch(self, *call: Any, **options: Any) -> Any:
-        await self._gate()
-        return await self._connection.fetch(*call, **options)
+        async with self._gate():
+            return await self._connection.fetch(*call, **options)
 
 
 class _Redis(Redis):
@@ -36,8 +39,8 @@ class _Redis(Redis):
     gate: Gate
 
     async def execute_command(self, *call: Any, **options: Any) -> Any:
-        await self.gate()
-        return await super().execute_command(*call, **options)
+        async with self.gate():
+            return await super().execute_command(*call, **options)
 
 
 class Puppet:
@@ -49,7 +52,9 @@ class Puppet:
         self._name = name
         self._batch_orders = batch_orders
         self._calls = asyncio.Semaphore(0)
-        self._at_gate = asyncio.Event()
+        self._at_gate = 0
+        self._calling = 0
+        self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def advance(self, calls: int) -> None:
@@ -58,7 +63,6 @@ class Puppet:
             self._task = asyncio.create_task(self._live())
             await self._stands()
         for _ in range(calls):
-            self._at_gate.clear()
             self._calls.release()
             await self._stands()
 
@@ -69,19 +73,35 @@ class Puppet:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-            self._at_gate.clear()
 
     async def _stands(self) -> None:
+        """Wait until no call is under way and it stands before the next one, or two that it makes at once."""
         assert self._task is not None
-        waiting = asyncio.create_task(self._at_gate.wait())
-        await asyncio.wait((self._task, waiting), return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if self._task.done():
-            self._task.result()
+        while not self._task.done():
+            self._arrived.clear()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            if self._at_gate and not self._calling:
+                return
+            arriving = asyncio.create_task(self._arrived.wait())
+            await asyncio.wait((self._task, arriving), return_when=asyncio.FIRST_COMPLETED)
+            arriving.cancel()
+        self._task.result()
 
-    async def _gate(self) -> None:
-        self._at_gate.set()
-        await self._calls.acquire()
+    @asynccontextmanager
+    async def _gate(self) -> AsyncIterator[None]:
+        self._at_gate += 1
+        self._arrived.set()
+        try:
+            await self._calls.acquire()
+        finally:
+            self._at_gate -= 1
+        self._calling += 1
+        try:
+            yield
+        finally:
+            self._calling -= 1
+            self._arrived.set()
 
     async def _live(self) -> None:
         client = _Redis(connection_pool=self._client.connection_pool)

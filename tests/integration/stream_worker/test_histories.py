@@ -71,12 +71,17 @@ async def own(server: Server) -> AsyncIterator[Redis]:
         yield opened
 
 
-@pytest.fixture
-async def strict(connection: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A table that refuses a price, and workers that wait for nothing: what is due later is due now."""
+@pytest.fixture(params=[0, 3600], ids=["claims always", "reads ahead"])
+async def strict(
+    request: pytest.FixtureRequest, connection: Database, monkeypatch: pytest.MonkeyPatch
+) -> Database:
+    """A table that refuses a price, and workers that wait for nothing: what is due later is due now.
+
+    Who always asks for the entries of dead workers never reads ahead; else each asks as long as there are some.
+    """
     monkeypatch.setattr(group, "MIN_IDLE_MS", 0)
     monkeypatch.setattr(group, "BLOCK_MS", None)
-    monkeypatch.setattr(worker, "_CLAIM_EVERY_S", 0)
+    monkeypatch.setattr(worker, "_CLAIM_EVERY_S", request.param)
     monkeypatch.setattr(worker, "_CHECK_EVERY_S", 0)
     monkeypatch.setattr(reconcile, "_LEASE_US", 0)
     monkeypatch.setattr(store, "_ALL_NEW_FROM", 2)
