@@ -115,7 +115,7 @@ class Settings:
         "COFFEE_WORKER_BATCH_ORDERS",
         "1000",
         read.whole(1, 10_000),
-        "most entries that a stream worker takes at once",
+        "most entries that a stream worker takes at once; in a backlog it has up to three such batches in hand",
     )
     worker_name: str = _setting(
         "COFFEE_WORKER_NAME", "", str, "a stream worker's consumer name, its own for good; empty: host and number"

@@ -22,7 +22,7 @@ def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) 
 
 
 @click.command("bench")
-@click.option("--quick", "size", flag_value="quick", default=True, help="About four minutes. The default.")
+@click.option("--quick", "size", flag_value="quick", default=True, help="About five minutes. The default.")
 @click.option(
     "--full", "size", flag_value="full", help="About an hour: longer, oftener, half a million in the drain."
 )
