@@ -21,6 +21,7 @@ from backend.lab.bench.own_stack import OwnStack
 from backend.lab.bench.result import Result
 from backend.lab.bench.rig import Rig
 from backend.lab.bench.size import Size
+from backend.lab.bench.steadiness import unsteadiness
 from backend.lab.bench.steps import Step, all_steps
 from backend.lab.bench.steps_fault import FlowPicture, drain_topic
 from backend.lab.bench.steps_idle import first_orders
@@ -65,6 +66,7 @@ async def _bench(
         await rig.visible.reached({each: rig.accepted[each] for each in rig.pipelines}, _V1_WITHIN_S)
         balances = await audit(rig.settings, rig.pipelines)
         known = await facts(rig.settings)
+        rig.notes += unsteadiness(rig.figures)
         result = Result.of(rig, picture, balances, known, complete=complete, seconds=0)
         say("stopping the stack")
     if size.two_slots and complete and Pipeline.V3 in pipelines:

@@ -58,6 +58,8 @@ def all_steps(rig: Rig, urls: dict[str, str], picture: FlowPicture) -> Iterator[
         table_s = size.table_rows / 50_000 + 2 * size.table_rounds * size.cell_s
         yield Step(f"v1 with {size.table_rows:,} rows more", table_s, partial(big_table, rig))
     yield Step("memory afterwards", 0.5, partial(afterwards, rig))
+    # Once more: whether the machine is still as fast as it was in the rounds.
+    yield Step("noop, closed loops", 2 * size.closed_s + 1.5, partial(closed, rig, "noop", urls["noop"]))
 
 
 def _drains(rig: Rig) -> Iterator[Step]:
