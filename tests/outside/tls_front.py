@@ -5,7 +5,9 @@ import contextlib
 import ssl
 import struct
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
+
+from tests.outside.passing import pass_on
 
 _POSTGRES_SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
 
@@ -26,11 +28,7 @@ def tls_front(context: ssl.SSLContext, server_port: int, *, postgres: bool = Fal
                         return
                     writer.write(b"S")
                     await writer.start_tls(context)
-                back_reader, back_writer = await asyncio.open_connection("127.0.0.1", server_port)
-                try:
-                    await _either(_pass(reader, back_writer), _pass(back_reader, writer))
-                finally:
-                    back_writer.transport.abort()
+                await pass_on(reader, writer, server_port)
             finally:
                 writer.transport.abort()
 
@@ -54,19 +52,3 @@ def tls_front(context: ssl.SSLContext, server_port: int, *, postgres: bool = Fal
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-async def _either(*each: Coroutine[None, None, None]) -> None:
-    tasks = [asyncio.ensure_future(one) for one in each]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()

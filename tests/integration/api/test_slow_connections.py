@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from backend.api.postgres_backend import PROBE_CONNECT_TIMEOUT_S, WARM_CONNECTIONS
 from coffee_core.settings import Settings
 from tests.integration.api.in_process import in_process
+from tests.outside.passing import end, pass_on
 from tests.waiting import until
 
 _SLOW_S = PROBE_CONNECT_TIMEOUT_S + 0.3
@@ -19,34 +20,34 @@ _SLOW_S = PROBE_CONNECT_TIMEOUT_S + 0.3
 class _Relay:
     """Passes everything on; while it is slow, what comes anew waits before that."""
 
-    host: str
     port: int
     slow: bool = False
     waited: int = 0
+    serving: set["asyncio.Task[None]"] = field(default_factory=set)
 
-    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
+        self.serving.add(serving)
         if self.slow:
             self.waited += 1
             await asyncio.sleep(_SLOW_S)
-        to_reader, to_writer = await asyncio.open_connection(self.host, self.port)
-        await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.closing(writer), contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
+        with contextlib.suppress(OSError):
+            await pass_on(reader, writer, self.port)
+        await end(writer)
 
 
 @contextlib.asynccontextmanager
 async def _relay(settings: Settings) -> AsyncIterator[tuple[_Relay, Settings]]:
-    url = urlsplit(settings.database_url)
-    relay = _Relay(url.hostname or "", url.port or 0)
-    server = await asyncio.start_server(relay.pass_on, "127.0.0.1", 0)
+    port = urlsplit(settings.database_url).port
+    assert port is not None
+    relay = _Relay(port)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     own = server.sockets[0].getsockname()[1]
     async with server:
-        there = settings.database_url.replace(f"{relay.host}:{relay.port}", f"127.0.0.1:{own}")
+        there = settings.database_url.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
         yield relay, replace(settings, given_database_url=there)
+        await asyncio.gather(*relay.serving)  # whose connections the API has closed
 
 
 async def test_orders_wait_for_a_connection_that_is_slow_to_open(settings: Settings) -> None:
