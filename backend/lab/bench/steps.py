@@ -9,7 +9,7 @@ from typing import Any
 from backend.lab.bench import ceilings
 from backend.lab.bench.rig import Rig
 from backend.lab.bench.steps_fault import FlowPicture, drain_stream, drain_stream_by_two, drain_topic, kills, warm
-from backend.lab.bench.steps_idle import afterwards, calm, idle
+from backend.lab.bench.steps_idle import afterwards, beforehand, calm, idle
 from backend.lab.bench.steps_load import breakpoint_of, closed, rate
 from backend.lab.bench.steps_table import big_table
 from coffee_core.pipelines import Pipeline
@@ -30,6 +30,7 @@ def all_steps(rig: Rig, urls: dict[str, str], picture: FlowPicture) -> Iterator[
     size, pipelines = rig.size, rig.pipelines
     yield Step("warming up", 8, partial(warm, rig))
     yield Step("the stack comes to rest", 20, partial(calm, rig))
+    yield Step("memory beforehand", 0.5, partial(beforehand, rig))
     for number in range(1, size.rounds + 1):
         label = f"round {number} of {size.rounds}"
         # Each round begins with another pipeline: none of them always comes first after the same one.

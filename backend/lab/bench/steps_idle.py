@@ -59,19 +59,22 @@ def _prepared(home: Path) -> bool:
     return {"spare, warm", "next start planned"} <= {part.detail for part in read_states(home)}
 
 
+async def beforehand(rig: Rig) -> None:
+    """Look at the memory before anything is measured: of all, and of what each pipeline alone needs."""
+    used = await usage(rig.own.home)
+    rig.figures.add("idle.memory", used.memory_bytes, "bytes")
+    for pipeline in rig.pipelines:
+        own = [memory for part, memory in used.memory_of.items() if part.startswith(ONLY[pipeline])]
+        rig.figures.add(f"{pipeline}.own.memory", sum(own), "bytes")
+        rig.figures.add(f"{pipeline}.own.parts", len(own), "parts")
+
+
 async def idle(rig: Rig) -> None:
-    """Look at the stack while nobody orders anything."""
+    """Look at the processor while nobody orders anything."""
     before = await usage(rig.own.home)
     await asyncio.sleep(rig.size.idle_s)
     after = await usage(rig.own.home)
     rig.figures.add("idle.cpu", (after.cpu_s - before.cpu_s) / rig.size.idle_s, "s per second")
-    if rig.figures.get("idle.memory"):
-        return  # in later rounds it is that of a stack in use, and nearer to what is looked at afterwards
-    rig.figures.add("idle.memory", after.memory_bytes, "bytes")
-    for pipeline in rig.pipelines:
-        own = [memory for part, memory in after.memory_of.items() if part.startswith(ONLY[pipeline])]
-        rig.figures.add(f"{pipeline}.own.memory", sum(own), "bytes")
-        rig.figures.add(f"{pipeline}.own.parts", len(own), "parts")
 
 
 async def afterwards(rig: Rig) -> None:
