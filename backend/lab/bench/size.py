@@ -10,7 +10,7 @@ class Size:
     name: str
     rounds: int
     """Repetitions of everything that is repeated."""
-    rates: tuple[int, ...] = (20, 200, 1_000)
+    rates: tuple[int, ...] = (20, 200, 500, 1_000)
     """Orders a second into each pipeline."""
     cell_s: float = 2.0
     """Seconds of one load."""
@@ -57,7 +57,7 @@ QUICK = Size("quick", rounds=2, cell_orders=100, step_orders=2_000)
 FULL = Size(
     "full",
     rounds=5,
-    cell_s=15,
+    cell_s=12,
     cell_orders=500,
     closed_s=5,
     warm_orders=50_000,

@@ -132,11 +132,10 @@ async def _step(rig: Rig, pipeline: Pipeline, offered: int) -> str:
     """Try a rate; return why the pipeline does not keep up with it, empty where it does."""
     (cell,) = await rig.load(f"ladder.{offered}", [pipeline], offered, rig.size.step_s_at(offered))
     measured = rig.measured(cell)
-    kinds = ("api",) if pipeline is Pipeline.V1 else ("api", "dashboard", "shown")
+    kinds = ("api",) if pipeline is Pipeline.V1 else ("api", "dashboard")
     for kind, quantile in product(kinds, QUANTILES):
         late_us = getattr(getattr(measured, kind), quantile)
         rig.figures.add(f"{pipeline}.ladder.{offered}.{kind}.{quantile}", late_us, "µs")
-    rig.figures.add(f"{pipeline}.ladder.{offered}.orders", measured.accepted, "orders", HIGHER)
     return _overload(pipeline, measured, _backlog(rig, pipeline, cell.start_s + cell.for_s))
 
 

@@ -74,9 +74,7 @@ def _answers(result: Result) -> Iterator[Target]:
 def _dashboards(result: Result) -> Iterator[Target]:
     for pipeline, bounds_us in ((V2, (3_000, 15_000)), (V3, (8_000, 30_000))):
         for rate in (20, 500):
-            # A rate that has no load of its own is a step of the search for the breakpoint.
-            names = [f"{pipeline}.{kind}.{rate}" for kind in ("alone", "ladder")]
-            name = next((each for each in names if result.figures.get(f"{each}.dashboard.p99")), names[0])
+            name = f"{pipeline}.alone.{rate}"
             orders = result.figures.get(f"{name}.orders")
             few = f", {len(orders.values)} × {orders.middle:,.0f} orders" if orders else ""
             for kind, since in (("dashboard", ""), ("shown", " from acceptance on")):
