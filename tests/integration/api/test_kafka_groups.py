@@ -25,12 +25,12 @@ async def backend(broker: Broker) -> AsyncIterator[KafkaBackend]:
     await asyncio.gather(running, return_exceptions=True)
 
 
-def _keys(broker: Broker, count: int) -> list[bytes]:
-    """Return new keys that share a partition."""
+def _keys(broker: Broker, count: int, partition: int = 0) -> list[bytes]:
+    """Return new keys of one partition."""
     found: list[bytes] = []
     while len(found) < count:
         key = str(uuid4()).encode()
-        if partition_of(key, broker.settings.topic_partitions) == 0:
+        if partition_of(key, broker.settings.topic_partitions) == partition:
             found.append(key)
     return found
 
@@ -69,6 +69,36 @@ async def test_who_waits_behind_a_group_that_hangs_is_certainly_nowhere(
     await until(lambda: _taken(backend, after), within_s=30)
     found = [each.key for each in await records(broker)]
     assert [found.count(each) for each in (hanging, behind, after)] == [1, 0, 1]
+
+
+async def test_partitions_of_one_broker_take_turns_but_nobody_waits_twice_for_one_that_failed(
+    backend: KafkaBackend, broker: Broker
+) -> None:
+    groups = backend._groups
+    assert groups is not None
+    (hanging, again), others = _keys(broker, 2), _keys(broker, 2, partition=1)
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        sent = [groups.add(hanging, b"", [])]
+        await asyncio.sleep(0)  # one turn of the loop, and it is on its way
+        sent.append(groups.add(others[0], b"", []))
+        first = await asyncio.gather(*sent, return_exceptions=True)
+        assert [type(each) for each in first] == [OutcomeUnknownError, UnavailableError]
+        sent = [groups.add(again, b"", [])]
+        await asyncio.sleep(0)
+        sent.append(groups.add(others[1], b"", []))
+        # Both were given to the producer: the other one did not wait in turn.
+        second = await asyncio.gather(*sent, return_exceptions=True)
+        assert [type(each) for each in second] == [OutcomeUnknownError, OutcomeUnknownError]
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+    sent_keys = (hanging, again, *others)
+
+    async def once_each_but_who_was_nowhere() -> bool:
+        there = [each.key for each in await records(broker)]
+        return [there.count(key) for key in sent_keys] == [1, 1, 0, 1]
+
+    await until(once_each_but_who_was_nowhere, within_s=30)
 
 
 async def _taken(backend: KafkaBackend, key: bytes) -> bool:
