@@ -18,7 +18,7 @@ from backend.api.outcome import OutcomeUnknownError, UnavailableError
 from backend.kafka_partition import partition_of
 
 ANSWER_TIMEOUT_S = 2.7
-"""Seconds from its first record to the end of a group's patience: then its outcome counts as unknown."""
+"""Seconds from the first record of a turn to the end of its patience: then its outcome counts as unknown."""
 
 Headers = list[tuple[str, bytes]]
 _Waiting = defaultdict[int, deque["_Group"]]
@@ -35,8 +35,13 @@ class _Group:
         self.since_s = since_s
         self.waiting: list[asyncio.Future[None]] = []
 
-    def end(self, error: Exception | None) -> None:
-        """Tell everyone who waits."""
+    def on_acknowledged(self, acknowledged: "asyncio.Future[RecordMetadata]") -> None:
+        """Tell everyone at once where the batch has arrived: others of its turn may take longer."""
+        if not acknowledged.cancelled() and acknowledged.exception() is None:
+            self.end(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """Tell everyone who waits and has heard nothing yet."""
         for each in self.waiting:
             if each.done():
                 continue
@@ -94,8 +99,7 @@ class KafkaGroups:
 
     async def _write_all(self, broker: int, waiting: _Waiting) -> None:
         while turn := {partition: groups.popleft() for partition, groups in waiting.items() if groups}:
-            written = [self._write(group, partition) for partition, group in turn.items()]
-            if any(await asyncio.gather(*written)):
+            if not await self._write(turn):
                 # Behind one that hangs nobody waits in turn; these have not been given to the producer.
                 for groups in waiting.values():
                     for each in groups:
@@ -103,41 +107,49 @@ class KafkaGroups:
                     groups.clear()
         del self._writers[broker], self._waiting[broker]
 
-    async def _write(self, group: _Group, partition: int) -> Exception | None:
-        """Send one batch and tell those who wait for it; return why it was not acknowledged."""
-        error = await self._acknowledged(group, partition)
-        group.end(error)
-        if error is None:
-            self._apart.discard(partition)
-        else:
-            self._apart.add(partition)
-        return error
-
-    async def _acknowledged(self, group: _Group, partition: int) -> Exception | None:
-        """Send one batch; return why it was not acknowledged."""
-        group.batch.close()  # a record more than the sender has counted would break the producer's sequence
-        acknowledged: asyncio.Future[RecordMetadata] | None = None
+    async def _write(self, turn: dict[int, _Group]) -> bool:
+        """Send one batch to each of these partitions; return whether all were acknowledged."""
+        sent: dict[int, asyncio.Future[RecordMetadata]] = {}
         try:
-            async with asyncio.timeout_at(group.since_s + ANSWER_TIMEOUT_S):
-                acknowledged = await self._producer.send_batch(group.batch, self._topic, partition=partition)
-                # The batch stays in the producer, which goes on trying: it may be written much later, or fail.
-                acknowledged.add_done_callback(_seen)
-                await asyncio.shield(acknowledged)
+            async with asyncio.timeout_at(min(group.since_s for group in turn.values()) + ANSWER_TIMEOUT_S):
+                for partition, group in turn.items():
+                    sent[partition] = await self._give(group, partition)
+                # A batch stays in the producer, which goes on trying: it may be written much later, or fail.
+                await asyncio.wait(sent.values())
         except TimeoutError:
             self._on_doubt(None)
-            if acknowledged is None:
-                return UnavailableError("kafka takes nothing at the moment")
-            return OutcomeUnknownError(f"kafka did not acknowledge within {ANSWER_TIMEOUT_S:g} s")
-        except KafkaError as error:
-            self._on_doubt(error)
-            if acknowledged is None:
-                return UnavailableError(f"kafka takes nothing ({error})")
-            return OutcomeUnknownError(f"kafka broke off ({error})")
+        for partition, group in turn.items():
+            error = self._error_of(sent.get(partition))
+            group.end(error)
+            if error is None:
+                self._apart.discard(partition)
+            else:
+                self._apart.add(partition)
+        return self._apart.isdisjoint(turn)
+
+    async def _give(self, group: _Group, partition: int) -> "asyncio.Future[RecordMetadata]":
+        """Give a batch to the producer; return what is done when it is acknowledged."""
+        group.batch.close()  # a record more than the sender has counted would break the producer's sequence
+        acknowledged: asyncio.Future[RecordMetadata]
+        try:
+            acknowledged = await self._producer.send_batch(group.batch, self._topic, partition=partition)
         except Exception as error:  # noqa: BLE001  it is theirs who wait
-            return error
-        return None
+            acknowledged = self._loop.create_future()
+            if isinstance(error, KafkaError):
+                self._on_doubt(error)
+                error = UnavailableError(f"kafka takes nothing ({error})")
+            acknowledged.set_exception(error)
+        acknowledged.add_done_callback(group.on_acknowledged)
+        return acknowledged
 
-
-def _seen(acknowledged: "asyncio.Future[RecordMetadata]") -> None:
-    if not acknowledged.cancelled():
-        acknowledged.exception()
+    def _error_of(self, sent: "asyncio.Future[RecordMetadata] | None") -> BaseException | None:
+        """Return why a batch was not acknowledged; None was not even given to the producer."""
+        if sent is None:
+            return UnavailableError("kafka takes nothing at the moment")
+        if not sent.done() or sent.cancelled():
+            return OutcomeUnknownError(f"kafka did not acknowledge within {ANSWER_TIMEOUT_S:g} s")
+        error = sent.exception()
+        if isinstance(error, KafkaError):
+            self._on_doubt(error)
+            return OutcomeUnknownError(f"kafka broke off ({error})")
+        return error
