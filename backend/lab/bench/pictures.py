@@ -138,9 +138,11 @@ def _flow(figure: Figure, result: Result) -> bool:
         )
         if flow["killed_s"] is not None:
             axes.axvline(flow["killed_s"], color=_FAULT, linewidth=1.2)
+            # Beside the line where the sums are not: they run from the lower left to the upper right.
+            is_early = flow["killed_s"] < flow["offered"][-1][0] / 4
             axes.annotate(
                 f"{flow['part']}\nkilled",
-                (flow["killed_s"], 0.02),
+                (flow["killed_s"], 0.6 if is_early else 0.02),
                 (3, 0),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
