@@ -143,7 +143,10 @@ class KafkaGroups:
         return acknowledged
 
     def _error_of(self, sent: "asyncio.Future[RecordMetadata] | None") -> BaseException | None:
-        """Return why a batch was not acknowledged; None was not even given to the producer."""
+        """Return why a batch was not acknowledged, and tell of a producer that failed it.
+
+        None in its place: it was not even given to the producer.
+        """
         if sent is None:
             return UnavailableError("kafka takes nothing at the moment")
         if not sent.done() or sent.cancelled():
