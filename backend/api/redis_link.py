@@ -1,7 +1,8 @@
-"""One pipelined connection to Redis: a command is written at once, its reply comes back in order.
+"""One pipelined connection to Redis: commands are written in order, and their replies come back in it.
 
-Requests share it, so that under load one read, one fsync and one write of the server serve many orders. It never
-retries and never reconnects: whoever lost a reply must be told so, because a repeated XADD may add twice.
+Requests share it: what is sent within one turn of the event loop is written together, so that under load one
+write, and one read and one fsync of the server, serve many orders. It never retries and never reconnects: whoever
+lost a reply must be told so, because a repeated XADD may add twice.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from redis.asyncio.connection import parse_url
 
 from backend.api.outcome import OutcomeUnknownError, UnavailableError
 
+_MOST_TOGETHER = 8
+"""Commands that are written without waiting for more: Redis works on them while the next are being made."""
 ReplyError = hiredis.ReplyError
 """Redis answered with an error: the command had no effect."""
 
@@ -26,6 +29,7 @@ class RedisLink(asyncio.Protocol):
         self._on_lost = on_lost
         self._reader = hiredis.Reader()
         self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._unwritten: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -35,16 +39,25 @@ class RedisLink(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def send(self, *command: str | int | bytes) -> "asyncio.Future[Any]":
-        """Write a command; the future is its reply, ReplyError, or OutcomeUnknownError where the connection broke.
+        """Send a command; the future is its reply, ReplyError, or OutcomeUnknownError where the connection broke.
 
-        Raises UnavailableError where the connection is closed: then nothing was written.
+        Raises UnavailableError where the connection is closed: then nothing will be written.
         """
         if self._transport is None or self._transport.is_closing():
             raise UnavailableError("the connection to redis is closed")
-        self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # stub: tuple of one
+        if not self._unwritten:
+            self._loop.call_soon(self._write)
+        self._unwritten.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # stub: tuple of one
+        if len(self._unwritten) == _MOST_TOGETHER:
+            self._write()
         reply: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append(reply)
         return reply
+
+    def _write(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        if unwritten and self._transport is not None and self.is_open:
+            self._transport.write(b"".join(unwritten))
 
     def close(self) -> None:
         """Close at once; whoever still waits learns that the outcome is unknown."""

@@ -1,5 +1,7 @@
 """Message ids: UUIDv7 where the API makes them, a client's key otherwise."""
 
+import subprocess
+import sys
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -16,6 +18,24 @@ def test_made_ids_are_version_7_distinct_and_sort_by_time() -> None:
     assert len(set(ids)) == len(ids)
     milliseconds = [each.int >> 80 for each in ids]
     assert milliseconds == sorted(milliseconds)
+
+
+_FORK = """
+import os
+from coffee_core.ids import new_message_id
+new_message_id()  # so that there is a stock to inherit
+child = os.fork()
+print(new_message_id(), flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_makes_other_ids() -> None:
+    # In a process of its own: this one may have threads, which do not go well with a fork.
+    said = subprocess.run([sys.executable, "-c", _FORK], capture_output=True, text=True, check=True).stdout
+    ours, theirs = said.split()
+    assert ours[-17:] != theirs[-17:]
 
 
 @pytest.mark.parametrize("header", [KEY, f'"{KEY}"', f"  {KEY} ", KEY.upper()])
