@@ -16,6 +16,9 @@ from coffee_core.load.shape import Shape
 from coffee_core.load.statistics import Counts
 from coffee_core.pipelines import Pipeline
 
+_SEED_STRIDE = 100
+"""More than there are client processes (64), each of which adds its number to the seed."""
+
 
 class Sends(Protocol):
     """A client of the order API, such as ``Sender``."""
@@ -105,8 +108,10 @@ class Generator:
         seed: int | None = None,
     ) -> None:
         """Offer orders to each of these pipelines from ``start_s`` (monotonic seconds) on, for so many seconds."""
-        for pipeline in set(pipelines):
-            self._lanes[pipeline].run_for(shape, start_s, for_s, seed)
+        # Each has customers of its own: at the same random moments all would meet the bursts of all.
+        for place, pipeline in enumerate(dict.fromkeys(pipelines)):
+            own = None if seed is None else seed + place * _SEED_STRIDE
+            self._lanes[pipeline].run_for(shape, start_s, for_s, own)
         self._changed.set()
 
     def burst(self, orders: int, pipelines: Iterable[Pipeline]) -> None:

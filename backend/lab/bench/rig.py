@@ -1,6 +1,6 @@
 """What all measurements of a bench share: the stack, the clients, the dashboard's totals, and the books."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,8 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 _SETTLE_S = 60.0
+_SEED_STRIDE = 1_000
+"""More than there are clients, each of which adds its number."""
 MILLION = 1_000_000
 PERIODIC = "v1.any.dashboard"
 """Figures of v1 over all its loads: how late it is depends on their place in its interval, and on nothing else."""
@@ -65,6 +67,8 @@ class Rig:
     """Cell and kind of latency → HDR histogram in µs over all rounds, for the pictures."""
     notes: list[str] = field(default_factory=list)
     """What there is to know of the figures, in sentences."""
+    _loads: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    """How often each load was begun."""
 
     @property
     def settings(self) -> Settings:
@@ -89,12 +93,15 @@ class Rig:
             if pipeline is not Pipeline.V1:
                 self.accepted[pipeline] = self.visible.flows[pipeline].total
 
-    async def load(self, name: str, pipelines: Sequence[Pipeline], rate_per_s: float, for_s: float) -> list[Cell]:
-        """Put a steady load on some pipelines and write what was accepted into the books."""
+    async def load(self, name: str, pipelines: Sequence[Pipeline], shape: Shape, for_s: float) -> list[Cell]:
+        """Put a load on some pipelines and write what was accepted into the books."""
         live = [pipeline for pipeline in pipelines if pipeline is not Pipeline.V1]
         await self.settle(live)
         before = await read_buckets(self.settings.redis_url, live)
-        start_s, samples = await self.clients.run(Plan(pipelines, Shape(rate_per_s), for_s))
+        # The same arrivals for every pipeline alone, others in each repetition: none of them is lucky by its own.
+        self._loads[name, *pipelines] += 1
+        seed = _SEED_STRIDE * self._loads[name, *pipelines]
+        start_s, samples = await self.clients.run(Plan(pipelines, shape, for_s, seed=seed))
         bases = {pipeline: self.accepted[pipeline] for pipeline in pipelines}
         for pipeline, sample in samples.items():
             self.accepted[pipeline] += len(sample.intended)

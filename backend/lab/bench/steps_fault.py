@@ -21,6 +21,7 @@ from backend.lab.chaos.site import NotReadyError, Site
 from backend.stack.logs import open_log
 from backend.stack.polling import poll
 from backend.stack.services import AGGREGATOR, WORKER
+from coffee_core.load.shape import Shape
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import READY_FILE
 from coffee_core.tie import tied
@@ -50,7 +51,7 @@ async def kills(rig: Rig, picture: FlowPicture) -> None:
         # A job that has just drained a backlog would, without a checkpoint since, have to drain it once more.
         await _checkpoint(rig.settings.flink_rest_url)
     length_s = _BEFORE_S + rig.size.fault_s * len(rig.pipelines)
-    loading = asyncio.create_task(rig.load("kills", rig.pipelines, rig.size.fault_rate, length_s))
+    loading = asyncio.create_task(rig.load("kills", rig.pipelines, Shape(rig.size.fault_rate), length_s))
     await asyncio.sleep(_BEFORE_S)
     try:
         # v3 first: it takes longest to come back, and the others may be watched meanwhile.
@@ -73,7 +74,7 @@ async def kills(rig: Rig, picture: FlowPicture) -> None:
 
 async def warm(rig: Rig) -> None:
     """Let every pipeline take orders before anything is measured: a JVM is slow at first, as is a new table."""
-    await rig.load("warm", rig.pipelines, rig.size.warm_orders / _WARM_S / 10, _WARM_S)
+    await rig.load("warm", rig.pipelines, Shape(rig.size.warm_orders / _WARM_S / 10), _WARM_S)
     for pipeline, fill in ((Pipeline.V2, fill_stream), (Pipeline.V3, fill_topic)):
         if pipeline in rig.pipelines:
             await fill(rig.settings, rig.size.warm_orders)

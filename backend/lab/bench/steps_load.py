@@ -16,6 +16,7 @@ from backend.lab.bench.usage import Kept, Usage, kept, usage
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError
+from coffee_core.load.shape import Pattern, Shape
 from coffee_core.pipelines import Pipeline
 from coffee_core.tie import tied
 
@@ -28,6 +29,15 @@ MANY = 32
 """Clients of the closed loop that asks how much there is."""
 
 
+def independent(rate_per_s: float) -> Shape:
+    """Return arrivals of customers who know nothing of one another: Poisson's, which see the average of any clock.
+
+    At a constant gap each order would meet v3's mini-batch, every 5 ms, at the same point of it, by luck a good or
+    a bad one (R. W. Wolff, Poisson Arrivals See Time Averages, Operations Research 30, 1982).
+    """
+    return Shape(rate_per_s, Pattern.POISSON)
+
+
 async def rate(rig: Rig, pipelines: Sequence[Pipeline], rate_per_s: int) -> None:
     """Measure one rate into one pipeline alone, or into several together; alone at the highest, its cost, too."""
     alone = len(pipelines) == 1
@@ -35,7 +45,7 @@ async def rate(rig: Rig, pipelines: Sequence[Pipeline], rate_per_s: int) -> None
     costly = alone and rate_per_s == max(rig.size.rates)
     before = await _spent(rig, pipelines[0]) if costly else None
     for_s = rig.size.cell_s_at(rate_per_s) if alone else rig.size.cell_s
-    cells = await rig.load(name, pipelines, rate_per_s, for_s)
+    cells = await rig.load(name, pipelines, independent(rate_per_s), for_s)
     rig.cells += cells
     if before is not None and (orders := len(cells[0].sample.intended)):
         _note_cost(rig, pipelines[0], orders, before, await _spent(rig, pipelines[0]))
@@ -130,7 +140,7 @@ async def breakpoint_of(rig: Rig, pipeline: Pipeline) -> None:
 
 async def _step(rig: Rig, pipeline: Pipeline, offered: int) -> str:
     """Try a rate; return why the pipeline does not keep up with it, empty where it does."""
-    (cell,) = await rig.load(f"ladder.{offered}", [pipeline], offered, rig.size.step_s_at(offered))
+    (cell,) = await rig.load(f"ladder.{offered}", [pipeline], independent(offered), rig.size.step_s_at(offered))
     measured = rig.measured(cell)
     kinds = ("api",) if pipeline is Pipeline.V1 else ("api", "dashboard")
     for kind, quantile in product(kinds, QUANTILES):

@@ -10,6 +10,7 @@ from backend.aggregator.stand_back import open_scanner
 from backend.daemon import Database, open_postgres, open_redis
 from backend.lab.bench.resources import sql
 from backend.lab.bench.rig import Rig
+from backend.lab.bench.steps_load import independent
 from backend.lab.chaos.guard import frozen
 from backend.lab.chaos.site import Site
 from backend.stack.services import AGGREGATOR
@@ -72,5 +73,5 @@ async def _aggregating(rig: Rig) -> AsyncIterator[None]:
 
 
 async def _load(rig: Rig, name: str) -> None:
-    (cell,) = await rig.load(f"table.{name}", [Pipeline.V1], _RATE_PER_S, rig.size.cell_s)
+    (cell,) = await rig.load(f"table.{name}", [Pipeline.V1], independent(_RATE_PER_S), rig.size.cell_s)
     rig.figures.add(f"v1.table.{name}.api.p99", rig.measured(cell).api.p99, "µs")

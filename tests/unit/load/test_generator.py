@@ -13,6 +13,7 @@ from coffee_core.load.mix import Mix, MixSettings
 from coffee_core.load.outcome import Answer, Outcome
 from coffee_core.load.report import LoadReport
 from coffee_core.load.sender import Sender
+from coffee_core.load.shape import Pattern, Shape
 from coffee_core.pipelines import Pipeline
 from tests.unit.load.peer import answering, never, peer
 from tests.waiting import until
@@ -57,6 +58,27 @@ async def test_a_rate_is_offered_whatever_the_server_does() -> None:
         counts = generator.counts()[Pipeline.V1]
         assert counts.outcomes[Outcome.UNKNOWN] == counts.sent > 0
         assert counts.offered > counts.sent, "what was dropped stays offered"
+
+
+async def test_each_pipeline_has_customers_of_its_own_and_a_seed_brings_them_back() -> None:
+    async def intended(seed: int) -> dict[Pipeline, list[float]]:
+        answers: list[Answer] = []
+        async with (
+            peer(answering(202, {})) as url,
+            Sender(url) as sender,
+            Generator(sender, Mix(), on_answer=answers.append) as generator,
+        ):
+            generator.run_for(Shape(400, Pattern.POISSON), BOTH, 0.0, 0.5, seed)
+            await generator.idle()
+        return {
+            pipeline: sorted(each.intended_s for each in answers if each.attempt.pipeline is pipeline)
+            for pipeline in BOTH
+        }
+
+    first, again, other = await intended(7), await intended(7), await intended(8)
+    assert first == again
+    assert not set(first[Pipeline.V1]) & set(first[Pipeline.V2])
+    assert first != other
 
 
 async def test_a_slow_generator_says_that_it_is_late() -> None:
