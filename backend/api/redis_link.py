@@ -43,7 +43,7 @@ class RedisLink(asyncio.Protocol):
 
         Raises UnavailableError where the connection is closed: then nothing will be written.
         """
-        if self._transport is None or self._transport.is_closing():
+        if not self.is_open:
             raise UnavailableError("the connection to redis is closed")
         if not self._unwritten:
             self._loop.call_soon(self._write)

@@ -23,7 +23,7 @@ from coffee_core.settings import Settings
 
 _SETTLE_S = 60.0
 _SEED_STRIDE = 1_000
-"""More than there are clients, each of which adds its number."""
+"""More than the numbers that clients and pipelines add to a seed (fewer than 64, and 100 for each pipeline)."""
 MILLION = 1_000_000
 PERIODIC = "v1.any.dashboard"
 """Figures of v1 over all its loads: how late it is depends on their place in its interval, and on nothing else."""
