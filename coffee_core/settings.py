@@ -4,51 +4,156 @@
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-from coffee_core import setting_values as read
 from coffee_core.errors import ConfigError
 from coffee_core.passwords import read_password
 from coffee_core.pipelines import Pipeline, parse_pipelines
 from coffee_core.runstate import read_env
-from coffee_core.setting_values import setting as _setting
+
+# What a setting is, and how its text is read: a reader raises ValueError with what the text must be.
+
+
+def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
+    """Return a dataclass field that is one setting; a secret is left out of the representation."""
+    return field(
+        default_factory=lambda: parse(default),
+        repr=not secret,
+        metadata={"env": env, "default": default, "parse": parse, "doc": doc},
+    )
+
+
+def _value_of(each: "Field[Any]", environ: Mapping[str, str]) -> Any:
+    """Return the value of one setting. Raises ConfigError naming the variable."""
+    name, text = each.metadata["env"], environ.get(each.metadata["env"], "").strip()
+    text = text or each.metadata["default"]
+    try:
+        return each.metadata["parse"](text)
+    except ValueError as error:
+        # A URL may carry a password: it is not repeated.
+        shown = "" if name.endswith("_URL") else f"{text!r} "
+        raise ConfigError(f"{name} {shown}cannot be used: {error}") from error
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Return the reader of a whole number within these bounds."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+_port = _whole_number(1, 65_535)
+"""A TCP port."""
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    """Return the reader of one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _yes(text: str) -> bool:
+    """Read ``yes`` or ``no``."""
+    return _one_of("no", "yes")(text) == "yes"
+
+
+def _hours(text: str) -> float:
+    """Read hours, also a part of one."""
+    # A pattern, because float() also takes nan, 1e3 and 1_0.
+    if not (re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.ASCII) and 0.001 <= float(text) <= 720):
+        raise ValueError("must be hours from 0.001 to 720")
+    return float(text)
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    """Return the reader of a URL with one of these schemes; it may be empty."""
+
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}")
+        return text.rstrip("/")
+
+    return parse
+
+
+def _redis_url(text: str) -> str:
+    """Read the URL of a Redis server; with TLS its name is checked, which the driver leaves out unless told."""
+    read = _url("redis", "rediss")(text)
+    told = any(word in read for word in ("ssl_check_hostname=", "ssl_cert_reqs=none"))
+    if told or not read.startswith("rediss:"):
+        return read
+    return f"{read}{'&' if urlsplit(read).query else '?'}ssl_check_hostname=true"
+
+
+def _storage(text: str) -> str:
+    """Read the URI of a folder that Flink can write; it may be empty."""
+    if text and not re.match(r"[a-z][a-z0-9+.-]*://\S", text):
+        raise ValueError("must be a URI such as s3://bucket/folder or file:///folder")
+    return text.rstrip("/")
+
+
+def _servers(text: str) -> str:
+    """Read HOST:PORT, several separated by commas; it may be empty."""
+    for server in filter(None, text.split(",")):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError("must be HOST:PORT, several separated by commas")
+    return text
+
+
+def _home(text: str) -> Path:
+    """Read a folder; the result is absolute."""
+    return Path(text).expanduser().absolute()
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting of coffee-rt."""
 
-    home: Path = _setting(
-        "COFFEE_HOME", ".coffee", read.home, "folder of the embedded stack's data, logs and state"
-    )
+    home: Path = _setting("COFFEE_HOME", ".coffee", _home, "folder of the embedded stack's data, logs and state")
     pipelines: tuple[Pipeline, ...] = _setting(
         "COFFEE_PIPELINES", "v1,v2,v3", parse_pipelines, "pipelines to run; without v3 no Kafka and no Flink"
     )
     given_database_url: str = _setting(
         "DATABASE_URL",
         "",
-        read.url("postgresql", "postgres"),
+        _url("postgresql", "postgres"),
         "your own PostgreSQL; empty: an embedded one",
         secret=True,
     )
     given_redis_url: str = _setting(
-        "REDIS_URL", "", read.redis_url, "your own Redis or Valkey; empty: an embedded one", secret=True
+        "REDIS_URL", "", _redis_url, "your own Redis or Valkey; empty: an embedded one", secret=True
     )
     given_kafka_servers: str = _setting(
-        "KAFKA_BOOTSTRAP_SERVERS", "", read.servers, "your own Kafka; empty: an embedded broker"
+        "KAFKA_BOOTSTRAP_SERVERS", "", _servers, "your own Kafka; empty: an embedded broker"
     )
     kafka_protocol: str = _setting(
         "KAFKA_SECURITY_PROTOCOL",
         "PLAINTEXT",
-        read.one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        _one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
         "how your own Kafka is spoken to",
     )
     kafka_mechanism: str = _setting(
         "KAFKA_SASL_MECHANISM",
         "SCRAM-SHA-512",
-        read.one_of("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"),
+        _one_of("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"),
         "how its user proves to be it, with SASL",
     )
     kafka_username: str = _setting("KAFKA_SASL_USERNAME", "", str, "its user, with SASL")
@@ -63,20 +168,20 @@ class Settings:
         "PEM file of a private key (PKCS #8) and its certificate, for a Kafka that asks for one; empty: none",
     )
     given_flink_rest_url: str = _setting(
-        "FLINK_REST_URL", "", read.url("http", "https"), "your own Flink; empty: an embedded cluster"
+        "FLINK_REST_URL", "", _url("http", "https"), "your own Flink; empty: an embedded cluster"
     )
     given_api_url: str = _setting(
         "API_URL",
         "",
-        read.url("http", "https"),
+        _url("http", "https"),
         "where the dashboard and the load find the API; empty: the local one",
     )
     host: str = _setting("COFFEE_HOST", "127.0.0.1", str, "address the API listens on")
-    api_port: int = _setting("COFFEE_API_PORT", "8005", read.port, "port of the API")
+    api_port: int = _setting("COFFEE_API_PORT", "8005", _port, "port of the API")
     shared_port: bool = _setting(
         "COFFEE_API_PORT_SHARED",
         "no",
-        read.yes,
+        _yes,
         "yes: several API processes may listen on the one port (SO_REUSEPORT)",
     )
     tls_certificate: str = _setting(
@@ -87,70 +192,71 @@ class Settings:
         "COFFEE_API_TOKEN", "", str, "bearer token that the API asks of its clients; empty: none", secret=True
     )
     """Never shown: not in the representation of the settings, not in an answer, not in the log."""
-    postgres_port: int = _setting("COFFEE_POSTGRES_PORT", "5432", read.port, "port of the embedded PostgreSQL")
-    redis_port: int = _setting("COFFEE_REDIS_PORT", "6379", read.port, "port of the embedded Redis server")
-    kafka_port: int = _setting("COFFEE_KAFKA_PORT", "9092", read.port, "port of the embedded Kafka broker")
+    postgres_port: int = _setting("COFFEE_POSTGRES_PORT", "5432", _port, "port of the embedded PostgreSQL")
+    redis_port: int = _setting("COFFEE_REDIS_PORT", "6379", _port, "port of the embedded Redis server")
+    kafka_port: int = _setting("COFFEE_KAFKA_PORT", "9092", _port, "port of the embedded Kafka broker")
     kafka_controller_port: int = _setting(
-        "COFFEE_KAFKA_CONTROLLER_PORT", "9093", read.port, "port of the embedded Kafka controller"
+        "COFFEE_KAFKA_CONTROLLER_PORT", "9093", _port, "port of the embedded Kafka controller"
     )
     flink_rest_port: int = _setting(
-        "COFFEE_FLINK_REST_PORT", "8081", read.port, "port of the embedded JobManager's REST API and web page"
+        "COFFEE_FLINK_REST_PORT", "8081", _port, "port of the embedded JobManager's REST API and web page"
     )
-    flink_rpc_port: int = _setting(
-        "COFFEE_FLINK_RPC_PORT", "6123", read.port, "RPC port of the embedded JobManager"
-    )
+    flink_rpc_port: int = _setting("COFFEE_FLINK_RPC_PORT", "6123", _port, "RPC port of the embedded JobManager")
     flink_blob_port: int = _setting(
-        "COFFEE_FLINK_BLOB_PORT", "6124", read.port, "blob port of the embedded JobManager"
+        "COFFEE_FLINK_BLOB_PORT", "6124", _port, "blob port of the embedded JobManager"
     )
     aggregator_interval_s: int = _setting(
-        "COFFEE_AGGREGATOR_INTERVAL_S", "10", read.whole(1, 3_600), "seconds between two runs of v1's aggregator"
+        "COFFEE_AGGREGATOR_INTERVAL_S",
+        "10",
+        _whole_number(1, 3_600),
+        "seconds between two runs of v1's aggregator",
     )
     reconcile_interval_s: int = _setting(
         "COFFEE_RECONCILE_INTERVAL_S",
         "0",
-        read.whole(0, 86_400),
+        _whole_number(0, 86_400),
         "seconds between two reconciliations of v2 (mended) and v3 (compared) by the aggregator; 0: none",
     )
     worker_batch_orders: int = _setting(
         "COFFEE_WORKER_BATCH_ORDERS",
         "1000",
-        read.whole(1, 10_000),
+        _whole_number(1, 10_000),
         "most entries that a stream worker takes at once; in a backlog it has up to three such batches in hand",
     )
     worker_name: str = _setting(
         "COFFEE_WORKER_NAME", "", str, "a stream worker's consumer name, its own for good; empty: host and number"
     )
     topic_partitions: int = _setting(
-        "COFFEE_TOPIC_PARTITIONS", "4", read.whole(1, 256), "partitions of the topic, when it is created"
+        "COFFEE_TOPIC_PARTITIONS", "4", _whole_number(1, 256), "partitions of the topic, when it is created"
     )
     flink_parallelism: int = _setting(
-        "COFFEE_FLINK_PARALLELISM", "1", read.whole(1, 64), "parallelism of the Flink job"
+        "COFFEE_FLINK_PARALLELISM", "1", _whole_number(1, 64), "parallelism of the Flink job"
     )
     flink_slots: int = _setting(
         "COFFEE_FLINK_SLOTS",
         "0",
-        read.whole(0, 64),
+        _whole_number(0, 64),
         "slots of each of the two embedded TaskManagers; 0: all that the job needs, so that one is a spare",
     )
     given_flink_checkpoints: str = _setting(
         "COFFEE_FLINK_CHECKPOINTS",
         "",
-        read.storage,
+        _storage,
         "URI that all of Flink can reach, for the job's checkpoints (s3://…); empty: a folder under COFFEE_HOME",
     )
     dedup_horizon_h: float = _setting(
         "COFFEE_DEDUP_HORIZON_H",
         "24",
-        read.hours,
+        _hours,
         "hours for which v2's API and v3's job remember a message id; 0.5 is half an hour",
     )
     log_format: str = _setting(
-        "COFFEE_LOG_FORMAT", "text", read.one_of("text", "json"), "log of the services: lines of text, or of json"
+        "COFFEE_LOG_FORMAT", "text", _one_of("text", "json"), "log of the services: lines of text, or of json"
     )
     log_level: str = _setting(
         "COFFEE_LOG_LEVEL",
         "info",
-        read.one_of("debug", "info", "warning"),
+        _one_of("debug", "info", "warning"),
         "least that the services log; debug: also a line for each request and each order of a trace",
     )
 
@@ -161,7 +267,7 @@ class Settings:
         Raises ConfigError naming the variable, its value and what it must be.
         """
         environ = os.environ if environ is None else environ
-        made = cls(**{each.name: read.value_of(each, environ) for each in fields(cls)})
+        made = cls(**{each.name: _value_of(each, environ) for each in fields(cls)})
         made._require_kafka()
         return made
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from coffee_tui.feed.recording import Recorder
-    from coffee_tui.feed.sources import Sources
+    from coffee_tui.data.recording import Recorder
+    from coffee_tui.data.sources import Sources
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PAINTS_PER_S = 250
@@ -51,7 +51,7 @@ def main(
         raise click.UsageError("--web goes with --replay, --demo and --speed alone")
     # Not at the top: --help and --version need none of it.
     from coffee_core.errors import CoffeeError
-    from coffee_tui.feed import sources
+    from coffee_tui.data import sources
 
     try:
         if demo or replay is not None:
@@ -80,9 +80,9 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
     """Show the dashboard until it is left; return the exit code."""
     os.environ.setdefault("TEXTUAL_FPS", str(_PAINTS_PER_S))
     from coffee_core.errors import CoffeeError
-    from coffee_core.tie import tie_to
+    from coffee_core.parent_death_signal import tie_to
     from coffee_tui.app import CoffeeApp
-    from coffee_tui.feed.memory import Memory, memory_path, recall, remember
+    from coffee_tui.data.preferences import Memory, memory_path, recall, remember
     from coffee_tui.web import SERVER
 
     if server := os.environ.pop(SERVER, None):
@@ -122,7 +122,7 @@ def _keep_what_is_loaded() -> None:
 
 async def _lines(source: "Sources", recorder: "Recorder | None") -> int:
     """Write snapshots until interrupted or until nobody reads them; return the exit code."""
-    from coffee_tui.feed.lines import write_lines
+    from coffee_tui.data.json_lines import write_lines
 
     return await write_lines(source.feed, recorder)
 

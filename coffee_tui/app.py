@@ -8,14 +8,12 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from coffee_tui.feed.orders_view import OrdersView
-from coffee_tui.feed.recording import Recorder
-from coffee_tui.feed.snapshot import Snapshot
-from coffee_tui.feed.sources import Sources
-from coffee_tui.messages import Fed, Ordered
-from coffee_tui.screens.live import LiveScreen
-from coffee_tui.screens.manners import Manners
-from coffee_tui.themed import Themed
+from coffee_tui.data.recording import Recorder
+from coffee_tui.data.snapshot import OrdersView, Snapshot
+from coffee_tui.data.sources import Sources
+from coffee_tui.screens.base_screen import Manners
+from coffee_tui.screens.live import Fed, LiveScreen, Ordered
+from coffee_tui.theme import Themed
 
 
 class CoffeeApp(Themed):

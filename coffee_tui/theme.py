@@ -4,8 +4,16 @@ The names are variables of the theme in force, in style sheets as in styles of t
 of them is.
 """
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.style import Style
+from rich.theme import Theme as Styles
+from textual.app import App
+from textual.theme import BUILTIN_THEMES, Theme
+
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.snapshot import Health, Mood
+from coffee_tui.data.snapshot import Health, Mood
 
 GROUND = "$c-ground"
 RAISED = "$c-raised"
@@ -33,3 +41,142 @@ HEALTH = {
 
 MOOD = {Mood.GOOD: ("✓", GREY), Mood.CALM: ("·", GREY), Mood.BUSY: ("…", AMBER), Mood.BROKEN: ("×", RED)}
 """Glyph and colour of each kind of sentence."""
+
+
+# What the names of ``theme`` are: on a dark ground, on a light one, or of the terminal's own sixteen colours.
+
+
+V1, V2, V3 = ACCENT.values()
+
+# The greys are so little coloured that a terminal of 256 colours shows them as greys.
+_DARK = {
+    GROUND: "#121518",
+    RAISED: "#1d2125",
+    RULE: "#2f353b",
+    GREY: "#94a0ab",
+    DIM: "#6b7681",
+    TEXT: "#e9ebed",
+    RED: "#f0605a",
+    AMBER: "#e3b341",
+    WELL: "#9fb8a3",
+    FELT: "#3a1c1e",
+    V1: "#e69f00",
+    V2: "#56b4e9",
+    V3: "#cc79a7",
+}
+_LIGHT = {
+    GROUND: "#fbfbf9",
+    RAISED: "#edeff1",
+    RULE: "#c5ccd3",
+    GREY: "#57606a",
+    DIM: "#737c86",
+    TEXT: "#1c2024",
+    RED: "#c1272d",
+    AMBER: "#8a5a00",
+    WELL: "#3f7050",
+    FELT: "#f8d9d6",
+    V1: "#9c5700",
+    V2: "#0069a6",
+    V3: "#a03a78",
+}
+_TERMINAL = {
+    GROUND: "default",
+    RAISED: "default",
+    RULE: "bright_black",
+    GREY: "default",
+    DIM: "bright_black",
+    TEXT: "default",
+    RED: "red",
+    AMBER: "yellow",
+    WELL: "green",
+    FELT: "default",
+    V1: "yellow",
+    V2: "cyan",
+    V3: "magenta",
+}
+_OF_THE_TERMINAL = "terminal"
+PALETTES: Mapping[str, Mapping[str, str]] = {"dark": _DARK, "light": _LIGHT, _OF_THE_TERMINAL: _TERMINAL}
+"""Theme → name → colour as Rich writes it."""
+DEFAULT = "dark"
+"""What is shown until another one is chosen."""
+
+
+def _palette(name: str, *, plain: bool) -> Mapping[str, str]:
+    """Return a palette; where it is shown without its colours, an alarm must not be fainter than the text."""
+    found = PALETTES.get(name, PALETTES[DEFAULT])
+    return {**found, RED: found[TEXT], AMBER: found[TEXT]} if plain else found
+
+
+def themes(*, plain: bool = False) -> Iterator[Theme]:
+    """Yield the themes for Textual, ``plain`` ones where no colours are wanted."""
+    for name in PALETTES:
+        palette, ansi = _palette(name, plain=plain), name == _OF_THE_TERMINAL
+        colour = {each: f"ansi_{value}" if ansi else value for each, value in palette.items()}
+        yield Theme(
+            name,
+            primary=colour[V2],
+            secondary=colour[V1],
+            accent=colour[AMBER],
+            warning=colour[AMBER],
+            error=colour[RED],
+            success=colour[WELL],
+            foreground=colour[TEXT],
+            background=colour[GROUND],
+            surface=colour[RAISED],
+            panel=colour[RAISED],
+            dark=name != "light",
+            ansi=ansi,
+            variables={**(BUILTIN_THEMES["ansi-dark"].variables if ansi else {}), **variables(name, plain=plain)},
+        )
+
+
+def variables(name: str, *, plain: bool = False) -> dict[str, str]:
+    """Return the variables of a theme for style sheets."""
+    prefix = "ansi_" if name == _OF_THE_TERMINAL else ""
+    return {each.removeprefix("$"): prefix + value for each, value in _palette(name, plain=plain).items()}
+
+
+def styles(name: str, *, plain: bool = False) -> Styles:
+    """Return the styles that texts may name: each colour, also bold and on a ground."""
+    palette = _palette(name, plain=plain)
+    found: dict[str, Style] = {}
+    for each, colour in palette.items():
+        for weight in ("", "bold ", "not bold "):
+            found[f"{weight}{each}"] = Style.parse(f"{weight}{colour}")
+            for ground in palette:
+                found[f"{weight}{each} on {ground}"] = Style.parse(f"{weight}{_on(colour, palette[ground])}")
+    return Styles(found)
+
+
+def _on(colour: str, ground: str) -> str:
+    # What stands on an accent has the colour of the ground, which of a terminal's palette nobody knows.
+    return f"reverse {ground}" if colour == "default" and ground != "default" else f"{colour} on {ground}"
+
+
+# An app whose colours are those of a palette, in style sheets and in texts alike.
+
+
+class Themed(App[None]):
+    """Has the themes of ``palettes``; any other that is chosen keeps the texts of the default one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for theme in themes(plain=self.no_color):
+            self.register_theme(theme)
+        self.console.push_theme(styles(DEFAULT, plain=self.no_color))
+        self.theme = DEFAULT
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return our variables for themes that do not have them."""
+        return variables(DEFAULT, plain=self.no_color)
+
+    def watch_theme(self, theme: str) -> None:
+        """Let texts have the colours of the theme; Textual draws everything again after this."""
+        self.console.pop_theme()
+        self.console.push_theme(styles(theme, plain=self.no_color))
+
+    def action_next_theme(self) -> None:
+        """Change to the next of our themes."""
+        names = list(PALETTES)
+        at = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(at + 1) % len(names)]

@@ -1,59 +1,296 @@
-"""The Flink functions that show results in Redis: scalar ones, because SQL calls them once a mini-batch."""
+"""Writes what the job has counted to Redis: the tally and the windows, absolute, one Lua call for a row.
 
+Known to no Flink: ``functions`` calls it inside the job, and tests by themselves.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pyflink.table.udf import ScalarFunction
+from redis import Redis
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from flink.redis_tally import RedisTally
-from flink.redis_windows import RedisWindows
+from coffee_core.clock import now_us
+from coffee_core.errors import CoffeeError
+from coffee_core.keys import MetricKeys
+from coffee_core.latency import bucket_of
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.pipelines import Pipeline
+from coffee_core.resources import lua
+from coffee_core.windows import KEPT_S, LATE_AFTER_S, MOST_MINUTES, WINDOW_S, starts
+
+# Writing to Redis as the job does it: what passes is waited out, what stays is told to Flink.
 
 
-class _InRedis(ScalarFunction):  # type: ignore[misc]  # pyflink has no types
-    """A function that is called for its effect on Redis."""
+_PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+"""What a Redis server that restarts, fails over or has no memory left answers."""
+GIVE_UP_AFTER_S = 30.0
+"""Seconds after which Flink is to restart the job."""
+TIMEOUT_S = 5.0
+"""Seconds for a connection, or for an answer."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+SHOWN, OLDER, OTHER_EPOCH, NO_EPOCH = 1, 0, -1, -2
+"""What the scripts answer."""
 
-    def __init__(self, redis_url: str, epoch: str) -> None:
-        self._redis_url = redis_url
+log = logging.getLogger(__name__)
+
+
+class NotShownError(CoffeeError):
+    """Redis could not be written for too long; Flink restarts the job from its checkpoint, so nothing is lost."""
+
+
+def shown_at_last(attempt: Callable[[], int], what: str, give_up_after_s: float) -> int:
+    """Attempt until a script answers, and return its answer.
+
+    Waits out a server that is away and an epoch that a flush has erased; raises NotShownError after
+    ``give_up_after_s`` seconds of it.
+    """
+    give_up_at = time.monotonic() + give_up_after_s
+    pause = _FIRST_PAUSE_S
+    while True:
+        problem: Exception | str = "the epoch is missing"
+        try:
+            answer = attempt()
+        except _PASSING as error:
+            problem = error
+        else:
+            if answer != NO_EPOCH:
+                return answer
+        if time.monotonic() > give_up_at:
+            raise NotShownError(f"{what} could not be shown in Redis: {problem}")
+        if pause == _FIRST_PAUSE_S:
+            log.warning("Redis cannot be written, trying again: %s", problem)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+# The watermark: how far the job has come in all partitions, less the lateness that is allowed and a little.
+
+
+BEHIND_S = LATE_AFTER_S + 5
+"""Seconds by which the watermark is behind: the lateness, and what one order may be behind another on its way into
+the log (the API waits for the broker for 3 s)."""
+IDLE_AFTER_S = 10.0
+"""Seconds without an order after which a lane of partitions holds the watermark back no longer."""
+
+
+class Watermark:
+    """The least progress of the lanes that are not idle."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` tells seconds. A lane counts as busy when the job begins: there may be something in it."""
+        self._clock = clock
+        self._begun_s = clock()
+        self._lanes: dict[int, tuple[int, float]] = {}
+        """Lane → how far it has come (µs since the epoch), and when it last moved (s)."""
+
+    def after(self, reached_us: Sequence[int], now_us: int) -> int | None:
+        """Return the watermark in milliseconds since the epoch, None where nothing can be said yet.
+
+        ``reached_us`` is the latest acceptance in each lane, 0 of one without any. It never passes ``now_us`` less
+        the same seconds, so that an acceptance from the future closes no window.
+        """
+        now_s = self._clock()
+        for lane, reached in enumerate(reached_us):
+            before, _ = self._lanes.get(lane, (None, 0.0))
+            if before is None:
+                self._lanes[lane] = (reached, self._begun_s if not reached else now_s)
+            elif reached != before:
+                self._lanes[lane] = (reached, now_s)
+        busy = [reached for reached, moved_s in self._lanes.values() if now_s - moved_s < IDLE_AFTER_S]
+        if not busy or not min(busy):
+            return None
+        return min(*busy, now_us) // 1_000 - BEHIND_S * 1_000
+
+
+# Shows the tally of v3 in Redis: one Lua call for a row, whole or not at all, and only in the current epoch.
+
+
+KEYS = MetricKeys(Pipeline.V3)
+_CELLS = 2 * (len(DRINKS) + len(STORES))
+
+
+class RedisTally:
+    """The writer of one job."""
+
+    def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
+        self._redis: Redis = Redis.from_url(
+            redis_url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+        )
+        # A Script object loads itself again where a restarted server answers NOSCRIPT.
+        self._show = self._redis.register_script(lua("flink", "show"))
         self._epoch = epoch
-        self._writer: RedisTally | RedisWindows | None = None
+        self._give_up_after_s = give_up_after_s
+        self._watermark = Watermark()
+        self._seen: tuple[int, int] | None = None
+        """Orders shown, and the sum of their accepted_at in µs; None until it has been read."""
 
     def close(self) -> None:
-        """Disconnect."""
-        if self._writer is not None:
-            self._writer.close()
+        """Close the connection."""
+        self._redis.close()
 
-    def is_deterministic(self) -> bool:
-        """Keep the planner from folding or repeating the call: it is made for its effect."""
-        return False
+    def show(self, row: tuple[Any, ...]) -> int:
+        """Show one tally; its columns are those of ``flink.statements.tally_columns``.
 
-    def eval(self, *row: Any) -> int:
-        """Show one row."""
-        assert self._writer is not None
-        return self._writer.show(row)
+        Returns what the script answered; waits and raises as ``shown_at_last`` does.
+        """
+        return shown_at_last(lambda: self._attempt(row), "the tally", self._give_up_after_s)
+
+    def _attempt(self, row: tuple[Any, ...]) -> int:
+        if self._seen is None:
+            self._seen = self._read_seen()
+        orders, revenue, *rest = row
+        cells, (accepted_us, valid, dead), late, reached = _cut(rest, _CELLS, 3, 2 * len(STORES))
+        now, sum_us = now_us(), int(accepted_us)
+        watermark = self._watermark.after(reached, now)
+        answer, shown_before = self._show(
+            keys=[KEYS.fence, *KEYS.metrics, KEYS.latency, KEYS.counters, KEYS.late, KEYS.watermark],
+            args=[
+                *(self._epoch, orders, revenue, max(0, valid - orders), dead, now, sum_us),
+                *(self._seen[0], self._bucket(orders, sum_us, now), "" if watermark is None else watermark),
+                *(len(DRINKS), len(STORES), *_fields((*DRINKS, *STORES), cells), *_fields(STORES, late)),
+            ],
+        )
+        if answer == SHOWN:
+            self._seen = (orders, sum_us)
+        elif answer == OLDER and shown_before != self._seen[0]:
+            self._seen = None
+        return int(answer)
+
+    def _read_seen(self) -> tuple[int, int]:
+        found: Any = self._redis.hmget(KEYS.counters, ["shown_orders", "shown_accepted_us"])
+        orders, sum_us = found
+        try:
+            return int(orders or 0), int(sum_us or 0)
+        except ValueError:
+            return 0, 0
+
+    def _bucket(self, orders: int, sum_us: int, now: int) -> int | str:
+        """Return the bucket of the mean latency of the orders since the last row shown, '' if there are none."""
+        assert self._seen is not None
+        count = orders - self._seen[0]
+        return bucket_of(now - (sum_us - self._seen[1]) / count) if count > 0 else ""
 
 
-class ShowInRedis(_InRedis):
-    """Takes the columns of the tally and returns what the Redis script answered."""
-
-    def open(self, function_context: Any) -> None:  # noqa: ARG002
-        """Connect, where the function runs."""
-        self._writer = RedisTally(self._redis_url, self._epoch)
-
-
-class ShowWindowInRedis(_InRedis):
-    """Takes the columns of a window and returns what the Redis script answered."""
-
-    def open(self, function_context: Any) -> None:  # noqa: ARG002
-        """Connect, where the function runs."""
-        self._writer = RedisWindows(self._redis_url, self._epoch)
+def _cut(cells: Sequence[Any], *lengths: int) -> Iterator[Sequence[Any]]:
+    """Cut into pieces of these lengths, and what is left."""
+    for length in lengths:
+        yield cells[:length]
+        cells = cells[length:]
+    yield cells
 
 
-class WarmUp(ScalarFunction):  # type: ignore[misc]
-    """Does nothing, in a Python that has loaded what the job needs: importing this module was the work."""
+def _fields(names: Sequence[str], cells: Sequence[int]) -> list[str | int]:
+    fields: list[str | int] = []
+    for name, count, cents in zip(names, cells[::2], cells[1::2], strict=True):
+        fields += (name, count, cents)
+    return fields
 
-    def is_deterministic(self) -> bool:
-        """Keep the planner from calling it in the client."""
-        return False
 
-    def eval(self, *row: Any) -> int:
-        """Return the number of columns."""
-        return len(row)
+# Shows the windows of v3 in Redis: absolute sums, one Lua call for a window that has changed.
+
+_ENDING_S = 5.0
+"""Seconds before its expiry in which a window says nothing any more of whether Redis was flushed."""
+
+
+class RedisWindows:
+    """The writer of one job, or of one of its subtasks.
+
+    Flink tells of a window only when an order falls into it. What a flush of Redis takes away is therefore kept
+    here as well, and written again with the next order.
+    """
+
+    def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
+        self._redis: Redis = Redis.from_url(
+            redis_url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+        )
+        self._script = self._redis.register_script(lua("flink", "show_window"))
+        self._epoch = epoch
+        self._give_up_after_s = give_up_after_s
+        self._shown: dict[int, tuple[int, ...]] | None = None
+        """First second of a window → orders and cents of each store, as they stand in Redis; None until read."""
+        self._unchecked: list[int] = []
+        """Windows of which to see, one with each write, whether they are still there."""
+        self._whole = True
+        """False from a flush until all windows are written again."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+    def show(self, row: Sequence[int]) -> int:
+        """Show a window: its first second since the epoch, then orders and cents of each store.
+
+        Returns what the script answered, ``SHOWN`` also of a window that has expired already or lies in the future
+        (by a record past the API: it must not fill Redis); waits and raises as ``shown_at_last`` does.
+        """
+        start_s, *cells = row
+        return shown_at_last(lambda: self._attempt(start_s, tuple(cells)), "a window", self._give_up_after_s)
+
+    def _attempt(self, start_s: int, cells: tuple[int, ...]) -> int:
+        if self._shown is None:
+            self._shown = self._read()
+        self._forget_expired()
+        if _expires_at_s(start_s) <= time.time() or start_s > time.time() + WINDOW_S:
+            return SHOWN
+        self._unchecked = self._unchecked or list(self._shown)
+        checked = self._unchecked.pop() if self._unchecked else None
+        answer, is_there = self._call(start_s, cells, checked)
+        if answer < 0:
+            return answer
+        self._whole = self._whole and is_there
+        if not self._whole:
+            for known, sums in self._shown.items():
+                self._call(known, sums, None)
+            self._whole = True
+        if answer == SHOWN:
+            self._shown[start_s] = cells
+        return answer
+
+    def _call(self, start_s: int, cells: tuple[int, ...], checked: int | None) -> tuple[int, bool]:
+        """Return what the script answered, and whether the window that was to be checked is there."""
+        fields: list[str | int] = []
+        for store, orders, cents in zip(STORES, cells[::2], cells[1::2], strict=True):
+            fields += (store, orders, cents)
+        answer: Any = self._script(
+            keys=[KEYS.fence, KEYS.window(start_s), KEYS.window(checked or start_s), KEYS.counters],
+            args=[self._epoch, _expires_at_s(start_s), *fields],
+        )
+        return int(answer[0]), checked is None or bool(answer[1])
+
+    def _forget_expired(self) -> None:
+        assert self._shown is not None
+        now = time.time() + _ENDING_S
+        for start_s in [each for each in self._shown if _expires_at_s(each) <= now]:
+            del self._shown[start_s]
+            self._unchecked = []
+
+    def _read(self) -> dict[int, tuple[int, ...]]:
+        """Return what this job has shown before it was restarted."""
+        known = starts(now_us(), MOST_MINUTES)
+        with self._redis.pipeline(transaction=True) as batch:
+            batch.get(KEYS.fence)
+            for start_s in known:
+                batch.hgetall(KEYS.window(start_s))
+            epoch, *found = batch.execute(raise_on_error=False)
+        if epoch != self._epoch:
+            return {}
+        return {
+            start_s: cells
+            for start_s, fields in zip(known, found, strict=True)
+            if isinstance(fields, dict) and fields and (cells := _cells(fields))
+        }
+
+
+def _expires_at_s(start_s: int) -> int:
+    return start_s + WINDOW_S + KEPT_S
+
+
+def _cells(fields: dict[str, str]) -> tuple[int, ...] | None:
+    try:
+        return tuple(int(fields.get(f"{store}:{kind}", 0)) for store in STORES for kind in ("orders", "revenue"))
+    except ValueError:
+        return None

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from coffee_core.clock import MAX_TIME_US
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC
@@ -10,8 +12,71 @@ from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
-from flink.jdbc import JdbcTarget
-from flink.kafka import kafka_properties
+
+# Where Flink's JDBC sink writes: a PostgreSQL URL in the form that Java knows.
+
+
+_BATCHED = {"reWriteBatchedInserts": "true", "stringtype": "unspecified"}
+"""One INSERT for a batch of rows; text goes into uuid and timestamptz columns as PostgreSQL reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JdbcTarget:
+    """A database by JDBC."""
+
+    url: str
+    """``jdbc:postgresql://host:port/database?…``, without a password."""
+    user: str
+    """Role to connect as."""
+    password: str
+    """Its password; empty where none is needed."""
+
+    @classmethod
+    def of_url(cls, database_url: str) -> "JdbcTarget":
+        """Translate a PostgreSQL URL; its parameters (``sslmode`` …) are carried over."""
+        parts = urlsplit(database_url)
+        place = parts.netloc.rpartition("@")[2]
+        query = urlencode({**dict(parse_qsl(parts.query)), **_BATCHED})
+        return cls(
+            f"jdbc:postgresql://{place}{parts.path}?{query}",
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+        )
+
+
+# How the job's Kafka source and sink connect: servers, TLS and user, as options of the SQL connector.
+
+
+_LOGIN = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
+"""Where the SQL connector keeps Kafka's own classes."""
+_MODULES = {
+    "PLAIN": f"{_LOGIN}.plain.PlainLoginModule",
+    "SCRAM-SHA-256": f"{_LOGIN}.scram.ScramLoginModule",
+    "SCRAM-SHA-512": f"{_LOGIN}.scram.ScramLoginModule",
+}
+
+
+def kafka_properties(settings: Settings) -> dict[str, str]:
+    """Return the options ``properties.…`` of a table on Kafka."""
+    chosen = {"bootstrap.servers": settings.kafka_servers}
+    if settings.kafka_protocol != "PLAINTEXT":
+        chosen["security.protocol"] = settings.kafka_protocol
+    if settings.kafka_protocol.startswith("SASL_"):
+        chosen["sasl.mechanism"] = settings.kafka_mechanism
+        user, password = _kafka_quoted(settings.kafka_username), _kafka_quoted(settings.kafka_password)
+        login = f"{_MODULES[settings.kafka_mechanism]} required username={user} password={password};"
+        chosen["sasl.jaas.config"] = login
+    if settings.kafka_protocol.endswith("SSL") and settings.kafka_ca:
+        chosen |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": settings.kafka_ca}
+    if settings.kafka_protocol.endswith("SSL") and settings.kafka_keystore:
+        chosen |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": settings.kafka_keystore}
+    return {f"properties.{name}": value for name, value in chosen.items()}
+
+
+def _kafka_quoted(text: str) -> str:
+    """Return a value as JAAS reads it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
 
 DEFINITIONS = (
     *("source", "fields", "judged", "records", "seen", "first", "placed"),

@@ -9,6 +9,8 @@ import contextlib
 import logging
 import signal
 import sys
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 from redis.asyncio import Redis
@@ -17,11 +19,281 @@ from redis.exceptions import RedisError
 
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import tell_remarks, write_private
 from coffee_core.settings import Settings
-from flink.client import SubmitError
-from flink.reachable import wait_for_servers
-from flink.rest import FlinkRest, RefusedError
-from flink.watch import Watch
+from flink.checkpoints import restoring
+from flink.options import EPOCH_PARAMETER, JOB_NAME
+from flink.plans import Plans, SubmitError
+from flink.rest import ENDED, FlinkRest, Job, RefusedError, TaskManager
+
+# The epoch of v3: a job writes to Redis only while the fence key holds the epoch that it was submitted with.
+
+
+FENCE = MetricKeys(Pipeline.V3).fence
+_FIRST = "1"
+
+
+async def current_epoch(redis: Redis, file: Path) -> str:
+    """Return the epoch, putting back one that a flush has erased: the file remembers it. Raises RedisError."""
+    kept = _kept(file)
+    await redis.set(FENCE, kept or _FIRST, nx=True)
+    epoch = str(await redis.get(FENCE) or "")
+    if epoch and epoch != kept:
+        write_private(file, f"{epoch}\n")
+    return epoch or kept or _FIRST
+
+
+def _kept(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
+# Waits until the servers of the job accept connections, telling once which one is awaited.
+
+
+_PAUSE_S = 0.2
+_CONNECT_S = 2.0
+
+
+def _places(settings: Settings) -> dict[str, list[tuple[str, int]]]:
+    servers = (each.strip().rpartition(":") for each in settings.kafka_servers.split(",") if each.strip())
+    places = {"Kafka": [(host, int(port)) for host, _, port in servers]}
+    for name, url, port in (
+        ("Flink", settings.flink_rest_url, 8081),
+        ("Redis", settings.redis_url, 6379),
+        ("PostgreSQL", settings.database_url, 5432),
+    ):
+        parts = urlsplit(url)
+        places[name] = [(parts.hostname or "127.0.0.1", parts.port or port)]
+    return places
+
+
+async def wait_for_servers(settings: Settings, log: logging.Logger) -> None:
+    """Return once all four accept connections; of several brokers one is enough."""
+    for name, places in _places(settings).items():
+        told = False
+        while not any([await _accepts(host, port) for host, port in places]):
+            if not told:
+                log.info("waiting for %s at %s", name, ",".join(f"{host}:{port}" for host, port in places))
+                told = True
+            await asyncio.sleep(_PAUSE_S)
+
+
+async def _accepts(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+# Keeps the spare TaskManager warm: a fresh one takes seconds to its first Python function, a warm one 0.4 s.
+
+
+_SPARE_LOOK_EVERY_S = 0.25
+_AGAIN_AFTER_S = 5.0
+log = logging.getLogger("flink.submit")
+
+
+class Spare:
+    """Runs a short job of one Python call on free slots, once for each process of a TaskManager."""
+
+    def __init__(self, rest: FlinkRest, plans: Plans) -> None:
+        self._rest = rest
+        self._plans = plans
+        self._warm: set[str] = set()
+        """Addresses of the TaskManagers that have run our Python."""
+        self.remarks: dict[str, str] = {}
+        """How each TaskManager stands, by its address, as of the last look."""
+        self._task: asyncio.Task[None] | None = None
+
+    async def look(self) -> bool:
+        """Start a warm-up where it is due, note how each TaskManager stands, and return whether all are warm.
+
+        Call it while the job runs: its own slots are then taken.
+        """
+        managers = await self._rest.task_managers()
+        self._warm &= {each.address for each in managers}
+        if self._task is None or self._task.done():
+            # Only now is a slot that is taken one of the job's, and not of a warm-up.
+            self._warm |= {each.address for each in managers if each.busy}
+            cold = [each for each in managers if each.free_slots and each.address not in self._warm]
+            if cold:
+                self._task = asyncio.create_task(self._warm_up(cold))
+        self.remarks = {each.address: self._remark(each) for each in managers}
+        return all(each.address in self._warm for each in managers)
+
+    async def close(self) -> None:
+        """End a warm-up that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def _remark(self, manager: TaskManager) -> str:
+        if manager.address not in self._warm:
+            return "spare, warming up"
+        return "works" if manager.busy else "spare, warm"
+
+    async def _warm_up(self, managers: list[TaskManager]) -> None:
+        try:
+            plan = await self._plans.warm_up(sum(each.free_slots for each in managers))
+            job_id = await self._rest.submit(plan)
+            while True:
+                state = await self._rest.state(job_id)
+                if state in ENDED:
+                    break
+                await asyncio.sleep(_SPARE_LOOK_EVERY_S)
+        except (SubmitError, RefusedError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.warning("the spare TaskManager is not warm: %s", error)
+        else:
+            if state == "FINISHED":
+                self._warm |= {each.address for each in managers}
+                log.info("the spare TaskManager is warm")
+                return
+            log.warning("the warm-up of the spare TaskManager ended as %s", state)
+        await asyncio.sleep(_AGAIN_AFTER_S)
+
+
+# Keeps exactly one job of ours on the cluster: that of the current epoch, from its newest checkpoint on.
+
+_BEGINNING, _ENDING = "INITIALIZING", "CANCELLING"
+_UNFIT = "StateMigrationException"
+"""What a task says of state that is not that of its columns: Flink would begin it again for ever."""
+_PART = "flink-job"
+"""Name of the submitter among the parts of the stack."""
+
+
+class Watch:
+    """What the submitter knows of its job.
+
+    The epoch in Redis is all that a replay changes. Whatever is interrupted, and where, the next look finds a job
+    of another epoch, or none, and does the rest.
+    """
+
+    def __init__(self, settings: Settings, rest: FlinkRest, redis: Redis) -> None:
+        self._settings = settings
+        self._rest = rest
+        self._redis = redis
+        self._epochs: dict[str, str] = {}
+        """Job → the epoch that it was submitted in."""
+        self._restored: dict[str, str] = {}
+        """Job → the checkpoint that it was to continue from."""
+        self._refused: set[str] = set()
+        """Checkpoints that no job could start from."""
+        self._running: str | None = None
+        self._told: dict[str, str] = {}
+        """Remarks, as last told."""
+        self._plans = Plans(settings)
+        self._checkpoints = restoring(settings, rest, redis)
+        self._spare = Spare(rest, self._plans)
+
+    async def look(self) -> None:
+        """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
+        epoch = await current_epoch(self._redis, self._settings.home / "flink" / "epoch")
+        jobs = await self._rest.jobs(JOB_NAME)
+        active = [job for job in jobs if job.active]
+        current: list[Job] = []
+        for job in active:
+            submitted_in = await self._epoch_of(job)
+            if submitted_in is None or submitted_in == epoch:
+                current.append(job)
+            else:
+                await self._cancel(job, f"it is of epoch {submitted_in or 'none'}, and this is epoch {epoch}")
+        for surplus in current[1:]:
+            await self._cancel(surplus, f"{current[0].id} is newer")
+        if current:
+            await self._note(current[0], epoch)
+        elif not active:
+            # Never beside a job that is still ending: its last rows would meet ours.
+            self._refuse_checkpoints(jobs)
+            await self._note_ended(jobs, epoch)
+            await self._submit(epoch)
+
+    async def close(self) -> None:
+        """End what runs beside the watch."""
+        await self._spare.close()
+        await self._plans.close()
+
+    async def _epoch_of(self, job: Job) -> str | None:
+        """Return the epoch of a job, '' of one that was never told any, None while Flink cannot say."""
+        if job.id not in self._epochs:
+            if job.state == _BEGINNING:
+                return None
+            found = await self._rest.parameter(job, EPOCH_PARAMETER)
+            if found is None:
+                return None
+            self._epochs[job.id] = found
+        return self._epochs[job.id]
+
+    async def _cancel(self, job: Job, reason: str) -> None:
+        if job.state != _ENDING:
+            log.warning("cancelling job %s: %s", job.id, reason)
+            await self._rest.cancel(job)
+
+    async def _note(self, job: Job, epoch: str) -> None:
+        if not job.all_running:
+            await self._refuse_unfit(job)
+            return
+        if self._running != job.id:
+            self._running = job.id
+            log.info("job %s runs, in epoch %s", job.id, epoch)
+        if self._epochs.get(job.id) == epoch:
+            await self._checkpoints.note(epoch, job.id)
+        planned = self._checkpoints.planned(epoch)
+        if await self._spare.look() and planned is not None:
+            self._plans.make_ahead(epoch, planned)
+        if planned is None:
+            self._tell("each start is planned when it is due")
+        else:
+            self._tell("next start planned" if self._plans.is_ahead(epoch) else "next start not planned yet")
+
+    def _tell(self, of_the_job: str) -> None:
+        remarks = self._spare.remarks | {_PART: of_the_job}
+        if remarks != self._told:
+            tell_remarks(self._settings.home, remarks)
+            self._told = remarks
+
+    async def _refuse_unfit(self, job: Job) -> None:
+        """End a job that never ran because it cannot read the state that it was given."""
+        if job.id != self._running and await self._rest.has_failed_by(job.id, _UNFIT):
+            if path := self._restored.pop(job.id, None):
+                self._refuse(path)
+            await self._cancel(job, "its state is not that of its statements")
+
+    def _refuse_checkpoints(self, jobs: list[Job]) -> None:
+        """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
+        for job in jobs:
+            path = self._restored.pop(job.id, None)
+            if job.state == "FAILED" and path is not None and job.id != self._running:
+                self._refuse(path)
+
+    def _refuse(self, path: str) -> None:
+        log.error("no job can start from %s; trying the one before", path)
+        self._refused.add(path)
+
+    async def _note_ended(self, jobs: list[Job], epoch: str) -> None:
+        """Note the last that the newest job of this epoch has completed: it may have stopped with a savepoint."""
+        for job in jobs:
+            if await self._epoch_of(job) == epoch:
+                await self._checkpoints.note(epoch, job.id)
+                return
+
+    async def _submit(self, epoch: str) -> None:
+        restore = await self._checkpoints.newest(epoch, self._refused)
+        from_where = None if restore is None else await self._checkpoints.point(epoch, restore)
+        plan = await self._plans.orders(epoch, from_where)
+        start = f"checkpoint {restore}" if restore else "the first order on"
+        log.info("submitting the job of epoch %s from %s", epoch, start)
+        job_id = await self._rest.submit(plan)
+        self._epochs[job_id] = epoch
+        if restore is not None:
+            self._restored[job_id] = restore
+
 
 _LOOK_EVERY_S = 0.5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 15.0
@@ -29,7 +301,6 @@ _UNANSWERED = (aiohttp.ClientError, OSError, TimeoutError, RedisError)
 """A server is away: to ask it again costs nothing, and it may be back at any moment."""
 _PASSING = (*_UNANSWERED, SubmitError, RefusedError)
 WATCHED = MetricKeys(Pipeline.V3).watched
-log = logging.getLogger("flink.submit")
 
 
 class Trouble:

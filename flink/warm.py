@@ -7,9 +7,9 @@ import argparse
 import sys
 
 from coffee_core.settings import Settings
-from flink.environment import submit_graph
+from flink.functions import WarmUp
+from flink.job import submit_graph
 from flink.options import WARM_UP_NAME, options
-from flink.redis_sink import WarmUp
 from flink.statements import TALLY_FUNCTION, WINDOW_FUNCTION, values_without_orders
 
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from backend.stack.child import child_env, how
 from backend.stack.part import Part
+from backend.stack.process import child_env, how
 from coffee_core.settings import Settings
 from tests.waiting import until
 

@@ -12,10 +12,9 @@ import uvicorn
 
 from backend import logs
 from backend.api.app import create_app
-from backend.api.counters import Counters
-from backend.api.http_protocol import LimitedProtocol
-from backend.api.websocket_protocol import LimitedWSProtocol
-from backend.spans import asked_for
+from backend.api.http_protocol import LimitedProtocol, LimitedWSProtocol
+from backend.clients.counters import Counters
+from backend.clients.tracing import asked_for
 from coffee_core.errors import ConfigError
 from coffee_core.runstate import run_dir
 from coffee_core.settings import Settings
@@ -90,14 +89,14 @@ def main() -> int:
     closing = asyncio.Event()
     app = create_app(settings, on_crash, closing, counters)
     if spans is not None:
-        from backend.api.span_middleware import SpanMiddleware
+        from backend.api.middleware import SpanMiddleware
 
         app = SpanMiddleware(app, spans)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.api_port,
-        loop="backend.api.event_loop:EventLoop",
+        loop="backend.api.http_protocol:EventLoop",
         http=LimitedProtocol,
         ws=LimitedWSProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,

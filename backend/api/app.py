@@ -14,27 +14,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from backend.api import lab, pages, problems, readiness, status_endpoint, watching, windows
+from backend.api import dashboard, openapi, orders, problems, status
+from backend.api.admission import BATCH_WEIGHT, DOORS, Door, Room
+from backend.api.answer_counters import Answers, RequestCounts
 from backend.api.backends import Backends
-from backend.api.batch_endpoint import BatchEndpoint
-from backend.api.counters import Counters
-from backend.api.door import DOORS, Door
-from backend.api.feed import Feed
-from backend.api.gate import BATCH_WEIGHT, Room
-from backend.api.guard import Guard
-from backend.api.kinds import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING
-from backend.api.ledger import Ledger
-from backend.api.log_end import LogEnd
-from backend.api.observe import Observe, RequestCounts
-from backend.api.order_endpoint import OrderEndpoint
-from backend.api.problems import ProblemError
-from backend.api.request_ids import request_id
-from backend.api.request_metrics import RequestMetrics
-from backend.api.same_site import SameSite
-from backend.api.shortcut import Shortcut
-from backend.api.shown_metrics import ShownMetrics
-from backend.api.taking import Taking
-from backend.api.tallies import Answers
+from backend.api.dashboard import Feed
+from backend.api.live_audit import Ledger
+from backend.api.metrics import RequestMetrics, ShownMetrics
+from backend.api.middleware import Guard, Observe, SameSite, Shortcut
+from backend.api.orders import BatchEndpoint, OrderEndpoint, Taking
+from backend.api.problems import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING, ProblemError
+from backend.api.responses import request_id
+from backend.clients.counters import Counters
+from backend.clients.kafka import LogEnd
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
@@ -88,12 +80,12 @@ def create_app(
     app = Starlette(
         routes=[
             *routes,
-            *(status_endpoint.route(*each) for each in backends.lookups.items()),
-            *(windows.route(*each) for each in backends.windows.items()),
-            *watching.routes(backends.redis, feed),
-            *pages.routes(settings.pipelines),
-            *readiness.routes(backends),
-            lab.route(backends, counters, ledger, settings.home),
+            *(orders.route(*each) for each in backends.lookups.items()),
+            *(dashboard.route(*each) for each in backends.windows.items()),
+            *dashboard.routes(backends.redis, feed),
+            *openapi.routes(settings.pipelines),
+            *status.routes(backends),
+            status.route(backends, counters, ledger, settings.home),
             Route("/metrics", metrics),
         ],
         exception_handlers={HTTPException: _refuse, ProblemError: _say, Exception: _apologise},

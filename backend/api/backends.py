@@ -5,14 +5,15 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
-from backend.api.health import Health
-from backend.api.intakes import Direct, Intake, Streams
-from backend.api.kafka_backend import KafkaBackend
-from backend.api.kafka_intake import Log
-from backend.api.lookups import DirectLookup, LogLookup, Lookup, StreamsLookup
-from backend.api.postgres_backend import PostgresBackend
-from backend.api.redis_backend import RedisBackend
-from backend.api.window_sources import JobWindows, RowWindows, WindowsSource
+from backend.clients.health import Health
+from backend.clients.kafka_producer import KafkaBackend
+from backend.clients.postgres import PostgresBackend
+from backend.clients.redis import RedisBackend
+from backend.pipelines.interface import Intake, Lookup
+from backend.pipelines.v1_direct.ingest import Direct, DirectLookup
+from backend.pipelines.v2_streams.ingest import Streams, StreamsLookup
+from backend.pipelines.v3_kafka.ingest import Log, LogLookup
+from backend.pipelines.windows import JobWindows, RowWindows, WindowsSource
 from coffee_core import keys
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings

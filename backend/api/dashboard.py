@@ -1,14 +1,33 @@
 """What the dashboard shows, read from Redis at one moment."""
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
-from backend.api.outcome import UnavailableError
-from backend.api.redis_backend import RedisBackend
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from backend.api.problems import INVALID, NO_WINDOWS, OVERLOADED, UNAVAILABLE, ProblemError
+from backend.clients.redis import RedisBackend
+from backend.pipelines.windows import WindowsSource
+from coffee_core.clock import now_us
+from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import STREAM, MetricKeys
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
+from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows, starts
 
 _HASHES = (
     ("drink_counts", "drink_counts", DRINKS),
@@ -97,3 +116,252 @@ def _totals(part: Sequence[Any]) -> dict[str, Any]:
 
 def _pairs(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+# The dashboard, pushed on change: one subscription and one reading, however many watch.
+
+
+log = logging.getLogger(__name__)
+
+MIN_INTERVAL_S = 0.1
+"""Seconds between two readings: at most ten a second, however many notifications come."""
+MAX_INTERVAL_S = 2.0
+"""Seconds after which it reads without a notification: one may be lost, or the server sends none."""
+QUIET_S = 15.0
+"""Seconds without a change after which a watcher is handed None, to see whether its client is still there."""
+MAX_WATCHERS = 200
+"""Most watchers at once."""
+
+
+class Feed:
+    """Newest snapshot, handed to every watcher; one that is slow misses those in between."""
+
+    def __init__(self, redis: RedisBackend, url: str, closing: asyncio.Event) -> None:
+        self._redis = redis
+        self._url = url
+        self._closing = closing
+        self._watchers = 0
+        self._task: asyncio.Task[None] | None = None
+        self._newest: Reading | None = None
+        self._number = 0
+        self._changed = asyncio.Event()
+
+    async def watch(self) -> AsyncGenerator[bytes | None, None]:
+        """Yield the JSON of the newest snapshot at once and on every change, until the API closes."""
+        self.require_room()
+        self._watchers += 1
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        try:
+            seen = 0
+            while not self._closing.is_set():
+                if self._newest is not None and self._number != seen:
+                    seen = self._number
+                    yield self._newest.json()
+                elif not await self._change():
+                    yield None
+        finally:
+            self._watchers -= 1
+            if not self._watchers:
+                await self._stop()
+
+    def require_room(self) -> None:
+        """Raise ProblemError where there are as many watchers as there may be."""
+        if self._watchers >= MAX_WATCHERS:
+            raise ProblemError(OVERLOADED, f"{MAX_WATCHERS} watch the dashboard already")
+
+    @asynccontextmanager
+    async def ending(self) -> AsyncIterator[None]:
+        """Let every watcher go as soon as ``closing`` is set."""
+
+        async def end() -> None:
+            await self._closing.wait()
+            self._wake()
+
+        task = asyncio.create_task(end())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _change(self) -> bool:
+        try:
+            async with asyncio.timeout(QUIET_S):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _stop(self) -> None:
+        task, self._task, self._newest = self._task, None, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        failing = False
+        while True:
+            try:
+                async with aclosing(self._notifications()) as notifications:
+                    async for _ in notifications:
+                        await self._read()
+                        failing = False
+            except (RedisError, OSError, UnavailableError, OutcomeUnknownError) as error:
+                if not failing:
+                    log.warning("the dashboard cannot be pushed at the moment: %s", error)
+                failing = True
+            await asyncio.sleep(MAX_INTERVAL_S)
+
+    async def _read(self) -> None:
+        reading = await read(self._redis)
+        if not reading.same_as(self._newest):
+            self._newest = reading
+            self._number += 1
+            self._wake()
+
+    async def _notifications(self) -> AsyncGenerator[None, None]:
+        """Yield once at the beginning, then where something may have changed, at most every MIN_INTERVAL_S."""
+        client: Redis = Redis.from_url(
+            self._url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=MAX_INTERVAL_S
+        )
+        database = client.connection_pool.connection_kwargs.get("db", 0)
+        async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            keys = (MetricKeys(pipeline).total_orders for pipeline in Pipeline)
+            await pubsub.subscribe(*(f"__keyspace@{database}__:{key}" for key in keys))
+            while True:
+                began_s = time.monotonic()
+                yield
+                await asyncio.sleep(MIN_INTERVAL_S - (time.monotonic() - began_s))
+                await _drain(pubsub)
+
+
+async def _drain(pubsub: PubSub) -> None:
+    """Wait for a notification, and take all others that are there."""
+    timeout_s = MAX_INTERVAL_S
+    deadline_s = time.monotonic() + MAX_INTERVAL_S
+    while time.monotonic() < deadline_s:
+        # Also None of a confirmation that is ignored: only the clock tells that the time is over.
+        if await pubsub.get_message(timeout=timeout_s) is not None:
+            timeout_s = 0.0
+        elif timeout_s == 0.0:
+            return
+
+
+# GET /api/dashboard once, /api/events as server-sent events, /ws/dashboard by websocket.
+
+
+_FRESH = {"Cache-Control": "no-store"}
+_TRY_AGAIN_LATER = 1013
+
+
+def routes(redis: RedisBackend, feed: Feed) -> list[BaseRoute]:
+    """Return the routes; they raise ProblemError."""
+
+    async def once(_: Request) -> Response:
+        try:
+            reading = await read(redis)
+        except (UnavailableError, OutcomeUnknownError) as error:
+            raise ProblemError(UNAVAILABLE, str(error)) from error
+        return Response(reading.json(), media_type="application/json", headers=_FRESH)
+
+    async def events(request: Request) -> Response:
+        feed.require_room()
+        if request.method == "HEAD":  # the stream itself would not end
+            return Response(media_type="text/event-stream", headers=_FRESH)
+        return StreamingResponse(_events(feed), media_type="text/event-stream", headers=_FRESH)
+
+    async def websocket(socket: WebSocket) -> None:
+        await socket.accept()
+        tasks = [asyncio.create_task(each) for each in (_push(socket, feed), _until_gone(socket))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in ended:
+            # One that goes while it is being sent something is no error.
+            if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
+                raise error
+
+    return [
+        Route("/api/dashboard", once),
+        Route("/api/events", events),
+        WebSocketRoute("/ws/dashboard", websocket),
+    ]
+
+
+async def _events(feed: Feed) -> AsyncIterator[bytes]:
+    async with aclosing(feed.watch()) as snapshots:
+        async for snapshot in snapshots:
+            # A comment is no event: it only finds out whether the client is still there.
+            yield b": quiet\n\n" if snapshot is None else b"data: " + snapshot + b"\n\n"
+
+
+async def _push(socket: WebSocket, feed: Feed) -> None:
+    try:
+        async with aclosing(feed.watch()) as snapshots:
+            async for snapshot in snapshots:
+                if snapshot is not None:
+                    await socket.send_text(snapshot.decode())
+    except ProblemError as problem:
+        await socket.close(_TRY_AGAIN_LATER, problem.detail)
+    else:
+        await socket.close(1001, "the API ends")
+
+
+async def _until_gone(socket: WebSocket) -> None:
+    # What a client says is not listened to.
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+# GET /api/v…/windows: the last windows in event time, and what came too late for one.
+
+
+def route(pipeline: Pipeline, source: WindowsSource | None) -> Route:
+    """Return the route of one pipeline; it raises ProblemError."""
+
+    async def windows(request: Request) -> Response:
+        if source is None:
+            raise ProblemError(NO_WINDOWS, f"{pipeline} would need event time, state of its own and a watermark")
+        time_us = now_us()
+        known = starts(time_us, _minutes(request.query_params.get("minutes", str(SHOWN_MINUTES))))
+        try:
+            found = await source.read(known, time_us)
+        except (UnavailableError, OutcomeUnknownError) as error:
+            raise ProblemError(UNAVAILABLE, str(error)) from error
+        return JSONResponse(said(found, time_us), headers={"Cache-Control": "no-store"})
+
+    return Route(f"/api/{pipeline}/windows", windows, methods=["GET"])
+
+
+def _minutes(text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 3 and 1 <= int(text) <= MOST_MINUTES:
+        return int(text)
+    raise ProblemError(INVALID, f"minutes: must be a whole number from 1 to {MOST_MINUTES}", field="minutes")
+
+
+def said(found: Windows, time_us: int) -> dict[str, Any]:
+    """Return what ``schema.LastWindows`` says."""
+    return {
+        "time_us": time_us,
+        "watermark_us": found.watermark_us,
+        "window_s": WINDOW_S,
+        "late_after_s": LATE_AFTER_S,
+        "windows": [
+            {"start_us": start_s * 1_000_000, "final": found.is_final(start_s), **_sums(sums)}
+            for start_s, sums in found.windows.items()
+        ],
+        "late": _sums(found.late),
+    }
+
+
+def _sums(sums: StoreSums) -> dict[str, Any]:
+    return {"orders": sums.orders, "revenue_cents": sums.revenue_cents, **asdict(sums)}

@@ -5,22 +5,15 @@ import json
 
 import click
 
-from backend.cli.main import FAILED, NOT_RUNNING
-from coffee_core.pipelines import Pipeline, parse_pipelines
+from backend.cli.main import FAILED, NOT_RUNNING, read_pipelines
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
-
-
-def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
-    try:
-        return None if text is None else parse_pipelines(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.command("audit")
 @click.option("--json", "as_json", is_flag=True, help="{balanced, pipelines: […]}: see docs/audit.md.")
 @click.option("--deep", is_flag=True, help="Also compare ids one by one; reads the whole topic of v3.")
-@click.option("--pipelines", metavar="v1,v2,v3", callback=_pipelines, help="Default: those that run.")
+@click.option("--pipelines", metavar="v1,v2,v3", callback=read_pipelines, help="Default: those that run.")
 @click.option(
     "--settle",
     "settle_s",
@@ -35,7 +28,7 @@ def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) 
     help="Every order has a timestamp of its own (coffee load): one order under two ids is a duplicate.",
 )
 @click.pass_context
-def command(
+def audit_command(
     ctx: click.Context,
     *,
     as_json: bool,
@@ -49,10 +42,10 @@ def command(
     Exit code 0: all balanced, orders in flight allowed; 1: something is lost, duplicated or adrift; 3: a server
     cannot be reached.
     """
+    from backend.clients.servers import UnreachableError
     from backend.lab.audit import audit
-    from backend.lab.audit_report import as_json as report
-    from backend.lab.audit_report import as_table, sentence
-    from backend.lab.servers import UnreachableError
+    from backend.pipelines.balance import as_json as report
+    from backend.pipelines.balance import as_table, sentence
 
     settings = Settings.attach()
     try:

@@ -9,16 +9,9 @@ from pathlib import Path
 
 import click
 
-from backend.cli.main import FAILED
-from coffee_core.pipelines import Pipeline, parse_pipelines
+from backend.cli.main import FAILED, read_pipelines
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
-
-
-def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
-    try:
-        return None if text is None else parse_pipelines(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.command("bench")
@@ -31,14 +24,14 @@ def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) 
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("coffee-bench"), show_default=True,
     help="Folder of the report.",
 )  # fmt: skip
-@click.option("--pipelines", metavar="v1,v2,v3", callback=_pipelines, help="Default: those of the settings.")
+@click.option("--pipelines", metavar="v1,v2,v3", callback=read_pipelines, help="Default: those of the settings.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of words: see docs/bench.md.")
 @click.option(
     "--compare", nargs=2, type=click.Path(exists=True, path_type=Path), metavar="A B",
     help="Measure nothing: tell what has changed from report A to report B beyond noise.",
 )  # fmt: skip
 @click.pass_context
-def command(
+def bench_command(
     ctx: click.Context,
     /,
     *,
@@ -60,18 +53,18 @@ def command(
         return
     import uvloop
 
-    from backend.lab.bench.pictures import draw
+    from backend.lab.bench.bench import bench
+    from backend.lab.bench.plots import draw
     from backend.lab.bench.report import as_text, write
-    from backend.lab.bench.run import bench
     from backend.lab.bench.size import SIZES
-    from backend.stack import lock
-    from backend.stack.runnable import runnable
+    from backend.stack import state
+    from backend.stack.supported_pipelines import supported_pipelines
 
     settings = Settings.from_env()
     say = _sayer()
-    if lock.holders(settings.home):
+    if state.holders(settings.home):
         say(f"a stack runs in {settings.home}: it takes its share of this machine from what is measured")
-    wanted, missing = runnable(settings)
+    wanted, missing = supported_pipelines(settings)
     if missing:
         say(missing)
     chosen = tuple(each for each in pipelines or wanted.pipelines if each in wanted.pipelines)

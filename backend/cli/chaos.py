@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backend.cli.main import FAILED, NOT_RUNNING
-from coffee_core.pipelines import Pipeline, parse_pipelines
+from backend.cli.main import FAILED, NOT_RUNNING, read_pipelines
+from coffee_core.pipelines import Pipeline
 
 if TYPE_CHECKING:
-    from backend.lab.chaos.matrix import Result
-    from backend.lab.chaos.say import Say
+    from backend.lab.chaos.experiment import Result, Say
 
 _RATE_PER_S = 300.0
-
-
-def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
-    try:
-        return None if text is None else parse_pipelines(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.command("chaos")
@@ -31,7 +23,11 @@ def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) 
     "--for", "lasts_s", type=click.FloatRange(0.1, 600), metavar="S", help="Seconds of a fault that lasts."
 )
 @click.option(
-    "--pipeline", "pipelines", metavar="v1,v2,v3", callback=_pipelines, help="Under load. Default: those that run."
+    "--pipeline",
+    "pipelines",
+    metavar="v1,v2,v3",
+    callback=read_pipelines,
+    help="Under load. Default: those that run.",
 )
 @click.option(
     "--rate", "rate_per_s", type=click.FloatRange(1, 10_000), default=_RATE_PER_S, show_default=True,
@@ -41,7 +37,7 @@ def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) 
 @click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
 @click.option("--lines", "as_lines", is_flag=True, help="Everything as it happens, one JSON object a line.")
 @click.pass_context
-def command(
+def chaos_command(
     ctx: click.Context,
     *,
     name: str | None,
@@ -58,9 +54,8 @@ def command(
     Without a fault: list them. Exit code 0: not one order lost, duplicated or adrift; 1: some were, or the run was
     cut short; 3: no stack runs here that may be broken.
     """
+    from backend.lab.chaos.experiment import Plan, run_all
     from backend.lab.chaos.faults import FAULTS, FROZEN_S
-    from backend.lab.chaos.matrix import run_all
-    from backend.lab.chaos.run import Plan
     from backend.lab.chaos.site import NotLocalError, Site
 
     if name is None and not every:
@@ -92,7 +87,7 @@ def command(
 
 
 def _tell(result: "Result", *, as_json: bool, as_lines: bool) -> None:
-    from backend.lab.chaos.cell import Cell, as_table
+    from backend.lab.chaos.report import Cell, as_table
 
     if as_lines:
         ended = {

@@ -1,33 +1,84 @@
-"""``coffee load``."""
+"""``coffee order`` and ``coffee load``: orders from the command line, one or many."""
 
 import asyncio
 import json
 import math
 import random
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from backend.cli.main import NOT_RUNNING
-from coffee_core.pipelines import Pipeline, parse_pipelines
+from backend.cli.main import NOT_RUNNING, read_pipelines
+from coffee_core.errors import StackError
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
     from backend.lab.bench.conditions import Condition
-    from backend.lab.bench.load import Loaded
+    from backend.lab.bench.load_run import Loaded
     from coffee_core.load.plan import Plan
+
+_WITHIN_S = 15
+_CHEAPEST_CENTS, _DEAREST_CENTS = 250, 650
+
+
+@click.command("order")
+@click.argument("pipeline", type=click.Choice([*(each.value for each in Pipeline), "all"]))
+@click.option("--drink", type=click.Choice(DRINKS), help="Default: any.")
+@click.option("--store", type=click.Choice(STORES), help="Default: any.")
+@click.option("--price", metavar="5.00", help="Default: any from 2.50 to 6.50.")
+@click.option("--key", metavar="UUID", help="Idempotency-Key: a repeat under the same key is the same order.")
+@click.pass_context
+def order_command(
+    ctx: click.Context, pipeline: str, drink: str | None, store: str | None, price: str | None, key: str | None
+) -> None:
+    """Send one order, random where nothing is given, and print the answer. Exit code 1 where it was not taken."""
+    settings = Settings.attach()
+    order = {
+        "drink": drink or random.choice(DRINKS),
+        "store": store or random.choice(STORES),
+        "price": _price(price),
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    wanted = settings.pipelines if pipeline == "all" else (Pipeline(pipeline),)
+    headers = settings.authorization | ({"Idempotency-Key": key} if key else {})
+    taken = [_send(f"{settings.api_url}/api/{each}/order", order, headers) for each in wanted]
+    ctx.exit(0 if all(taken) else 1)
+
+
+def _price(text: str | None) -> float | str:
+    if text is None:
+        return random.randint(_CHEAPEST_CENTS, _DEAREST_CENTS) / 100
+    try:
+        return float(text)
+    except ValueError:
+        return text  # the API says what is wrong with it
+
+
+def _send(url: str, order: Mapping[str, object], headers: Mapping[str, str]) -> bool:
+    """Post the order and print what came back; return whether it was taken."""
+    body = json.dumps(order).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})  # noqa: S310 - Settings: http(s) only
+    try:
+        with urllib.request.urlopen(request, timeout=_WITHIN_S) as answer:  # noqa: S310
+            click.echo(f"{answer.status} {answer.read().decode().strip()}")
+            return True
+    except urllib.error.HTTPError as refusal:
+        click.echo(f"{refusal.code} {refusal.read().decode(errors='replace').strip()}", err=True)
+        return False
+    except (urllib.error.URLError, TimeoutError) as error:
+        reason = getattr(error, "reason", error)
+        raise StackError(f"no answer from {url} ({reason}): is the stack up? `coffee status` tells") from error
+
 
 CONDITION, INVALID = 4, 5
 """Exit codes: a condition of --fail-if or --require was not met; the generator could not keep its schedule."""
 _PATTERNS = ("steady", "constant", "ramp", "poisson", "burst")
-
-
-def _pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
-    try:
-        return None if text is None else parse_pipelines(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 def _weights(_ctx: click.Context, _option: click.Parameter, text: str | None) -> dict[str, float] | None:
@@ -50,7 +101,7 @@ def _conditions(_ctx: click.Context, _option: click.Parameter, texts: tuple[str,
 
 
 @click.command("load")
-@click.argument("pipelines", required=False, metavar="[v1,v2,v3]", callback=_pipelines)
+@click.argument("pipelines", required=False, metavar="[v1,v2,v3]", callback=read_pipelines)
 @click.option("--rate", type=float, default=20, show_default=True, help="Orders a second into each pipeline.")
 @click.option("--for", "for_s", type=click.FloatRange(0.1), default=10, show_default=True, help="Seconds.")
 @click.option("--shape", type=click.Choice(_PATTERNS), default="steady", show_default=True)
@@ -83,7 +134,7 @@ def _conditions(_ctx: click.Context, _option: click.Parameter, texts: tuple[str,
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="{schema, valid, pipelines: {…}, …}: see docs/bench.md.")
 @click.pass_context
-def command(
+def load_command(
     ctx: click.Context,
     /,
     *,
@@ -102,9 +153,8 @@ def command(
     """
     import uvloop
 
-    from backend.lab.bench.load import load
-    from backend.lab.bench.load_report import as_json as report
-    from backend.lab.bench.load_report import as_table
+    from backend.lab.bench.load_run import as_json as report
+    from backend.lab.bench.load_run import as_table, load
 
     settings = Settings.attach()
     plan = _plan(pipelines or settings.pipelines, options)
@@ -126,9 +176,9 @@ def command(
 
 
 def _plan(pipelines: tuple[Pipeline, ...], options: Mapping[str, Any]) -> "Plan":
-    from coffee_core.load.mix import MixSettings
+    from coffee_core.load.orders import MixSettings
     from coffee_core.load.plan import Plan
-    from coffee_core.load.shape import Pattern, Shape
+    from coffee_core.load.schedule import Pattern, Shape
 
     weights = {name: options[name] for name in ("drinks", "stores") if options[name] is not None}
     try:
@@ -151,7 +201,7 @@ def _plan(pipelines: tuple[Pipeline, ...], options: Mapping[str, Any]) -> "Plan"
 
 async def _not_ready(settings: Settings, plan: "Plan") -> str:
     """Return what is missing before anything is sent."""
-    from backend.stack.probe import http_ok
+    from backend.stack.probes import http_ok
 
     for pipeline in plan.pipelines:
         if not await http_ok(f"{settings.api_url}/readyz/{pipeline}"):

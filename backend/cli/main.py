@@ -6,28 +6,37 @@ import sys
 import click
 
 from coffee_core.errors import CoffeeError, ConfigError
+from coffee_core.pipelines import Pipeline, parse_pipelines
 
 FAILED, MISUSED, NOT_RUNNING = 1, 2, 3
 
 COMMANDS = {
-    "up": "Start everything and open the dashboard (--headless: without it).",
-    "down": "Stop what runs, and wait until it has gone.",
-    "status": "List the parts with pid, port and state.",
-    "env": "Print the addresses of the running stack as KEY=VALUE lines.",
-    "order": "Send one order into v1, v2, v3 or all of them.",
-    "audit": "Balance each pipeline: was an order lost, duplicated, or is a total adrift?",
-    "reconcile": "Bring the metrics of v1, v2 or v3 back to what PostgreSQL holds.",
-    "replay": "Count v3's whole topic anew, or take over what dead workers of v2 have left.",
-    "savepoint": "Save the state of v3's job; --stop: end the job with it, to upgrade or rescale it.",
-    "dead-letters": "List, requeue or drop the dead letters of v2 or v3.",
-    "load": "Send orders on a schedule, and measure from when each was meant to be sent.",
-    "chaos": "Break a part under load and prove that not one order is lost or counted twice.",
-    "bench": "Measure on this machine how late, how much and at what cost, claims beside measurements.",
-    "doctor": "Check what this machine has, and say what is missing.",
-    "reset": "Delete all data, after asking.",
-    "run": "Keep one part running: a line of the Procfile.",
+    "up": ("stack", "Start everything and open the dashboard (--headless: without it)."),
+    "down": ("stack", "Stop what runs, and wait until it has gone."),
+    "status": ("stack", "List the parts with pid, port and state."),
+    "env": ("stack", "Print the addresses of the running stack as KEY=VALUE lines."),
+    "order": ("load", "Send one order into v1, v2, v3 or all of them."),
+    "audit": ("audit", "Balance each pipeline: was an order lost, duplicated, or is a total adrift?"),
+    "reconcile": ("repair", "Bring the metrics of v1, v2 or v3 back to what PostgreSQL holds."),
+    "replay": ("repair", "Count v3's whole topic anew, or take over what dead workers of v2 have left."),
+    "savepoint": ("repair", "Save the state of v3's job; --stop: end the job with it, to upgrade or rescale it."),
+    "dead-letters": ("repair", "List, requeue or drop the dead letters of v2 or v3."),
+    "load": ("load", "Send orders on a schedule, and measure from when each was meant to be sent."),
+    "chaos": ("chaos", "Break a part under load and prove that not one order is lost or counted twice."),
+    "bench": ("bench", "Measure on this machine how late, how much and at what cost, claims beside measurements."),
+    "doctor": ("stack", "Check what this machine has, and say what is missing."),
+    "reset": ("stack", "Delete all data, after asking."),
+    "run": ("stack", "Keep one part running: a line of the Procfile."),
 }
-"""Each lies in ``backend.cli.<name>`` as ``command``, with an underscore for a hyphen."""
+"""Name → the file of ``backend.cli`` in which it lies, as ``NAME_command``, and what it does."""
+
+
+def read_pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:
+    """Read the value of an option such as ``--pipelines v1,v3``. Raises click.BadParameter."""
+    try:
+        return None if text is None else parse_pipelines(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 class LazyGroup(click.Group):
@@ -41,13 +50,14 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"backend.cli.{cmd_name.replace('-', '_')}").command
+        module = importlib.import_module(f"backend.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

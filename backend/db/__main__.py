@@ -5,8 +5,7 @@ import sys
 
 import asyncpg
 
-from backend.db.migrations import current_revision, migrate
-from backend.db.resources import HEAD
+from backend.db.migrations import HEAD, current_revision, migrate
 from coffee_core.errors import CoffeeError
 from coffee_core.settings import Settings
 

@@ -1,9 +1,19 @@
 """Brings the schema of a database up to the newest revision."""
 
+from pathlib import Path
+
 import asyncpg
 
-from backend.db.resources import HEAD, PACKAGE
 from coffee_core.errors import StackError
+
+# Where the migrations lie, and which is the newest.
+
+
+PACKAGE = Path(__file__).parent
+"""Folder with ``env.py``, ``versions/`` and ``sql/``."""
+
+HEAD = max(path.name.split("_", 1)[0] for path in (PACKAGE / "versions").glob("[0-9]*_*.py"))
+"""The newest revision, read from the file names: asking Alembic would mean importing it."""
 
 _LOCK_ID = 0x636F66666565
 """Key of the advisory lock that lets one process migrate at a time ("coffee" in ASCII)."""

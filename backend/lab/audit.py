@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from backend.lab.audit_balance import Balance
-from backend.lab.audit_v1 import audit_v1
-from backend.lab.audit_v2 import audit_v2
-from backend.lab.servers import Servers, open_servers
+from backend.clients.servers import Servers, open_servers
+from backend.pipelines.balance import Balance
+from backend.pipelines.v1_direct.audit import audit_v1
+from backend.pipelines.v2_streams.audit import audit_v2
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -63,9 +63,8 @@ async def _look(
     if pipeline is Pipeline.V2:
         return lambda: _v2(servers, unique, deep)
     # Loaded only where there is a Kafka to ask.
-    from backend.lab.audit_deep_v3 import deep_v3
-    from backend.lab.audit_kafka import open_logs
-    from backend.lab.audit_v3 import audit_v3
+    from backend.clients.kafka import open_logs
+    from backend.pipelines.v3_kafka.audit import audit_v3, deep_v3
 
     logs = await stack.enter_async_context(open_logs(servers.settings))
 
@@ -77,7 +76,7 @@ async def _look(
 
 
 async def _v2(servers: Servers, unique: bool, deep: bool) -> Balance:
-    from backend.lab.audit_deep_v2 import deep_v2
+    from backend.pipelines.v2_streams.audit import deep_v2
 
     balance = await audit_v2(servers, unique_timestamps=unique)
     return replace(balance, deep=await deep_v2(servers)) if deep else balance

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Mapping
 from typing import IO, Any
 
+from coffee_core.parent_death_signal import tied
 from coffee_core.settings import Settings
-from coffee_core.tie import tied
 
 
 def how(env: Mapping[str, str], output: IO[bytes]) -> dict[str, Any]:

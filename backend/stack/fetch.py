@@ -8,8 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from backend.stack.jarlock import read_lock
-from backend.stack.jars import ensure_files
+from backend.stack.jars import ensure_files, read_lock
 from coffee_core.errors import StackError
 
 _ARGUMENTS = 2

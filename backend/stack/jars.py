@@ -4,7 +4,9 @@ Nothing here knows an address: jgo asks Maven Central by coordinate. Once every 
 touched; a stamp of size and mtime spares the hashing at a warm start.
 """
 
+import asyncio
 import fcntl
+import hashlib
 import json
 import shutil
 import tempfile
@@ -13,14 +15,83 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from backend.stack.jarlock import JarLock, LockedJar, read_lock, verify
+from backend.stack.part import say
 from coffee_core.errors import StackError
 from coffee_core.runstate import write_private
+
+# The checked-in lock of every jar: Maven coordinate, size in bytes, SHA-256.
+
+
+LOCK_NAME = "jars.lock.json"
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LockedJar:
+    """One jar that the lock knows."""
+
+    coordinate: str
+    """``group:artifact:version`` on Maven Central."""
+    bytes: int
+    """Size in bytes."""
+    sha256: str
+    """Hash of the file, lower-case hexadecimal."""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file in the cache: ``artifact-version.jar``."""
+        _, artifact, version = self.coordinate.split(":")
+        return f"{artifact}-{version}.jar"
+
+
+JarLock = Mapping[str, tuple[LockedJar, ...]]
+"""Group (kafka, connectors, planner) → its jars in classpath order."""
+
+
+def read_lock(text: str | None = None) -> JarLock:
+    """Read the lock that is shipped with the package, or the given text."""
+    if text is None:
+        text = files("backend.stack").joinpath(LOCK_NAME).read_text(encoding="utf-8")
+    return {group: tuple(LockedJar(**jar) for jar in jars) for group, jars in json.loads(text).items()}
+
+
+def write_lock(lock: JarLock) -> str:
+    """Return the text of a lock, one jar a line so that a change reads well in a diff."""
+    groups = []
+    for group, jars in lock.items():
+        lines = ",\n".join(f"    {json.dumps(asdict(jar))}" for jar in jars)
+        groups.append(f'  "{group}": [\n{lines}\n  ]')
+    return "{\n" + ",\n".join(groups) + "\n}\n"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def verify(jar: LockedJar, path: Path) -> None:
+    """Compare a file with the lock.
+
+    Raises StackError naming the jar and what differs.
+    """
+    size = path.stat().st_size
+    if size != jar.bytes:
+        raise StackError(f"{jar.coordinate}: {size:,} bytes instead of the {jar.bytes:,} of {LOCK_NAME}")
+    if (found := sha256_of(path)) != jar.sha256:
+        raise StackError(
+            f"{jar.coordinate}: SHA-256 {found} is not the {jar.sha256} of {LOCK_NAME}; the file was refused"
+        )
+
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all, from any thread, one call at a time."""
@@ -207,3 +278,21 @@ def _fetch(
             verify(jar, path)
             path.replace(folder / jar.file_name)
             return
+
+
+_MEGABYTE = 1_000_000
+_BAR_CELLS = 20
+
+
+def _bar(done: int, total: int) -> str:
+    full = _BAR_CELLS * done // max(total, 1)
+    return "█" * full + "░" * (_BAR_CELLS - full)
+
+
+def _say_bytes(done: int, total: int) -> None:
+    say(f"fetching jars {_bar(done, total)} {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB")
+
+
+async def fetch_jars() -> JarPaths:
+    """Return the verified jars, telling of the bytes while they are fetched. Raises StackError."""
+    return await asyncio.to_thread(ensure_jars, _say_bytes)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from backend.stack.jarlock import LOCK_NAME, LockedJar, sha256_of, write_lock
+from backend.stack.jars import LOCK_NAME, LockedJar, sha256_of, write_lock
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
 """The broker; its whole closure is locked."""

@@ -5,12 +5,11 @@ import base64
 import uuid
 from pathlib import Path
 
-from backend.kafka_options import kafka_tls
-from backend.stack.jars import JarPaths
-from backend.stack.java import Archive, Background, java, join, write_argument_file
+from backend.clients.kafka import kafka_tls
+from backend.stack.jars import JarPaths, fetch_jars
+from backend.stack.jvm import Archive, Background, java, join, write_argument_file
 from backend.stack.part import Part
-from backend.stack.preparation import fetch_jars
-from backend.stack.probe import kafka_answers
+from backend.stack.probes import kafka_answers
 from coffee_core.runstate import write_private
 from coffee_core.settings import Settings
 
@@ -28,8 +27,8 @@ def part(settings: Settings) -> Part:
 
     async def settle() -> None:
         from backend.stack.topics import (
-            create_topics,
-        )  # its library takes as long to load as the rest of a wrapper
+            create_topics,  # its library takes as long to load as the rest of a wrapper
+        )
 
         await create_topics(settings)
         if not settings.given_kafka_servers:

@@ -2,7 +2,11 @@
 
 import signal
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+
+Announce = Callable[[str, bool], None]
+"""Called with a line and whether it is passing (progress, soon replaced by another)."""
 
 
 async def nothing() -> None:
@@ -44,7 +48,7 @@ class Part:
     prepare: Callable[[], Awaitable[None]] = nothing
     """What must be done before each start, idempotent; raises StackError with what to do.
 
-    What takes longer than a second tells of it by ``backend.stack.progress.say``, and does not block the loop.
+    What takes longer than a second tells of it by ``say``, and does not block the loop.
     """
     settle: Callable[[], Awaitable[None]] = nothing
     """What must be done once it answers and before others may use it, idempotent: migrations, topics."""
@@ -52,3 +56,19 @@ class Part:
     """What else there is to say of it while it is up; asked after each ``ready``."""
     external: bool = False
     """Given by a URL: not started here."""
+
+
+# How a part's ``prepare`` and ``settle`` tell what they are at: the dashboard and the terminal show it.
+
+
+def _unheard(text: str) -> None:
+    """Drop what is said outside of a wrapper."""
+
+
+listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_unheard)
+"""Who hears it; set by the wrapper of the part, and inherited by its tasks and by ``asyncio.to_thread``."""
+
+
+def say(text: str) -> None:
+    """Say in a few words what is being done now, e.g. ``fetching jars, 12 of 45 MB``. Cheap; call it often."""
+    listener.get()(text)

@@ -1,12 +1,64 @@
 """All parts of the stack for given settings: what runs, what does not, and why."""
 
+import sys
 from dataclasses import dataclass
 
-from backend.stack import postgres, redis, services
+from backend.stack import postgres, redis
 from backend.stack.part import Part
-from backend.stack.runnable import runnable
+from backend.stack.probes import http_ok
+from backend.stack.supported_pipelines import supported_pipelines
 from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import READY_FILE, run_dir
 from coffee_core.settings import Settings
+
+# The Python services of the lab as parts: the API, the aggregator, the stream worker.
+
+
+API = "cafe-order-api"
+AGGREGATOR = "cafe-order-aggregator"
+WORKER = "stream-worker"
+
+_ANY = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
+_NEEDS = (postgres.NAME, redis.NAME)
+
+
+def api(settings: Settings) -> Part:
+    """Return the order API; ready when it answers, whatever its backends do."""
+    host = "127.0.0.1" if settings.host in _ANY else settings.host
+    url = f"{settings.api_scheme}://{host}:{settings.api_port}/livez"
+
+    async def ready() -> bool:
+        return await http_ok(url)
+
+    return Part(API, _python("backend.api"), ready, port=settings.api_port, needs=_NEEDS)
+
+
+def aggregator(settings: Settings) -> Part:
+    """Return v1's aggregator."""
+    return _daemon(settings, AGGREGATOR, "backend.pipelines.v1_direct.aggregator")
+
+
+def worker(settings: Settings) -> Part:
+    """Return one stream worker of v2."""
+    return _daemon(settings, WORKER, "backend.pipelines.v2_streams.worker")
+
+
+def _daemon(settings: Settings, name: str, module: str) -> Part:
+    """Return a daemon that listens nowhere: ready while the file is there by which it says so."""
+    file = run_dir(settings.home) / f"{name}.ready"
+
+    async def prepare() -> None:
+        file.unlink(missing_ok=True)
+
+    async def ready() -> bool:
+        return file.exists()
+
+    return Part(name, _python(module), ready, env={READY_FILE: str(file)}, needs=_NEEDS, prepare=prepare)
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module)
+
 
 NAMES = (
     "postgres",
@@ -16,9 +68,9 @@ NAMES = (
     "flink-taskmanager-1",
     "flink-taskmanager-2",
     "flink-job",
-    services.API,
-    services.AGGREGATOR,
-    services.WORKER,
+    API,
+    AGGREGATOR,
+    WORKER,
 )
 """Every process name of the Procfile."""
 
@@ -43,25 +95,28 @@ def stack(settings: Settings) -> Stack:
 
     Raises StackError where a program of the lab is not installed.
     """
-    settings, missing = runnable(settings)
+    settings, missing = supported_pipelines(settings)
     parts = {part.name: part for part in _parts(settings)}
     return Stack(settings, {name: parts[name] for name in NAMES if name in parts}, missing)
 
 
 def _parts(settings: Settings) -> list[Part]:
-    parts = [postgres.part(settings), redis.part(settings), services.api(settings)]
+    parts = [postgres.part(settings), redis.part(settings), api(settings)]
     if Pipeline.V1 in settings.pipelines or settings.reconcile_interval_s:
-        parts.append(services.aggregator(settings))
+        parts.append(aggregator(settings))
     if Pipeline.V2 in settings.pipelines:
-        parts.append(services.worker(settings))
+        parts.append(worker(settings))
     if Pipeline.V3 in settings.pipelines:
-        from backend.stack import flink_cluster, flink_job, kafka  # not loaded where they do not run
+        from backend.stack import (
+            flink,  # not loaded where they do not run
+            kafka,
+        )
 
         parts += [
             kafka.part(settings),
-            flink_cluster.job_manager(settings),
-            flink_cluster.task_manager(settings, 1),
-            flink_cluster.task_manager(settings, 2),
-            flink_job.part(settings),
+            flink.job_manager(settings),
+            flink.task_manager(settings, 1),
+            flink.task_manager(settings, 2),
+            flink.part(settings),
         ]
     return parts

@@ -8,11 +8,10 @@ import signal
 import sys
 from pathlib import Path
 
-from backend.stack.part import Part
+from backend.stack.part import Part, say
 from backend.stack.privileges import account, dropped, own
-from backend.stack.probe import postgres_answers
-from backend.stack.progress import say
-from backend.stack.tool import run
+from backend.stack.probes import postgres_answers
+from backend.stack.process import run
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
 from coffee_core.settings import Settings

@@ -3,15 +3,48 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from backend.stack.child import child_env, how, signal_group
-from backend.stack.logs import last_line, log_path, open_log
+from backend.stack.log_files import last_line, log_path, open_log
 from backend.stack.part import Part
 from backend.stack.ports import require_free
 from coffee_core.errors import StackError
+from coffee_core.parent_death_signal import tied
 from coffee_core.settings import Settings
+
+# Run a program to its end, as part of preparing or settling a part.
+
+
+async def run(what: str, argv: Sequence[str], stdin: str = "", env: Mapping[str, str] | None = None) -> str:
+    """Return what the program said; where we are cancelled, it is ended.
+
+    Raises StackError with ``what`` and its last words where it fails or cannot be started.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # a Ctrl-C in the terminal is for us, who then end it
+            preexec_fn=tied(),
+            env={**os.environ, **(env or {})},
+        )
+    except OSError as error:
+        raise StackError(f"{what} failed: {error}") from error
+    try:
+        output, _ = await process.communicate(stdin.encode())
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    text = output.decode(errors="replace").strip()
+    if process.returncode:
+        raise StackError(f"{what} failed: {text.splitlines()[-1] if text else f'exit code {process.returncode}'}")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 from backend.stack.part import Part
-from backend.stack.probe import redis_answers
+from backend.stack.probes import redis_answers
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
 from coffee_core.runstate import write_private

@@ -5,11 +5,11 @@ import os
 import sys
 from typing import NoReturn
 
-from backend.stack import lock
+from backend.stack import state
 from backend.stack.parts import NAMES, Stack, stack
-from backend.stack.published import publish
-from backend.stack.saying import say_line
-from backend.stack.until import run_and_leave, stop_on_signals, stop_with_launchers
+from backend.stack.state import publish
+from backend.stack.stop_signal import run_and_leave, stop_on_signals, stop_with_launchers
+from backend.stack.terminal import say_line
 from backend.stack.wrapper import Wrapper
 from coffee_core.errors import CoffeeError, ConfigError
 from coffee_core.settings import Settings
@@ -25,7 +25,7 @@ def run(name: str) -> NoReturn:
         raise ConfigError(f"there is no part {name!r}; choose from {', '.join(NAMES)}")
     here = stack(Settings.from_env())
     if name in here.parts:
-        lock.hold(here.settings.home, name)
+        state.hold(here.settings.home, name)
         publish(here.settings)
     run_and_leave(_run(name, here))
 

@@ -9,12 +9,12 @@ import os
 import sys
 from typing import NoReturn
 
-from backend.stack import lock
+from backend.stack import state
 from backend.stack.parts import Stack, stack
 from backend.stack.polling import poll
-from backend.stack.published import forget_addresses, forget_states, publish
+from backend.stack.state import forget_addresses, forget_states, publish
+from backend.stack.stop_signal import run_and_leave, stop_at_eof, stop_on_signals, stop_with_launchers
 from backend.stack.terminal import Terminal
-from backend.stack.until import run_and_leave, stop_at_eof, stop_on_signals, stop_with_launchers
 from backend.stack.wrapper import Wrapper
 from coffee_core.errors import CoffeeError
 from coffee_core.runstate import State, read_state
@@ -32,8 +32,8 @@ def supervise(settings: Settings, *, until_eof: bool = False) -> NoReturn:
     terminal = Terminal()
     here = stack(settings)
     home = here.settings.home
-    for name in (lock.SUPERVISOR, *here.parts):
-        lock.hold(home, name)
+    for name in (state.SUPERVISOR, *here.parts):
+        state.hold(home, name)
     forget_states(here.settings)
     publish(here.settings)
     run_and_leave(_supervise(here, terminal, until_eof=until_eof))

@@ -1,10 +1,31 @@
 """What ``coffee up --headless`` prints: a line for each change, progress in place where there is a terminal."""
 
+import os
 import sys
+import termios
 import time
+from typing import TextIO
 
-from backend.stack.publisher import Announce
-from backend.stack.saying import say_line, say_to
+from backend.stack.part import Announce
+
+# Prints for a daemon: a terminal that has gone must not end the stack in disorder.
+
+
+def say_to(stream: TextIO, text: str) -> None:
+    """Print at once; where nobody reads the stream any more, this and all that follows goes nowhere."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def say_line(text: str) -> None:
+    """Print a line to stdout."""
+    say_to(sys.stdout, f"{text}\n")
+
 
 _WIDTH = 22
 _PASSING_EVERY_S = 2.0
@@ -54,3 +75,27 @@ class Terminal:
 
     def _format(self, name: str, text: str) -> str:
         return f"{self.elapsed_s:6.1f} s  {name:<{_WIDTH}}{text}"
+
+
+# The terminal as it was before the dashboard: put back, however that ended.
+
+
+_REPORTS = (1000, 1002, 1003, 1004, 1006, 1015, 2004)
+_RESET = "".join(f"\x1b[?{mode}l" for mode in _REPORTS) + "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
+"""Mouse, paste and focus reports off, keyboard protocol, main screen and cursor back."""
+
+
+class Screen:
+    """The settings of the terminal at the time it is made."""
+
+    def __init__(self) -> None:
+        self._before = termios.tcgetattr(sys.stdin.fileno())
+
+    def restore(self, *, reset: bool) -> None:
+        """Put the terminal back; ``reset`` also leaves the modes that a killed program could not leave."""
+        if reset:
+            say_to(sys.stdout, _RESET)
+        try:
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
+        except (termios.error, OSError):  # the terminal itself has gone
+            return

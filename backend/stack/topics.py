@@ -6,7 +6,7 @@ import sys
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from backend.kafka_options import kafka_options
+from backend.clients.kafka import kafka_options
 from coffee_core.errors import CoffeeError, StackError
 from coffee_core.keys import DEAD_TOPIC, TOPIC
 from coffee_core.settings import Settings

@@ -1,21 +1,173 @@
 """Keeps one part running: waits for what it needs, starts it, starts it again when it dies, ends it in order."""
 
 import asyncio
+import os
+import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from backend.stack import progress
-from backend.stack.backoff import Backoff
-from backend.stack.logs import log_path, open_log
-from backend.stack.part import Part
+from backend.stack import part
+from backend.stack.log_files import log_path, open_log, rotate
+from backend.stack.part import Announce, Part
 from backend.stack.polling import poll
 from backend.stack.process import PartProcess
-from backend.stack.publisher import Announce, Publisher
-from backend.stack.watch import watch
+from coffee_core.clock import now_us
 from coffee_core.errors import StackError
-from coffee_core.runstate import State, read_state
+from coffee_core.runstate import PartState, State, read_state, write_state
 from coffee_core.settings import Settings
+
+# How long to wait before a part is started again.
+
+
+FIRST_S = 0.05
+LONGEST_S = 5.0
+STEADY_S = 10.0
+"""Seconds for which a part must have been up to be taken for healthy again."""
+
+
+class Backoff:
+    """Doubles from 50 ms to 5 s; forgets where the part has been up for a while in between."""
+
+    def __init__(self) -> None:
+        self._next_s = FIRST_S
+        self._up_since: float | None = None
+
+    def is_up(self) -> None:
+        """Note that the part is up now."""
+        if self._up_since is None:
+            self._up_since = time.monotonic()
+
+    def next_s(self) -> float:
+        """Return the seconds to wait after this failure."""
+        if self._up_since is not None and time.monotonic() - self._up_since >= STEADY_S:
+            self._next_s = FIRST_S
+        self._up_since = None
+        wait_s, self._next_s = self._next_s, min(self._next_s * 2, LONGEST_S)
+        return wait_s
+
+
+# Tells of one part: its run file for everyone else, one line for whoever watches the terminal.
+
+
+_PROGRESS_EVERY_S = 0.2
+
+
+class Publisher:
+    """The published state of one part."""
+
+    def __init__(self, home: Path, name: str, port: int | None, announce: Announce) -> None:
+        self._home = home
+        self._announce = announce
+        self._said = ""
+        self._progress: str | None = None
+        self.state = PartState(name, None, port, State.WAITING, wrapper_pid=os.getpid())
+
+    def move(self, state: State, detail: str = "", pid: int | None = None, *, restarted: bool = False) -> None:
+        """Publish where the part stands now; what is published already is not written again."""
+        changed = replace(
+            self.state, state=state, detail=detail, pid=pid, restarts=self.state.restarts + int(restarted)
+        )
+        if changed == self.state and self.state.since_us:
+            return
+        since_us = self.state.since_us if changed.state == self.state.state else 0
+        self.state = replace(changed, since_us=since_us or now_us())
+        write_state(self._home, self.state)
+
+    def say(self, line: str) -> None:
+        """Announce a line, unless it was the last one said."""
+        if line != self._said:
+            self._said = line
+            self._announce(line, False)
+
+    def progress(self, loop: asyncio.AbstractEventLoop) -> Callable[[str], None]:
+        """Return what hears of progress, from any thread, and publishes it at most five times a second."""
+
+        def hear(text: str) -> None:
+            loop.call_soon_threadsafe(self._hear, loop, text)
+
+        return hear
+
+    def _hear(self, loop: asyncio.AbstractEventLoop, text: str) -> None:
+        if self._progress is None:
+            loop.call_later(_PROGRESS_EVERY_S, self._flush)
+            self._show(text)
+        self._progress = text
+
+    def _flush(self) -> None:
+        text, self._progress = self._progress, None
+        if text is not None and text != self.state.detail:
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        # Late news of something that has ended, or was given up, changes nothing.
+        if self.state.state in (State.WAITING, State.STARTING):
+            self.move(self.state.state, text, self.state.pid)
+            self._announce(text, True)
+
+
+# Asks a running part whether it is ready, and publishes the answer.
+
+
+_FIRST_STEP_S = 0.03
+_LONGEST_STEP_S = 0.2
+_WATCH_STEP_S = 1.0
+_REFUSALS = 2
+"""So many times in a row a part must fail its check to be taken for not ready: a busy machine may miss one."""
+
+
+async def watch(part: Part, settings: Settings, public: Publisher, pid: int | None, backoff: Backoff) -> None:
+    """Publish for ever whether the part is ready; settle it each time it has become so."""
+    coming, good = (State.WAITING, State.EXTERNAL) if part.external else (State.STARTING, State.UP)
+    began = time.monotonic()
+    public.move(coming, "", pid)
+    while True:
+        await _until_ready(part, public, coming, pid, began)
+        await _until_settled(part, public, coming, pid)
+        backoff.is_up()
+        public.move(good, part.remark(), pid)
+        took_s = time.monotonic() - began
+        public.say("answers; given by its URL" if part.external else f"up in {took_s:.1f} s")
+        await _while_ready(part, settings, lambda: public.move(good, part.remark(), pid))
+        began = time.monotonic()
+        public.move(coming, "does not answer", pid)
+        public.say("does not answer")
+
+
+async def _until_ready(part: Part, public: Publisher, coming: State, pid: int | None, began: float) -> None:
+    step_s = _FIRST_STEP_S
+    while not await part.ready():
+        if part.external and time.monotonic() - began > _WATCH_STEP_S:
+            public.move(coming, "the given server does not answer", pid)
+            public.say("the given server does not answer")
+        await asyncio.sleep(step_s)
+        step_s = min(step_s * 1.2, _LONGEST_STEP_S)
+
+
+async def _until_settled(part: Part, public: Publisher, coming: State, pid: int | None) -> None:
+    backoff = Backoff()
+    while True:
+        try:
+            return await part.settle()
+        except StackError as error:
+            public.move(coming, str(error), pid)
+            public.say(f"{error}; trying again")
+            await asyncio.sleep(backoff.next_s())
+
+
+async def _while_ready(part: Part, settings: Settings, tell: Callable[[], None]) -> None:
+    refusals = 0
+    while refusals < _REFUSALS:
+        await asyncio.sleep(_WATCH_STEP_S)
+        rotate(log_path(settings.home, part.name))
+        if await part.ready():
+            refusals = 0
+            tell()
+        else:
+            refusals += 1
+
 
 _STEP_S = 0.03
 _DEPENDENTS_WITHIN_S = 2.0
@@ -43,7 +195,7 @@ class Wrapper:
 
     async def run(self) -> None:
         """Keep the part running until ``stop``; then end it in order."""
-        progress.listener.set(self._public.progress(asyncio.get_running_loop()))
+        part.listener.set(self._public.progress(asyncio.get_running_loop()))
         self._public.move(State.WAITING)
         try:
             await _first(self._live(), self._stopping.wait())

@@ -5,18 +5,73 @@ however it dies, nothing is left behind.
 """
 
 import asyncio
+import json
 import signal
 import sys
 from asyncio import StreamReader, StreamReaderProtocol
+from dataclasses import fields, replace
+from typing import Any
 
 from coffee_core.errors import CoffeeError
 from coffee_core.load.generator import Generator
-from coffee_core.load.latest import LatestAnswers
-from coffee_core.load.mix import Mix
-from coffee_core.load.protocol import obey
-from coffee_core.load.report import LoadReport
+from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.plan import LoadReport
+from coffee_core.load.schedule import Shape
 from coffee_core.load.sender import Sender
+from coffee_core.load.statistics import LatestAnswers
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
+
+# What a controlling process and the load process say to each other: one JSON object a line.
+#
+# Commands, with what may be left out in brackets:
+#
+# - ``{"do": "run", "rate_per_s": 20, "pipelines": ["v1"], ["pattern": "steady" | "ramp" | "poisson" | "burst",
+# "from_per_s": 0, "over_s": 30, "every_s": 1]}``: from now on, in this ``Shape``, into exactly these pipelines -
+# ``{"do": "stop"}``: nothing more - ``{"do": "burst", "orders": 1000, "pipelines": ["v1"]}``: at once, beside what
+# runs - ``{"do": "mix", ["repeats": 0.05, "malformed": 0.01, "keyless": 0, "drinks": {"latte": 2, …}, "stores":
+# {…}]}``:   shares and weights of ``MixSettings`` from now on; what is left out stays as it is
+#
+# Reports: ``LoadReport``, several a second while something changes, each with the last few answers. The end of
+# standard input ends the process; a line that is no command does so too, with one line on standard error.
+
+
+class CommandError(CoffeeError):
+    """A line on standard input is no command of the load process."""
+
+
+def obey(generator: Generator, line: str) -> None:
+    """Do what one line of JSON says. Raises CommandError naming what is wrong with it."""
+    try:
+        command = json.loads(line)
+        match command.pop("do"):
+            case "run":
+                pipelines = _pipelines(command)
+                generator.run(Shape(**_numbers(command, Shape, "pattern")), pipelines)
+            case "burst":
+                generator.burst(int(command["orders"]), _pipelines(command))
+            case "mix":
+                generator.mix.settings = replace(
+                    generator.mix.settings, **_numbers(command, MixSettings, "drinks", "stores")
+                )
+            case "stop":
+                generator.stop()
+            case other:
+                raise CommandError(f"{other!r} is no command of the load process")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CommandError(f"not a command: {line.strip()[:200]} ({error})") from error
+
+
+def _pipelines(command: dict[str, Any]) -> list[Pipeline]:
+    return [Pipeline(name) for name in command.pop("pipelines")]
+
+
+def _numbers(command: dict[str, Any], kind: type[Shape] | type[MixSettings], *as_they_are: str) -> dict[str, Any]:
+    """Return what the command says of the fields of a dataclass. Raises ValueError of anything else in it."""
+    if unknown := command.keys() - {each.name for each in fields(kind)}:
+        raise ValueError(f"{min(unknown)!r} is unknown")
+    return {name: value if name in as_they_are else float(value) for name, value in command.items()}
+
 
 _REPORT_S = 0.2
 

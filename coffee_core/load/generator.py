@@ -1,20 +1,165 @@
 """Ties schedule, mix and sender together: a load that can be started, changed and stopped while it runs."""
 
 import asyncio
+import ctypes
 import math
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
-from coffee_core.load.alarm import Alarm, open_alarm
-from coffee_core.load.lane import Lane
-from coffee_core.load.mix import Attempt, Mix
-from coffee_core.load.outcome import Answer
-from coffee_core.load.shape import Shape
-from coffee_core.load.statistics import Counts
+from coffee_core.load.orders import Attempt, Mix
+from coffee_core.load.plan import LoadReport, Plan
+from coffee_core.load.schedule import Burst, OpenTimes, Shape, Times
+from coffee_core.load.statistics import Answer, Counts, Notes, Sample
 from coffee_core.pipelines import Pipeline
+
+# Rings within a tenth of a millisecond of a moment: an event loop's own timers know whole milliseconds alone.
+
+
+_NS_PER_S = 1_000_000_000
+_ABSOLUTE = 1  # TFD_TIMER_ABSTIME
+
+
+class _Setting(ctypes.Structure):
+    """``struct itimerspec``: seconds and nanoseconds between two rings, then those of the first."""
+
+    _fields_ = [(name, ctypes.c_long) for name in ("again_s", "again_ns", "at_s", "at_ns")]
+
+
+class PreciseAlarm:
+    """An alarm by a timer of Linux that is a file descriptor: Python has it from 3.13 on."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._c = ctypes.CDLL(None, use_errno=True)
+        self._fd = self._c.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._ring = ring
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._fd, self._rings)
+
+    def set(self, at_s: float) -> None:
+        """Ring once at this moment, monotonic seconds, and not at the one set before; infinity is never."""
+        # All zeros would be never: a moment that has passed rings at once.
+        at_ns = 0 if at_s == math.inf else max(1, int(at_s * _NS_PER_S))
+        setting = _Setting(0, 0, *divmod(at_ns, _NS_PER_S))
+        if self._c.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(setting), None) < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_settime")
+
+    def close(self) -> None:
+        """Ring no more."""
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+    def _rings(self) -> None:
+        # Whoever has set it anew since it rang has taken that back.
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:
+            return
+        self._ring()
+
+
+class CoarseAlarm:
+    """An alarm by the event loop's own timers, for other systems: up to 1.5 ms late."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, at_s: float) -> None:
+        """Ring once at this moment, monotonic seconds, and not at the one set before; infinity is never."""
+        self.close()
+        if at_s < math.inf:
+            self._timer = self._loop.call_later(at_s - time.monotonic(), self._ring)
+
+    def close(self) -> None:
+        """Ring no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+Alarm: TypeAlias = PreciseAlarm | CoarseAlarm
+
+
+def open_alarm(ring: Callable[[], None]) -> Alarm:
+    """Return the best alarm that this system has, for the running event loop."""
+    return PreciseAlarm(ring) if sys.platform == "linux" else CoarseAlarm(ring)
+
+
+# One pipeline's share of a load: what is due, what was offered, what became of it.
+
+
+class Lane:
+    """The schedules in play for one pipeline: at most one open one, closed ones not used up, bursts."""
+
+    def __init__(self) -> None:
+        self._counts = Counts()
+        self._open: OpenTimes | None = None
+        self._active: list[Times] = []
+        self._past = 0
+
+    @property
+    def running(self) -> bool:
+        """Tell whether a load without an end is set."""
+        return self._open is not None
+
+    @property
+    def next_s(self) -> float:
+        """When the next order is meant to be sent, monotonic seconds; infinity where nothing is due."""
+        return min((times.next_s for times in self._active), default=math.inf)
+
+    def take(self, now_s: float) -> float:
+        """Return the next intended time and move on."""
+        intended_s = min(self._active, key=lambda times: times.next_s).take()
+        self._retire(now_s)
+        return intended_s
+
+    def run(self, shape: Shape | None, now_s: float) -> None:
+        """Go on in another shape (None: in none); what was offered before stays due."""
+        start_s = now_s
+        if self._open is not None:
+            planned_s = self._open.close(now_s)
+            # The next order keeps its time where the new rate would not have it earlier.
+            start_s = planned_s if shape is None else min(planned_s, now_s + 1 / shape.rate_per_s)
+        self._open = None if shape is None else shape.times(start_s)
+        if self._open is not None:
+            self._active.append(self._open)
+        self._retire(now_s)
+
+    def run_for(self, shape: Shape, start_s: float, for_s: float, seed: int | None = None) -> None:
+        """Offer a shape from ``start_s`` (monotonic seconds) on, for so many seconds."""
+        times = shape.times(start_s, seed)
+        times.close(start_s + for_s)
+        self._active.append(times)
+
+    def burst(self, orders: int, now_s: float) -> None:
+        """Offer a number of orders at once."""
+        self._active.append(Burst(orders, now_s))
+
+    def drop(self, now_s: float) -> None:
+        """Offer nothing more; what was offered and not sent stays counted as offered."""
+        self._past, self._open = self._offered(now_s), None
+        self._active.clear()
+
+    def counts(self, now_s: float) -> Counts:
+        """Return the counts as they stand."""
+        self._counts.offered = self._offered(now_s)
+        return self._counts
+
+    def _offered(self, now_s: float) -> int:
+        return self._past + sum(times.offered(now_s) for times in self._active)
+
+    def _retire(self, now_s: float) -> None:
+        for times in [each for each in self._active if each.next_s == math.inf]:
+            self._past += times.offered(now_s)
+            self._active.remove(times)
+
 
 _SEED_STRIDE = 100
 """More than there are client processes (64), each of which adds its number to the seed."""
@@ -195,3 +340,33 @@ class Generator:
         if not task.cancelled() and task.exception() is not None:
             self._failed = self._failed or task.exception()
         self._ended.set()
+
+
+# Runs a plan to its end in this process.
+
+
+_REPORT_S = 0.25
+
+
+async def run_plan(
+    plan: Plan, sender: Sends, on_report: Callable[[LoadReport], None] | None = None
+) -> dict[Pipeline, Sample]:
+    """Offer what is planned, wait for the last answer, and return what was measured.
+
+    ``on_report`` is told four times a second where the load stands. Raises what went wrong inside.
+    """
+    notes = {pipeline: Notes() for pipeline in plan.pipelines}
+
+    def on_answer(answer: Answer) -> None:
+        notes[answer.attempt.pipeline].note(answer)
+
+    mix = Mix(plan.mix, seed=plan.seed)
+    async with Generator(sender, mix, on_answer=on_answer, in_flight=plan.in_flight) as generator:
+        generator.run_for(plan.shape, plan.pipelines, plan.start_s, plan.for_s, plan.seed)
+        idle = asyncio.create_task(generator.idle())
+        while not (await asyncio.wait({idle}, timeout=_REPORT_S))[0]:
+            if on_report is not None:
+                on_report(LoadReport.of(generator))
+        idle.result()
+        counts = generator.counts()
+    return {pipeline: each.sample.take(counts[pipeline]) for pipeline, each in notes.items()}

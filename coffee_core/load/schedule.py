@@ -3,9 +3,86 @@
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
-from coffee_core.load.curves import Curve
+# Curves of an offered load: which order is due when, in closed form, so that no error adds up over millions.
+
+
+class Curve(Protocol):
+    """Orders by number, from 0, against seconds from the start."""
+
+    def at_s(self, order: int) -> float:
+        """Return when an order is due; never decreasing."""
+        ...
+
+    def due(self, after_s: float) -> int:
+        """Return how many orders are due by then, give or take a rounding error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same gap between any two orders."""
+
+    rate_per_s: float
+
+    def at_s(self, order: int) -> float:
+        """Return when an order is due."""
+        return order / self.rate_per_s
+
+    def due(self, after_s: float) -> int:
+        """Return how many orders are due by then."""
+        return max(0, math.floor(after_s * self.rate_per_s) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A rate that grows, or falls, evenly from one to another and stays there."""
+
+    from_per_s: float
+    to_per_s: float
+    over_s: float
+
+    def at_s(self, order: int) -> float:
+        """Return when an order is due."""
+        if order <= 0:
+            return 0.0
+        if order > self._orders_in_ramp:
+            return self.over_s + (order - self._orders_in_ramp) / self.to_per_s
+        # The root of from·t + slope/2·t² = order, in the form that does not cancel.
+        slope = (self.to_per_s - self.from_per_s) / self.over_s
+        return 2 * order / (self.from_per_s + math.sqrt(max(0.0, self.from_per_s**2 + 2 * slope * order)))
+
+    def due(self, after_s: float) -> int:
+        """Return how many orders are due by then."""
+        if after_s < 0:
+            return 0
+        ramped_s = min(after_s, self.over_s)
+        slope = (self.to_per_s - self.from_per_s) / self.over_s
+        ramped = self.from_per_s * ramped_s + slope * ramped_s**2 / 2
+        return math.floor(ramped + self.to_per_s * (after_s - ramped_s)) + 1
+
+    @property
+    def _orders_in_ramp(self) -> float:
+        return (self.from_per_s + self.to_per_s) / 2 * self.over_s
+
+
+@dataclass(frozen=True, slots=True)
+class Bursts:
+    """The same number of orders at once, again and again."""
+
+    orders: int
+    every_s: float
+
+    def at_s(self, order: int) -> float:
+        """Return when an order is due."""
+        return order // self.orders * self.every_s
+
+    def due(self, after_s: float) -> int:
+        """Return how many orders are due by then."""
+        return max(0, math.floor(after_s / self.every_s) + 1) * self.orders
 
 
 class Times(Protocol):
@@ -147,3 +224,67 @@ class Burst:
     def offered(self, now_s: float) -> int:
         """Return the orders of the burst from its moment on."""
         return self._orders if now_s >= self._at_s else 0
+
+
+# What a load looks like over time, as a value that crosses a pipe.
+
+
+class Pattern(StrEnum):
+    """How orders are spread over time."""
+
+    STEADY = "steady"
+    """A constant gap between two orders."""
+    RAMP = "ramp"
+    """A rate that grows or falls evenly to the target, and stays there."""
+    POISSON = "poisson"
+    """Independent orders: exponential gaps with the rate as their mean."""
+    BURST = "burst"
+    """All orders of an interval at its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A pattern with its numbers. Raises ValueError in words where they make no load."""
+
+    rate_per_s: float
+    """Orders per second; of a ramp, at its end; of bursts, on average."""
+    pattern: Pattern = Pattern.STEADY
+    from_per_s: float = 0.0
+    """Orders per second at the beginning of a ramp."""
+    over_s: float = 30.0
+    """Seconds that a ramp takes."""
+    every_s: float = 1.0
+    """Seconds from one burst to the next."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pattern", Pattern(self.pattern))
+        _require(self.rate_per_s, "a rate", "per second")
+        _require(self.over_s, "the time of a ramp", "seconds")
+        _require(self.every_s, "the time between two bursts", "seconds")
+        if not (self.from_per_s >= 0 and math.isfinite(self.from_per_s)):
+            raise ValueError(f"a ramp begins at 0 per second or more, not {self.from_per_s}")
+
+    @property
+    def orders_per_burst(self) -> int:
+        """Orders of one burst."""
+        return max(1, round(self.rate_per_s * self.every_s))
+
+    def times(self, start_s: float, seed: int | None = None) -> OpenTimes:
+        """Return the intended times from ``start_s`` (monotonic seconds) on; a seed makes Poisson repeatable."""
+        if self.pattern is Pattern.POISSON:
+            return Poisson(self.rate_per_s, start_s, seed)
+        return Planned(self._curve(), start_s)
+
+    def _curve(self) -> Curve:
+        match self.pattern:
+            case Pattern.RAMP:
+                return Ramp(self.from_per_s, self.rate_per_s, self.over_s)
+            case Pattern.BURST:
+                return Bursts(self.orders_per_burst, self.every_s)
+            case _:
+                return Constant(self.rate_per_s)
+
+
+def _require(value: float, what: str, unit: str) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{what} must be greater than 0 {unit}, not {value}")

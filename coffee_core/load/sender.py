@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, TCPConnector
 
-from coffee_core.load.mix import Attempt
-from coffee_core.load.outcome import Answer, Outcome, outcome_of
+from coffee_core.load.orders import Attempt
+from coffee_core.load.statistics import Answer, Outcome, outcome_of
 
 
 class Sender:

@@ -1,5 +1,7 @@
 """The Live screen: owns what is shown; its widgets are bound to it."""
 
+from dataclasses import dataclass
+from itertools import combinations
 from typing import ClassVar
 
 from textual.actions import parse
@@ -7,33 +9,175 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Resize
+from textual.message import Message
 from textual.reactive import reactive
 
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.logs import local_logs
-from coffee_tui.feed.orders_view import OrdersView
-from coffee_tui.feed.snapshot import Snapshot, largest_count, largest_rate
-from coffee_tui.feed.sources import Sources
-from coffee_tui.messages import Fed, Ordered
+from coffee_tui.data.snapshot import OrdersView, Snapshot, largest_count, largest_rate
+from coffee_tui.data.sources import Sources
+from coffee_tui.screens.base_screen import HELP, Manners
 from coffee_tui.screens.compare import CompareScreen
 from coffee_tui.screens.faults import FaultsScreen
-from coffee_tui.screens.keys import KEYS, choices
 from coffee_tui.screens.load import LoadScreen
-from coffee_tui.screens.logs import LogsScreen
-from coffee_tui.screens.manners import Manners
-from coffee_tui.screens.plan import COLUMNS_CELLS, COLUMNS_ROWS, plan
-from coffee_tui.screens.sent import SentScreen
+from coffee_tui.screens.logs import LogsScreen, local_logs
+from coffee_tui.screens.sent_orders import SentScreen
 from coffee_tui.screens.windows import WindowsScreen
-from coffee_tui.widgets.block import Shared
-from coffee_tui.widgets.column import PipelineColumn
-from coffee_tui.widgets.costs import said_shared
+from coffee_tui.widgets.column import PipelineColumn, said_shared
 from coffee_tui.widgets.header import Header
 from coffee_tui.widgets.keybar import KeyBar
-from coffee_tui.widgets.lateness import Lateness
+from coffee_tui.widgets.latency_bar import Lateness
 from coffee_tui.widgets.orders import OrdersPanel
 from coffee_tui.widgets.parts import Parts
+from coffee_tui.widgets.rows import Shared
 from coffee_tui.widgets.summary import summary
 from coffee_tui.widgets.tabs import ColumnTabs
+
+# What the side tasks tell the screen.
+
+
+class Fed(Message):
+    """The feed has a newer snapshot; it replaces one that still waits in the queue."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        """Tell that only the newest snapshot matters."""
+        return isinstance(message, Fed)
+
+
+class Ordered(Message):
+    """The order panel has news; it replaces older ones that still wait in the queue."""
+
+    def __init__(self, orders: OrdersView) -> None:
+        super().__init__()
+        self.orders = orders
+
+    def can_replace(self, message: Message) -> bool:
+        """Tell that only the newest view matters."""
+        return isinstance(message, Ordered)
+
+
+# The keys of the Live screen: the footer and the help are made from them.
+
+
+KEYS: tuple[Binding, ...] = (
+    Binding("1", "order('v1')", "order v1", tooltip="one order into v1 (Direct)"),
+    Binding("2", "order('v2')", "v2", tooltip="one order into v2 (Streams)"),
+    Binding("3", "order('v3')", "v3", tooltip="one order into v3 (Kafka + Flink)"),
+    Binding("a", "order('v1,v2,v3')", "all", tooltip="one order into each"),
+    Binding("space", "load", "start/stop", tooltip="start or stop the load"),
+    Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
+    Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
+    Binding("g", "plan", "settings", tooltip="the load's settings: shape, rate, mix, shares"),
+    Binding("i", "into", "into", tooltip="choose which pipelines get the load"),
+    Binding("b", "burst", "burst", tooltip="a burst into each chosen pipeline, as large as g says"),
+    Binding("x", "faults", "break", tooltip="break a part on purpose, and see what it costs"),
+    Binding("c", "compare", "compare", tooltip="what is claimed, and what was measured just now"),
+    Binding("o", "sent", "orders", tooltip="the latest orders, and where each is"),
+    Binding("w", "windows", "windows", tooltip="orders a minute by their own time, and those that came late"),
+    Binding("l", "logs", "logs", tooltip="the log of each process"),
+    Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on"),
+    *Manners.MANNERS,
+    Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on"),
+    Binding(
+        "greater_than_sign,right_square_bracket",
+        "faster(1)",
+        "faster",
+        key_display=">",
+        show=False,
+        tooltip="recording: faster",
+    ),
+    Binding(
+        "less_than_sign,left_square_bracket",
+        "faster(-1)",
+        "slower",
+        key_display="<",
+        show=False,
+        tooltip="recording: slower",
+    ),
+    Binding("tab", "column", "", show=False, tooltip="the next column, where there is room for one alone"),
+    HELP,
+    Binding("q", "app.quit", "quit", tooltip="quit (so does Ctrl-C)"),
+)
+"""Every key, in the order of the footer."""
+
+
+def choices(pipelines: tuple[Pipeline, ...]) -> list[tuple[Pipeline, ...]]:
+    """Return the sets of pipelines to choose from: all of them, each alone, then each pair."""
+    sets = [pipelines, *combinations(pipelines, 1), *combinations(pipelines, 2)]
+    return list(dict.fromkeys(sets))
+
+
+# What there is room for: the rows and cells of a terminal shared out, the most telling things first.
+
+
+COLUMNS_CELLS = 100
+"""From this many cells on all columns are there; below, one at a time."""
+WIDE_CELLS = 150
+"""From this many cells on a column has a margin inside."""
+
+_HEADER, _BAND, _TABS, _ORDERS, _FRAME, _KEYS = 1, 4, 1, 3, 2, 1
+_COLUMN = 21
+"""Rows of a column whose blocks stand one below the other: 2 + 3 + 4 + 3 + 4 + 3 + 2."""
+_ALONE = 14
+"""Rows of one whose breakdowns stand beside its figures: 2 + 7 + 3 + 2."""
+COLUMNS_ROWS = _HEADER + _FRAME + _COLUMN + _ORDERS + _KEYS
+"""From this many rows on they are there."""
+MOST_GAPS = 5
+"""Empty rows between the blocks of a column."""
+_AIR = 3
+"""Rows above and below the band, and the one in the order panel for the load's settings."""
+_SPARKS = 3
+"""Sparklines: each gets a row more at a time."""
+_HIGHEST_SPARK = 3
+_LOWEST_CHART = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The layout of the Live screen."""
+
+    alone: bool
+    """One column at a time, with tabs."""
+    band: bool
+    """The band above the columns is there."""
+    framed: bool
+    """The order panel has a frame, and the columns a margin."""
+    lifted: bool
+    """An empty row stands above the band, where there is room for no more air."""
+    airy: bool
+    """The band stands apart, and the order panel has a row for the load's settings."""
+    wide: bool
+    """The columns have a wide margin."""
+    gaps: int
+    """Empty rows between the blocks of a column, from the most telling on."""
+    spark_rows: int
+    """Rows of each sparkline; of the rate's alone where there is a chart."""
+    chart_rows: int
+    """Rows of the latency chart; 0: there is none."""
+
+
+def plan(cells: int, rows: int) -> Plan:
+    """Share out a terminal of so many cells and rows."""
+    alone = cells < COLUMNS_CELLS or rows < COLUMNS_ROWS
+    left = rows - _HEADER - _ORDERS - _KEYS - (_TABS + _ALONE if alone else _FRAME + _COLUMN)
+    band, left = _take(left, _BAND)
+    framed, left = _take(left, _FRAME)
+    gaps = min(MOST_GAPS, max(0, left))
+    left -= gaps
+    airy, left = _take(left if gaps == MOST_GAPS else 0, _AIR)
+    lifted = left > 0 and band and not airy
+    left -= lifted
+    high = _HIGHEST_SPARK - 1
+    chart = left - high - 1 if left > high + _LOWEST_CHART else 0
+    more = high if chart else min(high, max(0, left) // _SPARKS)
+    return Plan(alone, band, framed, lifted, airy, cells >= WIDE_CELLS, gaps, 1 + more, chart)
+
+
+def _take(left: int, rows: int) -> tuple[bool, int]:
+    return (True, left - rows) if left >= rows else (False, left)
 
 
 class LiveScreen(Manners):

@@ -7,14 +7,37 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Checkbox, Input, Label, RadioSet, Static
+from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
 
-from coffee_core.load.shape import Pattern
+from coffee_core.load.schedule import Pattern
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.load_form import plan_of, texts_of
-from coffee_tui.feed.load_plan import LoadPlan
-from coffee_tui.widgets.choice import Box, Radio
+from coffee_tui.data.load_plan import LoadPlan, plan_of, texts_of
+
+# Boxes and radio buttons that are told apart by their glyph, not by its colour alone.
+
+
+class Box(Checkbox):
+    """Ticked, or a dot where a tick would be."""
+
+    BUTTON_LEFT = BUTTON_RIGHT = " "
+
+    @property
+    def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802
+        """The glyph."""
+        return "✓" if self.value else "·"
+
+
+class Radio(RadioButton):
+    """A full or an open circle."""
+
+    BUTTON_LEFT = BUTTON_RIGHT = " "
+
+    @property
+    def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802
+        """The glyph."""
+        return "●" if self.value else "○"
+
 
 _ROWS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("rate", (("into each", "rate", "/s"),)),

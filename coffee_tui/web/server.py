@@ -9,12 +9,27 @@ from pathlib import Path
 
 import click
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from textual_serve.server import Server
 
 from coffee_core.errors import CoffeeError
-from coffee_core.same_site import is_loopback
+from coffee_core.origin_check import is_loopback, refusal
 from coffee_tui.web import SERVER
-from coffee_tui.web.guard import guard
+
+# Who may reach the dashboard in a browser: pages of this server alone, under a name that it is known by.
+
+
+def guard(bound_to: str) -> Middleware:
+    """Return what lets the right requests through and answers 403 to the others."""
+
+    @web.middleware
+    async def let_through(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if why := refusal(bound_to, request.host, request.headers.get("Origin")):
+            return web.Response(status=403, text=f"{why}\n")
+        return await handler(request)
+
+    return let_through
+
 
 _HERE = Path(__file__).parent
 

@@ -1,20 +1,408 @@
 """One pipeline from its name to its last line."""
 
+import math
+from collections.abc import Iterable
+from functools import partial
 from itertools import zip_longest
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from coffee_core.pipelines import INFO, Pipeline
-from coffee_tui.feed.snapshot import Mood, PipelineView
-from coffee_tui.widgets.account import Audit
-from coffee_tui.widgets.block import Shared
-from coffee_tui.widgets.blocks import Said, Totals
-from coffee_tui.widgets.breakdown import Drinks, Stores
-from coffee_tui.widgets.chain import Chain
-from coffee_tui.widgets.chart import LatencyChart
-from coffee_tui.widgets.costs import said_cost
-from coffee_tui.widgets.lines import Lines
-from coffee_tui.widgets.pace import Pace
+from coffee_core.totals import Account
+from coffee_tui.data.snapshot import CostView, Health, Mood, PipelineView, Stage
+from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT
+from coffee_tui.widgets.charts import LATENCY, LATENCY_LABELS, LatencyChart, bar, marked, sparkline
+from coffee_tui.widgets.format import UNKNOWN, clip, compact, count, latency, memory, money, rate
+from coffee_tui.widgets.rows import Block, Lines, Shared, accent
+
+# Large digits, three rows high, every digit three cells wide: a number that grows does not move the others.
+
+
+_ROWS = {
+    "0": ("╭─╮", "│ │", "╰─╯"),
+    "1": ("╶┐ ", " │ ", "╶┴╴"),
+    "2": ("╶─╮", "┌─┘", "╰─╴"),
+    "3": ("╶─╮", " ─┤", "╶─╯"),
+    "4": ("╷ ╷", "╰─┤", "  ╵"),
+    "5": ("╭─╴", "╰─╮", "╶─╯"),
+    "6": ("╭─╴", "├─╮", "╰─╯"),
+    "7": ("╶─┐", "  │", "  ╵"),
+    "8": ("╭─╮", "├─┤", "╰─╯"),
+    "9": ("╭─╮", "╰─┤", "╶─╯"),
+    ",": (" ", " ", ","),
+    " ": ("   ", "   ", "   "),
+    "—": ("   ", "╶─╴", "   "),
+}
+
+
+def large(text: str, width: int) -> list[str]:
+    """Return the three rows of a number, left-aligned in at least ``width`` cells.
+
+    Raises KeyError of a character that is no digit, comma, space or dash.
+    """
+    return ["".join(_ROWS[character][row] for character in text).ljust(width) for row in range(3)]
+
+
+NUMBER_WIDTH = 23
+"""Cells of 9,999,999."""
+
+
+# What processes cost, in words.
+
+
+def said_cost(cost: CostView | None, *, named: bool = True) -> str:
+    """Write one cost: ``worker cpu 9 % · 61 MB``."""
+    if cost is None:
+        return "cost not known here" if named else ""
+    percent = UNKNOWN if cost.percent is None else f"{cost.percent}"
+    return f"{cost.name} " * named + f"cpu {percent} % · {memory(cost.megabytes)}"
+
+
+def said_shared(costs: Iterable[CostView]) -> str:
+    """Write what all pipelines stand on: ``shared: api 12 % 84 MB · redis 3 % 12 MB``; empty where not known."""
+    found = [
+        f"{cost.name} {UNKNOWN if cost.percent is None else cost.percent} % {memory(cost.megabytes)}"
+        for cost in costs
+    ]
+    return "shared: " + " · ".join(found) if found else ""
+
+
+# The audit line: what became of every order, in words, numbers and a glyph.
+
+
+_LONG = ("accepted", "stored", "shown", "in flight")
+_ACCOUNT_SHORT = ("accepted", "stored", "shown", "open")
+_ACCOUNT_ROOMY = 36
+
+
+class Audit(Block):
+    """Three rows: what is counted, the counts, and what is wrong with them."""
+
+    NEEDS = frozenset({"redis", "api"})
+
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
+        """Return what the rows are made of."""
+        return view.account, view.cost if shared.alone else None
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
+        """Return the rows."""
+        account = view.account
+        labels = _LONG if width >= _ACCOUNT_ROOMY else _ACCOUNT_SHORT
+        spare, more = divmod(width - len(" ".join(labels)), len(labels))
+        widths = [len(label) + (at > 0) + spare + (at < more) for at, label in enumerate(labels)]
+        head = Text("".join(label.rjust(cells) for label, cells in zip(labels, widths, strict=True)), DIM)
+        counts = (None,) * 4 if account is None else _counts(account)
+        numbers = Text("".join(count(one, cells) for one, cells in zip(counts, widths, strict=True)), TEXT)
+        verdict = _verdict(account, " · " if width >= _ACCOUNT_ROOMY else " ")
+        cost = said_cost(view.cost, named=False) if shared.alone else ""
+        verdict.truncate(width)
+        gap = width - verdict.cell_len - len(cost)
+        return [head, numbers, verdict.append(" " * gap + cost, DIM) if cost and gap > 0 else verdict]
+
+
+def _counts(account: Account) -> tuple[int | None, ...]:
+    return account.accepted, account.stored, account.shown, account.in_flight
+
+
+def _verdict(account: Account | None, between: str) -> Text:
+    if account is None:
+        return Text("· " + between.join(f"{word} {UNKNOWN}" for word in ("lost", "duplicated", "drift")), DIM)
+    wrong = bool(account.lost or account.duplicated or account.drift)
+    row = Text("× " if wrong else "✓ ", RED if wrong else GREY)
+    findings = (("lost", account.lost, ""), ("duplicated", account.duplicated, ""), ("drift", account.drift, "+"))
+    for index, (word, number, sign) in enumerate(findings):
+        row.append(between if index else "", DIM)
+        row.append(f"{word} {number:{sign if number else ''},}", f"bold {RED}" if number else GREY)
+    return row
+
+
+def dropped(account: Account | None, width: int) -> str:
+    """Return what of the log became no row on purpose, where there is any."""
+    if account is None:
+        return ""
+    found = ((account.duplicates, "repeat"), (account.dead, "dead letter"))
+    said = " · ".join(f"{number:,} {word}{'s' * (number != 1)}" for number, word in found if number)
+    return clip(said, width)
+
+
+# The simple blocks of a column: its totals and its last line.
+
+
+NARROW = 30
+"""A column with fewer cells has no room beside its digits, and no sparklines."""
+
+
+class Totals(Block):
+    """Orders in large digits, revenue beside them or below."""
+
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
+        """Return what the rows are made of."""
+        return view.orders, view.revenue_cents, view.rate
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
+        """Return three rows; on a narrow column a fourth, with revenue and orders per second."""
+        narrow = width < NARROW
+        number = large(UNKNOWN if view.orders is None else f"{view.orders:,}", NUMBER_WIDTH if narrow else 0)
+        digits = [Text(row, TEXT) for row in number]
+        beside = width - len(number[0]) - 2
+        if narrow:
+            pace = rate(view.rate)
+            below = Text(_revenue(view, width - len(pace) - 1), f"bold {TEXT}")
+            return [*digits, below.append(pace.rjust(width - below.cell_len), TEXT)]
+        # At the right edge, where every number of the column ends.
+        digits[0].append("orders".rjust(beside + 2), GREY)
+        digits[1].append(_revenue(view, beside).rjust(beside + 2), f"bold {TEXT}")
+        return digits
+
+
+def _revenue(view: PipelineView, width: int) -> str:
+    return UNKNOWN if view.orders is None else money(view.revenue_cents, width)
+
+
+class Said(Block):
+    """The last line of a column: a sentence, wrapped over two rows at most."""
+
+    NEEDS = frozenset()
+
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
+        """Return what the rows are made of."""
+        return view.sentence, view.account
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
+        """Return two rows; where one is enough for the sentence, the other says what was dropped on purpose."""
+        glyph, colour = MOOD[view.sentence.mood]
+        first, second = _fold(view.sentence.text, width - 2)
+        below = Text(f"  {second}", colour) if second else Text(f"  {dropped(view.account, width - 2)}", DIM)
+        return [Text(f"{glyph} {first}", colour), below]
+
+
+_UNIT = 3
+"""Cells of the longest unit."""
+
+
+def _fold(text: str, width: int) -> tuple[str, str]:
+    if cell_len(text) <= width:
+        return text, ""
+    cut = text.rfind(" ", 0, width + 1)
+    # A unit stays with its number.
+    if 0 < len(text) - cut - 1 <= _UNIT:
+        cut = text.rfind(" ", 0, cut)
+    cut = cut if cut > 0 else width
+    return text[:cut], clip(text[cut:].strip(" ·"), width)
+
+
+# Orders by drink and by store, as bars on one scale for all columns.
+
+
+_LABEL = 11
+_COUNT = 9
+
+
+class _Breakdown(Block):
+    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
+        raise NotImplementedError
+
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
+        """Return what the rows are made of."""
+        return self._counts(view), shared.top_count
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
+        """Return one row for each name: label, bar, count."""
+        room = max(0, width - _LABEL - _COUNT)
+        return [
+            Text(name.ljust(_LABEL), GREY)
+            .append(bar(count / shared.top_count, room).ljust(room), accent(view))
+            .append(f"{count:,}".rjust(_COUNT), TEXT if count else GREY)
+            for name, count in self._counts(view)
+        ]
+
+
+class Drinks(_Breakdown):
+    """Orders by drink."""
+
+    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
+        return view.drinks
+
+
+class Stores(_Breakdown):
+    """Orders by store."""
+
+    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
+        return view.stores
+
+
+# A pipeline as its real chain: how each part stands, how fast orders pass each link, where they pile up.
+
+
+_SHORT = {"PG, Redis": "PG,R"}
+_WIDEST_ARROW = 12
+_FEW = 5
+"""So many orders are always in hand: they are no pile."""
+_HIGHEST_PILE = 100_000
+"""Orders that fill a link."""
+
+
+def _cells(gap: str, *, short: bool) -> int:
+    """Return the cells of the longest chain without its arrows: all columns are spaced alike."""
+    return max(
+        sum(len(gap) + 1 + len(_label(label, short=short)) for label in info.chain) for info in INFO.values()
+    )
+
+
+def _label(label: str, *, short: bool) -> str:
+    return _SHORT.get(label, label) if short else label
+
+
+class Chain(Block):
+    """Two rows: the parts an order passes, and below each link its rate or what waits there."""
+
+    NEEDS = frozenset()
+
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
+        """Return what the rows are made of."""
+        return view.chain
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
+        """Return both rows; on a narrow column the names are cut, then the gaps go."""
+        short = width < _cells(" ", short=False) + 3
+        gap = " " if width >= _cells(" ", short=short) + 3 else ""
+        arrow = max(1, min(_WIDEST_ARROW, (width - _cells(gap, short=short)) // 3))
+        parts, links = Text(), Text()
+        for stage, after in zip_longest(view.chain, view.chain[1:]):
+            glyph, colour = _glyph(stage)
+            parts.append(glyph + gap, colour)
+            parts.append(_label(stage.label, short=short), TEXT if stage.health is Health.GOOD else colour)
+            if after is not None:
+                piled = _pile(view.pipeline, stage, after)
+                middle = parts.cell_len + arrow // 2
+                parts.append(_arrow(arrow, piled[0] if piled else 0), piled[1] if piled else DIM)
+                said, said_in = (f"▪{compact(piled[0])}", piled[1]) if piled else (rate(stage.rate), GREY)
+                start = max(links.cell_len + bool(links), middle - len(said) // 2)
+                links.append(" " * (start - links.cell_len)).append(said, said_in)
+        return [parts, links]
+
+
+def _glyph(stage: Stage) -> tuple[str, str]:
+    # A cron that does its work is not always at work: a clock, not a lamp.
+    if stage.label == "cron" and stage.health is Health.GOOD:
+        return "◷", HEALTH[Health.GOOD][1]
+    return HEALTH[stage.health]
+
+
+def _pile(pipeline: Pipeline, stage: Stage, after: Stage) -> tuple[int, str] | None:
+    """Return what piles up on a link and its colour; None where it is no pile."""
+    if not stage.waiting:
+        return None
+    if after.health is Health.BROKEN:
+        return stage.waiting, RED
+    # Before the cron orders wait by design.
+    if pipeline is Pipeline.V1:
+        return stage.waiting, GREY
+    return (stage.waiting, AMBER) if stage.waiting > max(_FEW, stage.rate or 0) else None
+
+
+def _arrow(cells: int, piled: int) -> str:
+    if cells < 3:
+        return "→".ljust(cells)
+    shaft = cells - 3
+    full = min(shaft, math.ceil(shaft * math.log(piled + 1) / math.log(_HIGHEST_PILE))) if piled else 0
+    return " " + "─" * (shaft - full) + "▪" * full + "→ "
+
+
+# Orders per second and the two latencies of a column, each with its sparkline on the scale of all columns.
+
+
+_LABELS, _SHORT_LABELS = ("orders/s", "API", "dashboard"), ("rate", "API", "shown")
+_VALUE = 9
+_ROOMY = 44
+"""From this many cells on there are the long labels and a gap: below, a sparkline needs their cells."""
+_SEEN = 120
+"""Seconds of a history that a sparkline shows at most: what lies before is no reason to draw."""
+
+
+class Pace(Block):
+    """How fast and how late."""
+
+    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
+        """Return what the rows are made of."""
+        histories = (view.rate_history[-_SEEN:], view.api_history[-_SEEN:], view.dashboard_history[-_SEEN:])
+        return (
+            view.rate,
+            view.api,
+            view.dashboard,
+            histories,
+            shared.top_rate,
+            shared.marks[-_SEEN:],
+            shared.spark_rows,
+            shared.chart_rows > 0,
+        )
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
+        """Return three figures with their sparklines, each with what its scale is; a chart has the room of two."""
+        if width < NARROW:
+            return _narrow(view, width)
+        labels, value = (_LABELS, _VALUE) if width >= _ROOMY else (_SHORT_LABELS, _VALUE - 1)
+        label = max(map(len, labels)) + 1
+        spark = width - label - 2 * value
+        rates = [None if one is None else one / shared.top_rate for one in view.rate_history[-spark:]]
+        scale = next(each for each in LATENCY_LABELS if len(each) <= label + spark)
+        heading = Text(scale.ljust(label + spark) + "p50".rjust(value) + "p99".rjust(value), DIM)
+        lamps = ((view.api, view.api_history), (view.dashboard, view.dashboard_history))
+        latencies = [
+            (
+                latency(now.p50_us),
+                latency(now.p99_us),
+                [None if one is None else LATENCY.fraction(one) for one in past[-spark:]],
+            )
+            for now, past in lamps
+        ]
+        draw = partial(_figure, view=view, marks=shared.marks, cells=spark)
+        names = [each.ljust(label) for each in labels]
+        rows = draw(names[0], _rate(view.rate, shared.top_rate, value), rates, rows=shared.spark_rows)
+        rows.append(heading)
+        for name, (p50, p99, fractions) in zip(names[1:], latencies, strict=True):
+            figure = Text(p50.rjust(value) + p99.rjust(value), f"bold {TEXT}")
+            rows += draw(name, figure, fractions, rows=1 if shared.chart_rows else shared.spark_rows)
+        return rows
+
+
+def _rate(now: float | None, top: float, cells: int) -> Text:
+    """Return the rate, and that of a full sparkline, each in so many cells."""
+    said = rate(now)
+    if now is not None and len(said) >= cells:
+        said = f"{compact(round(now))}/s"
+    row = Text(said.rjust(cells), f"bold {TEXT}")
+    return row.append(("" if now is None else f"≤{compact(round(top))}").rjust(cells), f"not bold {DIM}")
+
+
+def _narrow(view: PipelineView, width: int) -> list[Text]:
+    drawn = [Text("p50".rjust(width - _VALUE) + "p99".rjust(_VALUE), DIM)]
+    for label, now in (("API", view.api), ("shown", view.dashboard)):
+        row = Text(label.ljust(width - 2 * _VALUE), GREY)
+        row.append(latency(now.p50_us).rjust(_VALUE) + latency(now.p99_us).rjust(_VALUE), TEXT)
+        drawn.append(row)
+    return drawn
+
+
+def _figure(
+    label: str,
+    figure: Text,
+    fractions: list[float | None],
+    *,
+    view: PipelineView,
+    marks: tuple[bool, ...],
+    cells: int,
+    rows: int,
+) -> list[Text]:
+    lines = sparkline(fractions, min(cells, _SEEN), rows)
+    last = len(lines) - 1
+    drawn = [marked(line, marks, accent(view), foot=at == last) for at, line in enumerate(lines)]
+    found = [Text(" " * len(label)).append(line) for line in drawn]
+    found[-1] = Text(label, GREY).append(drawn[-1])
+    found[-1].append(" " * (cells - min(cells, _SEEN))).append(figure)
+    return found
+
 
 _BETWEEN = 2
 """Cells between figures and breakdowns where they stand side by side."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.reactive import reactive
 
-from coffee_tui.feed.snapshot import Health, Link, PartView, Snapshot
+from coffee_tui.data.snapshot import Health, Link, PartView, Snapshot
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, RED, TEXT
-from coffee_tui.widgets.lines import Lines
-from coffee_tui.widgets.text import uptime
+from coffee_tui.widgets.format import uptime
+from coffee_tui.widgets.rows import Lines
 
 _SHORT = {
     "cafe-order-api": "api",

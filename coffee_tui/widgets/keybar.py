@@ -7,7 +7,7 @@ from textual import events
 from textual.binding import Binding
 
 from coffee_tui.theme import AMBER, GREY
-from coffee_tui.widgets.lines import Lines
+from coffee_tui.widgets.rows import Lines
 
 _TIGHT, _AIRY = 1, 2
 _KEPT = 2

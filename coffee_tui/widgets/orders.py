@@ -1,15 +1,121 @@
 """The order panel: where load goes, how much, what became of it, and the last order of each key."""
 
+import math
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.reactive import reactive
 
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.orders_view import OrdersView
+from coffee_tui.data.load_plan import RATES, LoadPlan, Weights
+from coffee_tui.data.snapshot import KeyOrder, OrdersView
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, RED, TEXT
-from coffee_tui.widgets.key_order import keys_row
-from coffee_tui.widgets.lines import Lines
-from coffee_tui.widgets.plan_row import plan_row
-from coffee_tui.widgets.text import rate
+from coffee_tui.widgets.format import latency, rate
+from coffee_tui.widgets.rows import Lines
+
+# The last order of each key: what became of it, and why where it was not taken.
+
+
+_OUTCOME = {
+    "": ("…", GREY, "on its way"),
+    "acknowledged": ("✓", TEXT, "accepted"),
+    "refused": ("×", RED, "refused"),
+    "rejected": ("×", RED, "rejected"),
+    "unknown": ("?", AMBER, "outcome unknown"),
+}
+_KEY_ORDER_GAP = 3
+_WORTH = 8
+"""Cells from which on a cut text still says something."""
+
+
+def keys_row(orders: Sequence[KeyOrder], width: int) -> Text:
+    """Return one row of at most ``width`` cells: room goes to reasons first, then to what was ordered."""
+    wanted = sum(
+        _result(order).cell_len + _KEY_ORDER_GAP + (0 if order.reason else len(order.what) + 1) for order in orders
+    )
+    failing = any(order.reason for order in orders)
+    worded = (
+        failing and sum(_result(order).cell_len + _KEY_ORDER_GAP for order in orders) - _KEY_ORDER_GAP <= width
+    ) or (wanted - _KEY_ORDER_GAP <= width)
+    short = [_result(order, worded=worded) for order in orders]
+    left = width - sum(cell.cell_len for cell in short) - _KEY_ORDER_GAP * (len(short) - 1)
+    failed = sum(1 for order in orders if order.reason)
+    row = Text()
+    for index, (order, cell) in enumerate(zip(orders, short, strict=True)):
+        if order.reason:
+            more, colour = order.reason, cell.style or TEXT
+            room = max(0, left // failed)
+        else:
+            more, colour = order.what, GREY
+            room = 0 if failed else max(0, left // len(orders))
+        row.append(" " * (_KEY_ORDER_GAP if index else 0)).append(cell)
+        if room >= _WORTH:
+            addition = Text(f" {more if failed else _fitting(more, room - 1)}", colour)
+            addition.truncate(room, overflow="ellipsis", pad=not failed)
+            row.append(addition)
+    row.truncate(width)
+    return row
+
+
+def _fitting(what: str, width: int) -> str:
+    """Return an order in words, without its price, then without its store, where they do not fit."""
+    shorter = (what, what.partition(",")[0], what.partition(" ")[0])
+    return next((each for each in shorter if len(each) <= width), "")
+
+
+def _result(order: KeyOrder, *, worded: bool = True) -> Text:
+    glyph, colour, word = _OUTCOME[order.outcome]
+    cell = Text(style=colour).append(f"{order.pipeline} ", ACCENT[order.pipeline]).append(glyph)
+    cell.append(f" {word}" if worded else "")
+    if order.status is not None:
+        cell.append(f" {order.status}", "bold")
+    if order.outcome and not order.reason:
+        cell.append(f" {latency(order.latency_us):>7}", TEXT)
+    return cell
+
+
+# The chosen load in one row: its rate on a scale, its shares, its mix; what has no room is in the form.
+
+
+_LOW, _HIGH = RATES[0], RATES[-1]
+_MOST_CELLS = 40
+_GAP = "   "
+
+
+def plan_row(plan: LoadPlan, width: int) -> Text:
+    """Return one row of at most ``width`` cells."""
+    pieces = [
+        _piece(("repeats", _share(plan.repeats)), ("malformed", _share(plan.malformed))),
+        _piece(("drinks", _mix(plan.drinks))),
+        _piece(("stores", _mix(plan.stores))),
+    ]
+    row = _scale(plan.rate_per_s, min(_MOST_CELLS, max(10, width // 5)))
+    for piece in pieces:
+        if row.cell_len + len(_GAP) + piece.cell_len > width:
+            break
+        row.append(_GAP).append(piece)
+    return row
+
+
+def _scale(rate_per_s: float, cells: int) -> Text:
+    share = math.log(max(_LOW, rate_per_s) / _LOW) / math.log(_HIGH / _LOW)
+    at = round(min(1.0, share) * (cells - 1))
+    row = Text(f"rate {_LOW:g} ", GREY).append("─" * at, DIM).append("●", f"bold {TEXT}")
+    return row.append("─" * (cells - 1 - at), DIM).append(f" {_HIGH:,.0f}/s", GREY)
+
+
+def _piece(*figures: tuple[str, str]) -> Text:
+    return Text("  ").join(Text(f"{label} ", GREY).append(text, TEXT) for label, text in figures)
+
+
+def _share(share: float) -> str:
+    return f"{share * 100:.3g} %"
+
+
+def _mix(weights: Weights) -> str:
+    total = sum(weight for _, weight in weights)
+    return " · ".join(f"{name} {weight / total * 100:.0f}" for name, weight in weights)
+
 
 _WIDE = 110
 _MIDDLE = 76

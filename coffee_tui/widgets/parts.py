@@ -5,10 +5,10 @@ from itertools import zip_longest
 from rich.text import Text
 from textual.reactive import reactive
 
-from coffee_tui.feed.snapshot import Health, PartView, Snapshot
+from coffee_tui.data.snapshot import Health, PartView, Snapshot
 from coffee_tui.theme import DIM, GREY, HEALTH, TEXT
-from coffee_tui.widgets.lines import Lines
-from coffee_tui.widgets.text import clip
+from coffee_tui.widgets.format import clip
+from coffee_tui.widgets.rows import Lines
 
 _ROWS, _GAP = 4, 2
 

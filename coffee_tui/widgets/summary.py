@@ -1,7 +1,7 @@
 """The figures on the screen as text, to be pasted elsewhere."""
 
-from coffee_tui.feed.snapshot import PipelineView, Snapshot
-from coffee_tui.widgets.text import UNKNOWN, latency, money, rate
+from coffee_tui.data.snapshot import PipelineView, Snapshot
+from coffee_tui.widgets.format import UNKNOWN, latency, money, rate
 
 
 def summary(snapshot: Snapshot) -> str:

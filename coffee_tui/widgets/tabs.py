@@ -6,10 +6,10 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from coffee_core.pipelines import INFO, Pipeline
-from coffee_tui.feed.snapshot import PipelineView, Snapshot
+from coffee_tui.data.snapshot import PipelineView, Snapshot
 from coffee_tui.theme import ACCENT, DIM, GREY, GROUND, MOOD, TEXT
-from coffee_tui.widgets.lines import Lines
-from coffee_tui.widgets.text import latency
+from coffee_tui.widgets.format import latency
+from coffee_tui.widgets.rows import Lines
 
 _TITLED = 76
 """From this many cells on the current pipeline's name is written out."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from backend.lab.audit_kafka import open_logs
+from backend.clients.kafka import open_logs
 from coffee_core.keys import DEAD_TOPIC, TOPIC
 from coffee_core.pipelines import Pipeline
 from tests.e2e.lab import V3, Lab

@@ -15,13 +15,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
-from backend.api import resources
 from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
 from coffee_core.keys import STREAM, TOPIC, MetricKeys
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
+from coffee_core.resources import lua
 from tests.e2e.flink_rest import active_taskmanager, running_job
 from tests.e2e.lab import Lab
 from tests.e2e.truth import shown_tally, stored_tally
@@ -63,7 +63,7 @@ def some(count: int) -> list[Order]:
 
 async def add_to_stream(redis: Redis, orders: list[Order], remember_ms: int) -> None:
     """Put orders on the stream by the script of the API, which remembers their ids."""
-    script = redis.register_script(resources.text("add_orders.lua"))
+    script = redis.register_script(lua("backend.pipelines.v2_streams", "add_orders"))
     names = [MetricKeys(Pipeline.V2).idempotency(str(order.message_id)) for order in orders]
     fields = [[item for pair in order.to_fields().items() for item in pair] for order in orders]
     arguments: list[Any] = [remember_ms, len(fields[0])]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.lab.audit_kafka import open_logs
+from backend.clients.kafka import open_logs
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines import Pipeline
 from tests.e2e.flink_rest import active_taskmanager, slots_in_use
@@ -70,7 +70,7 @@ async def workers(lab: Lab, home: Path, more: int) -> AsyncIterator[list[asyncio
         processes = []
         for each in range(more):
             environ = {"COFFEE_WORKER_NAME": f"extra-{each}", "COFFEE_WORKER_BATCH_ORDERS": BATCH}
-            running = daemon("backend.stream_worker", home / str(each), *urls, **environ)
+            running = daemon("backend.pipelines.v2_streams.worker", home / str(each), *urls, **environ)
             processes.append(await stack.enter_async_context(running))
         await until(lambda: all("ready" in log_of(home / str(each)) for each in range(more)), within_s=60)
         yield processes

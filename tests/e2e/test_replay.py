@@ -14,7 +14,7 @@ from coffee_core.clock import now_us
 from coffee_core.keys import TOPIC, MetricKeys
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
-from coffee_core.tally import Tally
+from coffee_core.totals import Tally
 from tests.e2e.lab import Lab
 from tests.e2e.truth import (
     Attempt,

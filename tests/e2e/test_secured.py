@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from coffee_core.pipelines import Pipeline
-from coffee_tui.feed.attachment import Attachment
-from coffee_tui.feed.live import LiveFeed
-from coffee_tui.feed.snapshot import Snapshot
+from coffee_tui.data.connection import Attachment
+from coffee_tui.data.live import LiveFeed
+from coffee_tui.data.snapshot import Snapshot
 from tests.e2e.engine import stop_and_go_on
 from tests.e2e.lab import Lab
 from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_rows

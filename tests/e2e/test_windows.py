@@ -13,10 +13,10 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
-from backend.db.windows import QUERY, arguments, of_rows
+from backend.pipelines.windows import QUERY, arguments, of_rows
 from coffee_core.clock import from_datetime, now_us, to_datetime
 from coffee_core.keys import TOPIC, MetricKeys
-from coffee_core.load.mix import Mix, MixSettings
+from coffee_core.load.orders import Mix, MixSettings
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
 from coffee_core.windows import MOST_MINUTES, StoreSums, starts, window_of

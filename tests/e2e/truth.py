@@ -18,7 +18,7 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.money import from_cents
 from coffee_core.pipelines import INFO, Pipeline
 from coffee_core.settings import Settings
-from coffee_core.tally import Tally
+from coffee_core.totals import Tally
 
 CONCURRENCY = 32
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from backend.daemon import Database, open_postgres, open_redis
+from backend.clients.daemon import Database, open_postgres, open_redis
 
 _number = itertools.count(1)
 

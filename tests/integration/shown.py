@@ -2,9 +2,9 @@
 
 from redis.asyncio import Redis
 
-from backend.daemon import Database
+from backend.clients.daemon import Database
 from coffee_core.keys import MetricKeys
-from coffee_core.tally import Tally
+from coffee_core.totals import Tally
 
 
 async def shown(client: Redis, keys: MetricKeys) -> Tally:

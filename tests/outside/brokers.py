@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from backend.stack.jars import ensure_jars
-from backend.stack.java import java, join
-from backend.stack.probe import kafka_answers
-from coffee_core.tie import tied
+from backend.stack.jvm import java, join
+from backend.stack.probes import kafka_answers
+from coffee_core.parent_death_signal import tied
 from tests.outside.certificates import Certificate
 from tests.servers import free_port, run, tail
 from tests.waiting import until

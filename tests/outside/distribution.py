@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-from backend.stack.flink_home import wheel
-from backend.stack.jarlock import LockedJar
-from backend.stack.jars import cache_dir, ensure_files
-from backend.stack.java import java
+from backend.stack.flink import wheel
+from backend.stack.jars import LockedJar, cache_dir, ensure_files
+from backend.stack.jvm import java
 
 S3 = LockedJar(
     "org.apache.flink:flink-s3-fs-presto:2.3.0",

@@ -9,7 +9,7 @@ from typing import Self
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from coffee_core.tie import tied
+from coffee_core.parent_death_signal import tied
 from tests.servers import free_port, run, tail
 from tests.waiting import until
 

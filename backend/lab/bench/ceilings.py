@@ -12,13 +12,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from backend.daemon import open_postgres, open_redis
+from backend.clients.daemon import open_postgres, open_redis
 from backend.lab.bench.figures import HIGHER, Figures
-from backend.lab.bench.resources import sql
 from coffee_core.errors import CoffeeError
 from coffee_core.ids import new_message_id
 from coffee_core.keys import TOPIC
 from coffee_core.load.statistics import new_histogram, note_us
+from coffee_core.resources import sql
 from coffee_core.settings import Settings
 
 # What the driver logs, an error of ours says too.
@@ -84,15 +84,15 @@ async def insert(figures: Figures, settings: Settings, for_s: float) -> None:
     """Measure bulk INSERTs into the orders' table, a commit each batch, as the stream worker makes them."""
     connection = await open_postgres(settings.database_url)
     try:
-        await connection.execute(sql("partition"))
+        await connection.execute(sql("backend.lab.bench", "partition"))
         rows, busy_s, until_s = 0, 0.0, time.monotonic() + for_s
         while time.monotonic() < until_s:
             batch = [new_message_id() for _ in range(_BATCH_ROWS)]
             started_s = time.perf_counter()
-            await connection.execute(sql("insert"), batch)
+            await connection.execute(sql("backend.lab.bench", "insert"), batch)
             busy_s += time.perf_counter() - started_s
             rows += _BATCH_ROWS
-        await connection.execute(sql("drop"))
+        await connection.execute(sql("backend.lab.bench", "drop"))
     finally:
         await connection.close()
     figures.add("ceiling.insert.rate", rows / busy_s, "/s", HIGHER)

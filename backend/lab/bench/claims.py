@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backend.lab.bench.load_report import duration
+from backend.lab.bench.harness import PERIODIC
+from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
-from backend.lab.bench.rig import PERIODIC
 from backend.lab.bench.size import SIZES
 from coffee_core.pipelines import Pipeline
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.lab.bench.measured import Measured
+from backend.lab.bench.load_run import Measured
 from coffee_core.pipelines import Pipeline
 
 _TEXT = re.compile(r"\s*(v[123])\.([a-z_]+)(?:\.(\w+))?\s*(<=|>=|<|>)\s*([0-9.]+)\s*(us|µs|ms|s|/s|%|)\s*")

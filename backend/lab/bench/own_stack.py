@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from backend.stack.logs import last_line, open_log
+from backend.stack.log_files import last_line, open_log
 from backend.stack.parts import stack
 from coffee_core.errors import StackError
 from coffee_core.pipelines import Pipeline

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from backend.lab.audit_balance import Balance
 from backend.lab.bench.figures import Figures
-from backend.lab.bench.rig import Rig
-from backend.lab.bench.steps_fault import FlowPicture
+from backend.lab.bench.harness import Rig
+from backend.lab.bench.steps_faults import FlowPicture
+from backend.pipelines.balance import Balance
 from coffee_core.errors import ConfigError
 from coffee_core.pipelines import Pipeline
 

@@ -5,13 +5,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-from backend.lab.bench.rig import Rig
+from backend.lab.bench.harness import Rig
 from backend.lab.bench.usage import ONLY, usage
 from backend.stack.polling import poll
 from coffee_core.errors import StackError
-from coffee_core.load.mix import Mix, MixSettings
-from coffee_core.load.outcome import Outcome
+from coffee_core.load.orders import Mix, MixSettings
 from coffee_core.load.sender import Sender
+from coffee_core.load.statistics import Outcome
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import read_states
 

@@ -9,16 +9,16 @@ from itertools import product
 from typing import Any
 
 from backend.lab.bench.figures import HIGHER
-from backend.lab.bench.measured import Measured
+from backend.lab.bench.harness import MILLION, QUANTILES, Rig
+from backend.lab.bench.load_run import Measured
 from backend.lab.bench.own_stack import free_ports
-from backend.lab.bench.rig import MILLION, QUANTILES, Rig
 from backend.lab.bench.usage import Kept, Usage, kept, usage
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError
-from coffee_core.load.shape import Pattern, Shape
+from coffee_core.load.schedule import Pattern, Shape
+from coffee_core.parent_death_signal import tied
 from coffee_core.pipelines import Pipeline
-from coffee_core.tie import tied
 
 BOUND_US = 100_000
 """A pipeline keeps up while the p99 of its answers, and of what it shows at once, stay below this."""
@@ -91,7 +91,7 @@ async def closed(rig: Rig, target: str, url: str) -> None:
 
 async def _closed(rig: Rig, url: str, clients: int) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "backend.lab.bench.closed", url, str(clients), str(rig.size.closed_s)),
+        *(sys.executable, "-m", "backend.lab.bench.closed_loop", url, str(clients), str(rig.size.closed_s)),
         *rig.settings.authorization.values(),
         stdout=asyncio.subprocess.PIPE,
         preexec_fn=tied(),

@@ -5,17 +5,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from backend.aggregator.run import Aggregator
-from backend.aggregator.stand_back import open_scanner
-from backend.daemon import Database, open_postgres, open_redis
-from backend.lab.bench.resources import sql
-from backend.lab.bench.rig import Rig
+from backend.clients.daemon import Database, open_postgres, open_redis
+from backend.lab.bench.harness import Rig
 from backend.lab.bench.steps_load import independent
-from backend.lab.chaos.guard import frozen
+from backend.lab.chaos.restorer import frozen
 from backend.lab.chaos.site import Site
-from backend.stack.services import AGGREGATOR
+from backend.pipelines.v1_direct.aggregator import Aggregator, open_scanner
+from backend.stack.parts import AGGREGATOR
 from coffee_core.clock import now_us
 from coffee_core.pipelines import Pipeline
+from coffee_core.resources import sql
 
 _RATE_PER_S = 500
 _STATEMENT_WITHIN_S = 120.0
@@ -43,11 +42,11 @@ async def big_table(rig: Rig) -> None:
 
 @asynccontextmanager
 async def _rows(rig: Rig, connection: Database) -> AsyncIterator[None]:
-    await connection.execute(sql("seed"), rig.size.table_rows)
-    await connection.execute(sql("tidy"))
+    await connection.execute(sql("backend.lab.bench", "seed"), rig.size.table_rows)
+    await connection.execute(sql("backend.lab.bench", "tidy"))
     yield
     # Not after an error: rows that stay are counted, rows that go without a run after it would be a drift.
-    await connection.execute(sql("unseed"))
+    await connection.execute(sql("backend.lab.bench", "unseed"))
 
 
 @asynccontextmanager

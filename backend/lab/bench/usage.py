@@ -1,16 +1,20 @@
 """What the stack has used so far: processor and memory of all its processes; what orders have left on disk."""
 
 import asyncio
+import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from backend.daemon import open_postgres, open_redis
-from backend.lab.bench.resources import sql
-from backend.stack.services import AGGREGATOR, API, WORKER
+from backend.clients.daemon import open_postgres, open_redis
+from backend.stack.parts import AGGREGATOR, API, WORKER
 from coffee_core.pipelines import Pipeline
+from coffee_core.resources import sql
 from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
 
@@ -84,7 +88,7 @@ async def kept(settings: Settings, pipeline: Pipeline) -> Kept:
     """Read what is kept. Raises the errors of both servers."""
     connection = await open_postgres(settings.database_url)
     try:
-        (row,) = await connection.fetch(sql("size"), f"orders_{pipeline}")
+        (row,) = await connection.fetch(sql("backend.lab.bench", "size"), f"orders_{pipeline}")
     finally:
         await connection.close()
     async with open_redis(settings.redis_url) as client:
@@ -98,3 +102,34 @@ async def kept(settings: Settings, pipeline: Pipeline) -> Kept:
 def _size(folder: Path) -> int:
     """Return the bytes of the topic's segments: what is written, not what is set aside for the index."""
     return sum(path.stat().st_size for path in folder.glob("orders-*/*.log"))
+
+
+# What the figures rest on: the machine, and what the running servers say of their own durability.
+
+
+async def facts(settings: Settings) -> dict[str, Any]:
+    """Ask machine and servers. Raises the errors of both servers."""
+    connection = await open_postgres(settings.database_url)
+    try:
+        postgres = {name: await connection.fetchval(f"show {name}") for name in ("synchronous_commit", "fsync")}
+        server = await connection.fetchval("show server_version")
+    finally:
+        await connection.close()
+    async with open_redis(settings.redis_url) as client:
+        policy = {name: (await client.config_get(name))[name] for name in ("appendonly", "appendfsync")}
+        info = await client.info("server")
+    return {
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count(),
+            "memory_bytes": psutil.virtual_memory().total,
+            "python": platform.python_version(),
+        },
+        "servers": {
+            "postgres": server,
+            "redis": info.get("valkey_version") or info.get("redis_version"),
+            "coffee_rt": version("coffee-rt"),
+        },
+        "durability": postgres | policy | {"kafka": "acks=all, idempotent producer"},
+        "aggregator_interval_s": settings.aggregator_interval_s,
+    }

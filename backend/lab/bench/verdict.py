@@ -4,9 +4,9 @@ import math
 from itertools import combinations, pairwise
 
 from backend.lab.bench.figures import Figure
-from backend.lab.bench.load_report import duration
+from backend.lab.bench.harness import PERIODIC
+from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
-from backend.lab.bench.rig import PERIODIC
 from coffee_core.pipelines import INFO, Pipeline
 
 _ALIKE = 1.15

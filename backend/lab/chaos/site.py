@@ -2,13 +2,14 @@
 
 import json
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backend.lab.chaos.client import Client
 from backend.lab.chaos.faults import WORKING_TASK_MANAGER, Deed, Fault
 from backend.stack.polling import poll
-from backend.stack.probe import http_get
+from backend.stack.probes import http_get
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, State, read_state, read_states
@@ -88,7 +89,7 @@ class Site:
         return await poll(another, _STEP_S, within_s)
 
     async def _working_task_manager(self) -> str:
-        from backend.stack.flink_job import JOB  # not loaded where no Flink runs
+        from flink.options import JOB_NAME as JOB  # not loaded where no Flink runs
 
         jobs = (await self._flink("/jobs/overview")).get("jobs", [])
         # By its name: the warm-up of the spare is a running job, too.
@@ -103,3 +104,41 @@ class Site:
     async def _flink(self, path: str) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(await http_get(f"{self.settings.flink_rest_url}{path}") or "{}")
         return answer
+
+
+# Where a fault strikes, and what is said of it afterwards.
+
+
+BACK_WITHIN_S = 90.0
+"""Seconds that what was broken may take to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a fault strikes, and when to say that it does."""
+
+    site: Site
+    clients: Mapping[Pipeline, Client]
+    """The load, by pipeline."""
+    struck: Callable[[], None]
+    """To be called at the moment of the fault."""
+    pipelines: tuple[Pipeline, ...]
+    """Pipelines that are watched."""
+
+    async def still_down(self) -> str:
+        """Wait until every part is up; return what is not, in words, and nothing where all are."""
+        if await self.site.all_up(BACK_WITHIN_S):
+            return ""
+        return f"not up again within {BACK_WITHIN_S:g} s: {', '.join(self.site.down())}: see the logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done."""
+
+    what: str
+    """In words, for the progress and the notes."""
+    poison: int = 0
+    """Messages that must now become dead letters."""
+    problem: str = ""
+    """What did not come back; empty where everything did."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from coffee_core.load.mix import Attempt, Kind
-from coffee_core.load.outcome import Answer, Outcome
+from coffee_core.load.orders import Attempt, Kind
+from coffee_core.load.statistics import Answer, Outcome
 
 _SHOWN = 5
 _KEY_IN_FLIGHT = 409

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coffee_core.tie import tied
+from coffee_core.parent_death_signal import tied
 
 REPOSITORY = Path(__file__).parents[3]
 USER = 10001

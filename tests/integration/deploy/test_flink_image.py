@@ -15,9 +15,9 @@ from coffee_core.keys import TOPIC, MetricKeys
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
+from tests.integration.backend.pipelines.v2_streams.bench import mixed
 from tests.integration.deploy.flink_image import SUBMITTER, FlinkImage
 from tests.integration.deploy.rehearsal import REPOSITORY, USER, Stage, build, open_place
-from tests.integration.stream_worker.bench import mixed
 from tests.outside.distribution import lay_out
 from tests.outside.storage import Storage
 from tests.servers import free_port, serving

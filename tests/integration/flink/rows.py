@@ -7,11 +7,9 @@ from typing import Any
 
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
-from coffee_core.tally import Tally
+from coffee_core.totals import Tally
 from coffee_core.windows import window_of
-from flink.patience import SHOWN
-from flink.redis_tally import RedisTally
-from flink.redis_windows import RedisWindows
+from flink.redis_sink import SHOWN, RedisTally, RedisWindows
 
 LANES = 4
 """Partitions of the topic."""

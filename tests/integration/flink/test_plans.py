@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from coffee_core.settings import Settings
-from flink.catcher import Catcher
-from flink.client import SubmitError, plan
 from flink.options import PLANNED_JOB_ID
-from flink.plans import Plans
+from flink.plans import Catcher, Plans, SubmitError, plan
 from flink.rest import FlinkRest
 
 PLANNED = b"\xac\xed" + bytes.fromhex(PLANNED_JOB_ID) + PLANNED_JOB_ID.encode() + b"a job"

@@ -9,9 +9,7 @@ import redis
 from coffee_core.clock import now_us
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
-from flink.patience import OLDER, OTHER_EPOCH, SHOWN, NotShownError
-from flink.progress import BEHIND_S
-from flink.redis_tally import KEYS, RedisTally
+from flink.redis_sink import BEHIND_S, KEYS, OLDER, OTHER_EPOCH, SHOWN, NotShownError, RedisTally
 
 Shown = dict[str, Any]
 LANES = 4

@@ -8,8 +8,7 @@ import redis
 from coffee_core.clock import now_us
 from coffee_core.menu import STORES
 from coffee_core.windows import KEPT_S, WINDOW_S, starts
-from flink.patience import OLDER, OTHER_EPOCH, SHOWN, NotShownError
-from flink.redis_windows import KEYS, RedisWindows
+from flink.redis_sink import KEYS, OLDER, OTHER_EPOCH, SHOWN, NotShownError, RedisWindows
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from coffee_core.settings import Settings
+from flink.checkpoints import NOTED, InFolder, Noted, restoring
 from flink.rest import FlinkRest
-from flink.restoring import NOTED, InFolder, Noted, restoring
 
 JOB = "a" * 32
 

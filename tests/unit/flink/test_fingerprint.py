@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from coffee_core.settings import Settings
-from flink import fingerprint as module
-from flink.fingerprint import fingerprint
+from flink import plans as module
+from flink.plans import fingerprint
 
 SETTINGS = Settings.from_env({"COFFEE_HOME": "/tmp/a folder"})
 ARGUMENTS = ["-m", "flink.job", "--epoch", "1"]
@@ -48,4 +48,4 @@ def test_the_sources_and_flinks_configuration_change_it(sources: Path, name: str
 def test_the_sources_are_those_of_the_job_and_of_what_it_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     names = {path.name for path in module._sources()}
-    assert {"source.sql", "show.lua", "redis_tally.py", "menu.py"} <= names
+    assert {"source.sql", "show.lua", "redis_sink.py", "menu.py"} <= names

@@ -1,6 +1,6 @@
 from urllib.parse import parse_qs
 
-from flink.jdbc import JdbcTarget
+from flink.statements import JdbcTarget
 
 
 def test_a_postgresql_url_is_translated_and_its_secrets_stay_out_of_the_url() -> None:

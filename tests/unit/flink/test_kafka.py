@@ -1,6 +1,5 @@
 from coffee_core.settings import Settings
-from flink.kafka import kafka_properties
-from flink.statements import statement, values
+from flink.statements import kafka_properties, statement, values
 
 GIVEN = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9093", "KAFKA_SSL_CA": "/etc/ca.pem"}
 

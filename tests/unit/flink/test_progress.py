@@ -1,4 +1,4 @@
-from flink.progress import BEHIND_S, IDLE_AFTER_S, Watermark
+from flink.redis_sink import BEHIND_S, IDLE_AFTER_S, Watermark
 
 BEHIND_MS = BEHIND_S * 1_000
 NOW = 1_000_000_000_000

@@ -1,6 +1,6 @@
 import pytest
 
-from flink.client import SubmitError
+from flink.plans import SubmitError
 from flink.submit import Trouble
 
 

@@ -1,1 +1,0 @@
-"""v1: the aggregator that recomputes the metrics from PostgreSQL on a schedule."""

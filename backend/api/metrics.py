@@ -1,0 +1,193 @@
+"""What Prometheus reads of the pipelines themselves: at scrape time from Redis, and of the accounts."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from backend.api import dashboard
+from backend.api.answer_counters import BOUNDS_S, BUCKET, IN_FLIGHT, REQUESTS, SECONDS
+from backend.api.live_audit import Ledger
+from backend.clients.counters import Counters
+from backend.clients.health import Health
+from backend.clients.redis import RedisBackend
+from coffee_core.errors import OutcomeUnknownError, UnavailableError
+from coffee_core.keys import STREAM
+from coffee_core.latency import BUCKETS_PER_OCTAVE, MAX_BUCKET, bucket_middle_us
+from coffee_core.pipelines import Pipeline
+
+# What Prometheus reads of the requests, and of the processes that answer them: of all behind the port.
+
+
+class RequestMetrics(Collector):
+    """The counters of ``observe`` in Prometheus' words."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics (called by Prometheus' client)."""
+        totals, living = self._counters.totals(), self._counters.living()
+        requests = CounterMetricFamily(
+            "coffee_api_requests", "Requests answered.", labels=["route", "method", "status"]
+        )
+        buckets: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * (len(BOUNDS_S) + 1))
+        for name, value in totals.items():
+            if name.startswith(REQUESTS):
+                method, status, route = name.removeprefix(REQUESTS).split(" ", 2)
+                requests.add_metric([route, method, status], value)
+            elif name.startswith(BUCKET):
+                number, _, route = name.removeprefix(BUCKET).partition(" ")
+                buckets[route][int(number)] = value
+        yield requests
+        seconds = HistogramMetricFamily(
+            "coffee_api_request_seconds", "From the first byte of a request to its answer.", labels=["route"]
+        )
+        for route, counts in buckets.items():
+            seconds.add_metric([route], _cumulative(counts), sum_value=totals[SECONDS + route])
+        yield seconds
+        in_flight = GaugeMetricFamily("coffee_api_requests_in_flight", "Requests being answered.")
+        in_flight.add_metric([], sum(each[IN_FLIGHT] for each in living.values()))
+        yield in_flight
+        yield from _processes({number: int(each["pid"]) for number, each in living.items()})
+
+
+def _cumulative(counts: list[float]) -> list[tuple[str, float]]:
+    bounds = [*map(str, BOUNDS_S), "+Inf"]
+    return [(bound, sum(counts[: at + 1])) for at, bound in enumerate(bounds)]
+
+
+def _processes(pids: dict[int, int]) -> Iterable[Metric]:
+    """Return what is usual of a process, of each with its number."""
+    families: dict[str, Metric] = {}
+    for number, pid in pids.items():
+        for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
+            family = families.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+            for sample in metric.samples:
+                family.add_sample(sample.name, {"process": str(number)}, sample.value)
+    return families.values()
+
+
+_ACCOUNTS = (
+    ("coffee_accepted_orders", "Orders of the log (v1: rows).", "accepted"),
+    ("coffee_stored_orders", "Rows in PostgreSQL.", "stored"),
+    ("coffee_lost_orders", "Orders that were shown or taken from the log, and have no row.", "lost"),
+    ("coffee_duplicated_orders", "Rows that the log does not account for.", "duplicated"),
+    (
+        "coffee_drift_orders",
+        "Orders shown beyond those stored; negative: stored and neither shown nor waiting.",
+        "drift",
+    ),
+)
+_GAUGES = (
+    ("coffee_shown_orders", "Orders that the dashboard shows.", "orders"),
+    ("coffee_shown_revenue_cents", "Revenue in cents that the dashboard shows.", "revenue_cents"),
+    ("coffee_duplicates", "Repeats of orders that were dropped.", "duplicates"),
+    ("coffee_dead_letters", "Entries that could not become an order.", "dead_letters"),
+)
+
+
+class ShownMetrics(Collector):
+    """The newest reading as metrics; nothing of what could not be read."""
+
+    def __init__(
+        self, redis: RedisBackend, healths: Mapping[str, Health], ledger: Ledger, counters: Counters
+    ) -> None:
+        self._redis = redis
+        self._healths = healths
+        self._ledger = ledger
+        self._counters = counters
+        self._reading: dashboard.Reading | None = None
+        self._oldest_ms: int | None = None
+
+    async def refresh(self) -> None:
+        """Read before a scrape."""
+        await self._ledger.newest()
+        try:
+            self._reading = await dashboard.read(self._redis)
+            oldest = await self._redis.command("XRANGE", STREAM, "-", "+", "COUNT", 1, reading=True)
+            self._oldest_ms = int(oldest[0][0].partition(b"-")[0]) if oldest else None
+        except (UnavailableError, OutcomeUnknownError):
+            self._reading = None  # redis' own health says why; coffee_shown_up is 0
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics (called by Prometheus' client)."""
+        depends = GaugeMetricFamily("coffee_dependency_up", "Whether it answers the API.", labels=["dependency"])
+        living = self._counters.living().values()
+        for name, health in self._healths.items():
+            depends.add_metric([name], bool(health.for_all(living)["up"]))
+        yield depends
+        yield from self._of_accounts()
+        yield self._backlog()
+        up = GaugeMetricFamily("coffee_shown_up", "Whether Redis could be read for the dashboard's metrics.")
+        up.add_metric([], self._reading is not None)
+        yield up
+        if self._reading is not None:
+            yield from self._of_reading(self._reading)
+
+    def _of_accounts(self) -> Iterable[Metric]:
+        accounts = self._ledger.accounts
+        up = GaugeMetricFamily("coffee_accounts_up", "Whether rows, log and metrics could be compared.")
+        up.add_metric([], bool(accounts))
+        yield up
+        for name, words, member in _ACCOUNTS if accounts else ():
+            gauge = GaugeMetricFamily(name, words, labels=["pipeline"])
+            for pipeline, account in accounts.items():
+                if (value := getattr(account, member)) is not None:
+                    gauge.add_metric([pipeline], value)
+            yield gauge
+
+    def _backlog(self) -> Metric:
+        waiting = {each: account.in_flight for each, account in self._ledger.accounts.items()}
+        if self._reading is not None:
+            waiting[Pipeline.V2] = self._reading.stream_entries  # newer than the account
+        backlog = GaugeMetricFamily(
+            "coffee_backlog_orders", "Accepted orders that the dashboard has yet to show.", labels=["pipeline"]
+        )
+        for pipeline, orders in waiting.items():
+            if orders is not None:
+                backlog.add_metric([pipeline], orders)
+        return backlog
+
+    def _of_reading(self, reading: dashboard.Reading) -> Iterable[Metric]:
+        for name, words, member in _GAUGES:
+            gauge = GaugeMetricFamily(name, words, labels=["pipeline"])
+            for pipeline, totals in reading.totals.items():
+                gauge.add_metric([pipeline], totals[member])
+            yield gauge
+        lag = GaugeMetricFamily("coffee_lag_seconds", "Age of the oldest order that waits.", labels=["pipeline"])
+        waited_us = 0 if self._oldest_ms is None else reading.time_us - self._oldest_ms * 1_000
+        lag.add_metric(["v2"], max(0, waited_us) / 1_000_000)
+        yield lag
+        updated = GaugeMetricFamily(
+            "coffee_last_update_timestamp_seconds", "When the totals last changed.", labels=["pipeline"]
+        )
+        for pipeline, totals in reading.totals.items():
+            if totals["last_update_us"] is not None:
+                updated.add_metric([pipeline], totals["last_update_us"] / 1_000_000)
+        yield updated
+        late = HistogramMetricFamily(
+            "coffee_dashboard_latency_seconds", "From accepted to shown.", labels=["pipeline"]
+        )
+        for pipeline, counts in reading.latency.items():
+            late.add_metric([pipeline], _buckets(counts), sum_value=_sum_s(counts))
+        yield late
+
+
+def _buckets(counts: dict[int, int]) -> list[tuple[str, float]]:
+    """Return the cumulative counts by octave: upper bound in seconds → orders."""
+    found, total, bucket = [], 0, 0
+    for octave in range(1, (MAX_BUCKET + 1) // BUCKETS_PER_OCTAVE + 1):
+        while bucket < octave * BUCKETS_PER_OCTAVE:
+            total += counts.get(bucket, 0)
+            bucket += 1
+        found.append((str(2**octave / 1_000_000), float(total)))
+    # The last bucket also holds whatever was later still: it has no upper bound.
+    return [*found[:-1], ("+Inf", float(total))]
+
+
+def _sum_s(counts: dict[int, int]) -> float:
+    return sum(count * bucket_middle_us(bucket) for bucket, count in counts.items()) / 1_000_000

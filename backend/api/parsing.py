@@ -1,0 +1,409 @@
+"""From an ASGI request to an order: headers, body, content."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+from uuid import UUID, uuid5
+
+import msgspec
+from starlette.types import Receive, Scope
+
+from backend.api.problems import CONFLICT, INVALID, MALFORMED, NOT_JSON, TOO_LARGE, TOO_SLOW, ProblemError
+from coffee_core.clock import now_us, parse_timestamp_us
+from coffee_core.errors import CoffeeError, OrderError
+from coffee_core.ids import new_message_id, parse_idempotency_key
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.money import to_cents
+from coffee_core.order import Order
+
+# The body of an order: JSON in, exact values out, or a problem that names the field.
+
+
+FIELDS = ("drink", "store", "price", "timestamp")
+"""What an order consists of: all of these and nothing else."""
+
+KEY_FIELDS = ("message_id", "idempotency_key")
+"""What an order of a batch may have beside them: its key, by either name."""
+_MARKS = 2 * (len(FIELDS) + 3)
+"""Quotation marks of an order: around every name and three of the values."""
+_SHOWN = 40
+"""Characters of a wrong value that are repeated to the client."""
+
+
+class Content(NamedTuple):
+    """What the client said."""
+
+    drink: str
+    """One of ``menu.DRINKS``."""
+    store: str
+    """One of ``menu.STORES``."""
+    price_cents: int
+    """Price in cents."""
+    ordered_at_us: int
+    """Microseconds since the epoch."""
+
+
+def _exact(text: str) -> Decimal:
+    """Read a JSON number without going through a float; an absurd exponent becomes NaN, which no check accepts."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("NaN")
+
+
+_body_decode = msgspec.json.Decoder(float_hook=_exact).decode
+
+
+def parse(raw: bytes) -> Content:
+    """Read the JSON text of an order.
+
+    Raises ProblemError: malformed-json, or invalid-field with the name of the field.
+    """
+    return _content(_fields(raw), raw)
+
+
+def parse_item(raw: bytes) -> tuple[Content, UUID | None]:
+    """Read the JSON text of an order of a batch, which may carry its own key; raises as ``parse`` does."""
+    fields = _fields(raw)
+    given = [name for name in KEY_FIELDS if name in fields]
+    if not given:
+        return _content(fields, raw), None
+    if len(given) > 1:
+        raise ProblemError(INVALID, f"{given[1]}: is {given[0]} by another name; give one", field=given[1])
+    name = given[0]
+    try:
+        key = parse_idempotency_key(_text(fields, name))
+    except OrderError as error:
+        raise ProblemError(INVALID, f"{name}: {error.reason}", field=name) from error
+    del fields[name]
+    return _content(fields, raw, keyed=True), key
+
+
+def _fields(raw: bytes) -> dict[str, Any]:
+    try:
+        fields = _body_decode(raw)
+    except msgspec.ValidationError as error:
+        # The only thing that untyped decoding calls invalid is an integer of absurd length.
+        raise ProblemError(INVALID, f"price: is out of range ({error})", field="price") from error
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(MALFORMED, str(error)) from error
+    if not isinstance(fields, dict):
+        raise ProblemError(INVALID, f"An order must be a JSON object with {', '.join(FIELDS)}")
+    return fields
+
+
+def _content(fields: dict[str, Any], raw: bytes, *, keyed: bool = False) -> Content:
+    try:
+        content = Content(
+            _choice(fields, "drink", DRINKS),
+            _choice(fields, "store", STORES),
+            to_cents(_number(fields, "price")),
+            parse_timestamp_us(_text(fields, "timestamp")),
+        )
+    except OrderError as error:
+        raise ProblemError(INVALID, str(error), field=error.field) from error
+    if len(fields) != len(FIELDS):
+        unknown = next(name for name in fields if name not in FIELDS)[:_SHOWN]
+        raise ProblemError(INVALID, f"{unknown}: is no field of an order", field=unknown)
+    # None of the names and good values has a quotation mark in it: more of them than these need is a name twice.
+    if raw.count(b'"') != _MARKS + (4 if keyed else 0):
+        raise ProblemError(INVALID, "A field is given twice")
+    return content
+
+
+def _value(fields: dict[str, Any], name: str) -> Any:
+    if name not in fields:
+        raise OrderError(name, "is missing")
+    return fields[name]
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = _value(fields, name)
+    if not isinstance(value, str):
+        raise OrderError(name, "must be a string")
+    return value
+
+
+def _choice(fields: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
+    value = _text(fields, name)
+    if value not in choices:
+        raise OrderError(name, f"must be one of {', '.join(choices)}, not {value[:_SHOWN]!r}")
+    return value
+
+
+def _number(fields: dict[str, Any], name: str) -> Decimal:
+    value = _value(fields, name)
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    raise OrderError(name, "must be a JSON number, e.g. 4.50")
+
+
+# Orders as CloudEvents 1.0 over HTTP: structured (the event is the body) or binary (its attributes are headers).
+#
+# The event's id becomes the message id: as it is where it is a UUID, else as the UUIDv5 of source and id, which
+# together name an event once and for all.
+
+
+STRUCTURED = b"application/cloudevents+json"
+"""Media type of one event as the body."""
+PREFIX = b"ce-"
+"""How the headers of a binary event begin."""
+NAMESPACE = UUID("a3b9a0c4-52f5-5b51-9d0e-6f1f7c4f2f0e")
+"""Of the UUIDv5 of events whose id is no UUID; never to be changed."""
+
+_REQUIRED = ("specversion", "id", "source", "type")
+
+
+class _Event(msgspec.Struct):
+    specversion: str = ""
+    id: str = ""
+    source: str = ""
+    type: str = ""
+    datacontenttype: str = "application/json"
+    data: msgspec.Raw = msgspec.Raw()
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+def unwrap(raw: bytes) -> tuple[bytes, UUID]:
+    """Return the order in a structured event, as JSON text, and its message id; raises ProblemError."""
+    try:
+        event = _decode(raw)
+    except msgspec.ValidationError as error:
+        raise ProblemError(INVALID, f"The event has a wrong type ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(MALFORMED, str(error)) from error
+    message_id = _check({name: getattr(event, name) for name in _REQUIRED})
+    if event.datacontenttype.partition(";")[0].strip().lower() != "application/json":
+        raise _invalid("datacontenttype", "must be application/json")
+    data = bytes(event.data)
+    if not data:
+        raise _invalid("data", "is missing; an order is JSON, so it is not in data_base64")
+    return data, message_id
+
+
+def message_id_of(headers: list[tuple[bytes, bytes]]) -> UUID:
+    """Return the message id of a binary event; raises ProblemError."""
+    return _check(
+        {
+            name[len(PREFIX) :].decode("latin-1"): unquote(value.decode("latin-1"))
+            for name, value in headers
+            if name.startswith(PREFIX)
+        }
+    )
+
+
+def _check(attributes: dict[str, str]) -> UUID:
+    for name in _REQUIRED:
+        if not attributes.get(name):
+            raise _invalid(name, "is missing; a CloudEvent has specversion, id, source and type")
+    if attributes["specversion"] != "1.0":
+        raise _invalid("specversion", "must be 1.0")
+    try:
+        return parse_idempotency_key(attributes["id"])
+    except OrderError:
+        # No URI has a space in it: two pairs of source and id never make the same name.
+        return uuid5(NAMESPACE, f"{attributes['source']} {attributes['id']}")
+
+
+def _invalid(name: str, reason: str) -> ProblemError:
+    return ProblemError(INVALID, f"{name}: {reason}", field=name)
+
+
+MAX_BODY_BYTES = 64 * 1024
+"""Longest body of an order."""
+
+JSON = b"application/json"
+_TYPES = (JSON, STRUCTURED)
+BODY_TIMEOUT_S = 5.0
+"""Seconds that a body may take from its headers to its end."""
+ARRIVING = "coffee.arriving"
+"""Key in the scope of a weak reference to what tells by ``more_body`` whether more of the body is to come."""
+
+
+class ClientGoneError(CoffeeError):
+    """The client closed the connection before its request was complete."""
+
+
+async def read_order(scope: Scope, receive: Receive) -> tuple[Order, bool]:
+    """Return the order and whether the client gave it a key.
+
+    Raises ProblemError, or ClientGoneError where nobody waits for the answer any more.
+    """
+    content_type, key = check_headers(scope["headers"], _TYPES, MAX_BODY_BYTES)
+    raw = await read_body(scope, receive, MAX_BODY_BYTES)
+    if content_type != JSON:
+        raw, event_id = unwrap(raw)
+        key = _same(event_id, key)
+    content = parse(raw)
+    return Order(key or new_message_id(), *content, now_us()), key is not None
+
+
+def check_headers(
+    headers: list[tuple[bytes, bytes]], media_types: tuple[bytes, ...], max_bytes: int
+) -> tuple[bytes, UUID | None]:
+    """Return which of the media types the body has, and the Idempotency-Key; raises ProblemError."""
+    content_type = b""
+    key, is_event = None, False
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            if value.isdigit() and int(value) > max_bytes:
+                raise _too_large(max_bytes)
+        elif name == b"idempotency-key":
+            key = _key(value, key)
+        elif name == b"ce-specversion":
+            is_event = True
+        elif name == b"content-encoding" and value.lower() not in (b"", b"identity"):
+            raise ProblemError(NOT_JSON, "Content-Encoding: nothing is unpacked here; send the body as it is")
+    if content_type not in media_types:
+        content_type = _media_type(content_type, media_types)
+    if is_event and content_type == JSON:
+        key = _same(message_id_of(headers), key)
+    return content_type, key
+
+
+def _media_type(content_type: bytes, media_types: tuple[bytes, ...]) -> bytes:
+    # It is case-insensitive and may carry parameters, such as charset.
+    content_type = content_type.partition(b";")[0].strip().lower()
+    if content_type not in media_types:
+        shown = content_type[:80].decode("latin-1") or "none"
+        wanted = b" or ".join(media_types).decode()
+        raise ProblemError(NOT_JSON, f"The content type must be {wanted}, not {shown}")
+    return content_type
+
+
+def _same(event_id: UUID, key: UUID | None) -> UUID:
+    if key not in (None, event_id):
+        raise ProblemError(INVALID, "Idempotency-Key: is not the event's id; give one", field="Idempotency-Key")
+    return event_id
+
+
+def _key(value: bytes, earlier: UUID | None) -> UUID:
+    try:
+        key = parse_idempotency_key(value.decode("latin-1"))
+    except OrderError as error:
+        raise ProblemError(INVALID, str(error), field=error.field) from error
+    if earlier not in (None, key):
+        raise ProblemError(INVALID, "Idempotency-Key: is given twice", field="Idempotency-Key")
+    return key
+
+
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+    """Return the whole body; raises ProblemError where it is too long or too slow, or ClientGoneError."""
+    arriving = scope.get(ARRIVING)
+    if arriving is not None and not arriving().more_body:  # what came with its headers needs no timer
+        return await _read(receive, max_bytes)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await _read(receive, max_bytes)
+    except TimeoutError as error:
+        raise ProblemError(TOO_SLOW, f"The body was not there after {BODY_TIMEOUT_S:g} s") from error
+
+
+async def _read(receive: Receive, max_bytes: int) -> bytes:
+    parts = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        parts += message.get("body", b"")
+        if len(parts) > max_bytes:
+            raise _too_large(max_bytes)
+        if not message.get("more_body", False):
+            return bytes(parts)
+
+
+def _too_large(max_bytes: int) -> ProblemError:
+    return ProblemError(TOO_LARGE, f"The body has at most {max_bytes} bytes")
+
+
+# From an ASGI request to many orders: a JSON array, or one JSON object a line.
+
+
+MAX_ORDERS = 1_000
+"""Most orders of one batch."""
+MAX_BATCH_BYTES = 1024 * 1024
+"""Longest body of a batch: a kilobyte an order, which is five times what one needs."""
+NDJSON = b"application/x-ndjson"
+EVENTS = b"application/cloudevents-batch+json"
+
+_BATCH_TYPES = (b"application/json", NDJSON, EVENTS)
+
+_split_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+@dataclass(slots=True)
+class Batch:
+    """The orders of one request."""
+
+    distinct: list[Order] = field(default_factory=list)
+    """Each message id once, as it came first."""
+    message_ids: list[UUID] = field(default_factory=list)
+    """The message id of every order, in the order of the request."""
+    keyed: set[UUID] = field(default_factory=set)
+    """Message ids that the client has given, and may repeat."""
+
+
+async def read_batch(scope: Scope, receive: Receive) -> Batch:
+    """Return the orders; raises ProblemError, or ClientGoneError where nobody waits for the answer any more."""
+    content_type, key = check_headers(scope["headers"], _BATCH_TYPES, MAX_BATCH_BYTES)
+    if key is not None:
+        detail = "Idempotency-Key: a batch has none; give each order its own message_id"
+        raise ProblemError(INVALID, detail, field="Idempotency-Key")
+    raw = await read_body(scope, receive, MAX_BATCH_BYTES)
+    items = _lines(raw) if content_type == NDJSON else _array(raw)
+    if not items:
+        raise ProblemError(INVALID, "A batch has at least one order")
+    if len(items) > MAX_ORDERS:
+        raise ProblemError(TOO_LARGE, f"A batch has at most {MAX_ORDERS} orders, not {len(items)}")
+    return _orders(items, _event if content_type == EVENTS else parse_item)
+
+
+def _event(raw: bytes) -> tuple[Content, UUID]:
+    data, key = unwrap(raw)
+    return parse(data), key
+
+
+def _lines(raw: bytes) -> list[bytes]:
+    return [line for line in raw.split(b"\n") if line.strip()]
+
+
+def _array(raw: bytes) -> list[bytes]:
+    try:
+        return [bytes(item) for item in _split_array(raw)]
+    except msgspec.ValidationError as error:
+        raise ProblemError(INVALID, "A batch must be a JSON array of orders") from error
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(MALFORMED, str(error)) from error
+
+
+def _orders(items: list[bytes], parse_one: Callable[[bytes], tuple[Content, UUID | None]]) -> Batch:
+    batch, accepted_at_us = Batch(), now_us()
+    first: dict[UUID, Order] = {}
+    for index, item in enumerate(items):
+        try:
+            content, key = parse_one(item)
+        except ProblemError as problem:
+            problem.index = index
+            problem.detail = f"order {index}: {problem.detail}"
+            raise
+        order = Order(key or new_message_id(), *content, accepted_at_us)
+        batch.message_ids.append(order.message_id)
+        if key is not None:
+            earlier = first.setdefault(key, order)
+            if earlier is not order:
+                if not earlier.same_as(order):
+                    detail = f"order {index}: {key} is another order earlier in this batch"
+                    raise ProblemError(CONFLICT, detail, field="message_id", index=index)
+                continue
+            batch.keyed.add(key)
+        batch.distinct.append(order)
+    return batch

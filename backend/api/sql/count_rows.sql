@@ -1,2 +1,0 @@
--- Rows of each pipeline, all of one moment.
-select version, count(*) as rows from orders group by version

@@ -1,0 +1,263 @@
+"""``coffee reconcile``, ``replay``, ``savepoint`` and ``dead-letters``: what brings a pipeline back in step."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from backend.cli.main import FAILED, NOT_RUNNING
+from coffee_core.clock import to_datetime
+from coffee_core.money import from_cents
+from coffee_core.pipelines import Pipeline
+from coffee_core.settings import Settings
+
+if TYPE_CHECKING:
+    from backend.lab.repair import Mended
+    from backend.pipelines.dead_letters import Letter
+
+_LINE_EVERY_S = 5.0
+
+
+class Progress:
+    """One line on stderr, drawn over again on a terminal, for the length of a block."""
+
+    def __init__(self, pipeline: str) -> None:
+        self._pipeline = pipeline
+        self._terminal = sys.stderr.isatty()
+        self._told_at = float("-inf")
+        self._told = ""
+
+    def tell(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        line = f"{self._pipeline}: {done:,} of {total:,}"
+        due = self._terminal or done >= total or time.monotonic() - self._told_at >= _LINE_EVERY_S
+        if line == self._told or not due:
+            return
+        self._told, self._told_at = line, time.monotonic()
+        click.echo(f"\r\x1b[K{line}" if self._terminal else line, nl=not self._terminal, err=True)
+
+    def __enter__(self) -> Self:
+        """Say nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the line."""
+        if self._terminal and self._told:
+            click.echo("", err=True)
+
+
+@click.command("replay")
+@click.argument("pipeline", type=click.Choice([Pipeline.V2.value, Pipeline.V3.value]))
+@click.option("--json", "as_json", is_flag=True, help="v2: {entries, consumers, …}; v3: {epoch, orders, …}.")
+@click.pass_context
+def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
+    """Go through the log again and end on the same numbers; orders may keep flowing.
+
+    v3 counts the whole topic into empty state: the dashboard starts at 0, and this ends when its totals are those
+    of the rows again. v2 takes over at once what dead workers have left pending. Exit code 0: done; 1: the numbers
+    do not meet, or nothing moves; 3: a server cannot be reached.
+    """
+    from backend.clients.servers import UnreachableError
+
+    try:
+        with Progress(pipeline) as progress:
+            said, result = asyncio.run(_replay(Settings.attach(), Pipeline(pipeline), progress))
+    except UnreachableError as error:
+        click.echo(f"coffee: {error}", err=True)
+        ctx.exit(NOT_RUNNING)
+    click.echo(json.dumps(result, indent=2) if as_json else said)
+
+
+async def _replay(settings: Settings, pipeline: Pipeline, progress: Progress) -> tuple[str, dict[str, object]]:
+    """Return what to say and the same as JSON."""
+    if pipeline is Pipeline.V2:
+        from backend.pipelines.v2_streams.repair import replay_v2
+
+        taken = await replay_v2(settings, progress.tell)
+        whose = ", ".join(f"{count:,} of {name}" for name, count in taken.consumers.items())
+        said = f"v2: {taken.entries:,} pending entries taken over" + (f" ({whose})" if whose else "")
+        return f"{said} in {taken.seconds} s", asdict(taken)
+    from backend.pipelines.v3_kafka.repair import replay_v3
+
+    done = await replay_v3(settings, progress.tell)
+    said = f"v3: {done.records:,} records replayed in {done.seconds} s, now in epoch {done.epoch}:"
+    return f"{said} {done.orders:,} orders, {from_cents(done.revenue_cents)}, the same as the rows", asdict(done)
+
+
+@click.command("reconcile")
+@click.argument("pipeline", type=click.Choice([each.value for each in Pipeline]))
+@click.option(
+    "--new-balance", is_flag=True, help="v2, whose log was lost: balance it from the rows there are, and say so."
+)
+@click.option("--compare", is_flag=True, help="v3: say what is off, and leave it.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="{pipeline, orders, revenue_cents, fields, mended, advice, …}."
+)
+@click.pass_context
+def reconcile_command(
+    ctx: click.Context, pipeline: str, *, new_balance: bool, compare: bool, as_json: bool
+) -> None:
+    """Bring the metrics back to what PostgreSQL holds and print what was off; orders keep flowing meanwhile.
+
+    v1 runs the aggregator once; v2 takes a cut and adds the difference; v3 compares, and where it has drifted it
+    replays: its truth is Flink's state. Exit code 0: the metrics are right now; 1: v3 has drifted and was to be
+    compared alone, or nothing could be done; 3: a server cannot be reached.
+    """
+    from backend.clients.servers import UnreachableError
+
+    if new_balance and pipeline != Pipeline.V2:
+        raise click.UsageError("--new-balance is for v2: the log of v3 is Kafka's, v1 has none")
+    if compare and pipeline != Pipeline.V3:
+        raise click.UsageError("--compare is for v3; `coffee audit` compares them all")
+    try:
+        done, written_off = asyncio.run(_do(Settings.attach(), Pipeline(pipeline), new_balance, compare))
+    except UnreachableError as error:
+        click.echo(f"coffee: {error}", err=True)
+        ctx.exit(NOT_RUNNING)
+    if as_json:
+        click.echo(json.dumps(asdict(done) | {"written_off": written_off}, indent=2))
+    elif not done.drifted:
+        click.echo(f"{pipeline}: nothing was off")
+    else:
+        verb = "mended" if done.mended else "adrift"
+        click.echo(f"{pipeline}: {verb} by {done.orders:+,} orders, {from_cents(done.revenue_cents)}")
+        for name, by in done.fields.items():
+            click.echo(f"    {name:<28} {by:+,}" + (" cents" if "revenue" in name else ""))
+    if written_off and not as_json:
+        click.echo(f"{pipeline}: a new balance begins with {written_off:,} stored orders of the log that was lost")
+    if not done.mended:
+        click.echo(f"coffee: {pipeline} has drifted: {done.advice}", err=True)
+    ctx.exit(0 if done.mended else FAILED)
+
+
+async def _do(settings: Settings, pipeline: Pipeline, new_balance: bool, compare: bool) -> "tuple[Mended, int]":
+    """Return what was mended, and the orders with which a new balance begins."""
+    from backend.lab.repair import reconcile
+    from backend.pipelines.v2_streams.repair import begin_new_balance
+
+    mended = await reconcile(settings, pipeline)
+    if not mended.mended and not compare:
+        from backend.pipelines.v3_kafka.repair import replay_v3
+
+        with Progress(pipeline) as progress:
+            await replay_v3(settings, progress.tell)
+        mended = replace(mended, mended=True, advice="")
+    return mended, await begin_new_balance(settings) if new_balance else 0
+
+
+@click.command("savepoint")
+@click.option("--stop", is_flag=True, help="End the job with it; the submitter begins another one there.")
+@click.option("--json", "as_json", is_flag=True, help="{uri, job, stopped, seconds}.")
+@click.pass_context
+def savepoint_command(ctx: click.Context, *, stop: bool, as_json: bool) -> None:
+    """Save the whole state of v3's job, for a copy or, with --stop, to change the job: its code, its parallelism.
+
+    A job that was stopped is begun again from there by flink-job, with the code and settings that it runs with: at
+    once, or when it is started. Exit code 0: done; 1: Flink could not, the job runs on; 3: a server cannot be
+    reached.
+    """
+    from backend.clients.servers import UnreachableError
+    from backend.pipelines.v3_kafka.repair import take_savepoint
+
+    try:
+        taken = asyncio.run(take_savepoint(Settings.attach(), stop=stop))
+    except UnreachableError as error:
+        click.echo(f"coffee: {error}", err=True)
+        ctx.exit(NOT_RUNNING)
+    if as_json:
+        click.echo(json.dumps(asdict(taken), indent=2))
+    else:
+        click.echo(f"v3: {'stopped with ' if stop else ''}savepoint {taken.uri} in {taken.seconds} s")
+
+
+def _repairs(_ctx: click.Context, _option: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
+    repairs = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{pair!r} must be NAME=VALUE, e.g. price_cents=500")
+        repairs[name] = value
+    return repairs
+
+
+@click.command("dead-letters")
+@click.argument("pipeline", type=click.Choice([Pipeline.V2.value, Pipeline.V3.value]))
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@click.option("--requeue", is_flag=True, help="Put them back on the log: all, or those named.")
+@click.option("--drop", is_flag=True, help="Deal with them for good: all, or those named.")
+@click.option(
+    "--set",
+    "repairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_repairs,
+    help="Repair a field on its way.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A list of {id, origin, reason, detail, …}.")
+@click.pass_context
+def dead_letters_command(
+    ctx: click.Context,
+    pipeline: str,
+    ids: tuple[str, ...],
+    *,
+    requeue: bool,
+    drop: bool,
+    repairs: dict[str, str],
+    as_json: bool,
+) -> None:
+    """List what could not be stored, with reason and origin; after a fix --requeue it, or --drop it.
+
+    A letter goes back with its own message id, unless that belongs to another order or is none: then with one made
+    from its place on the log, so that requeueing twice is one order. Exit code 0: done; 1: some letter could not
+    go back, or is not there; 3: a server cannot be reached.
+    """
+    from backend.clients.servers import UnreachableError
+    from backend.lab.repair import deal_with
+    from backend.pipelines.dead_letters import KEPT, LetterError
+
+    if repairs and not requeue:
+        raise click.UsageError("--set goes with --requeue")
+    if requeue and drop:
+        raise click.UsageError("either --requeue or --drop")
+    action = "requeue" if requeue else "drop" if drop else None
+    try:
+        done = asyncio.run(deal_with(Settings.attach(), Pipeline(pipeline), ids, action, repairs))
+    except UnreachableError as error:
+        click.echo(f"coffee: {error}", err=True)
+        ctx.exit(NOT_RUNNING)
+    except LetterError as error:
+        click.echo(f"coffee: {error}", err=True)
+        ctx.exit(FAILED)
+    if as_json:
+        click.echo(json.dumps([_as_json(letter, outcome) for letter, outcome in done], indent=2))
+    else:
+        click.echo("\n".join(_line(*each) for each in done) or f"{pipeline}: no dead letters")
+    ctx.exit(FAILED if any(outcome.startswith(KEPT) for _, outcome in done) else 0)
+
+
+def _line(letter: "Letter", outcome: str) -> str:
+    when = to_datetime(letter.time_us).strftime("%Y-%m-%d %H:%M:%SZ")
+    what = json.dumps(letter.fields) if letter.fields else json.dumps(letter.text)
+    why = f"{letter.reason}: {letter.detail}" if letter.detail else letter.reason
+    said = f"{letter.id}  {when}  from {letter.origin}  {why}  {what[:200]}" + (
+        f"  → {outcome}" if outcome else ""
+    )
+    return said.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _as_json(letter: "Letter", outcome: str) -> Mapping[str, Any]:
+    return {
+        "id": letter.id,
+        "origin": letter.origin,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "time_us": letter.time_us,
+        "fields": dict(letter.fields),
+        "text": letter.text,
+        "outcome": outcome,
+    }

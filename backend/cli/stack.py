@@ -1,0 +1,130 @@
+"""``coffee up``, ``down``, ``status``, ``env``, ``doctor``, ``reset`` and ``run``: the stack and its parts."""
+
+import json
+import os
+from dataclasses import asdict
+
+import click
+
+from backend.cli.main import FAILED, NOT_RUNNING
+from coffee_core.clock import now_us
+from coffee_core.runstate import PartState, State, read_env, read_states
+from coffee_core.settings import Settings
+
+
+@click.command("up")
+@click.option(
+    "--headless", is_flag=True, help="No dashboard: print a line for each change. Ctrl-C ends everything."
+)
+@click.option("--pipelines", metavar="v1,v2,v3", help="Pipelines to run; without v3 no Kafka and no Flink.")
+@click.pass_context
+def up_command(ctx: click.Context, *, headless: bool, pipelines: str | None) -> None:
+    """Start everything, open the dashboard in this terminal, and stop everything when it is left."""
+    chosen = {} if pipelines is None else {"COFFEE_PIPELINES": pipelines}
+    settings = Settings.from_env({**os.environ, **chosen})
+    if headless:
+        from backend.stack.supervisor import supervise
+
+        supervise(settings)
+    from backend.stack.up import up
+
+    ctx.exit(up(settings))
+
+
+@click.command("down")
+def down_command() -> None:
+    """Stop what runs in COFFEE_HOME, however it was started, and wait until it has gone."""
+    from backend.stack.down import down
+
+    home = Settings.from_env().home
+    stopped = down(home)
+    click.echo("everything has stopped" if stopped else f"nothing runs in {home}")
+
+
+_GOOD = (State.UP, State.EXTERNAL)
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="A list of {name, pid, port, state, detail, …}.")
+@click.pass_context
+def status_command(ctx: click.Context, *, as_json: bool) -> None:
+    """List the parts. Exit code 0: all are up; 1: some are not; 3: no stack runs here."""
+    home = Settings.attach().home
+    parts = read_states(home)
+    if as_json:
+        click.echo(json.dumps([asdict(part) for part in parts], indent=2))
+    else:
+        for part in parts:
+            click.echo(_line(part))
+    if all(part.state is State.STOPPED for part in parts):
+        click.echo(f"coffee: no stack runs in {home}: start it with `coffee up`", err=True)
+        ctx.exit(NOT_RUNNING)
+    ctx.exit(0 if all(part.state in _GOOD for part in parts) else FAILED)
+
+
+def _line(part: PartState) -> str:
+    seconds = (now_us() - part.since_us) // 1_000_000
+    restarts = f"restarted {part.restarts}×" if part.restarts else ""
+    return (
+        f"{part.name:<22} {part.state:<9} {seconds:>7} s  pid {part.pid or '–':<8} port {part.port or '–':<6} "
+        + ("  ".join(filter(None, (restarts, part.detail))))
+    )
+
+
+@click.command("env")
+@click.pass_context
+def env_command(ctx: click.Context) -> None:
+    """Print the addresses of the running stack, for `eval`, `.env` files and other tools."""
+    from backend.stack import state
+
+    settings = Settings.attach()
+    if not state.holders(settings.home):
+        click.echo(f"coffee: no stack runs in {settings.home}: start it with `coffee up`", err=True)
+        ctx.exit(NOT_RUNNING)
+    published = read_env(settings.home)
+    for key in settings.addresses:
+        click.echo(f"{key}={published.get(key, settings.addresses[key])}")
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="A list of {name, ok, detail}.")
+@click.pass_context
+def doctor_command(ctx: click.Context, *, as_json: bool) -> None:
+    """Check Python, the servers' programs, disk and ports. Exit code 1 where something is missing."""
+    from backend.stack.doctor import checkup
+
+    checks = checkup(Settings.from_env())
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        for check in checks:
+            click.echo(f"{'ok     ' if check.ok else 'MISSING'}  {check.name:<16} {check.detail}")
+    ctx.exit(0 if all(check.ok for check in checks) else FAILED)
+
+
+@click.command("reset")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset_command(*, yes: bool) -> None:
+    """Delete every order, total, checkpoint and log of COFFEE_HOME. The fetched jars stay in the user's cache."""
+    from backend.stack.down import present, require_down, wipe
+
+    home = Settings.from_env().home
+    require_down(home)
+    folders = present(home)
+    if not folders:
+        click.echo(f"nothing to delete in {home}")
+        return
+    if not yes:
+        names = ", ".join(folder.name for folder in folders)
+        click.confirm(f"delete {names} in {home}, with every order in them?", abort=True)
+    wipe(home)
+    click.echo(f"{home} is empty")
+
+
+@click.command("run")
+@click.argument("name")
+def run_command(name: str) -> None:
+    """Keep one part running until it is told to end; NAME as in the Procfile, e.g. stream-worker."""
+    from backend.stack.run import run
+
+    run(name)

@@ -1,0 +1,166 @@
+"""Numbers that an API process counts, where every other process behind its port can read them.
+
+Each process maps a file of its own: to count costs no more than in memory, and what was counted outlives it.
+"""
+
+import fcntl
+import itertools
+import mmap
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# The files of ``Counters``: how one looks, which one a process takes, and whether its process lives.
+#
+# Who starts goes on in the file of a process that has died. So no total falls while one of them lives, nothing is
+# counted twice, and there are only as many files as there were ever processes at once.
+
+
+DOUBLE = 8
+RECORD = 128
+"""Bytes of a number: a double, then its name in UTF-8, filled up with NUL."""
+SIZE = 4_096 * RECORD
+"""Bytes of a file: twice as many numbers as routes, methods, statuses and buckets can make."""
+
+
+def take(folder: Path) -> tuple[int, int]:
+    """Return the descriptor and the number of the first file that no process has; it is ours from now on.
+
+    Raises OSError where nothing can be written there.
+    """
+    with _starting(folder):
+        for number in itertools.count():
+            path = folder / f"{number}.counts"
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if not _is_taken(handle, fcntl.LOCK_EX):
+                break
+            os.close(handle)
+        others = [each for each in folder.glob("*.counts") if each != path]
+        if not any(lives for _, lives in map(read, others)):
+            # All of them have ended: counting begins anew, as it does for a process alone.
+            for each in others:
+                each.unlink()
+            os.ftruncate(handle, 0)
+        if os.fstat(handle).st_size < SIZE:
+            # Written, not only made longer: where the disk is full that is said now, not by a signal later.
+            os.pwrite(handle, bytes(SIZE), 0)
+    return handle, number
+
+
+def read(path: Path) -> tuple[dict[str, float], bool]:
+    """Return the numbers of a file and whether its process lives."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        lives = _is_taken(handle, fcntl.LOCK_SH)
+        if os.fstat(handle).st_size < SIZE:  # it is just being made
+            return {}, lives
+        with mmap.mmap(handle, SIZE, access=mmap.ACCESS_READ) as memory:
+            return dict(records(memory)), lives
+    finally:
+        os.close(handle)
+
+
+def records(memory: bytearray | mmap.mmap) -> Iterator[tuple[str, float]]:
+    """Yield the name and the value of each number, in the order in which they came."""
+    with memoryview(memory) as whole, whole.cast("d") as values:
+        for at in range(0, SIZE, RECORD):
+            name = bytes(whole[at + DOUBLE : at + RECORD]).rstrip(b"\0")
+            if not name:
+                return
+            yield name.decode(), values[at // DOUBLE]
+
+
+@contextmanager
+def _starting(folder: Path) -> Iterator[None]:
+    """Let one process at a time look for its file."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_taken(handle: int, lock: int) -> bool:
+    try:
+        fcntl.flock(handle, lock | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+NOW = "now "
+"""Begins the name of a number that says how it is, not how often: it is true of a living process alone."""
+
+
+class Counters:
+    """The numbers of this process, by name, and those of its neighbours."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """``folder`` is that of all processes behind the port; None: there is only this one, and no file.
+
+        Raises OSError where nothing can be written there.
+        """
+        self._folder = folder
+        self._number, self._handle = 0, -1
+        self._memory: bytearray | mmap.mmap
+        if folder is None:
+            self._memory = bytearray(SIZE)
+        else:
+            self._handle, self._number = take(folder)
+            self._memory = mmap.mmap(self._handle, SIZE)
+        self.values = memoryview(self._memory).cast("d")
+        """What is counted, at the places that ``place`` returns: to be added to, or set."""
+        names = [name for name, _ in records(self._memory)]
+        self._places = {name: at * RECORD // DOUBLE for at, name in enumerate(names)}
+        for name, place in self._places.items():
+            if name.startswith(NOW):  # of a process that has died
+                self.values[place] = 0.0
+        self.values[self.place(NOW + "pid")] = os.getpid()
+        self.values[self.place(NOW + "started")] = time.time()
+
+    def place(self, name: str) -> int:
+        """Return where in ``values`` a number is; one that is new is 0."""
+        place = self._places.get(name)
+        if place is None:
+            place = self._places[name] = len(self._places) * RECORD // DOUBLE
+            begin, length = (place + 1) * DOUBLE, RECORD - DOUBLE
+            # In one piece: who reads meanwhile finds the whole name or none.
+            self._memory[begin : begin + length] = name.encode().ljust(length, b"\0")
+        return place
+
+    def totals(self) -> dict[str, float]:
+        """Return every number but those of ``NOW``, added up over the processes, also those that have died."""
+        found: defaultdict[str, float] = defaultdict(float)
+        for numbers, _ in self._all().values():
+            for name, value in numbers.items():
+                if not name.startswith(NOW):
+                    found[name] += value
+        return found
+
+    def living(self) -> dict[int, dict[str, float]]:
+        """Return the numbers of ``NOW``, without that word, of each process that lives, by its number from 0."""
+        return {
+            number: {name.removeprefix(NOW): value for name, value in numbers.items() if name.startswith(NOW)}
+            for number, (numbers, lives) in sorted(self._all().items())
+            if lives
+        }
+
+    def close(self) -> None:
+        """Count no more, and let another process have the file."""
+        self.values.release()
+        if isinstance(self._memory, mmap.mmap):
+            self._memory.close()
+            os.close(self._handle)
+
+    def _all(self) -> dict[int, tuple[dict[str, float], bool]]:
+        found = {}
+        for path in self._folder.glob("*.counts") if self._folder else ():
+            if (number := int(path.stem)) != self._number:
+                found[number] = read(path)
+        found[self._number] = dict(records(self._memory)), True
+        return found

@@ -1,0 +1,265 @@
+"""The Redis side of the API: one link, kept alive by the probe, and commands with a deadline."""
+
+import asyncio
+import hashlib
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+import hiredis
+from redis.asyncio.connection import parse_url
+
+from backend.clients.health import Health
+from coffee_core.errors import OutcomeUnknownError, UnavailableError
+
+# One pipelined connection to Redis: commands are written in order, and their replies come back in it.
+#
+# Requests share it: what is sent within one turn of the event loop is written together, so that under load one
+# write, and one read and one fsync of the server, serve many orders. It never retries and never reconnects:
+# whoever lost a reply must be told so, because a repeated XADD may add twice.
+
+
+_MOST_TOGETHER = 8
+"""Commands that are written without waiting for more: Redis works on them while the next are being made."""
+ReplyError = hiredis.ReplyError
+"""Redis answered with an error: the command had no effect."""
+
+
+class RedisLink(asyncio.Protocol):
+    """A connection that is open, or was."""
+
+    def __init__(self, on_lost: Callable[[str], None]) -> None:
+        self._on_lost = on_lost
+        self._reader = hiredis.Reader()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._unwritten: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a command may be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def send(self, *command: str | int | bytes) -> "asyncio.Future[Any]":
+        """Send a command; the future is its reply, ReplyError, or OutcomeUnknownError where the connection broke.
+
+        Raises UnavailableError where the connection is closed: then nothing will be written.
+        """
+        if not self.is_open:
+            raise UnavailableError("the connection to redis is closed")
+        if not self._unwritten:
+            self._loop.call_soon(self._write)
+        self._unwritten.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # stub: tuple of one
+        if len(self._unwritten) == _MOST_TOGETHER:
+            self._write()
+        reply: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append(reply)
+        return reply
+
+    def _write(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        if unwritten and self._transport is not None and self.is_open:
+            self._transport.write(b"".join(unwritten))
+
+    def close(self) -> None:
+        """Close at once; whoever still waits learns that the outcome is unknown."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport (called by the event loop)."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+
+    def data_received(self, data: bytes) -> None:
+        """Hand out the replies that are complete (called by the event loop)."""
+        self._reader.feed(data)
+        try:
+            while (value := self._reader.gets()) is not False:
+                reply = self._waiting.popleft()
+                if reply.done():  # its sender gave up
+                    continue
+                if isinstance(value, ReplyError):
+                    reply.set_exception(value)
+                else:
+                    reply.set_result(value)
+        except (hiredis.ProtocolError, IndexError):
+            self.close()  # what answers there does not speak as Redis does
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everyone who waits (called by the event loop)."""
+        reason = f"the connection to redis was lost ({exc})" if exc else "the connection to redis was closed"
+        self._transport = None
+        while self._waiting:
+            reply = self._waiting.popleft()
+            if not reply.done():
+                reply.set_exception(OutcomeUnknownError(reason))
+        self._on_lost(reason)
+
+
+async def connect(
+    url: str, on_lost: Callable[[str], None], make: Callable[[Callable[[str], None]], RedisLink] = RedisLink
+) -> RedisLink:
+    """Connect, authenticate and select the database of a redis:// or rediss:// URL.
+
+    ``make`` is what makes the connection of ``on_lost``. Raises UnavailableError saying what failed.
+    """
+    try:
+        options: dict[str, Any] = dict(parse_url(url))
+        host, port = options.get("host", "localhost"), options.get("port", 6379)
+        _, link = await asyncio.get_running_loop().create_connection(
+            lambda: make(on_lost), host, port, ssl=_tls(options)
+        )
+    except OSError as error:
+        raise UnavailableError(f"cannot connect to {host}:{port} ({error.strerror or error})") from error
+    except ValueError as error:
+        raise UnavailableError(f"REDIS_URL cannot be used ({error})") from error
+    try:
+        if password := options.get("password"):
+            await link.send("AUTH", *filter(None, (options.get("username"),)), password)
+        if database := options.get("db", 0):
+            await link.send("SELECT", database)
+        await link.send("CLIENT", "SETNAME", "coffee-api")
+    except (ReplyError, OutcomeUnknownError) as error:
+        link.close()
+        raise UnavailableError(f"{host}:{port} refuses this connection ({error})") from error
+    except asyncio.CancelledError:
+        link.close()
+        raise
+    return link
+
+
+def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
+    if "connection_class" not in options:
+        return None
+    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+    if options.get("ssl_cert_reqs") == "none":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate := options.get("ssl_certfile"):
+        context.load_cert_chain(certificate, options.get("ssl_keyfile"))
+    return context
+
+
+CONNECT_TIMEOUT_S = 0.8
+"""Seconds for a connection and its greeting."""
+WRITABLE = "#!lua\nreturn 1"
+"""A script that may write and does not: refused, as writes are, by a full memory or disk and by a replica."""
+PING_TIMEOUT_S = 1.5
+"""Seconds after which a connection that does not answer is closed; below the timeout of a probe.
+
+Whoever waits for a reply is then told that the outcome is unknown: no command needs a timer of its own."""
+
+
+class Script:
+    """A Lua script, called by its digest."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        """Its source."""
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        """What EVALSHA knows it by."""
+
+
+class RedisBackend:
+    """Redis, as the API uses it."""
+
+    def __init__(self, url: str) -> None:
+        self.health = Health("redis")
+        """Whether Redis is there."""
+        self._url = url
+        self._link: RedisLink | None = None
+
+    async def run(self) -> None:
+        """Keep a connection, forever; it is closed when this is cancelled."""
+        try:
+            await self.health.keep_asking(self._probe)
+        finally:
+            link, self._link = self._link, None
+            if link is not None:
+                link.close()
+
+    async def command(
+        self, *command: str | int | bytes, within_s: float | None = None, reading: bool = False
+    ) -> Any:
+        """Send one command and return its reply; with ``reading`` also to a Redis that takes no writes.
+
+        ``within_s`` are the seconds that it may take, where that is less than the probe gives to all.
+        Raises UnavailableError where it certainly had no effect, OutcomeUnknownError where it may have had one.
+        """
+        try:
+            return await self._reply(command, within_s, reading)
+        except ReplyError as error:
+            raise UnavailableError(f"redis refuses ({error})") from error
+
+    async def call(self, script: Script, keys: tuple[str, ...], *args: str | int, reading: bool = False) -> Any:
+        """Run a script and return its reply; raises as ``command`` does."""
+        command = ("EVALSHA", script.digest, len(keys), *keys, *args)
+        try:
+            return await self._reply(command, None, reading)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise UnavailableError(f"redis refuses ({error})") from error
+        # Redis has forgotten the script (a restart, SCRIPT FLUSH): send it whole, which also teaches it again.
+        return await self.command("EVAL", script.text, len(keys), *keys, *args, reading=reading)
+
+    async def read_at_once(self, *commands: tuple[str, ...]) -> list[Any]:
+        """Return the replies of reading commands at one moment (MULTI … EXEC); raises as ``command`` does."""
+        link = self._open_link()
+        # Written in one go, so that no other command gets between them on the shared connection.
+        queued = [link.send(*command) for command in (("MULTI",), *commands)]
+        for reply in queued:
+            reply.add_done_callback(_seen)  # what is wrong with one of them, EXEC says again
+        replies: list[Any] = await self.command("EXEC", reading=True)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise UnavailableError(f"redis refuses ({reply})") from reply
+        return replies
+
+    def _open_link(self) -> RedisLink:
+        if self._link is None:
+            self.health.require()
+            raise UnavailableError("the connection to redis is closed")
+        return self._link
+
+    async def _reply(
+        self, command: tuple[str | int | bytes, ...], within_s: float | None, reading: bool = False
+    ) -> Any:
+        if not reading:
+            self.health.require()
+        reply = self._open_link().send(*command)
+        if within_s is None:
+            return await reply
+        try:
+            async with asyncio.timeout(within_s):
+                return await reply
+        except TimeoutError as error:
+            self.health.doubt()
+            raise OutcomeUnknownError(f"redis did not answer within {within_s:g} s") from error
+
+    async def _probe(self) -> None:
+        try:
+            if self._link is None or not self._link.is_open:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    self._link = await connect(self._url, self._lost)
+            async with asyncio.timeout(PING_TIMEOUT_S):
+                await self._link.send("EVAL", WRITABLE, 0)
+        except TimeoutError:
+            # A link that no longer answers would hand out late replies; whoever waits on it is told now.
+            if self._link is not None:
+                self._link.close()
+            raise
+        except (ReplyError, OutcomeUnknownError) as error:
+            raise UnavailableError(str(error)) from error
+
+    def _lost(self, reason: str) -> None:
+        # Where it is down already the probe knows, and keeps its backoff; without a link this is the end.
+        if self.health.up and self._link is not None:
+            self.health.went_down(reason)
+            self.health.doubt()
+
+
+def _seen(reply: "asyncio.Future[Any]") -> None:
+    if not reply.cancelled():
+        reply.exception()

@@ -1,0 +1,105 @@
+"""OpenTelemetry, where it is asked for: spans of requests and of what the stream worker does for them.
+
+``OTEL_EXPORTER_OTLP_ENDPOINT`` asks for it, by OpenTelemetry's own name; its other variables hold too. It needs
+the extra ``coffee-rt[otel]``.
+"""
+
+import os
+import re
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from starlette.types import Scope
+
+from coffee_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span, Tracer
+
+
+# W3C trace context: what joins an order's request to what is done for it later, in other processes.
+
+
+FIELD = "traceparent"
+"""Name of the request header, of the Kafka header and of the stream entry's field that carry it."""
+
+# A later version may append more; this is how the recommendation has us read it (all but version ff).
+_FORM = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,128})?"
+)
+
+
+def trace_id(traceparent: str) -> str:
+    """Return the trace id (32 hexadecimal digits) of a ``traceparent``; nothing where it has not its form."""
+    found = _FORM.fullmatch(traceparent)
+    return found[1] if found and not (traceparent.startswith("00-") and len(traceparent) > 55) else ""
+
+
+# The trace of the request at hand: the client's, where it sends a ``traceparent``; else there is none.
+
+
+_HEADER = FIELD.encode()
+_current: ContextVar[str] = ContextVar("traceparent", default="")
+
+
+def accept(scope: Scope) -> str:
+    """Keep what the request says and return its trace id; nothing where it says nothing that can be read."""
+    text = next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER), "")
+    found = trace_id(text) if text else ""
+    _current.set(text if found else "")
+    return found
+
+
+def traceparent() -> str:
+    """Return what goes on with the order, as a stream entry's field or a Kafka header; nothing without a trace."""
+    return _current.get()
+
+
+ASKED = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""The variable that names the collector, e.g. http://127.0.0.1:4318."""
+
+
+class Spans:
+    """Makes the spans of one service and sends them from a thread of its own; those it cannot send are dropped."""
+
+    def __init__(self, provider: "TracerProvider") -> None:
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._provider = provider
+        self._propagator = TraceContextTextMapPropagator()
+        self.tracer: Tracer = provider.get_tracer("coffee-rt")
+        """Starts spans."""
+
+    def parent(self, traceparent: str) -> "Context":
+        """Return the context of a traceparent; without one the span starts a trace."""
+        return self._propagator.extract({FIELD: traceparent})
+
+    def traceparent(self, span: "Span") -> str:
+        """Return what makes others the children of this span."""
+        from opentelemetry.trace import set_span_in_context
+
+        carrier: dict[str, str] = {}
+        self._propagator.inject(carrier, set_span_in_context(span))
+        return carrier.get(FIELD, "")
+
+    def close(self) -> None:
+        """Send what is left; takes as long as OTEL_EXPORTER_OTLP_TIMEOUT at most."""
+        self._provider.shutdown()
+
+
+def asked_for(service: str) -> Spans | None:
+    """Return the spans of a service, or None where nobody asks. Raises ConfigError where the extra is missing."""
+    if not os.environ.get(ASKED):
+        return None
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise ConfigError(f"{ASKED} is set: install coffee-rt[otel]") from error
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Spans(provider)

@@ -1,0 +1,201 @@
+"""``python -m backend.lab.bench.load_client API_URL``: a load client in a process of its own.
+
+Reads plans from standard input, one JSON object a line, and runs them one after the other. Writes lines of JSON:
+``{"ready": true}`` at first, ``{"report": …}`` while a plan runs, ``{"samples": {pipeline: …}}`` at its end.
+It ends with its standard input.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from asyncio import StreamReader, StreamReaderProtocol
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import urlsplit
+
+import httptools
+import uvloop
+
+from coffee_core.errors import CoffeeError
+from coffee_core.load.generator import run_plan
+from coffee_core.load.orders import Attempt, Kind
+from coffee_core.load.plan import LoadReport, Plan
+from coffee_core.load.statistics import Answer, Outcome, outcome_of
+from coffee_core.pipelines import Pipeline
+from coffee_core.settings import Settings
+
+# An HTTP client of the order API that costs little: on a small machine a client's own work is in every figure.
+#
+# It speaks HTTP/1.1 on kept connections and knows no redirects, no cookies, no compression: the API has none.
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one request at a time."""
+
+    def __init__(self, idle: "list[_Connection]") -> None:
+        self._idle = idle
+        self._body = b""
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._parser = httptools.HttpResponseParser(self)
+
+    def ask(self, request: bytes) -> "asyncio.Future[tuple[int, bytes]]":
+        """Send a request; the future has its status and body, or OSError."""
+        self._answer, self._body = asyncio.get_running_loop().create_future(), b""
+        self._transport.write(request)
+        return self._answer
+
+    def close(self) -> None:
+        """Close the connection, whatever is on its way."""
+        self._answer = None
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.abort()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body."""
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        """Hand over the answer, and be free for the next request."""
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_result((self._parser.get_status_code(), self._body))
+        if self._parser.should_keep_alive():
+            self._idle.append(self)
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self in self._idle:
+            self._idle.remove(self)
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(exc if isinstance(exc, OSError) else ConnectionResetError("closed"))
+
+
+class LeanSender:
+    """Sends attempts; an answer to an acknowledged order leaves out its message id. A context manager."""
+
+    def __init__(self, api_url: str, *, timeout_s: float, authorization: Mapping[str, str] | None = None) -> None:
+        self._parts = urlsplit(api_url)
+        self._timeout_s = timeout_s
+        self._idle: list[_Connection] = []
+        fixed = {"Host": self._parts.netloc, "Content-Type": "application/json"} | dict(authorization or {})
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
+
+    async def __aenter__(self) -> Self:
+        """Connect nowhere yet."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        for connection in [*self._idle]:
+            connection.close()
+
+    async def send(self, attempt: Attempt, intended_s: float | None = None) -> Answer:
+        """POST one attempt, as ``coffee_core.load.sender`` does: every failure of the network is an outcome."""
+        begun_s = time.monotonic() if intended_s is None else intended_s
+        status, outcome, reason = None, Outcome.UNKNOWN, ""
+        connection = None
+        try:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            async with asyncio.timeout(self._timeout_s):
+                status, body = await connection.ask(self._request(attempt))
+            outcome = outcome_of(status)
+            reason = "" if outcome is Outcome.ACKNOWLEDGED else _problem(status, body)
+        except TimeoutError:
+            reason = f"no answer within {self._timeout_s:g} s"
+            if connection is not None:
+                connection.close()
+        except OSError as error:
+            outcome = Outcome.REFUSED if connection is None else Outcome.UNKNOWN
+            words = "no connection" if connection is None else "connection lost"
+            reason = f"{words}: {error.strerror or error}"
+        latency_us = int((time.monotonic() - begun_s) * 1e6)
+        return Answer(attempt, outcome, status, None, reason, latency_us, begun_s)
+
+    async def _connect(self) -> _Connection:
+        tls = self._parts.scheme == "https"
+        port = self._parts.port or (443 if tls else 80)
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(self._idle), self._parts.hostname or "", port, ssl=tls or None
+        )
+        return connection
+
+    def _request(self, attempt: Attempt) -> bytes:
+        key = "" if attempt.key is None else f"Idempotency-Key: {attempt.key}\r\n"
+        head = f"POST {self._parts.path}/api/{attempt.pipeline}/order HTTP/1.1\r\n{self._headers}{key}"
+        return f"{head}Content-Length: {len(attempt.body)}\r\n\r\n".encode() + attempt.body
+
+
+def _problem(status: int, body: bytes) -> str:
+    try:
+        said: Any = json.loads(body)
+        words = [str(said[name]) for name in ("title", "detail") if said.get(name)]
+    except (ValueError, AttributeError):
+        words = []  # a proxy in between may answer with a page of its own
+    return ": ".join(words) or f"HTTP {status}"
+
+
+_TIMEOUT_S = 15.0
+
+
+async def _serve(api_url: str) -> None:
+    lines = StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: StreamReaderProtocol(lines), sys.stdin)
+    authorization = Settings.attach().authorization
+    async with LeanSender(api_url, timeout_s=_TIMEOUT_S, authorization=authorization) as sender:
+        # The first request of a process takes long, and must not be one of the plan. An empty order goes nowhere.
+        await sender.send(Attempt(Pipeline.V1, Kind.MALFORMED, b"", None, "", "", "", 0, 0))
+        _say({"ready": True})
+        gone = asyncio.create_task(lines.readline())
+        while line := await gone:
+            gone = asyncio.create_task(lines.readline())
+            running = asyncio.create_task(run_plan(Plan.from_json(line), sender, _report))
+            await asyncio.wait({gone, running}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                running.cancel()  # whoever started us has gone, or has had enough
+                await asyncio.wait({running})
+                return
+            samples = {pipeline: sample.to_json() for pipeline, sample in running.result().items()}
+            _say({"samples": samples})
+
+
+def _report(report: LoadReport) -> None:
+    _say({"report": report.to_json()})
+
+
+def _say(line: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run until standard input ends. Exit code 1, with one line on standard error, where something is wrong."""
+    # Ctrl-C goes to the whole terminal; when this ends is its parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(sys.argv[1]))
+    except BrokenPipeError:
+        return 0  # the parent has gone
+    except CoffeeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,266 @@
+"""One load from beginning to end: clients, dashboard, and what both say of it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from redis.exceptions import RedisError
+
+from backend.lab.bench.load_clients import Clients, OnReport
+from backend.lab.bench.visibility import Buckets, Visible, read_buckets
+from coffee_core.latency import difference, quantile_us
+from coffee_core.load.plan import Plan
+from coffee_core.load.statistics import Outcome, Sample
+from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.settings import Settings
+
+# What a load has measured of one pipeline, as a value for reports and conditions.
+
+
+_PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+MOST_SLIPPED = 0.01
+"""Share of its requests that a generator may begin late by itself; beyond, what it measured is not valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Quantiles in µs; None where nothing was measured."""
+
+    count: int
+    """Orders they are of."""
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+
+    @classmethod
+    def of_histogram(cls, histogram: Any) -> Self:
+        """Read an HDR histogram in µs."""
+        count = histogram.get_total_count()
+        if not count:
+            return cls(0)
+        quantiles = {name: histogram.get_value_at_percentile(each) for name, each in _PERCENTILES.items()}
+        return cls(count, **quantiles, max=histogram.get_max_value())
+
+    @classmethod
+    def of_buckets(cls, buckets: Mapping[int, int]) -> Self:
+        """Read a histogram of ``coffee_core.latency``, whose quantiles are off by up to 4.5 %."""
+        quantiles = {name: quantile_us(buckets, each / 100) for name, each in _PERCENTILES.items()}
+        return cls(sum(buckets.values()), **quantiles, max=quantile_us(buckets, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One pipeline under one load."""
+
+    offered: int
+    """Requests that were meant to be sent."""
+    sent: int
+    """Requests begun."""
+    acknowledged: int
+    """Requests answered with 2xx, repeats among them."""
+    accepted: int
+    """Distinct orders among these: what must become visible."""
+    rejected: int
+    refused: int
+    unknown: int
+    """As in ``coffee_core.load.statistics.Outcome``."""
+    late: int
+    """Requests begun more than 50 ms late."""
+    slipped: int
+    """Of these, the generator's own fault."""
+    offered_per_s: float
+    achieved_per_s: float
+    """Acknowledged until the last answer."""
+    api: Latency
+    """Intended send time to the end of the answer."""
+    dashboard: Latency
+    """Intended send time to visible in Redis."""
+    shown: Latency
+    """Acceptance by the API to visible in Redis, as the lab measures every order, whoever sent it."""
+    unseen: int
+    """Accepted orders that were not visible when the time was up."""
+    reasons: dict[str, int]
+    """Why orders were not acknowledged → how often."""
+
+    @classmethod
+    def of(
+        cls,
+        sample: Sample,
+        span: tuple[float, float],
+        lateness: tuple[Any, int] | None,
+        buckets: Mapping[int, int] | None,
+    ) -> Self:
+        """Put together what clients and dashboard say; ``span`` is start (monotonic) and length in seconds."""
+        start_s, for_s = span
+        histogram, unseen = lateness if lateness is not None else (None, 0)
+        return cls(
+            offered=sample.offered,
+            sent=sample.sent,
+            acknowledged=sample.acknowledged,
+            accepted=len(sample.intended),
+            rejected=sample.outcomes[Outcome.REJECTED],
+            refused=sample.outcomes[Outcome.REFUSED],
+            unknown=sample.outcomes[Outcome.UNKNOWN],
+            late=sample.late,
+            slipped=sample.slipped,
+            offered_per_s=sample.offered / for_s,
+            achieved_per_s=sample.acknowledged / max(for_s, sample.last_answer_s - start_s),
+            api=Latency.of_histogram(sample.latency),
+            dashboard=Latency(0) if histogram is None else Latency.of_histogram(histogram),
+            shown=Latency(0) if buckets is None else Latency.of_buckets(buckets),
+            unseen=unseen,
+            reasons=sample.reasons,
+        )
+
+    @property
+    def failed(self) -> int:
+        """Requests that were sent well-formed and not acknowledged; meaningless where malformed ones were sent."""
+        return self.refused + self.unknown + self.rejected
+
+    @property
+    def valid(self) -> bool:
+        """Tell whether the generator kept its own schedule."""
+        return self.slipped <= MOST_SLIPPED * self.sent and (self.sent > 0 or self.offered == 0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON has room for it; latencies in µs."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A load that has ended."""
+
+    measured: Mapping[Pipeline, Measured]
+    notes: tuple[str, ...]
+    """What there is to know of the numbers, in sentences."""
+
+    @property
+    def invalid(self) -> str:
+        """Why the numbers mean nothing; empty where they do."""
+        return "; ".join(
+            f"{pipeline}: the generator began {each.slipped:,} of {each.sent:,} requests over 50 ms late by itself"
+            for pipeline, each in self.measured.items()
+            if not each.valid
+        )
+
+
+async def load(
+    settings: Settings, plan: Plan, clients: int, settle_s: float, on_report: OnReport | None = None
+) -> Loaded:
+    """Run a plan with so many client processes, and wait up to ``settle_s`` until what was accepted is visible.
+
+    Where Redis cannot be reached, only the answers are measured. Raises ClientError.
+    """
+    notes: list[str] = []
+    async with AsyncExitStack() as stack:
+        sending = await stack.enter_async_context(Clients(settings.api_url, clients))
+        visible, before = await _watching(stack, settings, plan, notes)
+        bases = {pipeline: visible.flows[pipeline].total for pipeline in plan.pipelines} if visible else {}
+        start_s, samples = await sending.run(plan, on_report)
+        after = None
+        if visible is not None:
+            wanted = {pipeline: bases[pipeline] + len(sample.intended) for pipeline, sample in samples.items()}
+            await visible.reached(wanted, settle_s)
+            after = await _buckets(settings, plan, notes)
+        measured = {}
+        for pipeline, sample in samples.items():
+            lateness = visible.flows[pipeline].lateness(bases[pipeline], sample.intended) if visible else None
+            added = difference(after[pipeline], before[pipeline]) if after and before else None
+            measured[pipeline] = Measured.of(sample, (start_s, plan.for_s), lateness, added)
+            if visible is not None:
+                notes += _doubts(
+                    pipeline, measured[pipeline], visible.flows[pipeline].total - bases[pipeline], settle_s
+                )
+    return Loaded(measured, tuple(notes))
+
+
+def _doubts(pipeline: Pipeline, measured: Measured, more: int, settle_s: float) -> list[str]:
+    if (others := more - measured.accepted) > 0:
+        cause = "others order, too, or an answer was lost; the dashboard's latency is then too good"
+        return [f"{pipeline}: {others:,} more orders became visible than were acknowledged here: {cause}"]
+    if measured.unseen:
+        return [f"{pipeline}: {measured.unseen:,} orders were not visible {settle_s:g} s after the last answer"]
+    return []
+
+
+async def _watching(
+    stack: AsyncExitStack, settings: Settings, plan: Plan, notes: list[str]
+) -> tuple[Visible | None, Buckets | None]:
+    before = await _buckets(settings, plan, notes)
+    if before is None:
+        return None, None
+    return await stack.enter_async_context(Visible(settings.redis_url, plan.pipelines)), before
+
+
+async def _buckets(settings: Settings, plan: Plan, notes: list[str]) -> Buckets | None:
+    try:
+        return await read_buckets(settings.redis_url, plan.pipelines)
+    except (RedisError, OSError) as error:
+        notes.append(f"Redis cannot be read ({error}): what is visible was not measured")
+        return None
+
+
+# A load in words, and as JSON with a versioned schema.
+
+
+SCHEMA = "coffee-load/1"
+
+
+def as_json(loaded: Loaded, plan: Plan, clients: int, unmet: Sequence[str]) -> dict[str, Any]:
+    """Return everything; latencies in µs, rates per second."""
+    return {
+        "schema": SCHEMA,
+        "valid": not loaded.invalid,
+        "invalid": loaded.invalid,
+        "unmet": list(unmet),
+        "seconds": plan.for_s,
+        "clients": clients,
+        "seed": plan.seed,
+        "shape": {name: getattr(plan.shape, name) for name in plan.shape.__slots__},
+        "pipelines": {str(pipeline): each.as_json() for pipeline, each in loaded.measured.items()},
+        "notes": list(loaded.notes),
+    }
+
+
+def as_table(loaded: Loaded) -> list[str]:
+    """Return lines for people."""
+    rows = [["", "offered/s", "achieved/s", "refused", "unknown", "late", "p50", "p90", "p99", "max"]]
+    for pipeline, each in loaded.measured.items():
+        counts = [f"{each.offered_per_s:,.1f}", f"{each.achieved_per_s:,.1f}"]
+        counts += [f"{count:,}" for count in (each.refused, each.unknown, each.late)]
+        rows.append([f"{pipeline} {INFO[pipeline].title}: answer", *counts, *_latency(each.api)])
+        rows.append(["    on the dashboard", *[""] * 5, *_latency(each.dashboard)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    ]
+    reasons = [
+        f"{pipeline}: {count:,} × {reason}"
+        for pipeline, each in loaded.measured.items()
+        for reason, count in sorted(each.reasons.items(), key=lambda item: -item[1])[:3]
+    ]
+    return [*lines, *reasons, *loaded.notes]
+
+
+def _latency(latency: Latency) -> list[str]:
+    return [duration(value) for value in (latency.p50, latency.p90, latency.p99, latency.max)]
+
+
+def duration(value_us: float | None) -> str:
+    """Return µs in the unit in which people read it."""
+    if value_us is None:
+        return "–"
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if value_us >= size:
+            return f"{value_us / size:.3g} {unit}"
+    return f"{value_us:.0f} µs"

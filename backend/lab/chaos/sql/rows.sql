@@ -1,4 +1,0 @@
--- What is stored of the orders of one client. $1: version; $2, $3: first and last time of order.
-select message_id, drink, store, price_cents, ordered_at
-from orders
-where version = $1 and ordered_at between $2 and $3

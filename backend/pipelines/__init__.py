@@ -1,0 +1,1 @@
+"""The pipelines, a folder each, and what they share."""

@@ -1,0 +1,385 @@
+"""The balance of a pipeline: what it accepted, what became of it, and what does not add up."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from redis.asyncio import Redis
+
+from backend.clients.daemon import Database
+from coffee_core.errors import CoffeeError
+from coffee_core.keys import MetricKeys
+from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
+from coffee_core.money import from_cents
+from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.resources import sql
+from coffee_core.totals import Tally
+
+# Arithmetic on tallies: differences with a sign, and reading the six metric keys.
+
+
+_HASHES = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
+
+
+def difference(one: Tally, other: Tally) -> Tally:
+    """Return ``one`` minus ``other``, field by field, also of fields that are on no menu."""
+    return _combine(one, other, lambda a, b: a - b)
+
+
+def total(one: Tally, other: Tally) -> Tally:
+    """Return the sum, field by field."""
+    return _combine(one, other, lambda a, b: a + b)
+
+
+def _combine(one: Tally, other: Tally, by: Callable[[int, int], int]) -> Tally:
+    def fields(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
+        return {name: by(a.get(name, 0), b.get(name, 0)) for name in dict.fromkeys((*a, *b))}
+
+    return Tally(
+        by(one.orders, other.orders),
+        by(one.revenue_cents, other.revenue_cents),
+        fields(one.drink_counts, other.drink_counts),
+        fields(one.drink_revenue_cents, other.drink_revenue_cents),
+        fields(one.store_counts, other.store_counts),
+        fields(one.store_revenue_cents, other.store_revenue_cents),
+    )
+
+
+def amounts(tally: Tally) -> list[int]:
+    """Return every number of a tally."""
+    return [
+        tally.orders,
+        tally.revenue_cents,
+        *tally.drink_counts.values(),
+        *tally.drink_revenue_cents.values(),
+        *tally.store_counts.values(),
+        *tally.store_revenue_cents.values(),
+    ]
+
+
+def is_zero(tally: Tally) -> bool:
+    """Tell whether nothing is in it."""
+    return not any(amounts(tally))
+
+
+def shown_tally(orders: str | None, revenue: str | None, hashes: Sequence[Mapping[str, Any]]) -> Tally:
+    """Make a tally of what the six keys hold, the four hashes in the order of ``MetricKeys.metrics``.
+
+    Raises CoffeeError where a value is no whole number.
+    """
+    drinks, stores = dict.fromkeys(DRINKS, 0), dict.fromkeys(STORES, 0)
+    full = [
+        menu | {field: number(f"{name}.{field}", value) for field, value in held.items()}
+        for name, menu, held in zip(_HASHES, (drinks, drinks, stores, stores), hashes, strict=True)
+    ]
+    return Tally(number("total_orders", orders), number("total_revenue", revenue), *full)
+
+
+def number(name: str, value: Any) -> int:
+    """Return what a key or field holds, 0 where it is missing. Raises CoffeeError where it is no whole number."""
+    try:
+        return int(value or 0)
+    except ValueError as error:
+        raise CoffeeError(f"{name} is no whole number: {str(value)[:40]!r}; delete it") from error
+
+
+async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Tally, str | None, dict[str, str]]:
+    """Return the metrics, the fence and the counters of a pipeline, all of one moment.
+
+    Raises an error of Redis, and CoffeeError where a metric is no number.
+    """
+    async with client.pipeline(transaction=True) as read:
+        for text in (keys.total_orders, keys.total_revenue, keys.fence):
+            read.get(text)
+        hashes = (keys.drink_counts, keys.drink_revenue, keys.store_counts, keys.store_revenue)
+        for mapping in (keys.counters, *hashes):
+            read.hgetall(mapping)
+        orders, revenue, fence, counters, *held = await read.execute()
+    return shown_tally(orders, revenue, held), fence, counters
+
+
+# What the audit asks of the rows alone: which are one too many, which have no place on the log.
+
+
+_SAME_SOURCE = sql("backend.pipelines", "audit_same_source")
+_SAME_CONTENT = sql("backend.pipelines", "audit_same_content")
+_UNLOGGED = sql("backend.pipelines", "audit_unlogged")
+_STORED = sql("backend.pipelines", "audit_stored")
+_SOURCE = {Pipeline.V2: "^[0-9]{1,18}-[0-9]{1,20}$", Pipeline.V3: "^[0-9]{1,9}:[0-9]{1,18}$"}
+
+
+async def stored(connection: Database, pipeline: Pipeline) -> Tally:
+    """Add up the rows of a partition. Raises asyncpg's errors."""
+    return tally(await connection.fetch(_STORED, str(pipeline)))
+
+
+async def same_source(connection: Database, pipeline: Pipeline) -> Tally:
+    """Add up the rows beyond the first of each entry of the log. Raises asyncpg's errors."""
+    return tally(await connection.fetch(_SAME_SOURCE, str(pipeline)))
+
+
+async def same_content(connection: Database, pipeline: Pipeline, unique_timestamps: bool) -> Tally:
+    """Add up the rows beyond the first of each order, whatever their ids.
+
+    The same order is one of the same content accepted in the same microsecond, and not in the same batch; with
+    ``unique_timestamps`` one of the same content, whenever it was accepted. Raises asyncpg's errors.
+    """
+    return tally(await connection.fetch(_SAME_CONTENT, str(pipeline), unique_timestamps))
+
+
+async def unlogged(connection: Database, pipeline: Pipeline) -> int:
+    """Count rows whose source is no place on the pipeline's log. Raises asyncpg's errors."""
+    return int(await connection.fetchval(_UNLOGGED, str(pipeline), _SOURCE[pipeline]))
+
+
+def tally(rows: Iterable[Any]) -> Tally:
+    """Make a tally of rows of (drink, store, orders, cents)."""
+    return Tally.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One pipeline at one cut."""
+
+    pipeline: Pipeline
+    accepted: int
+    """Entries of the log (v1 has none: there the table is the log)."""
+    stored: Tally
+    """Rows."""
+    shown: Tally
+    """The six metrics."""
+    duplicates_dropped: int | None
+    """Entries of the log that repeated an order; None for v1, whose repeats never enter anything."""
+    dead_letters: int | None
+    """Entries of the log that could not be stored; None for v1, which refuses them at the door."""
+    in_flight: int
+    """Entries (v1: rows) that have yet to be shown, and are accounted for."""
+    lost_orders: int
+    """Entries of the log that are neither row, duplicate, dead letter nor in flight."""
+    duplicated: Tally
+    """Rows beyond the one that their entry (or, where timestamps are unique, their order) may have."""
+    drift: Tally
+    """What is shown minus what of it is stored, with its sign; nothing where orders in flight explain it."""
+    log_short: int = 0
+    """Orders that came out of a log which no longer accounts for them: it was flushed, cut off or deleted, or rows
+    were put in past it. Losses cannot be seen in a log that is itself lost."""
+    windows_off: tuple[str, ...] = ()
+    """Windows and late orders of v3 that Redis shows otherwise than the rows have them, store by store."""
+    notes: tuple[str, ...] = ()
+    """What more there is to say, in sentences."""
+    deep: "Deep | None" = None
+    """What a comparison id by id has found, where one was made."""
+
+    @property
+    def balanced(self) -> bool:
+        """Nothing lost, nothing duplicated, no drift, and the log accounts for everything."""
+        agrees = not self.lost_orders and not self.log_short and is_zero(self.duplicated) and is_zero(self.drift)
+        agrees = agrees and not self.windows_off
+        return agrees and (self.deep is None or self.deep.agrees)
+
+    @property
+    def lost(self) -> Tally | None:
+        """The lost orders with cents, drinks and stores, where the metrics remember them; else None."""
+        if not self.lost_orders:
+            return difference(Tally(), Tally())
+        # What was shown beyond one row for each entry.
+        gone = total(self.drift, self.duplicated)
+        return gone if gone.orders == self.lost_orders and min(amounts(gone)) >= 0 else None
+
+    def saying(self, *notes: str) -> "Balance":
+        """Return the same with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Deep:
+    """What a comparison of ids has found; lists of ids hold the first ten."""
+
+    compared: int
+    """Entries of the log that were compared one by one."""
+    scope: str
+    """What was compared with what, in words."""
+    lost: int = 0
+    """Entries that must be somewhere and are nowhere."""
+    lost_ids: list[str] = field(default_factory=list)
+    """Which: ids of entries (v3: partition:offset)."""
+    altered: int = 0
+    """Rows that do not say what their entry says, and entries that are both a row and a dead letter."""
+    altered_ids: list[str] = field(default_factory=list)
+    """Which: ids of entries."""
+    unlogged: int = 0
+    """Rows without an entry of their own."""
+
+    @property
+    def agrees(self) -> bool:
+        """Every id was found where it belongs."""
+        return not (self.lost or self.altered or self.unlogged)
+
+
+NOTHING = difference(Tally(), Tally())
+"""A tally of zeros."""
+
+
+def excused(shown: Tally, stored: Tally, not_shown: int, not_stored: int) -> bool:
+    """Tell whether orders on their way explain a difference.
+
+    These are whole orders at prices they can have: no more than ``not_shown`` that are stored and not shown yet,
+    and no more than ``not_stored`` that are shown and not stored yet. Both may be there at once.
+    """
+    ahead = difference(stored, shown)
+    fewest = 0
+    for counts, cents in (
+        (ahead.drink_counts, ahead.drink_revenue_cents),
+        (ahead.store_counts, ahead.store_revenue_cents),
+    ):
+        if (sum(counts.values()), sum(cents.values())) != (ahead.orders, ahead.revenue_cents):
+            return False
+        names = {*counts, *cents}
+        fewest = max(fewest, sum(_fewest_ahead(counts.get(name, 0), cents.get(name, 0)) for name in names))
+    return fewest <= not_shown and fewest - ahead.orders <= not_stored
+
+
+def _fewest_ahead(count: int, cents: int) -> int:
+    """Return how many orders of one field must be ahead, where others that make up its difference may be behind.
+
+    With n ahead and n - count behind, the cents lie between n - (n - count) * MAX and n * MAX - (n - count).
+    """
+    for_more, for_less = cents - count, count * MAX_PRICE_CENTS - cents
+    return max(0, count, *(-(-each // (MAX_PRICE_CENTS - 1)) for each in (for_more, for_less)))
+
+
+# An audit in words and as JSON.
+
+
+_COLUMNS = ("", "accepted", "stored", "shown", "repeats", "dead", "in flight", "lost", "duplicated", "drift")
+_NAMED = 10
+
+
+def as_table(balances: Sequence[Balance]) -> list[str]:
+    """Return the lines of the table and, after it, what is to be said of each pipeline."""
+    rows = [_COLUMNS, *(_row(balance) for balance in balances)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    for balance in balances:
+        lines += ["", sentence(balance), *(f"    {line}" for line in details(balance))]
+    return lines
+
+
+def _row(balance: Balance) -> tuple[str, ...]:
+    dropped, dead = balance.duplicates_dropped, balance.dead_letters
+    return (
+        f"{balance.pipeline} {INFO[balance.pipeline].title}",
+        f"{balance.accepted:,}",
+        f"{balance.stored.orders:,}",
+        f"{balance.shown.orders:,}",
+        "–" if dropped is None else f"{dropped:,}",
+        "–" if dead is None else f"{dead:,}",
+        f"{balance.in_flight:,}",
+        f"{balance.lost_orders:,}",
+        f"{balance.duplicated.orders:,}",
+        _signed(balance.drift.orders),
+    )
+
+
+def sentence(balance: Balance) -> str:
+    """Return the one line that a person would say, e.g. ``v2: lost 0 · duplicated 0 · drift 0``."""
+    parts = [
+        f"lost {balance.lost_orders:,}" + (_money(balance.lost) if balance.lost_orders else ""),
+        f"duplicated {balance.duplicated.orders:,}" + (_money(balance.duplicated)),
+        f"drift {_signed(balance.drift.orders)}" + (_money(balance.drift)),
+    ]
+    if balance.log_short:
+        parts.append(f"log lost: {balance.log_short:,} stored orders are not accounted for by it")
+    if balance.windows_off:
+        parts.append(f"windows off: {len(balance.windows_off)}")
+    if balance.in_flight:
+        parts.append(f"{balance.in_flight:,} in flight")
+    return f"{balance.pipeline}: " + " · ".join(parts)
+
+
+def details(balance: Balance) -> list[str]:
+    """Return what stands below the sentence: fields that differ, notes, what was compared."""
+    lines = []
+    for name, tally in (("duplicated", balance.duplicated), ("drift", balance.drift)):
+        if not is_zero(tally):
+            lines.append(f"{name}: " + ", ".join(_fields(tally)))
+    if balance.windows_off:
+        more = " …" * (len(balance.windows_off) > _NAMED)
+        lines.append("windows: " + ", ".join(balance.windows_off[:_NAMED]) + more)
+        lines.append("Flink's state is their truth: `coffee replay v3` counts the whole topic anew")
+    lines += balance.notes
+    if (deep := balance.deep) is not None:
+        lines.append(f"compared {deep.compared:,} one by one: {deep.scope}")
+        for count, ids, what in (
+            (deep.lost, deep.lost_ids, "nowhere"),
+            (deep.altered, deep.altered_ids, "stored otherwise than the log has it"),
+            (deep.unlogged, [], "rows without an entry of their own"),
+        ):
+            if count:
+                named = f" ({', '.join(ids)}{' …' * (count > len(ids))})" if ids else ""
+                lines.append(f"{what}: {count:,}{named}")
+    return lines
+
+
+def _fields(tally: Tally) -> list[str]:
+    fields = []
+    totals = (tally.orders, tally.revenue_cents)
+    if any(totals) and totals != (sum(tally.drink_counts.values()), sum(tally.drink_revenue_cents.values())):
+        # A total that its drinks do not make up: somebody has touched it alone.
+        fields.append(f"total {_signed(tally.orders)} ({_signed_money(tally.revenue_cents)})")
+    for counts, cents in (
+        (tally.drink_counts, tally.drink_revenue_cents),
+        (tally.store_counts, tally.store_revenue_cents),
+    ):
+        for name in dict.fromkeys((*counts, *cents)):
+            orders, money = counts.get(name, 0), cents.get(name, 0)
+            if orders or money:
+                fields.append(f"{name} {_signed(orders)} ({_signed_money(money)})")
+    return fields
+
+
+def _money(tally: Tally | None) -> str:
+    if tally is None:
+        return " (revenue unknown)"
+    return f" ({_signed_money(tally.revenue_cents)})" if not is_zero(tally) else ""
+
+
+def _signed(number: int) -> str:
+    return f"{number:+,}" if number else "0"
+
+
+def _signed_money(cents: int) -> str:
+    return ("+" if cents > 0 else "") + from_cents(cents)
+
+
+def as_json(balances: Sequence[Balance]) -> dict[str, Any]:
+    """Return the whole audit; ``docs/audit.md`` describes it. Money is in cents."""
+    return {"balanced": all(balance.balanced for balance in balances), "pipelines": [_one(b) for b in balances]}
+
+
+def _one(balance: Balance) -> dict[str, Any]:
+    lost = balance.lost
+    return {
+        "pipeline": str(balance.pipeline),
+        "balanced": balance.balanced,
+        "accepted": balance.accepted,
+        "stored": asdict(balance.stored),
+        "shown": asdict(balance.shown),
+        "duplicates_dropped": balance.duplicates_dropped,
+        "dead_letters": balance.dead_letters,
+        "in_flight": balance.in_flight,
+        "lost": {"orders": balance.lost_orders} if lost is None else asdict(lost),
+        "duplicated": asdict(balance.duplicated),
+        "drift": asdict(balance.drift),
+        "log_short": balance.log_short,
+        "windows_off": list(balance.windows_off),
+        "notes": list(balance.notes),
+        "deep": None if balance.deep is None else asdict(balance.deep),
+        "sentence": sentence(balance),
+    }

@@ -1,0 +1,79 @@
+"""v1 and v2: what makes an order durable before it is acknowledged."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from backend.clients.health import Health
+from backend.clients.postgres import PostgresBackend
+from backend.clients.redis import RedisBackend
+from coffee_core import keys
+from coffee_core.clock import from_datetime
+from coffee_core.errors import OutcomeUnknownError, UnavailableError
+from coffee_core.order import Order
+from coffee_core.pipelines import Pipeline
+from coffee_core.resources import sql
+
+
+class Intake(Protocol):
+    """Where the orders of one pipeline go."""
+
+    @property
+    def health(self) -> Health:
+        """The dependency without which it takes nothing."""
+
+    async def take(self, order: Order, keyed: bool) -> None:
+        """Return when the order is durable; ``keyed`` tells that the client may repeat its message id.
+
+        Raises UnavailableError, OutcomeUnknownError or KeyConflictError.
+        """
+
+    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+        """Return when all of these are durable; no two have the same message id. Else none is; raises the same.
+
+        ``keyed`` are the message ids that the client may repeat.
+        """
+
+
+_STATUS = sql("backend.pipelines", "select_status")
+_AWAY = (UnavailableError, OutcomeUnknownError)
+
+
+class Found(NamedTuple):
+    """What is known of an order that was taken; None is what cannot be known."""
+
+    stored: bool | None
+    """Whether it is a row."""
+    shown: bool | None
+    """Whether the dashboard counts it."""
+    accepted_us: int | None = None
+    """When the API took it, by the API's clock: microseconds since the epoch; of a row alone."""
+    stored_us: int | None = None
+    """When its row was inserted, by PostgreSQL's clock: microseconds since the epoch."""
+
+
+class Lookup(Protocol):
+    """Where one pipeline is asked for an order."""
+
+    async def find(self, message_id: UUID) -> Found | None:
+        """Return what is known, or None of nothing at all; raises UnavailableError where nobody can be asked."""
+
+
+class _OnLog:
+    def __init__(self, postgres: PostgresBackend, redis: RedisBackend, pipeline: Pipeline) -> None:
+        self._postgres = postgres
+        self._redis = redis
+        self._pipeline = pipeline
+        self._keys = keys.MetricKeys(pipeline)
+
+    async def _row(self, message_id: UUID) -> tuple[Found, str]:
+        """Return what the table knows of it, and where on the log it was read."""
+        try:
+            row = await self._postgres.read(_STATUS, str(self._pipeline), message_id)
+        except UnavailableError:
+            return Found(None, None), ""
+        if row is None:
+            return Found(False, None), ""
+        times = from_datetime(row["accepted_at"]), from_datetime(row["stored_at"])
+        return Found(True, None, *times), row["source_id"]

@@ -1,0 +1,333 @@
+"""v1's aggregator: one SQL statement over all rows, then one write to Redis, fenced.
+
+``python -m backend.pipelines.v1_direct.aggregator`` recomputes v1's metrics every
+``COFFEE_AGGREGATOR_INTERVAL_S`` seconds; with ``COFFEE_RECONCILE_INTERVAL_S`` it also reconciles v2 and v3.
+
+``--once`` runs it once, for another cron; the dashboard is told to expect the next run after that interval.
+"""
+
+import asyncio
+import json
+import logging
+import math
+import sys
+import time
+from asyncio.subprocess import PIPE, STDOUT
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import psutil
+from redis.asyncio import Redis
+
+from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, open_redis, run_daemon, sleep
+from coffee_core.clock import now_us, to_datetime
+from coffee_core.errors import CoffeeError
+from coffee_core.keys import MetricKeys
+from coffee_core.parent_death_signal import tied
+from coffee_core.pipelines import Pipeline
+from coffee_core.resources import lua, sql
+from coffee_core.runstate import tell_ready
+from coffee_core.settings import Settings
+from coffee_core.totals import Tally
+
+# A fixed schedule: runs are due at whole intervals from the start, however long each takes.
+
+
+class Schedule:
+    """Due times on a monotonic clock, in seconds."""
+
+    def __init__(self, interval_s: float, start_s: float) -> None:
+        self._interval_s = interval_s
+        self._start_s = start_s
+
+    def next_s(self, monotonic_s: float) -> float:
+        """Return the first due time after this one; due times that have passed by are left out."""
+        return self._start_s + self._interval_s * (
+            math.floor((monotonic_s - self._start_s) / self._interval_s) + 1
+        )
+
+    def next_us(self, monotonic_s: float) -> int:
+        """Return the same by the wall clock, for people: microseconds since the epoch."""
+        return now_us() + round((self.next_s(monotonic_s) - monotonic_s) * 1e6)
+
+
+# Orders come first: the process of PostgreSQL that scans for the aggregator stands back, where it is here.
+
+
+_log = logging.getLogger(__name__)
+NICE = 10
+"""A tenth of what a process that takes orders gets where both want the same core; alone, all of it."""
+
+
+async def open_scanner(url: str, statement_timeout_s: float) -> Database:
+    """Connect as ``open_postgres`` does, for scans that stand back; raises an error of ``OUTAGES``."""
+    connection = await open_postgres(url, statement_timeout_s)
+    try:
+        row = await connection.fetchrow("select pg_backend_pid(), inet_client_port()")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
+        raise
+    assert row is not None, "a select of two functions has a row"
+    stand_back(*row)
+    return connection
+
+
+def stand_back(pid: int, our_port: int | None) -> None:
+    """Lower the priority of the process at the other end of the connection from our port, if that is here."""
+    try:
+        us, server = psutil.Process(), psutil.Process(pid)
+        # A server elsewhere, or in a container, has another process under that number here; a pooler's server
+        # processes serve others, too.
+        direct = our_port in {each.laddr.port for each in us.net_connections("tcp")}
+        if direct and our_port in {each.raddr.port for each in server.net_connections("tcp") if each.raddr}:
+            server.nice(max(NICE, server.nice()))
+    except psutil.Error as error:
+        _log.debug("the scan keeps its priority: %s", error)
+
+
+# One run of the aggregator: a statement of PostgreSQL, then a write to Redis, fenced.
+
+
+_TOTALS = sql("backend.pipelines.v1_direct", "totals")
+_WRITE = lua("backend.pipelines.v1_direct", "write")
+METRICS = MetricKeys(Pipeline.V1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What the last run that was written saw; a run may be written only over the fence it started from.
+
+    A snapshot taken after reading a fence contains all that the fence's snapshot does. So where the fence still
+    stands at the time of writing, nothing newer is overwritten; where it has moved, the other run is as new.
+    """
+
+    snapshot: str | None = None
+    """PostgreSQL's text of the snapshot; None before the first run."""
+    taken_at_us: int = 0
+    """When, by the clock of the aggregator: microseconds since the epoch."""
+
+    def __str__(self) -> str:
+        return "" if self.snapshot is None else f"{self.snapshot} {self.taken_at_us}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Fence":
+        """Read what ``str`` made; nothing is the fence before the first run."""
+        if not text:
+            return cls()
+        snapshot, _, taken_at_us = text.rpartition(" ")
+        return cls(snapshot, int(taken_at_us))
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one run found."""
+
+    fence: Fence
+    """The snapshot it saw."""
+    tally: Tally
+    """All orders of it."""
+    late: Counter[int]
+    """Bucket of ``coffee_core.latency`` → orders that the previous run's snapshot did not have."""
+
+
+async def read_fence(client: Redis) -> Fence:
+    """Return the fence to start a run from. Raises an error of Redis."""
+    return Fence.parse(await client.get(METRICS.fence))
+
+
+async def read_totals(connection: Database, previous: Fence, expected_us: int = 0) -> Totals:
+    """Add up the orders; ``expected_us`` is how long, in µs, the run is likely to take until it is visible.
+
+    Raises asyncpg's errors.
+    """
+    taken_at_us = now_us()
+    rows = await connection.fetch(_TOTALS, previous.snapshot, to_datetime(previous.taken_at_us), expected_us)
+    groups = [row for row in rows if row["drink"] is not None]
+    late: Counter[int] = Counter()
+    for row in groups:
+        if row["bucket"] is not None:
+            late[row["bucket"]] += row["orders"]
+    return Totals(Fence(rows[0]["snapshot"], taken_at_us), Tally.of_groups(_quadruples(groups)), late)
+
+
+async def read_split(connection: Database, fence: Fence) -> tuple[Tally, Tally]:
+    """Return the orders that the run behind this fence has shown, and those that it has not: for an audit.
+
+    Raises asyncpg's errors.
+    """
+    rows = await connection.fetch(_TOTALS, fence.snapshot, to_datetime(fence.taken_at_us), 0)
+    groups = [row for row in rows if row["drink"] is not None]
+    shown = Tally.of_groups(_quadruples(row for row in groups if row["bucket"] is None))
+    return shown, Tally.of_groups(_quadruples(row for row in groups if row["bucket"] is not None))
+
+
+def _quadruples(groups: Iterable[Any]) -> Iterable[tuple[str, str, int, int]]:
+    return ((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
+
+
+async def write_totals(client: Redis, previous: Fence, totals: Totals, run_us: int, next_run_us: int) -> bool:
+    """Replace the metrics as a whole and add to the latency; False where another run came first.
+
+    ``run_us`` is how long the run took and ``next_run_us`` when the next is due, both in µs. Raises an error of
+    Redis, with nothing written.
+    """
+    tally = totals.tally
+    values = {
+        "orders": tally.orders,
+        "revenue": tally.revenue_cents,
+        "hashes": [
+            dict(tally.drink_counts),
+            dict(tally.drink_revenue_cents),
+            dict(tally.store_counts),
+            dict(tally.store_revenue_cents),
+        ],
+        "latency": totals.late,
+        "counters": {"last_update_us": now_us(), "last_run_us": run_us, "next_run_us": next_run_us},
+    }
+    write = client.register_script(_WRITE)
+    keys = (METRICS.fence, METRICS.counters, METRICS.latency, *METRICS.metrics)
+    return bool(await write(keys=keys, args=(str(previous), str(totals.fence), json.dumps(values))))
+
+
+class Aggregator:
+    """Runs on one connection to each server."""
+
+    def __init__(self, connection: Database, client: Redis) -> None:
+        self._connection = connection
+        self._client = client
+        self._last_us = 0
+
+    async def run(self, next_run_us: int) -> bool:
+        """Do one run; False where another aggregator's came first, which leaves nothing to do.
+
+        Raises the errors of both servers.
+        """
+        started = time.monotonic_ns()
+        previous = await read_fence(self._client)
+        totals = await read_totals(self._connection, previous, self._last_us)
+        self._last_us = (time.monotonic_ns() - started) // 1_000
+        return await write_totals(self._client, previous, totals, self._last_us, next_run_us)
+
+
+# The loop: a run at each due time, whatever the servers do.
+
+STATEMENT_TIMEOUT_S = 600.0
+"""Seconds that a full scan may take."""
+
+
+async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str, interval_s: float) -> None:
+    """Run at once and then every ``interval_s`` seconds until told to stop; the run in hand is finished first.
+
+    A run that fails is tried again with backoff, not only when the next is due.
+    """
+    outage = Outage(stop, _log)
+    schedule = Schedule(interval_s, time.monotonic())
+    said_ready = False
+    while not stop.is_set():
+        try:
+            async with AsyncExitStack() as stack:
+                client = await stack.enter_async_context(open_redis(redis_url))
+                connection = await open_scanner(database_url, STATEMENT_TIMEOUT_S)
+                # Not close(), which would wait for a server that hangs.
+                stack.callback(connection.terminate)
+                aggregator = Aggregator(connection, client)
+                while not stop.is_set():
+                    written = await aggregator.run(schedule.next_us(time.monotonic()))
+                    outage.over()
+                    if not said_ready:
+                        _log.info("ready, every %g s", interval_s)
+                        said_ready = True
+                    if not written:
+                        _log.info("another aggregator was first")
+                    now = time.monotonic()
+                    await sleep(schedule.next_s(now) - now, stop)
+        except OUTAGES as error:
+            await outage.failed(error)
+
+
+# The optional reconciliation of v2 and v3: `coffee reconcile` on a schedule.
+#
+# v2's metrics are mended. v3's are compared alone: what mends them is a replay, during which its dashboard counts
+# up from 0, so that somebody has to ask for it.
+
+
+async def run_reconciliations(stop: asyncio.Event, pipelines: Sequence[Pipeline], interval_s: float) -> None:
+    """Reconcile each of these pipelines every ``interval_s`` seconds until told to stop; 0 is never.
+
+    One that fails is said, and tried again when the next is due.
+    """
+    if not interval_s or not pipelines:
+        return
+    _log.info("reconciling %s every %g s", ", ".join(pipelines), interval_s)
+    schedule = Schedule(interval_s, time.monotonic())
+    while not stop.is_set():
+        now = time.monotonic()
+        await sleep(schedule.next_s(now) - now, stop)
+        for pipeline in pipelines:
+            if not stop.is_set():
+                await _reconcile(pipeline, stop)
+
+
+async def _reconcile(pipeline: Pipeline, stop: asyncio.Event) -> None:
+    # A process of its own: v1's runs do not wait for it, and what the others need is not loaded here.
+    options = ("--compare",) if pipeline is Pipeline.V3 else ()
+    command = (sys.executable, "-m", "backend.cli", "reconcile", pipeline.value, *options)
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, preexec_fn=tied())
+    ended, stopped = asyncio.create_task(process.communicate()), asyncio.create_task(stop.wait())
+    await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not ended.done():
+        # Nothing is half done: a drift is added in one script.
+        process.terminate()
+        await ended
+        return
+    said, _ = ended.result()
+    drifted_or_failed = process.returncode != 0 or b"mended" in said
+    for line in said.decode(errors="replace").splitlines():
+        _log.log(logging.WARNING if drifted_or_failed else logging.INFO, "%s", line)
+
+
+_US_PER_S = 1_000_000
+
+
+async def _run_once(settings: Settings) -> bool:
+    async with open_redis(settings.redis_url) as client:
+        connection = await open_scanner(settings.database_url, STATEMENT_TIMEOUT_S)
+        try:
+            return await Aggregator(connection, client).run(now_us() + settings.aggregator_interval_s * _US_PER_S)
+        finally:
+            # Not close(), which would wait for a server that hangs.
+            connection.terminate()
+
+
+def aggregate_once() -> int:
+    """Return the exit code: 0, or 1 with one line on stderr where a server could not do its part."""
+    began = time.monotonic()
+    try:
+        written = asyncio.run(_run_once(Settings.attach()))
+    except (CoffeeError, *OUTAGES) as error:
+        sys.stderr.write(f"cannot aggregate: {type(error).__name__}: {error}\n")
+        return 1
+    what = "v1's metrics are written" if written else "a newer run was first"
+    sys.stdout.write(f"{what}, after {time.monotonic() - began:.2f} s\n")
+    return 0
+
+
+async def _run(stop: asyncio.Event) -> None:
+    settings = Settings.attach()
+    others = [each for each in settings.pipelines if each is not Pipeline.V1]
+    async with asyncio.TaskGroup() as both:
+        if Pipeline.V1 in settings.pipelines:
+            urls = (settings.database_url, settings.redis_url)
+            both.create_task(run_aggregator(stop, *urls, settings.aggregator_interval_s))
+        else:
+            tell_ready(ready=True)
+        both.create_task(run_reconciliations(stop, others, settings.reconcile_interval_s))
+
+
+if __name__ == "__main__":
+    sys.exit(aggregate_once() if sys.argv[1:] == ["--once"] else run_daemon("aggregator", _run))

@@ -1,0 +1,88 @@
+-- name: totals
+-- Totals of v1 in one scan that PostgreSQL may run in parallel: orders and cents by drink, by store, and by how late
+-- the order becomes visible (a bucket of the latency histogram; null where the previous run has shown it already).
+-- $1: snapshot of the previous run, or null: then nothing has been shown yet, and every order is new.
+-- $2: when that was taken; $3: µs until the result is expected in Redis.
+-- Always returns a row, which carries the snapshot of this statement: without orders the rest of it is null.
+with run as materialized (
+    select
+        pg_current_snapshot() as snapshot,
+        pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon,
+        -- A snapshot from the future belongs to another cluster: then nothing is known of what has been shown.
+        case when pg_snapshot_xmax($1::text::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
+            then $1::text::pg_snapshot end as previous,
+        -- A transaction takes an order from its insert to its commit in far less than this: what was stored
+        -- before has been shown, and its transaction id need not be looked at.
+        $2::timestamptz - interval '5 minutes' as known_until,
+        clock_timestamp() + $3::bigint * interval '1 microsecond' as visible_at
+),
+
+groups as (
+    select drink, store, bucket, count(*) as orders, sum(price_cents)::bigint as cents
+    from (
+        select
+            drink,
+            store,
+            price_cents,
+            case when (select previous from run) is null
+                or stored_at >= (select known_until from run)
+                -- xmin holds the lower 32 bits of the transaction id; the upper are those that put it below
+                -- the horizon. A subtransaction's id is not in a snapshot: v1 inserts without savepoints.
+                and not pg_visible_in_snapshot(
+                    (
+                        (select horizon from run)
+                        - (((select horizon from run) - xmin::text::bigint) & 4294967295)
+                    )::text::xid8,
+                    (select previous from run)
+                )
+                then least(287, floor(8 * ln(greatest(
+                    extract(epoch from (select visible_at from run) - accepted_at)::float8 * 1e6, 1
+                )) / ln(2::float8)))::integer
+            end as bucket
+        from orders_v1
+    ) as shown
+    group by drink, store, bucket
+)
+
+select run.snapshot::text as snapshot, groups.*
+from run left join groups on true
+
+
+-- name: select_status_v1
+-- One order of v1, whether the snapshot of the aggregator's last run ($2, or null) has it, and its times.
+-- xmin holds the lower 32 bits of a transaction id; the upper are those that put it below the horizon. A row that is
+-- frozen, or whose id no snapshot can know any more, is older than every run.
+WITH now AS (
+    SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon
+)
+SELECT
+    CASE
+        WHEN $2::text IS NULL THEN NULL
+        -- A snapshot from the future belongs to another cluster.
+        WHEN pg_snapshot_xmax($2::text::pg_snapshot)::text::bigint > now.horizon THEN NULL
+        ELSE pg_visible_in_snapshot(
+            (now.horizon - ((now.horizon - orders.xmin::text::bigint) & 4294967295))::text::xid8,
+            $2::text::pg_snapshot
+        )
+    END AS shown,
+    accepted_at,
+    stored_at
+FROM orders, now
+WHERE version = 'v1' AND message_id = $1
+
+
+-- name: insert_orders
+-- A batch of v1. In the order of their ids: two batches with common ids would otherwise wait for each other for ever.
+INSERT INTO orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
+SELECT 'v1', message_id, drink, store, price_cents, ordered_at, $6, ''
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[])
+    AS batch (message_id, drink, store, price_cents, ordered_at)
+ORDER BY message_id
+ON CONFLICT (version, message_id) DO NOTHING
+
+
+-- name: select_contents
+-- What was first said under these message ids.
+SELECT message_id, drink, store, price_cents, ordered_at
+FROM orders
+WHERE version = 'v1' AND message_id = ANY($1::uuid[])

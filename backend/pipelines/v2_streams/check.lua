@@ -1,0 +1,8 @@
+#!lua
+-- include: shared.lua
+-- Tell whether the metrics are sound: 1 or 0.
+local fault = find_fault()
+if fault then
+    return redis.error_reply(fault)
+end
+return is_healthy() and 1 or 0

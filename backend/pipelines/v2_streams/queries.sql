@@ -1,0 +1,63 @@
+-- name: audit_rows_of
+-- Which of these places on the log have a row. $1: version; $2: places.
+select source_id from orders where version = $1 and source_id = any($2::text[])
+
+
+-- name: audit_copies
+-- Places on the log with more than one row. $1: version; $2: how many at most.
+select source_id from orders where version = $1 group by source_id having count(*) > 1 order by source_id limit $2
+
+
+-- name: totals
+-- What the metrics must show as of a cut: rows whose entry had left the stream by then. $1-$2 is the highest entry
+-- id of the cut, compared as two integers; $3 are the ids that were still in the stream, so not yet counted.
+-- A row whose source_id is no entry id was not brought by the worker, but it is an order: it is shown.
+select drink, store, count(*) as orders, sum(price_cents)::bigint as cents
+from orders_v2
+where case
+    when source_id !~ '^[0-9]{1,18}-[0-9]{1,20}$' then true
+    else
+        (split_part(source_id, '-', 1)::bigint, split_part(source_id, '-', 2)::numeric) <= ($1::bigint, $2::numeric)
+        and source_id <> all ($3::text[])
+end
+group by drink, store
+
+
+-- name: insert
+-- Store a batch of which no order has been stored before: all of it, or nothing. Sorted by key, so that two workers
+-- with the same orders lock them in the same order and cannot deadlock; of two entries with one key the earlier in
+-- the log comes first. Into the partition itself: where it is missing that is an error to retry (42P01), by way of
+-- the parent it would look like bad orders. Times come in microseconds since 1970. Whole seconds and the rest apart:
+-- an interval is multiplied by a double, which is exact for each of the two up to the year 9999.
+insert into orders_v2 (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
+select
+    'v2', message_id, drink, store, price_cents,
+    'epoch'::timestamptz + ordered_us / 1000000 * interval '1 s' + ordered_us % 1000000 * interval '1 us',
+    'epoch'::timestamptz + accepted_us / 1000000 * interval '1 s' + accepted_us % 1000000 * interval '1 us',
+    source_id
+from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[])
+    with ordinality
+    as entry (message_id, drink, store, price_cents, ordered_us, accepted_us, source_id, place)
+order by message_id, place
+
+
+-- name: first_kept
+-- The end of insert.sql where a batch may repeat orders: first come first kept. Half as much work again, since every
+-- key is looked up before it is inserted.
+on conflict (version, message_id) do nothing
+
+
+-- name: read_back
+-- For each entry of a batch, in its order: is the stored row its own, and does it say the same?
+-- A statement of its own after the commit: within the insert's snapshot, a row that another worker has just
+-- committed cannot be seen.
+select
+    stored.source_id is not null as found,
+    stored.source_id = entry.source_id as own,
+    (stored.drink, stored.store, stored.price_cents, extract(epoch from stored.ordered_at) * 1000000)
+    = (entry.drink, entry.store, entry.price_cents, entry.ordered_us) as same
+from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[])
+    with ordinality
+    as entry (message_id, drink, store, price_cents, ordered_us, accepted_us, source_id, place)
+left join orders_v2 as stored on stored.version = 'v2' and stored.message_id = entry.message_id
+order by entry.place

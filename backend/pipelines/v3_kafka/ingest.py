@@ -1,0 +1,137 @@
+"""v3: a record, acknowledged by Kafka."""
+
+import asyncio
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from uuid import UUID
+
+import msgspec
+
+from backend.clients import tracing
+from backend.clients.kafka_producer import KafkaBackend
+from backend.clients.postgres import PostgresBackend
+from backend.clients.redis import RedisBackend
+from backend.clients.tracing import FIELD
+from backend.pipelines.interface import _AWAY, Found, _OnLog
+from coffee_core import keys
+from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
+from coffee_core.order import Order
+from coffee_core.pipelines import Pipeline
+
+MEMORY_TIMEOUT_S = 0.25
+"""Seconds that an order of v3 waits for Redis, which it can do without."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Log:
+    """v3: to the topic, always; Redis only helps to refuse a key that was used for another order.
+
+    The job behind it compares too: what slips through here becomes a dead letter there.
+    """
+
+    def __init__(self, kafka: KafkaBackend, redis: RedisBackend, dedup_horizon_ms: int) -> None:
+        self._kafka = kafka
+        self._redis = redis
+        self._keys = keys.MetricKeys(Pipeline.V3)
+        self._horizon_ms = dedup_horizon_ms
+        self._writing: set[asyncio.Task[None]] = set()
+        self.health = kafka.health
+        """Kafka's."""
+
+    async def take(self, order: Order, keyed: bool) -> None:
+        """Produce the order, also where it is a repeat: the first one may never have reached the log."""
+        if keyed and await self._known_otherwise(order):
+            raise KeyConflictError(order.message_id)
+        try:
+            await self._send(order)
+        except OutcomeUnknownError:
+            self._remember(order, keyed)
+            raise
+        self._remember(order, keyed)
+
+    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+        """Produce them all; where only some are acknowledged, the outcome of the batch is unknown."""
+        await self._check_all([order for order in orders if order.message_id in keyed])
+        sending = [self._send(order) for order in orders]
+        sent = await asyncio.gather(*sending, return_exceptions=True)
+        nowhere = sum(isinstance(each, UnavailableError) for each in sent)
+        for order, each in zip(orders, sent, strict=True):
+            if not isinstance(each, UnavailableError):
+                self._remember(order, order.message_id in keyed)
+        failed = [each for each in sent if each is not None]
+        if not failed:
+            return
+        for each in failed:
+            if not isinstance(each, UnavailableError | OutcomeUnknownError):
+                raise each
+        if nowhere == len(orders):
+            raise failed[0]
+        raise OutcomeUnknownError(f"kafka acknowledged {len(orders) - len(failed)} of {len(orders)}; {failed[0]}")
+
+    def _send(self, order: Order) -> "asyncio.Future[None]":
+        trace = tracing.traceparent()
+        headers = [(FIELD, trace.encode())] if trace else []
+        fields = order.to_fields()
+        return self._kafka.send(str(fields["message_id"]).encode(), _encode(fields), headers)
+
+    async def _check_all(self, keyed: Sequence[Order]) -> None:
+        self._kafka.health.require()
+        if not keyed:
+            return
+        names = [self._keys.idempotency(str(order.message_id)) for order in keyed]
+        try:
+            seen = await self._redis.command("MGET", *names, within_s=MEMORY_TIMEOUT_S)
+        except (UnavailableError, OutcomeUnknownError):
+            return
+        for order, content in zip(keyed, seen, strict=True):
+            if content is not None and content != order.content.encode():
+                raise KeyConflictError(order.message_id)
+
+    async def _known_otherwise(self, order: Order) -> bool:
+        self._kafka.health.require()  # else a dead Kafka would still cost a round trip to Redis
+        try:
+            seen = await self._redis.command(
+                "GET", self._keys.idempotency(str(order.message_id)), within_s=MEMORY_TIMEOUT_S
+            )
+        except (UnavailableError, OutcomeUnknownError):
+            return False  # Redis' own health says so, in its log line and in /readyz
+        return seen is not None and seen != order.content.encode()
+
+    def _remember(self, order: Order, keyed: bool) -> None:
+        # Only now: an order that went nowhere must not occupy its key. The answer does not wait for it, and yet
+        # the client's next request finds it: this task runs before the event loop reads another request.
+        if keyed:
+            task = asyncio.create_task(self._write(order))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _write(self, order: Order) -> None:
+        key = self._keys.idempotency(str(order.message_id))
+        try:
+            await self._redis.command("SET", key, order.content, "NX", "PX", self._horizon_ms)
+        except (UnavailableError, OutcomeUnknownError):
+            return  # best effort: see _known_otherwise
+
+
+class LogLookup(_OnLog):
+    """v3: the memory of keys, then the row; which orders Flink's totals contain nobody can tell."""
+
+    def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
+        super().__init__(postgres, redis, Pipeline.V3)
+
+    async def find(self, message_id: UUID) -> Found | None:
+        """Ask Redis and PostgreSQL."""
+        known: bool | None
+        try:
+            known = bool(
+                await self._redis.command("EXISTS", self._keys.idempotency(str(message_id)), reading=True)
+            )
+        except _AWAY:
+            known = None
+        found, _ = await self._row(message_id)
+        if found.stored or known:
+            return found
+        if known is None or found.stored is None:
+            raise UnavailableError("redis and postgres cannot both be asked, and neither knows the order")
+        return None

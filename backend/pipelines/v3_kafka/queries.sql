@@ -1,0 +1,26 @@
+-- name: audit_look_up
+-- For each record of a batch, in its order: the row under its message id, whose it is, and whether it says the same.
+-- $1: version; then message ids, drinks, stores, cents, times of order, places on the log.
+select
+    stored.source_id is not null as found,
+    coalesce(stored.source_id = record.source_id, false) as own,
+    coalesce(
+        (stored.drink, stored.store, stored.price_cents, stored.ordered_at)
+        = (record.drink, record.store, record.price_cents, record.ordered_at), false
+    ) as same
+from unnest($2::uuid[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::text[])
+    with ordinality
+    as record (message_id, drink, store, price_cents, ordered_at, source_id, place)
+left join orders as stored on stored.version = $1 and stored.message_id = record.message_id
+order by record.place
+
+
+-- name: audit_rows_below
+-- Rows whose place on the topic lies below these bounds, or on none of these partitions. $1: partitions; $2: bounds.
+select count(*)
+from orders
+left join unnest($1::integer[], $2::bigint[]) as bound (partition, below)
+    on bound.partition = split_part(source_id, ':', 1)::integer
+where version = 'v3'
+    and source_id ~ '^[0-9]{1,9}:[0-9]{1,18}$'
+    and (bound.below is null or split_part(source_id, ':', 2)::bigint < bound.below)

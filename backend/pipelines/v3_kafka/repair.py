@@ -1,0 +1,352 @@
+"""``coffee replay v3``: the whole topic once more into empty state, until the totals are those of the rows again.
+
+All that is changed is the epoch in Redis, in one step with the keys. From then on the old job may not write there,
+and the submitter of the job cancels it and submits another, whether this command lives on or not.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+
+from backend.clients.daemon import Database, open_redis
+from backend.clients.kafka import KafkaLogs, Record, kafka_options, naming_kafka, open_logs
+from backend.clients.servers import Servers, UnreachableError, naming_servers, open_servers
+from backend.pipelines.balance import Balance, number, read_shown, sentence
+from backend.pipelines.dead_letters import KEPT, Letter, LetterError, new_message_id, requeued_id
+from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, read_order
+from coffee_core.clock import to_datetime
+from coffee_core.errors import CoffeeError
+from coffee_core.keys import DEAD_TOPIC, SAVEPOINTS, TOPIC, MetricKeys
+from coffee_core.pipelines import Pipeline
+from coffee_core.resources import lua, sql
+from coffee_core.settings import Settings
+from flink.options import JOB_NAME as JOB
+from flink.options import checkpoints_uri
+
+_EPOCH_WITHIN_S = 5.0
+_STEP_S = 0.2
+_SETTLE_S = 30.0
+"""Seconds in which the rows, which go to PostgreSQL on their own, have followed what is shown."""
+STALLED_AFTER_S = 180.0
+"""Seconds without progress after which the command gives up; a job is submitted in ten."""
+Tell = Callable[[int, int], None]
+"""Told, now and then, how many records have been counted, and how many there are to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A replay that has ended on the totals of the rows."""
+
+    pipeline: Pipeline
+    epoch: int
+    """Epoch of the job that counted."""
+    records: int
+    """Length of the topic when the replay began."""
+    orders: int
+    """Orders shown at the end."""
+    revenue_cents: int
+    """Cents shown at the end."""
+    seconds: float
+    """How long it took."""
+
+
+async def replay_v3(settings: Settings, tell: Tell, stalled_after_s: float = STALLED_AFTER_S) -> Replayed:
+    """Replay, and return once totals and rows agree; orders may keep flowing.
+
+    Raises UnreachableError; CoffeeError before anything is changed where the topic is not whole or nobody would
+    submit a job, and afterwards where nothing moves or the numbers do not meet. The replay itself goes on then.
+    """
+    started = time.monotonic()
+    async with open_servers(settings) as servers, open_logs(settings) as logs:
+        rows, records = await _whole_topic(servers, logs)
+        # Whether a job runs is no matter: it would end, and the submitter begins another.
+        ((_, submitters),) = await servers.client.pubsub_numsub(METRICS.watched)
+        if not submitters:
+            raise CoffeeError(
+                "flink-job is not there to begin a job of another epoch, nothing was changed: see `coffee status`"
+            )
+        epoch = await begin(servers.client)
+        await _counted(servers.client, records, tell, stalled_after_s)
+        balance = await _balanced(servers, logs, rows)
+    return Replayed(
+        Pipeline.V3,
+        epoch,
+        records,
+        balance.shown.orders,
+        balance.shown.revenue_cents,
+        round(time.monotonic() - started, 1),
+    )
+
+
+async def _whole_topic(servers: Servers, logs: KafkaLogs) -> tuple[int, int]:
+    """Return rows and records of the topic. Raises CoffeeError where it cannot bring back what is stored."""
+    bounds = await logs.bounds(TOPIC)
+    gone = sum(first for first, _ in bounds.values())
+    records = sum(last for _, last in bounds.values())
+    rows = int(await servers.database.fetchval("select count(*) from orders where version = $1", str(Pipeline.V3)))
+    if gone or rows > records:
+        missing = max(gone, rows - records)
+        raise CoffeeError(
+            f"the topic no longer holds {missing:,} records: a replay would end on less; nothing was changed"
+        )
+    return rows, records
+
+
+async def begin(client: Redis) -> int:
+    """Begin another epoch with nothing shown, and return it. Raises CoffeeError where there is no epoch."""
+    script = client.register_script(lua("backend.pipelines.v3_kafka", "replay_v3"))
+    windows = (METRICS.late, METRICS.watermark, *map(METRICS.window, known_windows()))
+    give_up_at = time.monotonic() + _EPOCH_WITHIN_S
+    while True:
+        epoch: Any = await script(keys=(METRICS.fence, *METRICS.metrics, METRICS.counters, *windows))
+        if epoch is not None:
+            return int(epoch)
+        if time.monotonic() > give_up_at:
+            raise CoffeeError("Redis has no epoch of v3, and flink-job does not put it back: see `coffee status`")
+        await asyncio.sleep(_STEP_S)
+
+
+async def counted_records(client: Redis) -> int:
+    """Return how many records the job's state has counted, as it last told Redis."""
+    _, _, counters = await read_shown(client, METRICS)
+    return sum(number(name, counters.get(name)) for name in ("shown_orders", "duplicates", "dead"))
+
+
+async def _counted(client: Redis, records: int, tell: Tell, stalled_after_s: float) -> None:
+    """Wait until what was on the topic at the beginning has been counted."""
+    last, moved_at = -1, time.monotonic()
+    while True:
+        counted = await counted_records(client)
+        tell(min(counted, records), records)
+        if counted >= records:
+            return
+        if counted != last:
+            last, moved_at = counted, time.monotonic()
+        elif time.monotonic() - moved_at > stalled_after_s:
+            raise CoffeeError(
+                f"{counted:,} of {records:,} records are counted and nothing moves: see `coffee status` and the"
+                " log of flink-job; the replay goes on once its job runs"
+            )
+        await asyncio.sleep(_STEP_S)
+
+
+async def _balanced(servers: Servers, logs: KafkaLogs, rows: int) -> Balance:
+    """Wait until everything balances with no fewer orders than the rows of the beginning.
+
+    As many records counted as there were may be others: orders that came meanwhile, on a partition that was ahead.
+    """
+    give_up_at = time.monotonic() + _SETTLE_S
+    while True:
+        balance = await audit_v3(servers, logs, unique_timestamps=False)
+        if balance.balanced and balance.shown.orders >= rows:
+            return balance
+        if time.monotonic() > give_up_at:
+            raise CoffeeError(f"the whole topic is counted, but not balanced: {sentence(balance)}")
+        await asyncio.sleep(_STEP_S)
+
+
+# ``coffee savepoint``: the state of v3's job as a whole, kept until somebody removes it.
+#
+# It lies beside the checkpoints of the epoch, where the submitter looks for what to continue from: a job that was
+# stopped with a savepoint begins again there, with whatever code and settings the submitter has by then.
+
+
+_REQUEST = ClientTimeout(total=10)
+_WITHIN_S = 300.0
+_SAVEPOINT_STEP_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    """A savepoint that is complete."""
+
+    uri: str
+    """Where it lies."""
+    job: str
+    """The job whose state it is."""
+    stopped: bool
+    """The job has ended with it: nothing was counted after it."""
+    seconds: float
+    """How long it took."""
+
+
+async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
+    """Take one, and with ``stop`` end the job with it.
+
+    Raises UnreachableError; CoffeeError where no job runs or Flink cannot complete it: the job then runs on.
+    """
+    with naming_servers(settings):
+        async with open_redis(settings.redis_url) as client:
+            epoch = await client.get(MetricKeys(Pipeline.V3).fence)
+    if epoch is None:
+        raise CoffeeError("Redis has no epoch of v3: see `coffee status`")
+    folder = f"{checkpoints_uri(settings, epoch)}/{SAVEPOINTS}"
+    started = time.monotonic()
+    try:
+        async with ClientSession(settings.flink_rest_url, timeout=_REQUEST, raise_for_status=True) as session:
+            job = await _job(session)
+            uri = await _taken(session, job, folder, stop=stop)
+    except (ClientError, TimeoutError, OSError) as error:
+        raise UnreachableError(
+            f"Flink at {settings.flink_rest_url} cannot be reached ({error or type(error).__name__}):"
+            " `coffee status` tells what runs"
+        ) from error
+    return Savepoint(uri, job, stop, round(time.monotonic() - started, 1))
+
+
+async def _job(session: ClientSession) -> str:
+    async with session.get("/jobs/overview") as answer:
+        jobs: list[dict[str, Any]] = (await answer.json())["jobs"]
+    running = [each["jid"] for each in jobs if each["name"] == JOB and each["state"] == "RUNNING"]
+    if not running:
+        raise CoffeeError("no job of v3 runs: see `coffee status`")
+    return str(running[0])
+
+
+async def _taken(session: ClientSession, job: str, folder: str, *, stop: bool) -> str:
+    wanted = (
+        ("stop", {"targetDirectory": folder, "drain": False})
+        if stop
+        else ("savepoints", {"target-directory": folder, "cancel-job": False})
+    )
+    async with session.post(f"/jobs/{job}/{wanted[0]}", json=wanted[1]) as answer:
+        request = (await answer.json())["request-id"]
+    give_up_at = time.monotonic() + _WITHIN_S
+    while time.monotonic() < give_up_at:
+        async with session.get(f"/jobs/{job}/savepoints/{request}") as answer:
+            said = await answer.json()
+        if said["status"]["id"] == "COMPLETED":
+            operation = said["operation"]
+            if "location" not in operation:
+                cause = str(operation["failure-cause"].get("stack-trace", "")).partition("\n")[0]
+                raise CoffeeError(f"Flink could not complete the savepoint: {cause}")
+            return str(operation["location"])
+        await asyncio.sleep(_SAVEPOINT_STEP_S)
+    raise CoffeeError(f"the savepoint is not complete after {_WITHIN_S:.0f} s: see the log of the JobManager")
+
+
+# v3's dead letters: records of ``orders.dead``. A log forgets nothing: Redis remembers what was dealt with.
+#
+# Producing comes before remembering. A crash in between leaves the letter listed; requeued once more it has the
+# same message id, so that the job drops the second one as a repeat.
+
+
+HANDLED = MetricKeys(Pipeline.V3).counters.rpartition(":")[0] + ":letters"
+"""Hash: origin → ``requeued`` or ``dropped``."""
+_LOOK_UP = sql("backend.pipelines.v3_kafka", "audit_look_up")
+_LONGEST_TEXT = 100_000
+"""Characters that the job keeps of a value."""
+
+
+async def letters(logs: KafkaLogs, client: Redis) -> list[Letter]:
+    """Return the letters not dealt with yet, each once, oldest first. Raises the errors of both servers."""
+    found: dict[str, Letter] = {}
+    async for batch in logs.records(DEAD_TOPIC, await logs.bounds(DEAD_TOPIC)):
+        for record in batch:
+            letter = _letter(record)
+            found.setdefault(letter.origin, letter)
+    handled = set(await client.hkeys(HANDLED))  # type: ignore[misc]
+    return [letter for origin, letter in found.items() if origin not in handled]
+
+
+def _letter(record: Record) -> Letter:
+    origin = (record.key or b"").decode(errors="replace")
+    try:
+        said = json.loads(record.value or b"")
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        said = {"reason": "this letter itself cannot be read", "text": None}
+    text = said.get("text")
+    return Letter(
+        id=origin,
+        origin=origin,
+        reason=str(said.get("reason", "")),
+        detail="",
+        time_us=record.time_ms * 1000,
+        fields=_fields(text),
+        text=text if isinstance(text, str) else "",
+    )
+
+
+def _fields(text: object) -> dict[str, Any]:
+    try:
+        fields = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def record_of(letter: Letter, repairs: Mapping[str, str], taken: bool = False) -> tuple[bytes, bytes]:
+    """Return key and value of the record that puts a letter back, with a new id where its own is taken or none.
+
+    Raises LetterError where nothing can put it back.
+    """
+    if not letter.fields and not repairs:
+        raise LetterError("it is no JSON object: give its fields by --set, or --drop it")
+    if len(letter.text) >= _LONGEST_TEXT:
+        raise LetterError(f"it was cut off at {_LONGEST_TEXT:,} characters: it can only be dropped")
+    fields = {**letter.fields, **repairs}
+    new_id = new_message_id(Pipeline.V3, letter.origin) if taken else requeued_id(Pipeline.V3, letter)
+    if new_id is not None and "message_id" not in repairs:
+        fields["message_id"] = str(new_id)
+    return str(fields["message_id"]).encode(), json.dumps(fields, separators=(",", ":")).encode()
+
+
+async def requeue(servers: Servers, chosen: list[Letter], repairs: Mapping[str, str]) -> list[str]:
+    """Put letters back with one producer; return the place of each new record, or ``kept: …`` with the reason.
+
+    Raises UnreachableError and the errors of the other servers; what was remembered by then was sent.
+    """
+    kafka = servers.settings.kafka_servers
+    producer = AIOKafkaProducer(
+        **kafka_options(servers.settings), client_id="coffee-dead-letters", acks="all", enable_idempotence=True
+    )
+    outcomes = []
+    try:
+        with naming_kafka(kafka):
+            await producer.start()
+        for letter in chosen:
+            try:
+                key, value = await _record(servers.database, letter, repairs)
+            except LetterError as error:
+                outcomes.append(f"{KEPT}: {error}")
+                continue
+            with naming_kafka(kafka):
+                sent = await producer.send_and_wait(TOPIC, value, key)
+            await handled(servers.client, letter, "requeued")
+            outcomes.append(f"requeued as {sent.partition}:{sent.offset}")
+    finally:
+        await producer.stop()
+    return outcomes
+
+
+async def _record(connection: Database, letter: Letter, repairs: Mapping[str, str]) -> tuple[bytes, bytes]:
+    key, value = record_of(letter, repairs)
+    order = read_order(value)
+    if order is None:
+        return key, value
+    # The job keeps the first of two orders under one id: a repaired letter must not vanish behind another order.
+    (row,) = await connection.fetch(
+        _LOOK_UP,
+        str(Pipeline.V3),
+        [order.message_id],
+        [order.drink],
+        [order.store],
+        [order.price_cents],
+        [to_datetime(order.ordered_at_us)],
+        [letter.origin],
+    )
+    return record_of(letter, repairs, taken=bool(row["found"] and not row["same"]))
+
+
+async def handled(client: Redis, letter: Letter, how: str) -> bool:
+    """Remember that a letter was dealt with; False where it was before. Raises an error of Redis."""
+    return bool(await client.hsetnx(HANDLED, letter.origin, how))  # type: ignore[misc]

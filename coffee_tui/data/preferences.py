@@ -1,0 +1,65 @@
+"""What the dashboard remembers between two runs: one small file in the user's own configuration folder."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from coffee_core.runstate import write_private
+from coffee_tui.data.load_plan import LoadPlan
+from coffee_tui.data.plain import from_plain, to_plain
+from coffee_tui.data.snapshot import OrdersView
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was chosen last."""
+
+    plan: LoadPlan = LoadPlan()
+    """The load."""
+    theme: str = ""
+    """Theme; empty: the default one."""
+    first_run: bool = True
+    """Whether nobody has used the dashboard here before."""
+
+    def applied_to(self, view: OrdersView) -> OrdersView:
+        """Return a view with what was chosen, as far as its pipelines are run here."""
+        here = view.plan.pipelines
+        chosen = tuple(each for each in here if each in self.plan.pipelines)
+        return replace(view, plan=replace(self.plan, pipelines=chosen or here))
+
+    @classmethod
+    def after(cls, view: OrdersView, theme: str = "") -> "Memory":
+        """Return what is to be remembered of a view and of the theme."""
+        return cls(view.plan, theme, first_run=False)
+
+
+def memory_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the file: under XDG_CONFIG_HOME, else under ~/.config."""
+    environ = os.environ if environ is None else environ
+    given = environ.get("XDG_CONFIG_HOME", "")
+    # The specification: a relative path there is to be ignored.
+    folder = Path(given) if given.startswith("/") else Path.home() / ".config"
+    return folder / "coffee-rt" / "dashboard.json"
+
+
+def remember(path: Path, memory: Memory) -> None:
+    """Write it down. Raises OSError where that cannot be done."""
+    kept = {"load": to_plain(memory.plan), "theme": memory.theme}
+    write_private(path, json.dumps(kept) + "\n")
+
+
+def recall(path: Path) -> Memory:
+    """Return what was written down; of a file that is no memory of ours, nothing. Raises OSError."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        plan = from_plain(LoadPlan, raw["load"])
+        plan.check()
+        theme = str(raw.get("theme", ""))
+    except FileNotFoundError:
+        return Memory()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # Of an older or a newer version, or edited: what it said is lost, which is what defaults are for.
+        return Memory(first_run=False)
+    return Memory(plan, theme, first_run=False)

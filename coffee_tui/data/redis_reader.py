@@ -1,0 +1,110 @@
+"""Redis as the dashboard reads it: one pipelined read of every key, and notifications that say when to."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError, ResponseError
+
+from coffee_core.keys import STREAM, MetricKeys
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.pipelines import Pipeline
+from coffee_tui.data.readings import MetricsReading, ReadingError, RedisReading
+
+_TIMEOUT_S = 2.0
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[Redis]:
+    """Open a client that never retries by itself: the feed must know of every lost connection."""
+    client: Redis = Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=_TIMEOUT_S,
+        socket_connect_timeout=_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def pubsub(client: Redis) -> AsyncIterator[PubSub]:
+    """Open what can be subscribed with."""
+    opened = client.pubsub(ignore_subscribe_messages=True)
+    try:
+        yield opened
+    finally:
+        await opened.aclose()  # type: ignore[no-untyped-call]
+
+
+def channels(client: Redis, pipelines: Sequence[Pipeline]) -> list[str]:
+    """Return the channels of the writes of each pipeline's total_orders, which every writer writes last."""
+    database = client.connection_pool.connection_kwargs.get("db", 0)
+    return [f"__keyspace@{database}__:{MetricKeys(pipeline).total_orders}" for pipeline in pipelines]
+
+
+async def notifies(client: Redis) -> bool | None:
+    """Tell whether the server says that it sends keyspace notifications of strings.
+
+    None of a server that refuses the question (a managed one): then a notification that arrives is the only
+    evidence.
+    """
+    try:
+        answer = await client.config_get("notify-keyspace-events")
+    except (NoPermissionError, ResponseError):
+        return None
+    flags = answer.get("notify-keyspace-events", "")
+    return "K" in flags and ("A" in flags or "$" in flags)
+
+
+async def read(client: Redis, pipelines: Sequence[Pipeline]) -> RedisReading:
+    """Read all keys of the pipelines in one transaction, so that totals and breakdowns agree.
+
+    Raises ReadingError where a key holds what no pipeline writes there.
+    """
+    async with client.pipeline(transaction=True) as batch:
+        for pipeline in pipelines:
+            keys = MetricKeys(pipeline)
+            batch.get(keys.total_orders)
+            batch.get(keys.total_revenue)
+            batch.hgetall(keys.drink_counts)
+            batch.hgetall(keys.store_counts)
+            batch.hgetall(keys.latency)
+            batch.hgetall(keys.counters)
+        batch.xlen(STREAM)
+        try:
+            answers: list[Any] = await batch.execute()
+        except ResponseError as error:
+            raise ReadingError(f"Redis refuses the read: {error}") from error
+    metrics = {
+        pipeline: _metrics(pipeline, answers[6 * index : 6 * index + 6])
+        for index, pipeline in enumerate(pipelines)
+    }
+    return RedisReading(metrics, int(answers[-1]))
+
+
+def _metrics(pipeline: Pipeline, answers: Sequence[Any]) -> MetricsReading:
+    orders, revenue, drinks, stores, latency, counters = answers
+    try:
+        return MetricsReading(
+            int(orders or 0),
+            int(revenue or 0),
+            {drink: int(drinks.get(drink, 0)) for drink in DRINKS},
+            {store: int(stores.get(store, 0)) for store in STORES},
+            {int(bucket): int(count) for bucket, count in latency.items()},
+            _whole_numbers(counters),
+        )
+    except ValueError as error:
+        raise ReadingError(f"a Redis key of {pipeline} holds no whole number: {error}") from error
+
+
+def _whole_numbers(fields: Mapping[str, str]) -> dict[str, int]:
+    # A pipeline may keep other things among its counters (an id, a name): they are none of the dashboard's.
+    return {name: int(value) for name, value in fields.items() if value.removeprefix("-").isdecimal()}

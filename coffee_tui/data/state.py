@@ -1,0 +1,334 @@
+"""Puts readings and their history together into a snapshot."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.runstate import PartState, State
+from coffee_core.totals import Account
+from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
+from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading
+from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Snapshot, Stage
+from coffee_tui.data.status_line import Known, sentence
+
+# What each pipeline's own processes cost, and those that all of them share.
+
+
+# Whose processes, by the beginning of their names.
+_OWN: dict[Pipeline, tuple[str, tuple[str, ...]]] = {
+    Pipeline.V1: ("cron", ("cafe-order-aggregator",)),
+    Pipeline.V2: ("worker", ("stream-worker",)),
+    Pipeline.V3: ("Kafka + Flink", ("kafka", "flink")),
+}
+_SHARED = (("api", ("cafe-order-api",)), ("postgres", ("postgres",)), ("redis", ("redis",)))
+
+
+def own_cost(pipeline: Pipeline, costs: Mapping[str, Cost]) -> CostView | None:
+    """Return what the processes of one pipeline alone cost; None where they are not known."""
+    return _sum(*_OWN[pipeline], costs)
+
+
+def shared_costs(costs: Mapping[str, Cost]) -> tuple[CostView, ...]:
+    """Return what each part costs that all pipelines stand on."""
+    found = (_sum(name, beginnings, costs) for name, beginnings in _SHARED)
+    return tuple(each for each in found if each is not None)
+
+
+def _sum(name: str, beginnings: tuple[str, ...], costs: Mapping[str, Cost]) -> CostView | None:
+    found = [cost for part, cost in costs.items() if part.startswith(beginnings)]
+    if not found:
+        return None
+    return CostView(name, _percent(found), _rounded(round(sum(cost.memory_bytes for cost in found) / 1e6)))
+
+
+def _percent(costs: Iterable[Cost]) -> int | None:
+    known = [cost.cores for cost in costs if cost.cores is not None]
+    return round(100 * sum(known)) if known else None
+
+
+def _rounded(megabytes: int) -> int:
+    """Keep two digits of three: memory that breathes is not news."""
+    step = 10 ** max(0, len(str(megabytes)) - 2)
+    return int(round(megabytes / step) * step)
+
+
+# The links of a chain: how fast orders pass each, and where they wait.
+
+
+_WAITS_AT = 1
+"""In every chain orders wait on the second link: before the cron, the worker, the job."""
+
+
+def waiting(pipeline: Pipeline, account: Account | None, stream_entries: int) -> int | None:
+    """Return the orders that wait for the processor; v2 says so itself, of the others the API must know."""
+    if pipeline is Pipeline.V2:
+        return stream_entries
+    return account.in_flight if account is not None else None
+
+
+def with_links(stages: Sequence[Stage], rates: Sequence[float | None], queued: int | None) -> tuple[Stage, ...]:
+    """Return the stages with a rate for each link, first to last, and with what waits for the processor."""
+    linked = [replace(stage, rate=rate) for stage, rate in zip(stages, rates, strict=False)]
+    linked[_WAITS_AT] = replace(linked[_WAITS_AT], waiting=queued)
+    return (*linked, *stages[len(linked) :])
+
+
+# Whether accepted orders fail to become visible: told by what grows and what stands still.
+
+
+_GRACE_S = 2.0
+"""The API is read once a second and Redis at once: less than this is the reading, not the pipeline."""
+
+
+class Stall:
+    """Compares the growth of what the API accepts with the growth of what Redis shows.
+
+    It never compares the two totals: repeats are accepted and not counted again, and the API counts from its own
+    start. So it says since when nothing was shown, never how many orders are missing.
+    """
+
+    def __init__(self) -> None:
+        self._accepted: int | None = None
+        self._shown: tuple[int, int] | None = None
+        self._waiting_since_s: float | None = None
+        self._asked_s = self._progress_s = float("-inf")
+        self.waiting = 0
+        """2xx answers seen since anything was last shown, repeats included."""
+
+    def accepted(self, moment: Moment, total: int) -> None:
+        """Take the API's count of 2xx answers."""
+        if self._accepted is not None and total > self._accepted:
+            self.waiting += total - self._accepted
+            # What was shown since the API was asked before may be these very orders.
+            if self._waiting_since_s is None and self._progress_s < self._asked_s:
+                self._waiting_since_s = moment.at_s
+        self._accepted, self._asked_s = total, moment.at_s
+
+    def shown(self, moment: Moment, reading: MetricsReading) -> None:
+        """Take what Redis shows: a new total, or a new update that dropped only repeats, is progress."""
+        progress = (reading.orders, reading.counters.get(LAST_UPDATE, 0))
+        if self._shown is not None and progress != self._shown:
+            self.waiting = 0
+            self._waiting_since_s = None
+            self._progress_s = moment.at_s
+        self._shown = progress
+
+    def seconds(self, moment: Moment) -> int | None:
+        """Return the whole seconds since accepted orders are waiting; None where that is nothing to speak of."""
+        if self._waiting_since_s is None:
+            return None
+        waited_s = moment.at_s - self._waiting_since_s
+        return int(waited_s) if waited_s >= _GRACE_S else None
+
+
+# How each part of the stack stands, from what the API, the run files and the dashboard's own links say.
+
+
+_HEALTH = {
+    State.WAITING: Health.WAITING,
+    State.STARTING: Health.STARTING,
+    State.UP: Health.GOOD,
+    State.EXTERNAL: Health.GOOD,
+    State.BACKOFF: Health.BROKEN,
+    State.STOPPING: Health.BROKEN,
+    State.STOPPED: Health.BROKEN,
+}
+_WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, Health.GOOD)
+
+# Which parts, by the beginning of their process names, a stage of a chain stands on.
+_PARTS_OF = {
+    "POST": ("cafe-order-api", "api"),
+    "PG": ("postgres",),
+    "cron": ("cafe-order-aggregator", "aggregator"),
+    "Redis": ("redis",),
+    "stream": ("redis",),
+    "worker": ("stream-worker",),
+    "Kafka": ("kafka",),
+    "Flink": ("flink",),
+    "PG, Redis": ("postgres", "redis"),
+}
+
+
+def part_views(parts: Sequence[PartState], lab: LabReading | None) -> tuple[PartView, ...]:
+    """Return every part by name: its wrapper's word, corrected by the API where that cannot reach it."""
+    dependencies = lab.dependencies if lab else {}
+    views = {part.name: _part_view(part) for part in parts}
+    for name, dependency in dependencies.items():
+        known = views.get(name)
+        if known is None:
+            health = Health.GOOD if dependency.up else Health.BROKEN
+            views[name] = PartView(name, health, health.value, dependency.detail, dependency.since_us)
+        elif known.health is Health.GOOD and not dependency.up:
+            detail = dependency.detail or "the API cannot reach it"
+            views[name] = PartView(name, Health.BROKEN, "no answer", detail, dependency.since_us)
+    return tuple(views.values())
+
+
+def _part_view(part: PartState) -> PartView:
+    return PartView(part.name, _HEALTH[part.state], part.state.value, part.detail, part.since_us)
+
+
+def _worst(healths: Iterable[Health]) -> Health:
+    found = set(healths)
+    return next((health for health in _WORST_FIRST if health in found), Health.UNKNOWN)
+
+
+def part_of(label: str, parts: Iterable[PartView]) -> tuple[PartView, ...]:
+    """Return the parts that a stage stands on."""
+    names = _PARTS_OF[label]
+    return tuple(part for part in parts if part.name.startswith(names))
+
+
+def chain(
+    pipeline: Pipeline, parts: Sequence[PartView], redis: Link, api: Link, ready: Mapping[str, bool]
+) -> tuple[Stage, ...]:
+    """Return the chain of a pipeline, each stage as healthy as the worst of what it stands on."""
+    return tuple(Stage(label, _stage(label, pipeline, parts, redis, api, ready)) for label in INFO[pipeline].chain)
+
+
+def _stage(
+    label: str, pipeline: Pipeline, parts: Sequence[PartView], redis: Link, api: Link, ready: Mapping[str, bool]
+) -> Health:
+    healths = [part.health for part in part_of(label, parts)]
+    if label == "POST":
+        return _post([health for health in healths if health is not Health.GOOD], api, ready.get(pipeline))
+    if label in ("Redis", "stream", "PG, Redis") and redis.up is not None:
+        healths.append(Health.GOOD if redis.up else Health.BROKEN)
+    return _worst(healths)
+
+
+def _post(coming: Sequence[Health], api: Link, ready: bool | None) -> Health:
+    if api.up:
+        return {True: Health.GOOD, False: Health.WAITING, None: Health.UNKNOWN}[ready]
+    return Health.BROKEN if api.up is False and not coming else _worst(coming)
+
+
+@dataclass(slots=True)
+class _Column:
+    history: PipelineHistory
+    stall: Stall = field(default_factory=Stall)
+
+
+class Board:
+    """The state behind the dashboard: what was read last, and the memory of what was read before."""
+
+    def __init__(self, pipelines: Sequence[Pipeline]) -> None:
+        self._columns = {pipeline: _Column(PipelineHistory(pipeline)) for pipeline in pipelines}
+        self._metrics: RedisReading | None = None
+        self._lab: LabReading | None = None
+        self._parts: tuple[PartState, ...] = ()
+        self.redis = Link()
+        self.api = Link()
+        self.mode = "connecting"
+        self.fault = ""
+        self._faults: deque[bool] = deque(maxlen=SLOTS)
+
+    def read_metrics(self, moment: Moment, reading: RedisReading) -> None:
+        """Take what Redis said."""
+        self._metrics = reading
+        self.redis = _still(self.redis, moment)
+        for pipeline, column in self._columns.items():
+            column.history.add_metrics(moment.at_s, reading.metrics[pipeline])
+            column.stall.shown(moment, reading.metrics[pipeline])
+
+    def read_lab(self, moment: Moment, reading: LabReading) -> None:
+        """Take what the API said."""
+        self._lab = reading
+        self._parts = reading.parts
+        self.api = _still(self.api, moment)
+        for pipeline, column in self._columns.items():
+            column.history.add_api(moment.at_s, reading.latency.get(pipeline, {}), reading.accepted(pipeline))
+            column.stall.accepted(moment, reading.accepted(pipeline))
+
+    def read_parts(self, parts: Sequence[PartState]) -> None:
+        """Take what the run files say, while the API says nothing."""
+        self._parts = tuple(parts)
+
+    def lost_redis(self, moment: Moment, why: str) -> None:
+        """Note that Redis cannot be read."""
+        self.redis = _lost(self.redis, moment, why)
+
+    def lost_api(self, moment: Moment, why: str) -> None:
+        """Note that the API does not answer."""
+        self.api = _lost(self.api, moment, why)
+
+    def slot(self, moment: Moment) -> None:
+        """Close one second of the sparklines."""
+        self._faults.append(bool(self.fault))
+        for column in self._columns.values():
+            column.history.slot(moment.at_s)
+
+    def snapshot(self, moment: Moment) -> Snapshot:
+        """Return what is to be shown now."""
+        lab = self._lab if self.api.up else None
+        parts = part_views(self._parts, lab)
+        return Snapshot(
+            tuple(self._view(pipeline, column, parts, moment) for pipeline, column in self._columns.items()),
+            self.redis,
+            self.api,
+            self.mode,
+            parts,
+            int(lab.uptime_s) if lab else None,
+            self.fault,
+            tuple(self._faults),
+            shared_costs(lab.costs) if lab else (),
+        )
+
+    def _view(
+        self, pipeline: Pipeline, column: _Column, parts: Sequence[PartView], moment: Moment
+    ) -> PipelineView:
+        metrics = self._metrics.metrics[pipeline] if self._metrics else None
+        lab = self._lab if self.api.up else None
+        ready = lab.ready if lab else {}
+        account = lab.accounts.get(pipeline) if lab else None
+        history = column.history
+        rate = history.rate(moment.at_s)
+        stages = INFO[pipeline].chain
+        known = Known(
+            pipeline=pipeline,
+            redis=self.redis,
+            api=self.api,
+            mode=self.mode,
+            now_us=moment.time_us,
+            metrics=metrics,
+            troubled=[part for label in stages for part in part_of(label, parts) if not part.good],
+            ready=ready.get(pipeline),
+            stalled_s=None if pipeline is Pipeline.V1 else column.stall.seconds(moment),
+            queued=waiting(pipeline, account, self._metrics.stream_entries if self._metrics else 0),
+            account=account,
+            rate=rate,
+            interval_us=history.interval_us,
+            accepted_since_run=column.stall.waiting,
+        )
+        return PipelineView(
+            pipeline,
+            metrics.orders if metrics else None,
+            metrics.revenue_cents if metrics else 0,
+            tuple((drink, metrics.drinks.get(drink, 0) if metrics else 0) for drink in DRINKS),
+            tuple((store, metrics.stores.get(store, 0) if metrics else 0) for store in STORES),
+            rate,
+            history.api(moment.at_s),
+            history.dashboard(moment.at_s),
+            tuple(history.rates),
+            tuple(history.api_p99),
+            tuple(history.dashboard_p99),
+            known.stalled_s,
+            with_links(
+                chain(pipeline, parts, self.redis, self.api, ready),
+                (history.accepted(moment.at_s) if lab else None, history.taken(moment.at_s), rate),
+                known.queued,
+            ),
+            sentence(known),
+            account,
+            own_cost(pipeline, lab.costs) if lab else None,
+        )
+
+
+def _still(link: Link, moment: Moment) -> Link:
+    return link if link.up else Link(True, moment.time_us)
+
+
+def _lost(link: Link, moment: Moment, why: str) -> Link:
+    return Link(False, link.since_us if link.up is False else moment.time_us, why)

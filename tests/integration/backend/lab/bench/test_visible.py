@@ -1,0 +1,93 @@
+"""What is visible is seen at every change, told of by the server or not, and again after a connection was lost."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from backend.lab.bench.visibility import Visible, connect
+from coffee_core.errors import UnavailableError
+from coffee_core.keys import MetricKeys
+from coffee_core.pipelines import Pipeline
+from tests.waiting import until
+
+BOTH = (Pipeline.V1, Pipeline.V2)
+V1, V2 = (MetricKeys(pipeline).total_orders for pipeline in BOTH)
+
+
+async def test_every_change_is_seen(redis_url: str, client: Redis) -> None:
+    await client.set(V2, 7)
+    async with Visible(redis_url, BOTH) as visible:
+        flow = visible.flows[Pipeline.V2]
+        assert (flow.total, visible.flows[Pipeline.V1].total) == (7, 0), "before the block begins"
+        for total in range(8, 30):
+            await client.incr(V2)
+            assert await visible.reached({Pipeline.V2: total}, 10)
+        await client.set(V1, 1_000)
+        assert await visible.reached({Pipeline.V1: 1_000}, 10)
+        await client.delete(V2)
+        await until(lambda: flow.total == 0)
+        assert flow.totals == [*range(7, 30), 0]
+        assert not await visible.reached({Pipeline.V2: 1}, 0)
+
+
+async def test_a_change_right_behind_an_answer_is_seen(
+    redis_url: str, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.lab.bench.visibility._TOLD_S", 3_600)  # by what it is told alone
+    async with Visible(redis_url, BOTH) as visible:
+        for total in range(50, 5_001, 50):
+            await asyncio.gather(*(client.incr(V2) for _ in range(50)))
+            assert await visible.reached({Pipeline.V2: total}, 10)
+
+
+async def test_a_key_that_was_read_is_told_of_once_it_changes(redis_url: str, client: Redis) -> None:
+    told: list[str] = []
+    link, will_tell = await connect(redis_url, lambda: told.append("changed"))
+    assert will_tell
+    try:
+        await link.send("MGET", V1, V2)
+        await client.set("another", 1)
+        await client.incr(V2)
+        await until(lambda: told)
+        await client.incr(V2)
+        assert await link.send("MGET", V1, V2) == [None, b"2"]
+        assert told == ["changed"], "not read again in between"
+    finally:
+        link.close()
+
+
+async def test_a_lost_connection_is_made_again(redis_url: str, client: Redis) -> None:
+    async def mine() -> list[dict[str, str]]:
+        return [each for each in await client.client_list() if each["name"] == "coffee-bench"]
+
+    async with Visible(redis_url, BOTH) as visible:
+        for total in (1, 2):
+            (connection,) = await mine()
+            await client.client_kill_filter(_id=connection["id"])
+            await client.incr(V2)
+            assert await visible.reached({Pipeline.V2: total}, 10)
+            assert len(await until(mine)) == 1
+
+
+async def test_a_server_that_tells_nothing_is_looked_at(redis_url: str, client: Redis) -> None:
+    await client.acl_setuser(
+        "blind", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-client|tracking"], reset=True
+    )
+    try:
+        blind = redis_url.replace("redis://", "redis://blind:any@")
+        link, will_tell = await connect(blind, lambda: None)
+        link.close()
+        assert not will_tell
+        async with Visible(blind, BOTH) as visible:
+            for total in range(1, 20):
+                await client.incr(V2)
+                assert await visible.reached({Pipeline.V2: total}, 10)
+    finally:
+        await client.acl_deluser("blind")
+
+
+async def test_where_nobody_answers_it_says_so() -> None:
+    with pytest.raises(UnavailableError, match="cannot connect"):
+        async with Visible("redis://127.0.0.1:9", BOTH):
+            pass

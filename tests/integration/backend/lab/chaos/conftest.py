@@ -1,0 +1,3 @@
+from tests.integration.backend.pipelines.conftest import settings
+
+__all__ = ["settings"]

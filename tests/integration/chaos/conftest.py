@@ -1,3 +1,0 @@
-from tests.integration.lab.conftest import settings
-
-__all__ = ["settings"]

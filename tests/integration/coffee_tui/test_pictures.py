@@ -1,0 +1,133 @@
+"""Pictures of every screen, compared with those that somebody has looked at.
+
+After a change that is meant: ``pytest tests/integration/tui/test_pictures.py --snapshot-update``, and look.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from coffee_core.pipelines import Pipeline
+from coffee_tui.app import CoffeeApp
+from coffee_tui.data.snapshot import Snapshot
+from coffee_tui.data.sources import Sources
+from coffee_tui.screens import faults, sent_orders, windows
+from coffee_tui.theme import PALETTES
+from coffee_tui.widgets.picture import self_contained
+from tests.integration.coffee_tui import page_scenes, scenes
+from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, screen_text
+from tests.waiting import until
+
+Size = tuple[int, int]
+SIZES: tuple[Size, ...] = ((60, 20), (80, 24), (120, 40), (220, 60))
+THEMES = (*PALETTES, "no colour")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is on a picture."""
+
+    keys: tuple[str, ...] = ()
+    """Keys that lead to it."""
+    scene: Callable[[], Snapshot] = scenes.healthy
+    """What the pipelines do."""
+    filled: str = ""
+    """Words that are there once it is filled."""
+    attached: bool = True
+    """Whether there is a stack to ask; else it is a recording."""
+    current: int = 0
+    """The column that stands alone where there is no room for three."""
+    sizes: tuple[Size, ...] = SIZES
+    """Sizes in cells and rows."""
+
+
+STATE = ((60, 20), (120, 40))
+PICTURES = {
+    "live": Picture(),
+    "compare": Picture(("c",)),
+    "orders": Picture(("o",), filled="when is not known"),
+    "logs": Picture(("l", "left"), filled="redis is back"),
+    "windows": Picture(("w",), filled="watermark"),
+    "faults": Picture(("x",), scenes.part_down, "not back yet"),
+    "load": Picture(("g",)),
+    "help": Picture(("question_mark",)),
+    "help of a page": Picture(("l", "question_mark"), sizes=STATE),
+    "filter": Picture(("o", "slash", *"latte"), filled="when is not known", sizes=STATE),
+    "palette": Picture(("ctrl+p",), filled="break a part on purpose", sizes=STATE),
+    "coming up": Picture(scene=scenes.coming_up, sizes=STATE),
+    "part down": Picture(scene=scenes.part_down, current=2, sizes=STATE),
+    "backlog": Picture(scene=scenes.backlog, current=1, sizes=STATE),
+    "connection lost": Picture(scene=scenes.connection_lost, sizes=STATE),
+    "recording's orders": Picture(("o",), filled="nobody to ask", attached=False, sizes=((80, 24),)),
+    "recording's logs": Picture(("l",), filled="has no logs", attached=False, sizes=((80, 24),)),
+    "recording's windows": Picture(("w",), filled="has no windows", attached=False, sizes=((80, 24),)),
+    "recording's faults": Picture(("x",), filled="breaks nothing", attached=False, sizes=((80, 24),)),
+}
+DRAWN = [
+    pytest.param(picture, size, theme, id=f"{name} {size[0]}x{size[1]} {theme}")
+    for name, picture in PICTURES.items()
+    for size in picture.sizes
+    for theme in (THEMES if size == (120, 40) and not picture.keys else PALETTES)
+]
+
+
+@pytest.fixture(autouse=True)
+def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Pictures of one time zone and of one moment, which name nothing on the network."""
+    export = CoffeeApp.export_screenshot
+    monkeypatch.setattr(CoffeeApp, "export_screenshot", lambda *args, **how: self_contained(export(*args, **how)))
+    monkeypatch.setattr(sent_orders, "ask", page_scenes.journey)
+    monkeypatch.setattr(
+        windows, "_SOURCES", dict.fromkeys((Pipeline.V3, Pipeline.V1), (page_scenes.windows, 3_600))
+    )
+    monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: page_scenes.STRUCK_S + 4))
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(("picture", "size", "theme"), DRAWN)
+def test_picture(
+    snap_compare: Callable[..., bool],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    picture: Picture,
+    size: Size,
+    theme: str,
+) -> None:
+    if theme not in PALETTES:
+        monkeypatch.setenv("NO_COLOR", "1")
+    feed, orders = ScriptedFeed(), NotedOrders()
+    page_scenes.sent(orders.journal)
+    stack = page_scenes.attachment(tmp_path) if picture.attached else None
+    staged = page_scenes.StagedFaults(stack) if stack else None
+    running = CoffeeApp(Sources(ALL, feed, orders, attachment=stack, faults=staged))
+    running.theme = theme if theme in PALETTES else running.theme
+    assert snap_compare(running, terminal_size=size, run_before=partial(_show, running, feed, orders, picture))
+
+
+async def _show(
+    running: CoffeeApp, feed: ScriptedFeed, orders: NotedOrders, picture: Picture, pilot: Pilot[Any]
+) -> None:
+    orders.views.put_nowait(scenes.orders())
+    # Once everything has been up, a part that is away is shown where it stands.
+    for each in (*([scenes.healthy()] if picture.scene is not scenes.coming_up else []), picture.scene()):
+        feed.queue.put_nowait(each)
+        await until(lambda each=each: running.live.snapshot == each)
+    await until(lambda: running.live.orders.running)
+    running.live.current = picture.current
+    await pilot.press(*picture.keys)
+    await until(lambda: picture.filled in screen_text(running))
+    for field in running.screen.query(Input):
+        field.cursor_blink = False
+    await pilot.pause()

@@ -1,0 +1,129 @@
+"""CloudEvents: what the message id is, and what is refused."""
+
+import json
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import pytest
+from starlette.types import ASGIApp
+
+from backend.api.admission import Room
+from backend.api.answer_counters import Answers, RequestCounts
+from backend.api.middleware import Observe
+from backend.api.openapi import EVENT, KEY
+from backend.api.orders import BatchEndpoint, OrderEndpoint, Taking
+from backend.api.parsing import NAMESPACE
+from backend.clients.counters import Counters
+from backend.clients.health import Health
+from coffee_core.order import Order
+from coffee_core.pipelines import Pipeline
+from tests.unit.backend.api.asgi import JSON, VALID, Answer, ask
+
+STRUCTURED = ("content-type", "application/cloudevents+json; charset=utf-8")
+BATCH = ("content-type", "application/cloudevents-batch+json")
+CE = {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/tills/7", "ce-type": "order"}
+
+
+class Kept:
+    """An intake that keeps what reaches it, and which of it may be repeated."""
+
+    health = Health("none")
+
+    def __init__(self) -> None:
+        self.ids: list[UUID] = []
+
+    async def take(self, order: Order, keyed: bool) -> None:
+        assert keyed
+        self.ids.append(order.message_id)
+
+    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+        assert {order.message_id for order in orders} == keyed
+        self.ids += [order.message_id for order in orders]
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+def _app(kept: Kept, endpoint: Any = OrderEndpoint) -> ASGIApp:
+    counters = Counters()
+    answers = Answers(counters, Pipeline.V2)
+    return Observe(endpoint(Pipeline.V2, Taking(kept), answers, Room()), RequestCounts(counters))
+
+
+async def _post(kept: Kept, event: Any, *headers: tuple[str, str]) -> Answer:
+    return await ask(_app(kept), "/", json.dumps(event).encode(), [STRUCTURED, *headers])
+
+
+async def test_an_id_that_is_a_uuid_is_the_message_id(kept: Kept) -> None:
+    answer = await _post(kept, EVENT)
+    assert (answer.status, answer.json["message_id"]) == (202, KEY)
+    assert kept.ids == [UUID(KEY)]
+
+
+async def test_any_other_id_is_one_only_together_with_its_source(kept: Kept) -> None:
+    events = [{**EVENT, "id": "7"}, {**EVENT, "id": "7"}, {**EVENT, "id": "7", "source": "/tills/8"}]
+    for event in events:
+        assert (await _post(kept, event)).status == 202
+    assert kept.ids[0] == uuid5(NAMESPACE, "/tills/7 7") != uuid5(NAMESPACE_URL, "/tills/7 7")
+    assert kept.ids[0] == kept.ids[1] != kept.ids[2]
+
+
+async def test_a_binary_event_has_the_id_that_a_structured_one_has(kept: Kept) -> None:
+    assert (await ask(_app(kept), "/", json.dumps(VALID).encode(), [JSON, *CE.items()])).status == 202
+    assert (await _post(kept, {**EVENT, "id": "7"})).status == 202
+    assert kept.ids[0] == kept.ids[1]
+
+
+async def test_a_batch_of_events_has_a_result_for_each(kept: Kept) -> None:
+    body = json.dumps([EVENT, {**EVENT, "id": "7"}]).encode()
+    answer = await ask(_app(kept, BatchEndpoint), "/", body, [BATCH])
+    assert (answer.status, len(answer.json["orders"])) == (202, 2)
+    assert kept.ids == [UUID(KEY), uuid5(NAMESPACE, "/tills/7 7")]
+    spoilt = json.dumps([EVENT, {**EVENT, "id": ""}]).encode()
+    answer = await ask(_app(kept, BatchEndpoint), "/", spoilt, [BATCH])
+    assert (answer.status, answer.json["field"], answer.json["index"]) == (422, "id", 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        *(({name: ""}, name) for name in ("specversion", "id", "source", "type")),
+        ({"specversion": "0.3"}, "specversion"),
+        ({"datacontenttype": "text/xml"}, "datacontenttype"),
+        ({"data": {**VALID, "drink": "tea"}}, "drink"),
+        ({"data": {**VALID, "size": 1}}, "size"),
+    ],
+)
+async def test_what_is_no_event_or_no_order_is_refused(kept: Kept, change: Any, field: str) -> None:
+    answer = await _post(kept, {**EVENT, **change})
+    assert (answer.status, answer.json["field"]) == (422, field)
+    assert kept.ids == []
+
+
+@pytest.mark.parametrize(
+    "event", [[], 1, None, {}, {**EVENT, "id": 7}, {**EVENT, "data": None}, {**EVENT, "data": "x"}, [EVENT]]
+)
+async def test_what_has_another_form_is_refused(kept: Kept, event: Any) -> None:
+    assert (await _post(kept, event)).status == 422
+
+
+async def test_what_is_no_json_is_refused(kept: Kept) -> None:
+    for body in (b"", b"{", b'{"data":{"drink":"\xff"}}', b"[" * 5000):
+        assert (await ask(_app(kept), "/", body, [STRUCTURED])).status in (400, 422)
+
+
+@pytest.mark.parametrize("missing", ["ce-id", "ce-source", "ce-type"])
+async def test_a_binary_event_has_all_of_its_attributes(kept: Kept, missing: str) -> None:
+    headers = [JSON, *((name, value) for name, value in CE.items() if name != missing)]
+    answer = await ask(_app(kept), "/", json.dumps(VALID).encode(), headers)
+    assert (answer.status, answer.json["field"]) == (422, missing.removeprefix("ce-"))
+
+
+async def test_another_key_beside_the_event_is_refused(kept: Kept) -> None:
+    assert (await _post(kept, EVENT, ("Idempotency-Key", KEY))).status == 202
+    answer = await _post(kept, {**EVENT, "id": "7"}, ("Idempotency-Key", KEY))
+    assert (answer.status, answer.json["field"]) == (422, "Idempotency-Key")

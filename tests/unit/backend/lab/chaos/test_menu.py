@@ -1,0 +1,104 @@
+"""The menu: every part can be killed and frozen, the page tells of every fault, and strangers are left alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.cli.main import coffee
+from backend.lab.chaos.faults import FAULTS, WORKING_TASK_MANAGER, Deed, Fault
+from backend.lab.chaos.site import NotLocalError, Site
+from backend.stack.parts import NAMES
+from coffee_core.pipelines import Pipeline
+from coffee_core.runstate import PartState, State, write_env, write_state
+
+PAGE = Path(__file__).parents[5] / "docs" / "chaos.md"
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(coffee, ["chaos", *words], standalone_mode=False)
+
+
+@pytest.mark.parametrize("deed", [Deed.KILL, Deed.FREEZE])
+def test_every_part_can_be_killed_and_frozen(deed: Deed) -> None:
+    parts = {WORKING_TASK_MANAGER if name.startswith(WORKING_TASK_MANAGER) else name for name in NAMES}
+    assert {fault.part for fault in FAULTS.values() if fault.deed is deed} == parts
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_part_may_fail_the_requests_of_its_own_pipeline_alone(fault: Fault) -> None:
+    of_part = {
+        "postgres": {Pipeline.V1},
+        "redis": {Pipeline.V2},
+        "kafka": {Pipeline.V3},
+        "cafe-order-api": set(Pipeline),
+    }
+    if fault.part:
+        assert set(fault.may_refuse) <= of_part.get(fault.part, set())
+
+
+def test_the_page_lists_the_menu_as_it_is() -> None:
+    listed = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert listed == [
+        f"| `{fault.name}` | {', '.join(fault.may_refuse) or '–'} | {fault.teaches} |" for fault in FAULTS.values()
+    ]
+
+
+def test_the_list_names_every_fault_and_what_it_teaches() -> None:
+    lines = call().stdout.splitlines()
+    assert [line.split(maxsplit=1) for line in lines] == [[each.name, each.teaches] for each in FAULTS.values()]
+
+
+def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COFFEE_HOME", str(tmp_path))
+    told = call("kill-redis")
+    assert told.return_value == 3
+    assert "start it with `coffee up`" in told.stderr
+    assert call("--all").return_value == 3
+
+
+def test_servers_given_by_a_url_are_never_broken(tmp_path: Path) -> None:
+    for name, state in (("redis", State.UP), ("postgres", State.EXTERNAL)):
+        write_state(tmp_path, PartState(name, None, None, state, wrapper_pid=os.getpid()))
+    with pytest.raises(NotLocalError, match="postgres was given by a URL"):
+        Site.attach({"COFFEE_HOME": str(tmp_path)})
+
+
+def test_addresses_come_from_the_stack_and_not_from_our_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_state(tmp_path, PartState("redis", 7, 1, State.UP, wrapper_pid=os.getpid()))
+    write_env(tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0", "COFFEE_PIPELINES": "v2"})
+    monkeypatch.setenv("REDIS_URL", "redis://elsewhere:6379/0")
+    monkeypatch.setenv("COFFEE_HOME", str(tmp_path))
+    assert Site.attach().settings.redis_url == "redis://127.0.0.1:1/0"
+
+
+def test_a_fault_of_what_does_not_run_and_an_unknown_one_are_misuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_state(tmp_path, PartState("redis", 7, 1, State.UP, wrapper_pid=os.getpid()))
+    write_env(tmp_path, {"COFFEE_PIPELINES": "v2"})
+    env = {**os.environ, "COFFEE_HOME": str(tmp_path)}
+    for words, said in (
+        (["kill-kafka"], "breaks what does not run here"),
+        (["kill-nothing"], "no fault 'kill-nothing'"),
+        (["kill-redis", "--all"], "either a fault or --all"),
+        (["kill-redis", "--pipeline", "v1"], "v1 does not run here"),
+        (["kill-redis", "--for", "2"], "kill-redis is over at once"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "backend.cli", "chaos", *words],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 2, done
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("coffee: ")
+        assert said in line

@@ -1,0 +1,63 @@
+"""Under which message id a dead letter goes back."""
+
+import json
+from uuid import UUID
+
+import pytest
+
+from backend.pipelines.dead_letters import KEY_CONFLICT, Letter, LetterError, choose, new_message_id, requeued_id
+from backend.pipelines.v3_kafka.repair import record_of
+from coffee_core.pipelines import Pipeline
+
+OWN = "0190f5fe-7c1e-7abc-8def-0123456789ab"
+
+
+def letter(reason: str = "malformed", **fields: object) -> Letter:
+    return Letter("2:7", "2:7", reason, "", 0, fields)
+
+
+def test_a_letter_keeps_an_id_that_is_its_own() -> None:
+    assert requeued_id(Pipeline.V2, letter(message_id=OWN)) is None
+
+
+@pytest.mark.parametrize(
+    "bad", [letter(), letter(message_id="nope"), letter(message_id=7), letter(message_id=OWN.replace("-", ""))]
+)
+def test_without_a_usable_id_it_gets_one_made_from_its_origin(bad: Letter) -> None:
+    made = requeued_id(Pipeline.V2, bad)
+    assert made == new_message_id(Pipeline.V2, "2:7")
+    assert made is not None
+    assert made.version == 5
+
+
+def test_a_key_conflict_never_keeps_its_id() -> None:
+    made = requeued_id(Pipeline.V2, letter(KEY_CONFLICT, message_id=OWN))
+    assert made not in (None, UUID(OWN))
+
+
+def test_pipelines_and_origins_do_not_share_ids() -> None:
+    ids = {new_message_id(pipeline, origin) for pipeline in Pipeline for origin in ("0:1", "0:11", "1:1")}
+    assert len(ids) == 9
+
+
+def test_a_record_carries_the_original_fields_and_the_repairs() -> None:
+    key, value = record_of(letter(message_id=OWN, drink="latte", price_cents=-5), {"price_cents": "500"})
+    assert key == OWN.encode()
+    assert json.loads(value) == {"message_id": OWN, "drink": "latte", "price_cents": "500"}
+    _, other = record_of(letter(message_id=OWN), {}, taken=True)
+    assert json.loads(other)["message_id"] == str(new_message_id(Pipeline.V3, "2:7"))
+
+
+def test_what_is_no_object_or_was_cut_off_cannot_go_back() -> None:
+    with pytest.raises(LetterError, match="no JSON object"):
+        record_of(letter(), {})
+    with pytest.raises(LetterError, match="cut off"):
+        record_of(Letter("2:7", "2:7", "x", "", 0, {"drink": "latte"}, "x" * 100_000), {})
+
+
+def test_letters_are_chosen_by_id() -> None:
+    one, two = letter(), Letter("2:8", "2:8", "", "", 0, {})
+    assert choose([one, two], ()) == [one, two]
+    assert choose([one, two], ("2:8",)) == [two]
+    with pytest.raises(LetterError, match="2:9"):
+        choose([one, two], ("2:9",))

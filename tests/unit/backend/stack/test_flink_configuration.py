@@ -1,0 +1,80 @@
+"""What the embedded Kafka and Flink are told, also where the home has a space in its name."""
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from backend.stack.flink import JOB_MANAGER_FLAGS, TASK_MANAGER_FLAGS, write_configuration
+from backend.stack.jvm import Archive, java, write_argument_file
+from backend.stack.kafka import _configure
+from coffee_core.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Settings.from_env({"COFFEE_HOME": str(tmp_path / "a home"), "COFFEE_FLINK_REST_PORT": "18081"})
+
+
+def megabytes(text: str) -> int:
+    assert text.endswith("m")
+    return int(text[:-1])
+
+
+def flink_options(settings: Settings) -> dict[str, str]:
+    lines = (write_configuration(settings) / "config.yaml").read_text().splitlines()
+    return {key: json.loads(value) for key, _, value in (line.partition(": ") for line in lines)}
+
+
+def flag(flags: tuple[str, ...], prefix: str) -> int:
+    (found,) = [each.removeprefix(prefix) for each in flags if each.startswith(prefix)]
+    return megabytes(found)
+
+
+def test_flinks_memory_agrees_with_the_flags_of_its_jvms(settings: Settings) -> None:
+    chosen = {name: megabytes(value) for name, value in flink_options(settings).items() if value.endswith("m")}
+    manager, task = "jobmanager.memory", "taskmanager.memory"
+    assert flag(JOB_MANAGER_FLAGS, "-Xmx") == chosen[f"{manager}.heap.size"]
+    assert flag(JOB_MANAGER_FLAGS, "-XX:MaxMetaspaceSize=") == chosen[f"{manager}.jvm-metaspace.size"]
+    heap = chosen[f"{task}.framework.heap.size"] + chosen[f"{task}.task.heap.size"]
+    assert flag(TASK_MANAGER_FLAGS, "-Xmx") == heap
+    off_heap = ("framework.off-heap.size", "task.off-heap.size", "network.max")
+    assert flag(TASK_MANAGER_FLAGS, "-XX:MaxDirectMemorySize=") == sum(
+        chosen[f"{task}.{name}"] for name in off_heap
+    )
+
+
+def test_flink_listens_on_loopback_alone(settings: Settings) -> None:
+    chosen = flink_options(settings)
+    addresses = [value for name, value in chosen.items() if name.endswith((".address", "bind-host", ".host"))]
+    assert addresses
+    assert set(addresses) == {"127.0.0.1"}
+    assert chosen["rest.bind-address"] == "127.0.0.1"
+    assert chosen["rest.port"] == "18081"
+
+
+def test_kafka_keeps_its_identity_and_its_data_to_its_owner(settings: Settings) -> None:
+    archive = Archive("kafka", (java(),))
+    _configure(settings, archive)
+    data = settings.home / "kafka" / "data"
+    identity = (data / "meta.properties").read_text()
+    _configure(settings, archive)
+    assert (data / "meta.properties").read_text() == identity
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    properties = (settings.home / "kafka" / "server.properties").read_text().splitlines()
+    assert f"log.dirs={data}" in properties
+    assert "auto.create.topics.enable=false" in properties
+    listeners = [line for line in properties if line.startswith(("listeners=", "advertised.listeners="))]
+    assert all("127.0.0.1" in line for line in listeners)
+
+
+def test_java_reads_its_arguments_from_the_file_with_spaces_quotes_and_backslashes(tmp_path: Path) -> None:
+    odd = 'a space, a "quote", a back\\slash'
+    path = tmp_path / "my java.args"
+    write_argument_file(path, [f"-Dodd={odd}", "-XshowSettings:properties", "-version"])
+    done = subprocess.run([java(), f"@{path}"], capture_output=True, text=True, check=True, env={**os.environ})
+    assert f"odd = {odd}" in done.stderr

@@ -1,0 +1,134 @@
+"""The small pieces: backoff, logs, ports, privileges, wiping, the table of parts."""
+
+import importlib.util
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from backend.stack import parts, privileges
+from backend.stack import wrapper as backoff_module
+from backend.stack.down import wipe
+from backend.stack.log_files import last_line, open_log, rotate
+from backend.stack.ports import is_free, require_free
+from backend.stack.supported_pipelines import supported_pipelines
+from backend.stack.wrapper import Backoff
+from coffee_core.errors import StackError
+from coffee_core.pipelines import Pipeline
+from coffee_core.settings import Settings
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_backoff_doubles_to_its_bound_and_forgets_after_a_steady_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(backoff_module.time, "monotonic", lambda: now)
+    backoff = Backoff()
+    assert [backoff.next_s() for _ in range(9)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    backoff.is_up()
+    now += backoff_module.STEADY_S / 2
+    assert backoff.next_s() == 5.0
+    backoff.is_up()
+    now += backoff_module.STEADY_S
+    assert backoff.next_s() == 0.05
+
+
+def test_a_log_that_has_grown_moves_aside_while_it_is_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "part.log"
+    with open_log(path) as log:
+        log.write(b"old\n" * 10)
+        rotate(path, max_bytes=39)
+        log.write(b"new\n")
+    assert path.read_bytes() == b"new\n"
+    assert path.with_name("part.log.1").read_bytes() == b"old\n" * 10
+    assert path.with_name("part.log.1").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_last_words_are_those_of_this_run(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("earlier\n")
+    assert last_line(path, since=path.stat().st_size) == ""
+    path.write_text("earlier\nwhy it died\n\n")
+    assert last_line(path, since=len("earlier\n")) == "why it died"
+
+
+def test_a_taken_port_is_told_with_its_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert not is_free(port)
+        with pytest.raises(StackError, match=f"port {port} is taken by .*COFFEE_FLINK_REST_PORT"):
+            require_free(Settings(flink_rest_port=port), port)
+    require_free(Settings(flink_rest_port=port), port)
+
+
+def test_as_an_ordinary_user_a_server_is_started_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1_000)
+    uid, gid = privileges.account(tmp_path)
+    assert privileges.dropped(("postgres", "-D"), uid, gid) == ("postgres", "-D")
+
+
+def test_as_root_a_server_runs_as_the_owner_of_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/setpriv")
+    command = privileges.dropped(("postgres",), 1_234, 1_235)
+    assert command[:4] == ("/usr/bin/setpriv", "--reuid=1234", "--regid=1235", "--clear-groups")
+    assert command[-1] == "postgres"
+    assert "KILL" in command
+
+
+def test_as_root_without_setpriv_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(StackError, match="install setpriv"):
+        privileges.dropped(("postgres",), 1_234, 1_235)
+
+
+def test_reset_leaves_what_is_not_the_stacks(tmp_path: Path) -> None:
+    for name in ("postgres", "redis", "my letters"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    wipe(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["my letters"]
+
+
+def test_the_procfile_names_every_part_once() -> None:
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    assert lines == {name: f"exec coffee run {name}" for name in parts.NAMES}
+
+
+def test_the_parts_follow_the_pipelines(tmp_path: Path) -> None:
+    def names(*pipelines: Pipeline) -> list[str]:
+        return list(parts.stack(Settings(home=tmp_path, pipelines=pipelines)).parts)
+
+    base = ["postgres", "redis", "cafe-order-api"]
+    assert names(Pipeline.V1) == [*base, "cafe-order-aggregator"]
+    assert names(Pipeline.V1, Pipeline.V2) == [*base, "cafe-order-aggregator", "stream-worker"]
+    assert names(*Pipeline) == list(parts.NAMES)
+    reconciled = Settings(home=tmp_path, pipelines=(Pipeline.V2,), reconcile_interval_s=60)
+    assert list(parts.stack(reconciled).parts) == [*base, "cafe-order-aggregator", "stream-worker"]
+
+
+def test_without_apache_flink_v3_is_left_out_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    settings, missing = supported_pipelines(Settings(home=tmp_path))
+    assert settings.pipelines == (Pipeline.V1, Pipeline.V2)
+    assert "apache-flink" in missing
+
+
+def test_given_servers_are_not_started(tmp_path: Path) -> None:
+    given = Settings.from_env(
+        {
+            "COFFEE_HOME": str(tmp_path),
+            "COFFEE_PIPELINES": "v1",
+            "DATABASE_URL": "postgresql://me@db/coffee",
+            "REDIS_URL": "redis://cache:6379",
+        }
+    )
+    here = parts.stack(given).parts
+    assert here["postgres"].external
+    assert here["redis"].external
+    assert not here["cafe-order-api"].external

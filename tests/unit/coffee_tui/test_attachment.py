@@ -1,0 +1,42 @@
+"""A dashboard that is there before its stack finds it when it comes."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from coffee_core.runstate import write_env
+from coffee_core.settings import Settings
+from coffee_tui.data.connection import Attachment
+from coffee_tui.data.live import LiveFeed
+from coffee_tui.data.snapshot import Snapshot
+from tests.servers import free_port
+from tests.waiting import until
+
+LAB = {"uptime_s": 5, "ready": {}, "dependencies": {}, "api_latency": {}, "answers": {}, "parts": []}
+
+
+async def test_a_stack_that_comes_later_is_found(tmp_path: Path) -> None:
+    environ = {
+        "COFFEE_HOME": str(tmp_path),
+        "COFFEE_API_PORT": str(free_port()),
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}",
+    }
+    shown: list[Snapshot] = [Snapshot()]
+    task = asyncio.create_task(LiveFeed(Attachment(lambda: Settings.attach(environ))).run(shown.append))
+
+    async def lab(_: web.Request) -> web.Response:
+        return web.Response(text=json.dumps(LAB))
+
+    stack = web.Application()
+    stack.router.add_get("/api/lab", lab)
+    try:
+        await until(lambda: shown[-1].api.up is False)
+        async with TestServer(stack) as server:
+            write_env(tmp_path, {"API_URL": str(server.make_url("")).rstrip("/")})
+            await until(lambda: shown[-1].api.up is True and shown[-1].uptime_s == 5)
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
