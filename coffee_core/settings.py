@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from coffee_core.errors import ConfigError
 from coffee_core.passwords import read_password
-from coffee_core.pipelines import Pipeline, parse_pipelines
+from coffee_core.pipelines import PACKAGES_SETTING, Pipeline, load_packages, parse_pipelines
 from coffee_core.runstate import read_env
 
 # What a setting is, and how its text is read: a reader raises ValueError with what the text must be.
@@ -130,6 +130,12 @@ class Settings:
     home: Path = _setting("COFFEE_HOME", ".coffee", _home, "folder of the embedded stack's data, logs and state")
     pipelines: tuple[Pipeline, ...] = _setting(
         "COFFEE_PIPELINES", "v1,v2,v3", parse_pipelines, "pipelines to run; without v3 no Kafka and no Flink"
+    )
+    pipeline_packages: tuple[str, ...] = _setting(
+        PACKAGES_SETTING,
+        "",
+        load_packages,
+        "packages that declare pipelines of your own, separated by commas: see docs/architecture.md; empty: none",
     )
     given_database_url: str = _setting(
         "DATABASE_URL",

@@ -12,7 +12,7 @@ from rich.theme import Theme as Styles
 from textual.app import App
 from textual.theme import BUILTIN_THEMES, Theme
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
 from coffee_tui.data.snapshot import Health, Mood
 
 GROUND = "$c-ground"
@@ -27,7 +27,7 @@ WELL = "$c-well"
 FELT = "$c-felt"
 """Ground of the time in which a fault on purpose is felt."""
 
-ACCENT = {Pipeline.V1: "$c-v1", Pipeline.V2: "$c-v2", Pipeline.V3: "$c-v3"}
+ACCENT = {pipeline: f"$c-{pipeline}" for pipeline in PIPELINES}
 """Orange, sky blue and pink of the Okabe–Ito set, which colour-blind eyes tell apart."""
 
 HEALTH = {
@@ -46,7 +46,7 @@ MOOD = {Mood.GOOD: ("✓", GREY), Mood.CALM: ("·", GREY), Mood.BUSY: ("…", AM
 # What the names of ``theme`` are: on a dark ground, on a light one, or of the terminal's own sixteen colours.
 
 
-V1, V2, V3 = ACCENT.values()
+_V1, _V2, _V3 = "$c-v1", "$c-v2", "$c-v3"
 
 # The greys are so little coloured that a terminal of 256 colours shows them as greys.
 _DARK = {
@@ -60,9 +60,9 @@ _DARK = {
     AMBER: "#e3b341",
     WELL: "#9fb8a3",
     FELT: "#3a1c1e",
-    V1: "#e69f00",
-    V2: "#56b4e9",
-    V3: "#cc79a7",
+    _V1: "#e69f00",
+    _V2: "#56b4e9",
+    _V3: "#cc79a7",
 }
 _LIGHT = {
     GROUND: "#fbfbf9",
@@ -75,9 +75,9 @@ _LIGHT = {
     AMBER: "#8a5a00",
     WELL: "#3f7050",
     FELT: "#f8d9d6",
-    V1: "#9c5700",
-    V2: "#0069a6",
-    V3: "#a03a78",
+    _V1: "#9c5700",
+    _V2: "#0069a6",
+    _V3: "#a03a78",
 }
 _TERMINAL = {
     GROUND: "default",
@@ -90,9 +90,9 @@ _TERMINAL = {
     AMBER: "yellow",
     WELL: "green",
     FELT: "default",
-    V1: "yellow",
-    V2: "cyan",
-    V3: "magenta",
+    _V1: "yellow",
+    _V2: "cyan",
+    _V3: "magenta",
 }
 _OF_THE_TERMINAL = "terminal"
 PALETTES: Mapping[str, Mapping[str, str]] = {"dark": _DARK, "light": _LIGHT, _OF_THE_TERMINAL: _TERMINAL}
@@ -114,8 +114,8 @@ def themes(*, plain: bool = False) -> Iterator[Theme]:
         colour = {each: f"ansi_{value}" if ansi else value for each, value in palette.items()}
         yield Theme(
             name,
-            primary=colour[V2],
-            secondary=colour[V1],
+            primary=colour[_V2],
+            secondary=colour[_V1],
             accent=colour[AMBER],
             warning=colour[AMBER],
             error=colour[RED],

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 
 from coffee_core.keys import SAVEPOINTS, MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from flink.options import checkpoints_uri
 from flink.rest import FlinkRest
@@ -66,7 +66,7 @@ def remove_others(folder: Path, job_id: str) -> None:
 # What the job continues from: a folder that can be listed tells, else Redis, where checkpoints are noted.
 
 
-NOTED = MetricKeys(Pipeline.V3).checkpoints
+NOTED = MetricKeys(V3).checkpoints
 _FILE = "file://"
 _KEPT = 3
 """As many as Flink itself retains."""

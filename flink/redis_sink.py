@@ -18,7 +18,7 @@ from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua
 from coffee_core.windows import KEPT_S, LATE_AFTER_S, MOST_MINUTES, WINDOW_S, starts
 
@@ -109,7 +109,7 @@ class Watermark:
 # Shows the tally of v3 in Redis: one Lua call for a row, whole or not at all, and only in the current epoch.
 
 
-KEYS = MetricKeys(Pipeline.V3)
+KEYS = MetricKeys(V3)
 _CELLS = 2 * (len(DRINKS) + len(STORES))
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from coffee_core.clock import MAX_TIME_US
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 
@@ -158,7 +158,7 @@ def values(settings: Settings) -> dict[str, str]:
         "jdbc_url": target.url,
         "jdbc_user": target.user,
         "jdbc_password": target.password,
-        "pipeline": str(Pipeline.V3),
+        "pipeline": str(V3),
         "canonical": canonical_pattern(),
         "field": FIELD_PATTERN,
         "uuid": rf"\A{_UUID}\z",

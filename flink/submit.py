@@ -18,7 +18,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import tell_remarks, write_private
 from coffee_core.settings import Settings
 from flink.checkpoints import restoring
@@ -29,7 +29,7 @@ from flink.rest import ENDED, FlinkRest, Job, RefusedError, TaskManager
 # The epoch of v3: a job writes to Redis only while the fence key holds the epoch that it was submitted with.
 
 
-FENCE = MetricKeys(Pipeline.V3).fence
+FENCE = MetricKeys(V3).fence
 _FIRST = "1"
 
 
@@ -300,7 +300,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 15.0
 _UNANSWERED = (aiohttp.ClientError, OSError, TimeoutError, RedisError)
 """A server is away: to ask it again costs nothing, and it may be back at any moment."""
 _PASSING = (*_UNANSWERED, SubmitError, RefusedError)
-WATCHED = MetricKeys(Pipeline.V3).watched
+WATCHED = MetricKeys(V3).watched
 
 
 class Trouble:

@@ -28,7 +28,8 @@ from backend.api.responses import request_id
 from backend.clients.counters import Counters
 from backend.clients.kafka import LogEnd
 from coffee_core.keys import TOPIC
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
 
@@ -52,7 +53,7 @@ def create_app(
     registry = CollectorRegistry()
     counts = RequestCounts(counters)
     feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
-    log_end = LogEnd(settings, TOPIC) if Pipeline.V3 in settings.pipelines else None
+    log_end = LogEnd(settings, TOPIC) if V3 in settings.pipelines else None
     ledger = Ledger(backends.postgres, backends.redis, log_end)
 
     @asynccontextmanager
@@ -100,7 +101,7 @@ def create_app(
 
 
 _PIPELINE_PATH = re.compile(
-    rf"/(?:readyz/({'|'.join(Pipeline)})|api/({'|'.join(Pipeline)})/(?:orders?(?:/[^/]+)?|windows))"
+    rf"/(?:readyz/({'|'.join(PIPELINES)})|api/({'|'.join(PIPELINES)})/(?:orders?(?:/[^/]+)?|windows))"
 )
 
 

@@ -16,6 +16,7 @@ from backend.pipelines.v3_kafka.ingest import Log, LogLookup
 from backend.pipelines.windows import JobWindows, RowWindows, WindowsSource
 from coffee_core import keys
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,20 +44,20 @@ class Backends:
         redis = self.redis
         self._add(postgres)
         self._add(redis)
-        if Pipeline.V1 in settings.pipelines:
-            self.intakes[Pipeline.V1] = Direct(postgres)
-            self.lookups[Pipeline.V1] = DirectLookup(postgres, redis)
-            self.windows[Pipeline.V1] = RowWindows(postgres)
-        if Pipeline.V2 in settings.pipelines:
-            self.intakes[Pipeline.V2] = Streams(redis, horizon_ms)
-            self.lookups[Pipeline.V2] = StreamsLookup(postgres, redis)
-            self.windows[Pipeline.V2] = None
-        if Pipeline.V3 in settings.pipelines:
+        if V1 in settings.pipelines:
+            self.intakes[V1] = Direct(postgres)
+            self.lookups[V1] = DirectLookup(postgres, redis)
+            self.windows[V1] = RowWindows(postgres)
+        if V2 in settings.pipelines:
+            self.intakes[V2] = Streams(redis, horizon_ms)
+            self.lookups[V2] = StreamsLookup(postgres, redis)
+            self.windows[V2] = None
+        if V3 in settings.pipelines:
             kafka = KafkaBackend(settings, keys.TOPIC)
             self._add(kafka)
-            self.intakes[Pipeline.V3] = Log(kafka, redis, horizon_ms)
-            self.lookups[Pipeline.V3] = LogLookup(postgres, redis)
-            self.windows[Pipeline.V3] = JobWindows(redis)
+            self.intakes[V3] = Log(kafka, redis, horizon_ms)
+            self.lookups[V3] = LogLookup(postgres, redis)
+            self.windows[V3] = JobWindows(redis)
 
     def _add(self, backend: PostgresBackend | RedisBackend | KafkaBackend) -> None:
         self._runners.append(backend.run)

@@ -26,7 +26,7 @@ from coffee_core.clock import now_us
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import STREAM, MetricKeys
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows, starts
 
 _HASHES = (
@@ -52,7 +52,7 @@ def _commands(keys: MetricKeys) -> list[tuple[str, ...]]:
 _COMMANDS = [
     ("TIME",),
     ("XLEN", STREAM),
-    *(each for pipeline in Pipeline for each in _commands(MetricKeys(pipeline))),
+    *(each for pipeline in PIPELINES for each in _commands(MetricKeys(pipeline))),
 ]
 
 
@@ -66,11 +66,11 @@ class Reading:
         self.stream_entries = int(entries)
         """Entries of v2's stream that no worker has finished."""
         parts = [rest[start : start + _READS] for start in range(0, len(rest), _READS)]
-        self.totals = {str(each): _totals(part) for each, part in zip(Pipeline, parts, strict=True)}
+        self.totals = {str(each): _totals(part) for each, part in zip(PIPELINES, parts, strict=True)}
         """Pipeline → what ``schema.Totals`` says."""
         self.latency = {
             str(each): {int(bucket): int(count) for bucket, count in _pairs(part[3]).items()}
-            for each, part in zip(Pipeline, parts, strict=True)
+            for each, part in zip(PIPELINES, parts, strict=True)
         }
         """Pipeline → bucket of ``coffee_core.latency`` → orders that became visible that late."""
 
@@ -232,7 +232,7 @@ class Feed:
         )
         database = client.connection_pool.connection_kwargs.get("db", 0)
         async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            keys = (MetricKeys(pipeline).total_orders for pipeline in Pipeline)
+            keys = (MetricKeys(pipeline).total_orders for pipeline in PIPELINES)
             await pubsub.subscribe(*(f"__keyspace@{database}__:{key}" for key in keys))
             while True:
                 began_s = time.monotonic()

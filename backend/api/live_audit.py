@@ -13,7 +13,8 @@ from backend.clients.postgres import BROKEN, PostgresBackend, first_line
 from backend.clients.redis import RedisBackend, Script
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import STREAM, MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.resources import lua, sql
 from coffee_core.totals import Account
 
@@ -47,7 +48,7 @@ def balance(pipeline: Pipeline, before: Counts, rows: int, after: Counts, log_en
     """Balance what was read in this order; ``log_end`` is the length of v3's log, None where Kafka did not say."""
     accepted, due, in_flight = _log(pipeline, before, rows, after, log_end)
     ahead, behind = max(0, before.shown - rows), 0
-    if in_flight is not None and pipeline is not Pipeline.V1:
+    if in_flight is not None and pipeline != V1:
         behind = max(0, rows - after.shown - in_flight)
     logged = None if accepted is None else accepted - after.duplicates - after.dead
     return Account(
@@ -67,9 +68,9 @@ def _log(
     pipeline: Pipeline, before: Counts, rows: int, after: Counts, log_end: int | None
 ) -> tuple[int | None, int, int | None]:
     """Return the entries of the log, the rows there must be by now, and the entries in flight."""
-    if pipeline is Pipeline.V1:
+    if pipeline == V1:
         return rows, before.shown, max(0, rows - after.shown)
-    if pipeline is Pipeline.V2:
+    if pipeline == V2:
         return after.added, before.added - before.waiting - before.duplicates - before.dead, after.waiting
     due = before.counted or 0
     if log_end is None or after.counted is None:
@@ -90,7 +91,10 @@ PATIENCE_S = 15.0
 
 _ROWS = sql("backend.api", "count_rows")
 _COUNTS = Script(lua("backend.api", "read_counts"))
-_KEYS = (STREAM, *(key for each in Pipeline for key in (MetricKeys(each).total_orders, MetricKeys(each).counters)))
+_KEYS = (
+    STREAM,
+    *(key for each in PIPELINES for key in (MetricKeys(each).total_orders, MetricKeys(each).counters)),
+)
 _EACH = 4
 
 
@@ -154,10 +158,10 @@ class Ledger:
             self.accounts, self.trouble = {}, str(error)
         else:
             found = {
-                each: balance(each, before[each], rows.get(each, 0), after[each], log_end) for each in Pipeline
+                each: balance(each, before[each], rows.get(each, 0), after[each], log_end) for each in PIPELINES
             }
             # The job's rows and its metrics go their own ways: only what stands for a while is a finding.
-            self.accounts = {**found, Pipeline.V3: self._steady.of(found[Pipeline.V3], began_s)}
+            self.accounts = {**found, V3: self._steady.of(found[V3], began_s)}
             self.trouble = ""
         self._due_s = began_s + max(INTERVAL_S, counted_s / SHARE)
 
@@ -167,7 +171,7 @@ class Ledger:
         try:
             return {
                 each: _parsed(rest[_EACH * at : _EACH * at + _EACH], added=int(added), waiting=int(waiting))
-                for at, each in enumerate(Pipeline)
+                for at, each in enumerate(PIPELINES)
             }
         except ValueError as error:
             raise UnavailableError(f"a metric key holds no whole number ({error})") from error

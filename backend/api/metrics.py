@@ -17,7 +17,7 @@ from backend.clients.redis import RedisBackend
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import STREAM
 from coffee_core.latency import BUCKETS_PER_OCTAVE, MAX_BUCKET, bucket_middle_us
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 
 # What Prometheus reads of the requests, and of the processes that answer them: of all behind the port.
 
@@ -143,7 +143,7 @@ class ShownMetrics(Collector):
     def _backlog(self) -> Metric:
         waiting = {each: account.in_flight for each, account in self._ledger.accounts.items()}
         if self._reading is not None:
-            waiting[Pipeline.V2] = self._reading.stream_entries  # newer than the account
+            waiting[V2] = self._reading.stream_entries  # newer than the account
         backlog = GaugeMetricFamily(
             "coffee_backlog_orders", "Accepted orders that the dashboard has yet to show.", labels=["pipeline"]
         )

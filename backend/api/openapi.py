@@ -16,7 +16,8 @@ from backend.api.dashboard import said
 from backend.api.parsing import KEY_FIELDS
 from backend.api.problems import KINDS, NOT_FOUND, Kind, ProblemError
 from coffee_core.menu import STORES
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows
 
 # The paths of the windows in the OpenAPI document.
@@ -46,7 +47,7 @@ def path(pipeline: Pipeline, problems: dict[str, Any]) -> dict[str, Any]:
     }
     minutes = {"type": "integer", "minimum": 1, "maximum": MOST_MINUTES, "default": SHOWN_MINUTES}
     parameter = {"name": "minutes", "in": "query", "required": False, "schema": minutes, "example": SHOWN_MINUTES}
-    keeps_none = pipeline is Pipeline.V2
+    keeps_none = pipeline == V2
     return {
         f"/api/{pipeline}/windows": {
             "get": {
@@ -184,7 +185,7 @@ def document(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for pipeline in pipelines:
         paths |= _pipeline_paths(pipeline)
-        may = ("no-windows",) if pipeline is Pipeline.V2 else ("unavailable", "invalid-field")
+        may = ("no-windows",) if pipeline == V2 else ("unavailable", "invalid-field")
         paths |= path(pipeline, _problems((*_ANY, *_WHO, *may)))
     return {
         "openapi": "3.1.0",
@@ -207,7 +208,7 @@ def document(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
 
 
 def _pipeline_paths(pipeline: Pipeline) -> dict[str, Any]:
-    info = INFO[pipeline]
+    info = pipeline.info
     word = "stored" if info.accepted_status == 201 else "accepted"
     path = f"/api/{pipeline}/order"
     taken = {"message_id": KEY, "status": word, "links": {"status": f"{path}/{KEY}"}}

@@ -21,7 +21,7 @@ from backend.pipelines.interface import Intake, Lookup
 from coffee_core.errors import KeyConflictError, OrderError, OutcomeUnknownError, UnavailableError
 from coffee_core.ids import parse_idempotency_key
 from coffee_core.order import Order
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
 
 # Orders into their pipeline: one at a time under each key, and what went wrong in words of HTTP.
 
@@ -108,7 +108,7 @@ class OrderEndpoint:
         self._take = taking.take
         self._room = room
         self._answers = answers
-        self._status = INFO[pipeline].accepted_status
+        self._status = pipeline.info.accepted_status
         self._location = location(pipeline)
         self._body = taken_template(pipeline)
 
@@ -143,7 +143,7 @@ def location(pipeline: Pipeline) -> str:
 
 def taken_template(pipeline: Pipeline) -> str:
     """Return the JSON of an order that was taken, with two places for its message id."""
-    word = "stored" if INFO[pipeline].accepted_status == 201 else "accepted"
+    word = "stored" if pipeline.info.accepted_status == 201 else "accepted"
     return f'{{"message_id":"%s","status":"{word}","links":{{"status":"{location(pipeline)}%s"}}}}'
 
 
@@ -157,7 +157,7 @@ class BatchEndpoint:
         self._room = room
         self._taking = taking
         self._answers = answers
-        self._status = INFO[pipeline].accepted_status
+        self._status = pipeline.info.accepted_status
         self._body = taken_template(pipeline)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,7 @@ import click
 from backend.cli.main import NOT_RUNNING, read_pipelines
 from coffee_core.errors import StackError
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
 from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _CHEAPEST_CENTS, _DEAREST_CENTS = 250, 650
 
 
 @click.command("order")
-@click.argument("pipeline", type=click.Choice([*(each.value for each in Pipeline), "all"]))
+@click.argument("pipeline", type=click.Choice([*PIPELINES, "all"]))
 @click.option("--drink", type=click.Choice(DRINKS), help="Default: any.")
 @click.option("--store", type=click.Choice(STORES), help="Default: any.")
 @click.option("--price", metavar="5.00", help="Default: any from 2.50 to 6.50.")
@@ -45,7 +45,7 @@ def order_command(
         "price": _price(price),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
-    wanted = settings.pipelines if pipeline == "all" else (Pipeline(pipeline),)
+    wanted = settings.pipelines if pipeline == "all" else (pipeline_named(pipeline),)
     headers = settings.authorization | ({"Idempotency-Key": key} if key else {})
     taken = [_send(f"{settings.api_url}/api/{each}/order", order, headers) for each in wanted]
     ctx.exit(0 if all(taken) else 1)

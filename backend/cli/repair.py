@@ -13,7 +13,8 @@ import click
 from backend.cli.main import FAILED, NOT_RUNNING
 from coffee_core.clock import to_datetime
 from coffee_core.money import from_cents
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
+from coffee_core.pipelines.constants import V2, V3
 from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Progress:
 
 
 @click.command("replay")
-@click.argument("pipeline", type=click.Choice([Pipeline.V2.value, Pipeline.V3.value]))
+@click.argument("pipeline", type=click.Choice([V2, V3]))
 @click.option("--json", "as_json", is_flag=True, help="v2: {entries, consumers, …}; v3: {epoch, orders, …}.")
 @click.pass_context
 def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
@@ -66,7 +67,7 @@ def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
 
     try:
         with Progress(pipeline) as progress:
-            said, result = asyncio.run(_replay(Settings.attach(), Pipeline(pipeline), progress))
+            said, result = asyncio.run(_replay(Settings.attach(), pipeline_named(pipeline), progress))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
@@ -75,7 +76,7 @@ def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
 
 async def _replay(settings: Settings, pipeline: Pipeline, progress: Progress) -> tuple[str, dict[str, object]]:
     """Return what to say and the same as JSON."""
-    if pipeline is Pipeline.V2:
+    if pipeline == V2:
         from backend.pipelines.v2_streams.repair import replay_v2
 
         taken = await replay_v2(settings, progress.tell)
@@ -90,7 +91,7 @@ async def _replay(settings: Settings, pipeline: Pipeline, progress: Progress) ->
 
 
 @click.command("reconcile")
-@click.argument("pipeline", type=click.Choice([each.value for each in Pipeline]))
+@click.argument("pipeline", type=click.Choice(PIPELINES))
 @click.option(
     "--new-balance", is_flag=True, help="v2, whose log was lost: balance it from the rows there are, and say so."
 )
@@ -110,12 +111,12 @@ def reconcile_command(
     """
     from backend.clients.servers import UnreachableError
 
-    if new_balance and pipeline != Pipeline.V2:
+    if new_balance and pipeline != V2:
         raise click.UsageError("--new-balance is for v2: the log of v3 is Kafka's, v1 has none")
-    if compare and pipeline != Pipeline.V3:
+    if compare and pipeline != V3:
         raise click.UsageError("--compare is for v3; `coffee audit` compares them all")
     try:
-        done, written_off = asyncio.run(_do(Settings.attach(), Pipeline(pipeline), new_balance, compare))
+        done, written_off = asyncio.run(_do(Settings.attach(), pipeline_named(pipeline), new_balance, compare))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
@@ -186,7 +187,7 @@ def _repairs(_ctx: click.Context, _option: click.Parameter, pairs: Sequence[str]
 
 
 @click.command("dead-letters")
-@click.argument("pipeline", type=click.Choice([Pipeline.V2.value, Pipeline.V3.value]))
+@click.argument("pipeline", type=click.Choice([V2, V3]))
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @click.option("--requeue", is_flag=True, help="Put them back on the log: all, or those named.")
 @click.option("--drop", is_flag=True, help="Deal with them for good: all, or those named.")
@@ -226,7 +227,7 @@ def dead_letters_command(
         raise click.UsageError("either --requeue or --drop")
     action = "requeue" if requeue else "drop" if drop else None
     try:
-        done = asyncio.run(deal_with(Settings.attach(), Pipeline(pipeline), ids, action, repairs))
+        done = asyncio.run(deal_with(Settings.attach(), pipeline_named(pipeline), ids, action, repairs))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)

@@ -11,6 +11,7 @@ from backend.pipelines.balance import Balance
 from backend.pipelines.v1_direct.audit import audit_v1
 from backend.pipelines.v2_streams.audit import audit_v2
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2
 from coffee_core.settings import Settings
 
 _PAUSE_S = 0.25
@@ -58,9 +59,9 @@ async def settled(looks: dict[Pipeline, Callable[[], Awaitable[Balance]]], settl
 async def _look(
     stack: AsyncExitStack, servers: Servers, pipeline: Pipeline, unique: bool, deep: bool
 ) -> Callable[[], Awaitable[Balance]]:
-    if pipeline is Pipeline.V1:
+    if pipeline == V1:
         return lambda: audit_v1(servers, unique_timestamps=unique)
-    if pipeline is Pipeline.V2:
+    if pipeline == V2:
         return lambda: _v2(servers, unique, deep)
     # Loaded only where there is a Kafka to ask.
     from backend.clients.kafka import open_logs

@@ -14,6 +14,7 @@ from backend.pipelines.v2_streams import reconcile as v2
 from backend.pipelines.v2_streams import repair
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.settings import Settings
 from coffee_core.totals import Tally
 
@@ -48,10 +49,10 @@ async def reconcile(settings: Settings, pipeline: Pipeline, *, settle_s: float =
 
     Raises UnreachableError, and CoffeeError where a server refuses or others keep reconciling.
     """
-    if pipeline is Pipeline.V3:
+    if pipeline == V3:
         return await _v3(settings, settle_s)
     async with open_servers(settings) as servers:
-        return await (_v1(servers) if pipeline is Pipeline.V1 else _v2(servers))
+        return await (_v1(servers) if pipeline == V1 else _v2(servers))
 
 
 async def _v1(servers: Servers) -> Mended:
@@ -61,7 +62,7 @@ async def _v1(servers: Servers) -> Mended:
         _, _, counters = await read_shown(servers.client, V1_METRICS)
         # The schedule is the daemon's: its next run stays where it was announced.
         if await aggregator.run(int(counters.get("next_run_us", 0))):
-            return _against(Pipeline.V1, before.drift, mended=True)
+            return _against(V1, before.drift, mended=True)
     raise CoffeeError("other runs of the aggregator kept coming first: try again")
 
 
@@ -69,7 +70,7 @@ async def _v2(servers: Servers) -> Mended:
     for _ in range(_ATTEMPTS):
         drift = await v2.reconcile(servers.database, servers.client)
         if drift is not None:
-            return Mended(Pipeline.V2, drift.orders, drift.revenue_cents, dict(drift.fields), mended=True)
+            return Mended(V2, drift.orders, drift.revenue_cents, dict(drift.fields), mended=True)
         await asyncio.sleep(_PAUSE_S)
     raise CoffeeError(
         "another reconciliation is under way (one that was broken off holds its place for two minutes): try again"
@@ -79,9 +80,9 @@ async def _v2(servers: Servers) -> Mended:
 async def _v3(settings: Settings, settle_s: float) -> Mended:
     from backend.lab.audit import audit
 
-    (balance,) = await audit(settings, (Pipeline.V3,), settle_s=settle_s)
-    found = _against(Pipeline.V3, balance.drift, mended=False)
-    return found if found.drifted else _against(Pipeline.V3, balance.drift, mended=True)
+    (balance,) = await audit(settings, (V3,), settle_s=settle_s)
+    found = _against(V3, balance.drift, mended=False)
+    return found if found.drifted else _against(V3, balance.drift, mended=True)
 
 
 def _against(pipeline: Pipeline, drift: Tally, *, mended: bool) -> Mended:
@@ -113,7 +114,7 @@ async def deal_with(
     UnreachableError, and CoffeeError where a server refuses.
     """
     async with open_servers(settings) as servers:
-        if pipeline is Pipeline.V2:
+        if pipeline == V2:
             return await _dead_letters_box_v2(servers, ids, action, repairs)
         return await _dead_letters_box_v3(servers, ids, action, repairs)
 

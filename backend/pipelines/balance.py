@@ -11,7 +11,8 @@ from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.money import from_cents
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2, V3
 from coffee_core.resources import sql
 from coffee_core.totals import Tally
 
@@ -105,7 +106,7 @@ _SAME_SOURCE = sql("backend.pipelines", "audit_same_source")
 _SAME_CONTENT = sql("backend.pipelines", "audit_same_content")
 _UNLOGGED = sql("backend.pipelines", "audit_unlogged")
 _STORED = sql("backend.pipelines", "audit_stored")
-_SOURCE = {Pipeline.V2: "^[0-9]{1,18}-[0-9]{1,20}$", Pipeline.V3: "^[0-9]{1,9}:[0-9]{1,18}$"}
+_SOURCE = {V2: "^[0-9]{1,18}-[0-9]{1,20}$", V3: "^[0-9]{1,9}:[0-9]{1,18}$"}
 
 
 async def stored(connection: Database, pipeline: Pipeline) -> Tally:
@@ -274,7 +275,7 @@ def as_table(balances: Sequence[Balance]) -> list[str]:
 def _row(balance: Balance) -> tuple[str, ...]:
     dropped, dead = balance.duplicates_dropped, balance.dead_letters
     return (
-        f"{balance.pipeline} {INFO[balance.pipeline].title}",
+        f"{balance.pipeline} {balance.pipeline.info.title}",
         f"{balance.accepted:,}",
         f"{balance.stored.orders:,}",
         f"{balance.shown.orders:,}",

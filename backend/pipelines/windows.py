@@ -11,6 +11,7 @@ from coffee_core.errors import UnavailableError
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import STORES
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V3
 from coffee_core.resources import sql
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S, StoreSums, Windows
 
@@ -57,7 +58,7 @@ class RowWindows:
 
     async def read(self, known: Sequence[int], now_us: int) -> Windows:
         """Ask PostgreSQL; what is final is a matter of the clock alone."""
-        rows = await self._postgres.read_all(QUERY, *arguments(Pipeline.V1, known))
+        rows = await self._postgres.read_all(QUERY, *arguments(V1, known))
         return Windows(*of_rows(rows, known), now_us - (LATE_AFTER_S + ON_ITS_WAY_S) * 1_000_000)
 
 
@@ -66,7 +67,7 @@ class JobWindows:
 
     def __init__(self, redis: RedisBackend) -> None:
         self._redis = redis
-        self._keys = MetricKeys(Pipeline.V3)
+        self._keys = MetricKeys(V3)
 
     async def read(self, known: Sequence[int], now_us: int) -> Windows:  # noqa: ARG002
         """Ask Redis."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from backend.stack import postgres, redis, state
 from backend.stack.ports import is_free, owner
 from coffee_core.errors import StackError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
 _LEAST_DISK_BYTES = 2_000_000_000
@@ -43,7 +43,7 @@ def checkup(settings: Settings) -> list[Check]:
         checks.append(_program("PostgreSQL", postgres.binary_of_server, "--version"))
     if not settings.given_redis_url:
         checks.append(_program("Redis server", redis.binary, "--version"))
-    if Pipeline.V3 in settings.pipelines:
+    if V3 in settings.pipelines:
         from backend.stack.jvm import java  # not needed where v3 is not wanted
 
         checks += [_program("Java", java, "-version"), _flink()]
@@ -99,7 +99,7 @@ def _ports(settings: Settings) -> list[Check]:
 
 
 def _wanted(setting: str, settings: Settings) -> bool:
-    v3 = Pipeline.V3 in settings.pipelines
+    v3 = V3 in settings.pipelines
     given = {
         "POSTGRES": bool(settings.given_database_url),
         "REDIS": bool(settings.given_redis_url),

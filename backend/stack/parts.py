@@ -7,7 +7,7 @@ from backend.stack import postgres, redis
 from backend.stack.part import Part
 from backend.stack.probes import http_ok
 from backend.stack.supported_pipelines import supported_pipelines
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import READY_FILE, run_dir
 from coffee_core.settings import Settings
 
@@ -102,11 +102,11 @@ def stack(settings: Settings) -> Stack:
 
 def _parts(settings: Settings) -> list[Part]:
     parts = [postgres.part(settings), redis.part(settings), api(settings)]
-    if Pipeline.V1 in settings.pipelines or settings.reconcile_interval_s:
+    if V1 in settings.pipelines or settings.reconcile_interval_s:
         parts.append(aggregator(settings))
-    if Pipeline.V2 in settings.pipelines:
+    if V2 in settings.pipelines:
         parts.append(worker(settings))
-    if Pipeline.V3 in settings.pipelines:
+    if V3 in settings.pipelines:
         from backend.stack import (
             flink,  # not loaded where they do not run
             kafka,

@@ -19,7 +19,7 @@ from coffee_core.load.plan import LoadReport
 from coffee_core.load.schedule import Shape
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import LatestAnswers
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, pipeline_named
 from coffee_core.settings import Settings
 
 # What a controlling process and the load process say to each other: one JSON object a line.
@@ -63,7 +63,7 @@ def obey(generator: Generator, line: str) -> None:
 
 
 def _pipelines(command: dict[str, Any]) -> list[Pipeline]:
-    return [Pipeline(name) for name in command.pop("pipelines")]
+    return [pipeline_named(name) for name in command.pop("pipelines")]
 
 
 def _numbers(command: dict[str, Any], kind: type[Shape] | type[MixSettings], *as_they_are: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from coffee_core.load.orders import Attempt, Mix
 from coffee_core.load.plan import LoadReport, Plan
 from coffee_core.load.schedule import Burst, OpenTimes, Shape, Times
 from coffee_core.load.statistics import Answer, Counts, Notes, Sample
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 
 # Rings within a tenth of a millisecond of a moment: an event loop's own timers know whole milliseconds alone.
 
@@ -191,7 +191,7 @@ class Generator:
         self._mix = mix
         self._on_answer = on_answer
         self._room = asyncio.Semaphore(in_flight)
-        self._lanes = {pipeline: Lane() for pipeline in Pipeline}
+        self._lanes = {pipeline: Lane() for pipeline in PIPELINES}
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()

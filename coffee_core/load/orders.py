@@ -11,7 +11,7 @@ from uuid import UUID
 
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 
 _PRICES_CENTS = {"cappuccino": (400, 550), "americano": (300, 400), "latte": (425, 600)}
 _RECENT = 1_000
@@ -107,7 +107,7 @@ class Mix:
         self._time_us = now_us() if start_us is None else start_us
         # Of the start, too: a seed that is used again must not make the keys of other orders.
         self._keys = random.Random(None if seed is None else f"{seed} {self._time_us}")
-        self._recent: dict[Pipeline, deque[Attempt]] = {each: deque(maxlen=_RECENT) for each in Pipeline}
+        self._recent: dict[Pipeline, deque[Attempt]] = {each: deque(maxlen=_RECENT) for each in PIPELINES}
         self._remember = remember
         self.attempted: list[Attempt] = []
         """Every attempt in the order made, where the mix remembers."""

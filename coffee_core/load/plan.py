@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from coffee_core.load.orders import MixSettings
 from coffee_core.load.schedule import Pattern, Shape
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, pipeline_named
 
 if TYPE_CHECKING:
     from coffee_core.load.generator import Generator
@@ -59,7 +59,7 @@ class Plan:
     def from_json(cls, line: str | bytes) -> Self:
         """Read what ``to_json`` has written."""
         raw: dict[str, Any] = json.loads(line)
-        pipelines = tuple(Pipeline(name) for name in raw["pipelines"])
+        pipelines = tuple(pipeline_named(name) for name in raw["pipelines"])
         return cls(
             **{**raw, "pipelines": pipelines, "shape": Shape(**raw["shape"]), "mix": MixSettings(**raw["mix"])}
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from coffee_core.clock import now_us
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V3
 from coffee_core.settings import Settings
 from coffee_core.windows import SHOWN_MINUTES, StoreSums, Windows, starts
 from coffee_tui.data.connection import one_line
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _TIMEOUT_S = 3.0
-_KEYS = MetricKeys(Pipeline.V3)
+_KEYS = MetricKeys(V3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ async def _of_redis(client: "Redis", known: Sequence[int]) -> Windows:
 async def _of_api(session: "ClientSession", api_url: str) -> Windows:
     from aiohttp import ClientTimeout
 
-    path = f"/api/{Pipeline.V1}/windows"
+    path = f"/api/{V1}/windows"
     timeout = ClientTimeout(total=_TIMEOUT_S)
     async with session.get(f"{api_url}{path}", params={"minutes": SHOWN_MINUTES}, timeout=timeout) as answer:
         if answer.status != 200:

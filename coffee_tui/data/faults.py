@@ -14,7 +14,7 @@ from typing import Any
 
 from coffee_core.errors import CoffeeError
 from coffee_core.parent_death_signal import tied
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, pipeline_named
 from coffee_core.runstate import State, read_env, read_states
 from coffee_core.settings import Settings
 from coffee_tui.data.connection import Attachment
@@ -266,11 +266,15 @@ def told(view: FaultView, line: dict[str, Any], clock: Callable[[], float]) -> F
     if line.get("moment") == "over":
         return replace(view, phase=Phase.OVER)
     if "visible_again_s" in line:
-        return replace(view, visible=(*view.visible, (Pipeline(line["pipeline"]), float(line["visible_again_s"]))))
+        return replace(
+            view, visible=(*view.visible, (pipeline_named(line["pipeline"]), float(line["visible_again_s"])))
+        )
     if "cell" in line:
         cell = line["cell"]
         wrong = tuple(cell.get("wrong", ()))
-        verdict = FaultVerdict(Pipeline(cell["pipeline"]), cell["exact"], _without_name(view, line["said"]), wrong)
+        verdict = FaultVerdict(
+            pipeline_named(cell["pipeline"]), cell["exact"], _without_name(view, line["said"]), wrong
+        )
         return replace(view, verdicts=(*view.verdicts, verdict))
     return view
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from coffee_core.clock import now_us
 from coffee_core.latency import difference, quantile_us
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_tui.data.readings import MetricsReading
 from coffee_tui.data.snapshot import Quantiles
 
@@ -131,7 +132,7 @@ class PipelineHistory:
 
     def __init__(self, pipeline: Pipeline) -> None:
         # v1 is written by a run every few seconds: between two runs nothing is slow, nothing has stopped.
-        self._in_runs = pipeline is Pipeline.V1
+        self._in_runs = pipeline == V1
         self._orders, self._taken, self._accepted = Meter(RATE_S), Meter(RATE_S), Meter(RATE_S)
         self._runs: Changes[tuple[int, int]] = Changes(0.0)
         self._api, self._dashboard = Histogram(), Histogram()

@@ -8,7 +8,7 @@ from typing import Any
 from coffee_core.load.orders import MixSettings
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 
 RATES: tuple[float, ...] = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 """The steps of + and -, orders per second for each pipeline."""
@@ -26,7 +26,7 @@ Weights = tuple[tuple[str, float], ...]
 class LoadPlan:
     """Everything that can be chosen of a load."""
 
-    pipelines: tuple[Pipeline, ...] = tuple(Pipeline)
+    pipelines: tuple[Pipeline, ...] = PIPELINES
     """Where it goes."""
     rate_per_s: float = 10.0
     """Orders per second for each of them; of a ramp at its end, of bursts on average."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from coffee_core.clock import now_us
 from coffee_core.load.plan import LoadReport
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
 from coffee_tui.data.connection import Attachment, one_line
 from coffee_tui.data.history import Meter
 from coffee_tui.data.load_plan import Command, LoadPlan
@@ -58,14 +58,14 @@ class SentOrder:
 
 def sent_order(answer: Mapping[str, Any]) -> SentOrder:
     """Read an answer as the load process and the sender describe it. Raises TypeError, ValueError."""
-    return SentOrder(**{**answer, "pipeline": Pipeline(answer["pipeline"])})
+    return SentOrder(**{**answer, "pipeline": pipeline_named(answer["pipeline"])})
 
 
 class Journal:
     """Remembers the last orders of each pipeline, so that a fast one does not push out a slow one."""
 
     def __init__(self) -> None:
-        self._kept = {pipeline: deque[SentOrder](maxlen=_KEPT) for pipeline in Pipeline}
+        self._kept = {pipeline: deque[SentOrder](maxlen=_KEPT) for pipeline in PIPELINES}
 
     def add(self, order: SentOrder) -> None:
         """Note an order that has ended."""
@@ -313,7 +313,7 @@ class LiveOrders:
         self._show_key(ended)
 
     def _show_key(self, order: KeyOrder) -> None:
-        others = [one for one in self._view.keys if one.pipeline is not order.pipeline]
+        others = [one for one in self._view.keys if one.pipeline != order.pipeline]
         self._show(keys=tuple(sorted([*others, order], key=lambda one: one.pipeline)))
 
     def _report(self, report: LoadReport) -> None:

@@ -6,6 +6,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from coffee_core.pipelines import Pipeline, pipeline_named
+
 _Value = TypeVar("_Value")
 
 
@@ -42,7 +44,7 @@ def _read(kind: Any, plain: Any) -> Any:
         return tuple(_read(one, each) for one, each in zip(kinds, plain, strict=True))
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind(plain)
-    return plain
+    return pipeline_named(plain) if kind is Pipeline else plain
 
 
 @cache

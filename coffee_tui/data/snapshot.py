@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.totals import Account
 from coffee_tui.data.load_plan import LoadPlan
 
@@ -154,7 +154,7 @@ class PipelineView:
 class Snapshot:
     """The whole dashboard at one moment."""
 
-    pipelines: tuple[PipelineView, ...] = tuple(PipelineView(pipeline) for pipeline in INFO)
+    pipelines: tuple[PipelineView, ...] = tuple(PipelineView(pipeline) for pipeline in PIPELINES)
     """One view for each pipeline, by version."""
     redis: Link = Link()
     """The dashboard's connection to Redis."""

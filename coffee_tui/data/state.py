@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2
+from coffee_core.pipelines.declaration import Stage as DeclaredStage
 from coffee_core.runstate import PartState, State
 from coffee_core.totals import Account
 from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
@@ -16,18 +18,12 @@ from coffee_tui.data.status_line import Known, sentence
 # What each pipeline's own processes cost, and those that all of them share.
 
 
-# Whose processes, by the beginning of their names.
-_OWN: dict[Pipeline, tuple[str, tuple[str, ...]]] = {
-    Pipeline.V1: ("cron", ("cafe-order-aggregator",)),
-    Pipeline.V2: ("worker", ("stream-worker",)),
-    Pipeline.V3: ("Kafka + Flink", ("kafka", "flink")),
-}
 _SHARED = (("api", ("cafe-order-api",)), ("postgres", ("postgres",)), ("redis", ("redis",)))
 
 
 def own_cost(pipeline: Pipeline, costs: Mapping[str, Cost]) -> CostView | None:
     """Return what the processes of one pipeline alone cost; None where they are not known."""
-    return _sum(*_OWN[pipeline], costs)
+    return _sum(pipeline.info.cost_label, pipeline.info.cost_parts, costs)
 
 
 def shared_costs(costs: Mapping[str, Cost]) -> tuple[CostView, ...]:
@@ -63,7 +59,7 @@ _WAITS_AT = 1
 
 def waiting(pipeline: Pipeline, account: Account | None, stream_entries: int) -> int | None:
     """Return the orders that wait for the processor; v2 says so itself, of the others the API must know."""
-    if pipeline is Pipeline.V2:
+    if pipeline == V2:
         return stream_entries
     return account.in_flight if account is not None else None
 
@@ -137,19 +133,6 @@ _HEALTH = {
 }
 _WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, Health.GOOD)
 
-# Which parts, by the beginning of their process names, a stage of a chain stands on.
-_PARTS_OF = {
-    "POST": ("cafe-order-api", "api"),
-    "PG": ("postgres",),
-    "cron": ("cafe-order-aggregator", "aggregator"),
-    "Redis": ("redis",),
-    "stream": ("redis",),
-    "worker": ("stream-worker",),
-    "Kafka": ("kafka",),
-    "Flink": ("flink",),
-    "PG, Redis": ("postgres", "redis"),
-}
-
 
 def part_views(parts: Sequence[PartState], lab: LabReading | None) -> tuple[PartView, ...]:
     """Return every part by name: its wrapper's word, corrected by the API where that cannot reach it."""
@@ -175,26 +158,32 @@ def _worst(healths: Iterable[Health]) -> Health:
     return next((health for health in _WORST_FIRST if health in found), Health.UNKNOWN)
 
 
-def part_of(label: str, parts: Iterable[PartView]) -> tuple[PartView, ...]:
+def parts_of(stage: DeclaredStage, parts: Iterable[PartView]) -> tuple[PartView, ...]:
     """Return the parts that a stage stands on."""
-    names = _PARTS_OF[label]
-    return tuple(part for part in parts if part.name.startswith(names))
+    return tuple(part for part in parts if part.name.startswith(stage.parts))
 
 
 def chain(
     pipeline: Pipeline, parts: Sequence[PartView], redis: Link, api: Link, ready: Mapping[str, bool]
 ) -> tuple[Stage, ...]:
     """Return the chain of a pipeline, each stage as healthy as the worst of what it stands on."""
-    return tuple(Stage(label, _stage(label, pipeline, parts, redis, api, ready)) for label in INFO[pipeline].chain)
+    return tuple(
+        Stage(stage.label, _health(stage, pipeline, parts, redis, api, ready)) for stage in pipeline.info.chain
+    )
 
 
-def _stage(
-    label: str, pipeline: Pipeline, parts: Sequence[PartView], redis: Link, api: Link, ready: Mapping[str, bool]
+def _health(
+    stage: DeclaredStage,
+    pipeline: Pipeline,
+    parts: Sequence[PartView],
+    redis: Link,
+    api: Link,
+    ready: Mapping[str, bool],
 ) -> Health:
-    healths = [part.health for part in part_of(label, parts)]
-    if label == "POST":
+    healths = [part.health for part in parts_of(stage, parts)]
+    if stage is pipeline.info.chain[0]:
         return _post([health for health in healths if health is not Health.GOOD], api, ready.get(pipeline))
-    if label in ("Redis", "stream", "PG, Redis") and redis.up is not None:
+    if "redis" in stage.parts and redis.up is not None:
         healths.append(Health.GOOD if redis.up else Health.BROKEN)
     return _worst(healths)
 
@@ -285,7 +274,7 @@ class Board:
         account = lab.accounts.get(pipeline) if lab else None
         history = column.history
         rate = history.rate(moment.at_s)
-        stages = INFO[pipeline].chain
+        stages = pipeline.info.chain
         known = Known(
             pipeline=pipeline,
             redis=self.redis,
@@ -293,9 +282,9 @@ class Board:
             mode=self.mode,
             now_us=moment.time_us,
             metrics=metrics,
-            troubled=[part for label in stages for part in part_of(label, parts) if not part.good],
+            troubled=[part for stage in stages for part in parts_of(stage, parts) if not part.good],
             ready=ready.get(pipeline),
-            stalled_s=None if pipeline is Pipeline.V1 else column.stall.seconds(moment),
+            stalled_s=None if pipeline == V1 else column.stall.seconds(moment),
             queued=waiting(pipeline, account, self._metrics.stream_entries if self._metrics else 0),
             account=account,
             rate=rate,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2
 from coffee_core.totals import Account
 from coffee_tui.data.history import LAST_UPDATE, OVERDUE
 from coffee_tui.data.readings import MetricsReading
@@ -86,7 +87,7 @@ def _troubled(known: Known) -> Sentence | None:
 
 def _progress(known: Known) -> Sentence:
     assert known.metrics is not None, "the links come first"
-    if known.pipeline is Pipeline.V1:
+    if known.pipeline == V1:
         return _runs(known, known.metrics)
     queued = known.queued or 0
     if known.stalled_s is not None:
@@ -101,7 +102,7 @@ def _progress(known: Known) -> Sentence:
     dead = known.metrics.counters.get("dead", 0)
     # Where the account is known it stands beside: nothing is said twice.
     refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead and known.account is None else ""
-    if known.pipeline is Pipeline.V2:
+    if known.pipeline == V2:
         # While orders flow some are always in hand: a number that flickers would say nothing.
         queue = "less than a second queued" if known.rate else "nothing queued"
         return Sentence(f"in step, {queue}{refused}", Mood.GOOD)

@@ -9,7 +9,8 @@ from textual.containers import VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Static
 
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.data.snapshot import PipelineView, Quantiles, Snapshot
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, DIM, GREY, TEXT
@@ -53,7 +54,7 @@ def _queued(view: PipelineView) -> str:
     return f"{waiting:,} queued · {view.sentence.text}" if waiting else view.sentence.text
 
 
-_LOGS = {Pipeline.V1: "rows, no log", Pipeline.V2: "entries logged", Pipeline.V3: "records logged"}
+_LOGS = {V1: "rows, no log", V2: "entries logged", V3: "records logged"}
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -140,7 +141,7 @@ class CompareScreen(Page):
 
     def _cells(self) -> tuple[tuple[str, ...], ...]:
         views = {view.pipeline: view for view in self._now().pipelines}
-        return tuple(tuple(_measured(claim, views.get(each)) for each in Pipeline) for claim in CLAIMS)
+        return tuple(tuple(_measured(claim, views.get(each)) for each in PIPELINES) for claim in CLAIMS)
 
     def _draw(self) -> None:
         cells = self._cells()
@@ -173,14 +174,14 @@ def _cell(width: int) -> int:
 def heads(width: int) -> Text:
     """Return the names of the three, over two lines where they have no room beside their versions."""
     cell = _cell(width)
-    folded = max(len(f"{each}  {INFO[each].title}") for each in Pipeline) >= cell
+    folded = max(len(f"{each}  {each.info.title}") for each in PIPELINES) >= cell
     text = Text(" " * _LABEL, no_wrap=True, overflow="ellipsis")
-    for each in Pipeline:
-        text.append((str(each) if folded else f"{each}  {INFO[each].title}").ljust(cell), f"bold {ACCENT[each]}")
+    for each in PIPELINES:
+        text.append((str(each) if folded else f"{each}  {each.info.title}").ljust(cell), f"bold {ACCENT[each]}")
     if folded:
         text.append("\n" + " " * _LABEL)
-        for each in Pipeline:
-            text.append(clip(INFO[each].title, cell - 1).ljust(cell), ACCENT[each])
+        for each in PIPELINES:
+            text.append(clip(each.info.title, cell - 1).ljust(cell), ACCENT[each])
     return text
 
 

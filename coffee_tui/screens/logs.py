@@ -12,7 +12,7 @@ from textual.events import Click
 from textual.widget import Widget
 from textual.widgets import Input, RichLog, Static
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.runstate import read_env
 from coffee_core.settings import Settings
 from coffee_tui.data.connection import one_line
@@ -109,7 +109,7 @@ class LogsScreen(Page):
             return
         self._index = index % len(self._paths)
         self._tail = Tail(self._paths[self._index])
-        names, chosen = Text(), f"bold {GROUND} on {ACCENT[Pipeline.V1]}"
+        names, chosen = Text(), f"bold {GROUND} on {ACCENT[V1]}"
         for at, path in enumerate(self._paths):
             names.append(f" {path.stem} ", chosen if at == self._index else GREY)
             names.apply_meta({_LOG: at}, len(names) - len(path.stem) - 2)

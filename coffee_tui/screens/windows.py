@@ -10,7 +10,8 @@ from textual.widgets import Static
 
 from coffee_core.clock import to_datetime
 from coffee_core.menu import STORES
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V3
 from coffee_core.settings import Settings
 from coffee_core.windows import StoreSums
 from coffee_tui.data.event_windows import WindowsView, read_v1, read_v3
@@ -41,7 +42,7 @@ class WindowsPanel(Static):
 def lines(pipeline: Pipeline, view: WindowsView, most: int, width: int) -> Text:
     """Return the panel as text, ``width`` cells wide, each store apart where there is room."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"{pipeline}  {INFO[pipeline].title}", f"bold {ACCENT[pipeline]}")
+    text.append(f"{pipeline}  {pipeline.info.title}", f"bold {ACCENT[pipeline]}")
     if view.windows is None:
         text.append("\n\n").append(clip(view.problem or "reading …", width), RED if view.problem else GREY)
         return text
@@ -77,9 +78,9 @@ def _figures(text: Text, sums: StoreSums, stores: bool) -> None:
 
 
 _SOURCES: dict[Pipeline, tuple[Callable[[Settings, WindowsView], Awaitable[WindowsView]], float]] = {
-    Pipeline.V3: (read_v3, 1.0),
+    V3: (read_v3, 1.0),
     # Each time a scan of its partition.
-    Pipeline.V1: (read_v1, 5.0),
+    V1: (read_v1, 5.0),
 }
 """Who is asked, and every how many seconds."""
 _SIDE_BY_SIDE = 110

@@ -8,7 +8,8 @@ from itertools import zip_longest
 from rich.cells import cell_len
 from rich.text import Text
 
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.totals import Account
 from coffee_tui.data.snapshot import CostView, Health, Mood, PipelineView, Stage
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT
@@ -246,7 +247,8 @@ _HIGHEST_PILE = 100_000
 def _cells(gap: str, *, short: bool) -> int:
     """Return the cells of the longest chain without its arrows: all columns are spaced alike."""
     return max(
-        sum(len(gap) + 1 + len(_label(label, short=short)) for label in info.chain) for info in INFO.values()
+        sum(len(gap) + 1 + len(_label(stage.label, short=short)) for stage in info.chain)
+        for info in (each.info for each in PIPELINES)
     )
 
 
@@ -297,7 +299,7 @@ def _pile(pipeline: Pipeline, stage: Stage, after: Stage) -> tuple[int, str] | N
     if after.health is Health.BROKEN:
         return stage.waiting, RED
     # Before the cron orders wait by design.
-    if pipeline is Pipeline.V1:
+    if pipeline == V1:
         return stage.waiting, GREY
     return (stage.waiting, AMBER) if stage.waiting > max(_FEW, stage.rate or 0) else None
 
@@ -418,7 +420,7 @@ class PipelineColumn(Lines):
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(id=f"column-{pipeline}", classes=str(pipeline))
-        self.border_title = f"{pipeline}  {INFO[pipeline].title}"
+        self.border_title = f"{pipeline}  {pipeline.info.title}"
         self._view, self._shared = PipelineView(pipeline), Shared()
         self._chain, self._audit, self._said = Chain(), Audit(), Said()
         self._totals, self._pace, self._chart = Totals(), Pace(), LatencyChart()

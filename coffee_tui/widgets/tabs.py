@@ -5,7 +5,7 @@ from textual import events
 from textual.message import Message
 from textual.reactive import reactive
 
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
 from coffee_tui.data.snapshot import PipelineView, Snapshot
 from coffee_tui.theme import ACCENT, DIM, GREY, GROUND, MOOD, TEXT
 from coffee_tui.widgets.format import latency
@@ -49,7 +49,7 @@ class ColumnTabs(Lines):
         for index, pipeline in enumerate(self._pipelines):
             view = views.get(pipeline, PipelineView(pipeline))
             glyph, colour = MOOD[view.sentence.mood]
-            title = f" {INFO[pipeline].title}" if width >= _TITLED else ""
+            title = f" {pipeline.info.title}" if width >= _TITLED else ""
             if index == self.current:
                 row.append(f" {pipeline}{title} ", f"bold {GROUND} on {ACCENT[pipeline]}")
             else:

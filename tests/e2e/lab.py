@@ -16,13 +16,13 @@ from typing import Any
 
 import psutil
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 UP_HEADLESS = (sys.executable, "-m", "backend.cli", "up", "--headless")
 BASE = {"postgres", "redis", "cafe-order-api", "cafe-order-aggregator", "stream-worker"}
-V3 = {"kafka", "flink-jobmanager", "flink-taskmanager-1", "flink-taskmanager-2", "flink-job"}
+V3_PARTS = {"kafka", "flink-jobmanager", "flink-taskmanager-1", "flink-taskmanager-2", "flink-job"}
 STEP = 20
 """Distance between two port ranges: more than the stack has ports."""
 
@@ -71,7 +71,7 @@ class Lab:
             | environ
         )
         self.settings = Settings.from_env(self.env)
-        self.expected = BASE | (V3 if Pipeline.V3 in self.settings.pipelines else set())
+        self.expected = BASE | (V3_PARTS if V3 in self.settings.pipelines else set())
         """Names of the parts that must be there."""
         self._up: subprocess.Popen[bytes] | None = None
 

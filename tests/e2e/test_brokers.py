@@ -8,8 +8,8 @@ import pytest
 
 from backend.clients.kafka import open_logs
 from coffee_core.keys import DEAD_TOPIC, TOPIC
-from coffee_core.pipelines import Pipeline
-from tests.e2e.lab import V3, Lab
+from coffee_core.pipelines.constants import V3
+from tests.e2e.lab import V3_PARTS, Lab
 from tests.e2e.truth import CONCURRENCY, Attempt, expected_rows, mixed_attempts, shown_tally, stored_rows
 from tests.outside.brokers import Brokers
 from tests.waiting import until
@@ -24,7 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Brokers,
     folder = tmp_path_factory.mktemp("three brokers")
     with Brokers(folder / "kafka", 3) as brokers:
         lab = Lab(folder / "coffee home", "v3", KAFKA_BOOTSTRAP_SERVERS=brokers.servers)
-        lab.expected = V3 | {"postgres", "redis", "cafe-order-api"}
+        lab.expected = V3_PARTS | {"postgres", "redis", "cafe-order-api"}
         with lab.running():
             yield brokers, lab
 
@@ -66,20 +66,20 @@ async def test_a_broker_dies_and_not_one_order_is_lost(cluster: tuple[Brokers, L
     async with open_logs(lab.settings) as logs:
         topics = await logs._admin.describe_topics([TOPIC, DEAD_TOPIC])
     assert {len(each["replicas"]) for topic in topics for each in topic["partitions"]} == {3}
-    attempts = [each for each in mixed_attempts(Pipeline.V3, ORDERS, seed=95) if each.status < 300]
+    attempts = [each for each in mixed_attempts(V3, ORDERS, seed=95) if each.status < 300]
     expected = expected_rows(attempts)
     await post_until_acknowledged(lab, attempts, brokers)
 
     async def all_shown() -> bool:
-        return (await shown_tally(lab.settings, Pipeline.V3)).orders >= len(expected)
+        return (await shown_tally(lab.settings, V3)).orders >= len(expected)
 
     await until(all_shown, within_s=120)
     keys = [attempt.key for attempt in attempts]
 
     async def all_stored() -> bool:
-        return await stored_rows(lab.settings, Pipeline.V3, keys) == expected
+        return await stored_rows(lab.settings, V3, keys) == expected
 
     await until(all_stored, within_s=60)
-    assert (await shown_tally(lab.settings, Pipeline.V3)).orders == len(expected)
+    assert (await shown_tally(lab.settings, V3)).orders == len(expected)
     audited = await asyncio.to_thread(lab.coffee, "audit", "--deep", "--pipelines", "v3")
     assert audited.returncode == 0, audited.stdout + audited.stderr

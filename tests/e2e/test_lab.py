@@ -2,8 +2,8 @@
 
 import psutil
 
-from coffee_core.pipelines import Pipeline
-from tests.e2e.lab import BASE, V3, Lab
+from coffee_core.pipelines import PIPELINES
+from tests.e2e.lab import BASE, V3_PARTS, Lab
 from tests.e2e.truth import mixed_attempts, post_all, shown_tally, stored_tally
 from tests.waiting import until
 
@@ -12,7 +12,7 @@ LISTENING = {"postgres", "redis", "kafka", "flink-jobmanager", "cafe-order-api"}
 
 def test_status_lists_every_part_with_its_pid_port_and_state(lab: Lab) -> None:
     parts = lab.status()
-    assert set(parts) == BASE | V3
+    assert set(parts) == BASE | V3_PARTS
     for name, part in parts.items():
         assert part["state"] == "up", part
         assert psutil.pid_exists(part["pid"]), part
@@ -32,24 +32,24 @@ def test_everything_listens_on_loopback_alone(lab: Lab) -> None:
 
 
 async def test_stopping_and_starting_again_keeps_every_order_and_total(lab: Lab) -> None:
-    for pipeline in Pipeline:
+    for pipeline in PIPELINES:
         await post_all(lab.settings, pipeline, mixed_attempts(pipeline, 200, seed=10))
 
     async def in_step() -> bool:
-        pairs = [(await stored_tally(lab.settings, p), await shown_tally(lab.settings, p)) for p in Pipeline]
+        pairs = [(await stored_tally(lab.settings, p), await shown_tally(lab.settings, p)) for p in PIPELINES]
         return all(stored == shown and stored.orders >= 180 for stored, shown in pairs)
 
     await until(in_step, within_s=60)
-    before = {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in Pipeline}
+    before = {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in PIPELINES}
     assert lab.stop() == 0, lab.report()
     await until(lambda: not lab.left())
     lab.start()
-    assert {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in Pipeline} == before
-    for pipeline in Pipeline:
+    assert {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in PIPELINES} == before
+    for pipeline in PIPELINES:
         await post_all(lab.settings, pipeline, mixed_attempts(pipeline, 200, seed=11))
 
     async def more_is_shown() -> bool:
-        tallies = {p: await shown_tally(lab.settings, p) for p in Pipeline}
-        return all(tallies[p].orders > before[p].orders for p in Pipeline) and await in_step()
+        tallies = {p: await shown_tally(lab.settings, p) for p in PIPELINES}
+        return all(tallies[p].orders > before[p].orders for p in PIPELINES) and await in_step()
 
     await until(more_is_shown, within_s=60)

@@ -7,27 +7,28 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from tests.e2e.flink_rest import active_taskmanager
 from tests.e2e.lab import Lab
 from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_rows, stored_tally
 from tests.waiting import until
 
 FOUNDING = {
-    Pipeline.V1: {"drink": "cappuccino", "store": "downtown", "price": 4.50},
-    Pipeline.V2: {"drink": "latte", "store": "uptown", "price": 5.00},
-    Pipeline.V3: {"drink": "americano", "store": "central", "price": 3.50},
+    V1: {"drink": "cappuccino", "store": "downtown", "price": 4.50},
+    V2: {"drink": "latte", "store": "uptown", "price": 5.00},
+    V3: {"drink": "americano", "store": "central", "price": 3.50},
 }
 
 
-@pytest.mark.parametrize("pipeline", Pipeline)
+@pytest.mark.parametrize("pipeline", PIPELINES)
 async def test_the_founding_notes_order(lab: Lab, pipeline: Pipeline) -> None:
     before = await shown_tally(lab.settings, pipeline)
     order = FOUNDING[pipeline]
     async with aiohttp.ClientSession() as session:
         url = f"{lab.settings.api_url}/api/{pipeline}/order"
         async with session.post(url, json={**order, "timestamp": "2025-01-15T10:00:00Z"}) as answer:
-            assert answer.status == INFO[pipeline].accepted_status, await answer.text()
+            assert answer.status == pipeline.info.accepted_status, await answer.text()
 
     async def is_shown() -> bool:
         return (await shown_tally(lab.settings, pipeline)).orders == before.orders + 1
@@ -44,7 +45,7 @@ async def test_the_founding_notes_order(lab: Lab, pipeline: Pipeline) -> None:
     await everything_agrees(lab, pipeline)
 
 
-@pytest.mark.parametrize("pipeline", Pipeline)
+@pytest.mark.parametrize("pipeline", PIPELINES)
 async def test_two_thousand_mixed_orders(lab: Lab, pipeline: Pipeline) -> None:
     await load_and_compare(lab, pipeline, seed=1)
 
@@ -53,7 +54,7 @@ async def test_the_stream_worker_is_killed_half_way(lab: Lab) -> None:
     async def kill() -> None:
         os.kill(await lab.pid_of("stream-worker"), signal.SIGKILL)
 
-    await load_and_compare(lab, Pipeline.V2, seed=2, at_half=kill)
+    await load_and_compare(lab, V2, seed=2, at_half=kill)
 
 
 async def test_the_working_taskmanager_is_killed_half_way(lab: Lab) -> None:
@@ -61,7 +62,7 @@ async def test_the_working_taskmanager_is_killed_half_way(lab: Lab) -> None:
         name = await active_taskmanager(lab.settings)
         os.kill(await lab.pid_of(name), signal.SIGKILL)
 
-    await load_and_compare(lab, Pipeline.V3, seed=3, at_half=kill)
+    await load_and_compare(lab, V3, seed=3, at_half=kill)
 
 
 async def load_and_compare(

@@ -12,6 +12,7 @@ import pytest
 from backend.clients.kafka import open_logs
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2, V3
 from tests.e2e.flink_rest import active_taskmanager, slots_in_use
 from tests.e2e.lab import Lab
 from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_rows, stored_tally
@@ -78,16 +79,16 @@ async def workers(lab: Lab, home: Path, more: int) -> AsyncIterator[list[asyncio
 
 async def test_two_stream_workers(wide_lab: Lab, tmp_path: Path) -> None:
     async with workers(wide_lab, tmp_path, 1):
-        await load_and_compare(wide_lab, Pipeline.V2, seed=61)
+        await load_and_compare(wide_lab, V2, seed=61)
 
 
 async def test_three_stream_workers_of_which_one_is_killed(wide_lab: Lab, tmp_path: Path) -> None:
     async with workers(wide_lab, tmp_path, 2) as processes:
-        await load_and_compare(wide_lab, Pipeline.V2, seed=62, kill=processes[0].pid)
+        await load_and_compare(wide_lab, V2, seed=62, kill=processes[0].pid)
 
 
 async def test_two_slots_read_six_partitions(wide_lab: Lab) -> None:
-    await load_and_compare(wide_lab, Pipeline.V3, seed=63)
+    await load_and_compare(wide_lab, V3, seed=63)
     async with open_logs(wide_lab.settings) as logs:
         bounds = await logs.bounds(TOPIC)
     assert set(bounds) == set(range(PARTITIONS))
@@ -97,4 +98,4 @@ async def test_two_slots_read_six_partitions(wide_lab: Lab) -> None:
 
 async def test_two_slots_of_a_taskmanager_that_is_killed(wide_lab: Lab) -> None:
     name = await active_taskmanager(wide_lab.settings)
-    await load_and_compare(wide_lab, Pipeline.V3, seed=64, kill=await wide_lab.pid_of(name))
+    await load_and_compare(wide_lab, V3, seed=64, kill=await wide_lab.pid_of(name))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from tests.e2e.flink_rest import running_job
 from tests.e2e.lab import Lab
 from tests.e2e.test_replay import in_step
@@ -40,7 +40,7 @@ async def restored_plan(lab: Lab) -> Path:
 async def lose_the_jobmanager(lab: Lab, seed: int) -> str:
     """Kill it between orders and orders, wait until all are stored and shown, return what the submitter said."""
     log = lab.home / "logs" / "flink-job.log"
-    first, second = (mixed_attempts(Pipeline.V3, ORDERS, seed=seed + each) for each in (0, 1))
+    first, second = (mixed_attempts(V3, ORDERS, seed=seed + each) for each in (0, 1))
     orders = (await in_step(lab, 0)).orders
     before, length = await job_of(lab), log.stat().st_size
 
@@ -51,9 +51,9 @@ async def lose_the_jobmanager(lab: Lab, seed: int) -> str:
             return False
         return job != before
 
-    await post_all(lab.settings, Pipeline.V3, first)
+    await post_all(lab.settings, V3, first)
     os.kill(await lab.pid_of("flink-jobmanager"), signal.SIGKILL)
-    await post_all(lab.settings, Pipeline.V3, second)
+    await post_all(lab.settings, V3, second)
     await until(runs_again, within_s=WITHIN_S)
     await in_step(lab, orders + len(expected_rows(first)) + len(expected_rows(second)))
     return log.read_text()[length:]

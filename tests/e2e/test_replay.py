@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from coffee_core.clock import now_us
 from coffee_core.keys import TOPIC, MetricKeys
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.totals import Tally
 from tests.e2e.lab import Lab
 from tests.e2e.truth import (
@@ -27,7 +27,7 @@ from tests.e2e.truth import (
 )
 from tests.waiting import until
 
-KEYS = MetricKeys(Pipeline.V3)
+KEYS = MetricKeys(V3)
 WITHIN_S = 150
 
 
@@ -35,17 +35,17 @@ async def in_step(lab: Lab, at_least: int) -> Tally:
     """Wait until rows and metrics of v3 agree, and return them."""
 
     async def agrees() -> bool:
-        stored, shown = await stored_tally(lab.settings, Pipeline.V3), await shown_tally(lab.settings, Pipeline.V3)
+        stored, shown = await stored_tally(lab.settings, V3), await shown_tally(lab.settings, V3)
         return stored == shown and shown.orders >= at_least
 
     await until(agrees, within_s=90)
-    return await shown_tally(lab.settings, Pipeline.V3)
+    return await shown_tally(lab.settings, V3)
 
 
 async def posted(lab: Lab, attempts: list[Attempt]) -> Tally:
     """Post these, wait until all of them are stored and shown, and return the totals."""
     orders = (await in_step(lab, 0)).orders + len(expected_rows(attempts))
-    await post_all(lab.settings, Pipeline.V3, attempts)
+    await post_all(lab.settings, V3, attempts)
     return await in_step(lab, orders)
 
 
@@ -83,18 +83,18 @@ async def ended(running: "asyncio.Task[subprocess.CompletedProcess[str]]") -> di
 
 
 async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: Lab) -> None:
-    attempts = mixed_attempts(Pipeline.V3, 600, seed=41)
+    attempts = mixed_attempts(V3, 600, seed=41)
     before = await posted(lab, attempts)
     conflicts = await contradict(lab, [attempt for attempt in attempts if attempt.status < 300][:3])
     running = await replay(lab)
-    assert (await shown_tally(lab.settings, Pipeline.V3)).orders < before.orders
-    more = mixed_attempts(Pipeline.V3, 300, seed=42)
-    await post_all(lab.settings, Pipeline.V3, more)
+    assert (await shown_tally(lab.settings, V3)).orders < before.orders
+    more = mixed_attempts(V3, 300, seed=42)
+    await post_all(lab.settings, V3, more)
     done = await ended(running)
     expected = expected_rows(more)
     after = await in_step(lab, before.orders + len(expected))
     assert after.orders == before.orders + len(expected)
-    assert await stored_rows(lab.settings, Pipeline.V3, [attempt.key for attempt in more]) == expected
+    assert await stored_rows(lab.settings, V3, [attempt.key for attempt in more]) == expected
     assert done["orders"] >= before.orders
     letters = json.loads(lab.coffee("dead-letters", "v3", "--json").stdout)
     assert {each["origin"] for each in letters if each["reason"] == "key-conflict"} == set(conflicts)
@@ -103,7 +103,7 @@ async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: 
 
 
 async def test_a_drift_of_v3_is_mended_by_a_replay(lab: Lab) -> None:
-    before = await posted(lab, mixed_attempts(Pipeline.V3, 50, seed=44))
+    before = await posted(lab, mixed_attempts(V3, 50, seed=44))
     redis: Redis = Redis.from_url(lab.settings.redis_url)
     async with redis:
         await redis.incrby(KEYS.total_revenue, 7)
@@ -117,7 +117,7 @@ async def test_a_drift_of_v3_is_mended_by_a_replay(lab: Lab) -> None:
 
 
 async def test_a_replay_goes_on_when_the_submitter_is_killed_in_the_middle_of_it(lab: Lab) -> None:
-    before = await posted(lab, mixed_attempts(Pipeline.V3, 100, seed=43))
+    before = await posted(lab, mixed_attempts(V3, 100, seed=43))
     running = await replay(lab)
     os.kill(await lab.pid_of("flink-job"), signal.SIGKILL)
     done = await ended(running)

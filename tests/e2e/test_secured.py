@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.live import LiveFeed
 from coffee_tui.data.snapshot import Snapshot
@@ -44,7 +45,7 @@ def secured_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             yield lab
 
 
-@pytest.mark.parametrize("pipeline", list(Pipeline))
+@pytest.mark.parametrize("pipeline", list(PIPELINES))
 async def test_orders_go_through_and_balance(secured_lab: Lab, pipeline: Pipeline) -> None:
     attempts = mixed_attempts(pipeline, 150, seed=80 + int(pipeline[1:]))
     expected = expected_rows(attempts)
@@ -72,14 +73,14 @@ async def test_a_replay_ends_on_the_same_numbers_and_dead_letters_can_be_listed(
 
 
 async def test_the_job_stops_with_a_savepoint_and_goes_on(secured_lab: Lab) -> None:
-    before = await shown_tally(secured_lab.settings, Pipeline.V3)
+    before = await shown_tally(secured_lab.settings, V3)
     await stop_and_go_on(secured_lab)
-    attempts = mixed_attempts(Pipeline.V3, 50, seed=88)
-    await post_all(secured_lab.settings, Pipeline.V3, attempts)
+    attempts = mixed_attempts(V3, 50, seed=88)
+    await post_all(secured_lab.settings, V3, attempts)
     wanted = before.orders + len(expected_rows(attempts))
 
     async def all_shown() -> bool:
-        return (await shown_tally(secured_lab.settings, Pipeline.V3)).orders >= wanted
+        return (await shown_tally(secured_lab.settings, V3)).orders >= wanted
 
     await until(all_shown, within_s=90)
     audited = await asyncio.to_thread(secured_lab.coffee, "audit", "--pipelines", "v3")

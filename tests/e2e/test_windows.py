@@ -18,14 +18,14 @@ from coffee_core.clock import from_datetime, now_us, to_datetime
 from coffee_core.keys import TOPIC, MetricKeys
 from coffee_core.load.orders import Mix, MixSettings
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.windows import MOST_MINUTES, StoreSums, starts, window_of
 from tests.e2e.flink_rest import active_taskmanager
 from tests.e2e.lab import Lab
 from tests.e2e.truth import shown_tally, stored_tally
 from tests.waiting import until
 
-KEYS = MetricKeys(Pipeline.V3)
+KEYS = MetricKeys(V3)
 Sums = tuple[dict[int, StoreSums], StoreSums]
 NOTE = "2025-01-15T10:00:00Z"
 
@@ -44,7 +44,7 @@ async def stored(lab: Lab, known: list[int]) -> Sums:
     """Return what the rows say."""
     connection = await asyncpg.connect(lab.settings.database_url)
     try:
-        return of_rows(await connection.fetch(QUERY, *arguments(Pipeline.V3, known)), known)
+        return of_rows(await connection.fetch(QUERY, *arguments(V3, known)), known)
     finally:
         await connection.close()
 
@@ -53,12 +53,12 @@ async def exact(lab: Lab, known: list[int], at_least: int) -> Sums:
     """Wait until rows, totals, windows and late orders all say the same, and return windows and late orders."""
 
     async def agrees() -> bool:
-        rows, totals = await stored_tally(lab.settings, Pipeline.V3), await shown_tally(lab.settings, Pipeline.V3)
+        rows, totals = await stored_tally(lab.settings, V3), await shown_tally(lab.settings, V3)
         return rows == totals and rows.orders >= at_least and await shown(lab, known) == await stored(lab, known)
 
     await until(agrees, within_s=120)
     windows, late = await shown(lab, known)
-    totals = await shown_tally(lab.settings, Pipeline.V3)
+    totals = await shown_tally(lab.settings, V3)
     each = [*windows.values(), late]
     # Nothing here is an hour old: all windows are still there.
     assert sum(sums.orders for sums in each) == totals.orders
@@ -97,7 +97,7 @@ async def accepted_at(lab: Lab, key: UUID) -> int:
 
 
 async def orders_shown(lab: Lab) -> int:
-    return (await shown_tally(lab.settings, Pipeline.V3)).orders
+    return (await shown_tally(lab.settings, V3)).orders
 
 
 async def test_late_and_future_orders_count_where_they_belong_and_harm_no_other(lab: Lab) -> None:
@@ -132,7 +132,7 @@ async def produce(lab: Lab, count: int, seed: int) -> None:
     mix = Mix(MixSettings(repeats=0, malformed=0), seed=seed)
     async with AIOKafkaProducer(bootstrap_servers=lab.settings.kafka_servers) as producer:
         for number in range(count):
-            made = mix.next(Pipeline.V3)
+            made = mix.next(V3)
             order = Order(uuid4(), made.drink, made.store, made.price_cents, made.ordered_at_us, now_us())
             order = aged(order, number)
             record = json.dumps(order.to_fields()).encode()

@@ -16,7 +16,7 @@ from coffee_core.clock import from_datetime, parse_timestamp_us, to_datetime
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.money import from_cents
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from coffee_core.totals import Tally
 
@@ -48,7 +48,7 @@ def mixed_attempts(pipeline: Pipeline, count: int, seed: int) -> list[Attempt]:
     A repeat and a conflict name the key of an order before them in the list.
     """
     dice = random.Random(seed)
-    accepted = INFO[pipeline].accepted_status
+    accepted = pipeline.info.accepted_status
     # The time of order is unique: one intent stored under two ids would show.
     times_us = itertools.count(1_750_000_000_000_000 + seed * 10_000_000_000, 1_000_003)
     attempts: list[Attempt] = []

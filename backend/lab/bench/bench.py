@@ -32,6 +32,7 @@ from backend.stack.polling import poll
 from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 
 # Whether the machine was equally fast all the time, by what does nothing of ours: the no-op endpoint.
 
@@ -97,7 +98,7 @@ def all_steps(rig: Rig, urls: dict[str, str], picture: FlowPicture) -> Iterator[
         )
     yield from _drains(rig)
     yield Step("workers killed under load", 2 + size.fault_s * len(pipelines) + 8, partial(kills, rig, picture))
-    if Pipeline.V1 in pipelines:
+    if V1 in pipelines:
         table_s = size.table_rows / 50_000 + 2 * size.table_rounds * size.cell_s
         yield Step(f"v1 with {size.table_rows:,} rows more", table_s, partial(big_table, rig))
     yield Step("memory afterwards", 0.5, partial(afterwards, rig))
@@ -109,12 +110,12 @@ def _drains(rig: Rig) -> Iterator[Step]:
     size, pipelines = rig.size, rig.pipelines
     drain_s = size.preload / 15_000 + size.down_s
     for _ in range(size.drains):
-        if Pipeline.V2 in pipelines:
+        if V2 in pipelines:
             yield Step("v2: its worker down, then draining", drain_s + 1, partial(drain_stream, rig))
             yield Step("v2: two workers down, then draining", drain_s + 3, partial(drain_stream_by_two, rig))
-        if Pipeline.V3 in pipelines:
+        if V3 in pipelines:
             yield Step("v3: its job down, then draining", drain_s + 12, partial(drain_topic, rig))
-    if Pipeline.V3 in pipelines:
+    if V3 in pipelines:
         yield Step(
             "bare consume of the topic", 2, partial(ceilings.consume, rig.figures, rig.settings, size.preload)
         )
@@ -126,7 +127,7 @@ def _ceilings(rig: Rig, label: str) -> Iterator[Step]:
     yield Step(f"{label}: fsync of the disk", for_s * 1.5, partial(asyncio.to_thread, fsync))
     yield Step(f"{label}: bare XADD", for_s, partial(ceilings.xadd, figures, settings, for_s))
     yield Step(f"{label}: bare bulk INSERT", for_s, partial(ceilings.insert, figures, settings, for_s))
-    if Pipeline.V3 in rig.pipelines:
+    if V3 in rig.pipelines:
         yield Step(f"{label}: bare Kafka", for_s + 0.3, partial(ceilings.kafka, figures, settings, for_s))
 
 
@@ -167,7 +168,7 @@ async def _bench(
         rig.notes += unsteadiness(rig.figures)
         result = Result.of(rig, picture, balances, known, complete=complete, seconds=0)
         say("stopping the stack")
-    if size.two_slots and complete and Pipeline.V3 in pipelines:
+    if size.two_slots and complete and V3 in pipelines:
         try:
             result.complete = await _two_slots(size, beside, result.figures, say, asked)
         except CoffeeError as error:
@@ -179,7 +180,7 @@ async def _bench(
 
 async def _two_slots(size: Size, beside: Path, figures: Figures, say: Say, asked: "asyncio.Task[bool]") -> bool:
     """Measure the drain of v3 once more with two slots, on a stack of its own; return whether it was measured."""
-    own = OwnStack(beside, (Pipeline.V3,), {"COFFEE_FLINK_PARALLELISM": "2"})
+    own = OwnStack(beside, (V3,), {"COFFEE_FLINK_PARALLELISM": "2"})
     async with _rig(size, own, say, asked) as rig:
         steps = [Step("v3 with two slots: its job down, then draining", 90, partial(drain_topic, rig))] * 2
         complete = await _run(steps, rig, say, asked)

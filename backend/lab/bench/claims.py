@@ -8,8 +8,8 @@ from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import SIZES
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 
-V1, V2, V3 = Pipeline
 NOT = "not measured"
 """What stands where a figure is missing."""
 
@@ -35,7 +35,7 @@ def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
 
 def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
     def measured(result: Result, pipeline: Pipeline) -> str:
-        of_v1 = pipeline is V1 and kind == "dashboard"
+        of_v1 = pipeline == V1 and kind == "dashboard"
         name = PERIODIC if of_v1 else f"{pipeline}.alone.{result.rates[0]}.{kind}"
         if result.figures.get(f"{name}.p50") is None:
             return NOT
@@ -65,11 +65,11 @@ def _persistence(result: Result, pipeline: Pipeline) -> str:
 
 
 def _replay(result: Result, pipeline: Pipeline) -> str:
-    if pipeline is V1:
+    if pipeline == V1:
         return "no log; every run counts the whole table anew"
     waited = spread(result, f"{pipeline}.drain.whole", _seconds)
     taken_up = "" if waited == NOT else f"; a backlog was taken up in {waited}"
-    if pipeline is V2:
+    if pipeline == V2:
         return f"what was pending when the worker died is delivered again{taken_up}"
     return f"from its newest checkpoint{taken_up}; `coffee replay v3` counts from the first record on"
 
@@ -85,7 +85,7 @@ def _downtime(result: Result, pipeline: Pipeline) -> str:
 
 
 def _aggregation(result: Result, pipeline: Pipeline) -> str:
-    if pipeline is V1:
+    if pipeline == V1:
         run = result.figures.middle("v1.table.run")
         rows = SIZES[result.size].table_rows
         full = "" if run is None else f"; with {rows:,} rows a run takes {_seconds(run)}"
@@ -101,7 +101,7 @@ def _scalability(result: Result, pipeline: Pipeline) -> str:
     if most == NOT:
         return NOT
     one, two = (result.figures.middle(f"{pipeline}.{name}.rate") for name in ("drain", "drain2"))
-    kind = "slots" if pipeline is V3 else "workers"
+    kind = "slots" if pipeline == V3 else "workers"
     gain = f"; two {kind} drain {two / one:.2f} times as fast as one" if one and two else ""
     return f"one process of each kind kept up with {most}{gain}"
 

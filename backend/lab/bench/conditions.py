@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.lab.bench.load_run import Measured
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, pipeline_named
 
 _TEXT = re.compile(r"\s*(v[123])\.([a-z_]+)(?:\.(\w+))?\s*(<=|>=|<|>)\s*([0-9.]+)\s*(us|µs|ms|s|/s|%|)\s*")
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -53,7 +53,7 @@ class Condition:
         path = (name,) if quantile is None else (name, quantile)
         _check(text, name, quantile, unit)
         bound = float(number) * _US.get(unit, 0.01 if unit == "%" else 1.0)
-        return cls(text.strip(), Pipeline(pipeline), path, comparison, bound, unit)
+        return cls(text.strip(), pipeline_named(pipeline), path, comparison, bound, unit)
 
     def holds(self, measured: Mapping[Pipeline, Measured]) -> bool | None:
         """Tell whether it holds; None where the value was not measured."""

@@ -17,6 +17,7 @@ from coffee_core.load.plan import Plan
 from coffee_core.load.schedule import Shape
 from coffee_core.load.statistics import Sample, new_histogram
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.settings import Settings
 
 _SETTLE_S = 60.0
@@ -88,12 +89,12 @@ class Rig:
     async def resync(self) -> None:
         """Take what is visible for the books, after a step that has failed: what it sent is not known."""
         for pipeline in self.pipelines:
-            if pipeline is not Pipeline.V1:
+            if pipeline != V1:
                 self.accepted[pipeline] = self.visible.flows[pipeline].total
 
     async def load(self, name: str, pipelines: Sequence[Pipeline], shape: Shape, for_s: float) -> list[Cell]:
         """Put a load on some pipelines and write what was accepted into the books."""
-        live = [pipeline for pipeline in pipelines if pipeline is not Pipeline.V1]
+        live = [pipeline for pipeline in pipelines if pipeline != V1]
         await self.settle(live)
         before = await read_buckets(self.settings.redis_url, live)
         # The same arrivals for every pipeline alone, others in each repetition: none of them is lucky by its own.
@@ -140,7 +141,7 @@ class Rig:
             self.histograms[f"{name}.api"].add(cell.sample.latency)
             lateness, _ = flow.lateness(cell.base, cell.sample.intended)
             self.histograms[f"{name}.dashboard"].add(lateness)
-            if cell.pipeline is Pipeline.V1:
+            if cell.pipeline == V1:
                 self.histograms[PERIODIC].add(lateness)
         self._write_up_v1()
         self.cells.clear()

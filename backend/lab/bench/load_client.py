@@ -24,7 +24,7 @@ from coffee_core.load.generator import run_plan
 from coffee_core.load.orders import Attempt, Kind
 from coffee_core.load.plan import LoadReport, Plan
 from coffee_core.load.statistics import Answer, Outcome, outcome_of
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.settings import Settings
 
 # An HTTP client of the order API that costs little: on a small machine a client's own work is in every figure.
@@ -158,7 +158,7 @@ async def _serve(api_url: str) -> None:
     authorization = Settings.attach().authorization
     async with LeanSender(api_url, timeout_s=_TIMEOUT_S, authorization=authorization) as sender:
         # The first request of a process takes long, and must not be one of the plan. An empty order goes nowhere.
-        await sender.send(Attempt(Pipeline.V1, Kind.MALFORMED, b"", None, "", "", "", 0, 0))
+        await sender.send(Attempt(V1, Kind.MALFORMED, b"", None, "", "", "", 0, 0))
         _say({"ready": True})
         gone = asyncio.create_task(lines.readline())
         while line := await gone:

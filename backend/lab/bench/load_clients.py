@@ -13,7 +13,7 @@ from coffee_core.errors import CoffeeError
 from coffee_core.load.plan import LoadReport, Plan
 from coffee_core.load.statistics import Sample
 from coffee_core.parent_death_signal import tied
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, pipeline_named
 
 _LEAD_S = 0.15
 """Seconds between telling the clients and the first order: they all have the plan by then."""
@@ -97,7 +97,7 @@ async def _run(
     async for line in process.stdout:
         said = json.loads(line)
         if "samples" in said:
-            return {Pipeline(name): Sample.from_json(text) for name, text in said["samples"].items()}
+            return {pipeline_named(name): Sample.from_json(text) for name, text in said["samples"].items()}
         told(number, LoadReport.from_json(said["report"]))
     raise await _ended(process)
 

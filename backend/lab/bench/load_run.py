@@ -12,7 +12,7 @@ from backend.lab.bench.visibility import Buckets, Visible, read_buckets
 from coffee_core.latency import difference, quantile_us
 from coffee_core.load.plan import Plan
 from coffee_core.load.statistics import Outcome, Sample
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 # What a load has measured of one pipeline, as a value for reports and conditions.
@@ -232,7 +232,7 @@ def as_table(loaded: Loaded) -> list[str]:
     for pipeline, each in loaded.measured.items():
         counts = [f"{each.offered_per_s:,.1f}", f"{each.achieved_per_s:,.1f}"]
         counts += [f"{count:,}" for count in (each.refused, each.unknown, each.late)]
-        rows.append([f"{pipeline} {INFO[pipeline].title}: answer", *counts, *_latency(each.api)])
+        rows.append([f"{pipeline} {pipeline.info.title}: answer", *counts, *_latency(each.api)])
         rows.append(["    on the dashboard", *[""] * 5, *_latency(each.dashboard)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [

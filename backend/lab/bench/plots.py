@@ -15,11 +15,12 @@ from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.steps_load import BOUND_US
 from backend.lab.bench.verdict import curve
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 
-_COLOURS = {Pipeline.V1: "#E69F00", Pipeline.V2: "#56B4E9", Pipeline.V3: "#CC79A7"}
+_COLOURS = {V1: "#E69F00", V2: "#56B4E9", V3: "#CC79A7"}
 """Of Okabe and Ito: told apart by colour-blind eyes, too."""
-_MARKS = {Pipeline.V1: "o", Pipeline.V2: "s", Pipeline.V3: "^"}
+_MARKS = {V1: "o", V2: "s", V3: "^"}
 _INK, _FAULT = "#444444", "#B00020"
 _SIZE = (9.0, 5.0)
 _STYLE: dict[Any, Any] = {
@@ -74,7 +75,7 @@ def _percentiles(axes: Axes, result: Result, rate: int, kind: str) -> bool:
     drawn = False
     for pipeline in result.pipelines:
         points = result.distributions.get(f"{pipeline}.alone.{rate}.{kind}", [])
-        if pipeline is Pipeline.V1 and kind == "dashboard":
+        if pipeline == V1 and kind == "dashboard":
             points = result.distributions.get(PERIODIC, points)
         if points:
             # Each step towards 100 has the same room: 90, 99, 99.9.
@@ -150,7 +151,7 @@ def _flow(figure: Figure, result: Result) -> bool:
                 fontsize=8,
                 va="bottom",
             )
-        axes.set_title(f"{pipeline} {INFO[pipeline].title}")
+        axes.set_title(f"{pipeline} {pipeline.info.title}")
         axes.set_xlabel("seconds")
         axes.legend(loc="upper left", fontsize=9, frameon=True, framealpha=1, edgecolor="white")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -206,7 +207,7 @@ def _line(pipeline: Pipeline) -> dict[str, Any]:
         "marker": _MARKS[pipeline],
         "markersize": 5,
         "linewidth": 2,
-        "label": f"{pipeline} {INFO[pipeline].title}",
+        "label": f"{pipeline} {pipeline.info.title}",
     }
 
 

@@ -11,7 +11,7 @@ from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.targets import targets
 from backend.lab.bench.verdict import verdict
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import PIPELINES
 
 # The tables of a report as rows of text: targets, figures of the pipelines side by side, all other figures.
 
@@ -48,7 +48,7 @@ def pipeline_rows(result: Result) -> Rows:
         for head, _, rest in [name.partition(".")]
         if head in result.pipelines
     }
-    rows = [["", *(f"{pipeline} {INFO[pipeline].title}" for pipeline in result.pipelines)]]
+    rows = [["", *(f"{pipeline} {pipeline.info.title}" for pipeline in result.pipelines)]]
     for rest in sorted(names, key=_place):
         cells = [_cell(result, f"{pipeline}.{rest}") for pipeline in result.pipelines]
         rows.append([rest + (_PER_MILLION if rest.startswith("cost.") else ""), *cells])
@@ -121,7 +121,7 @@ def as_text(result: Result) -> str:
     lines = [*textwrap.wrap(_headline(result), _WIDTH), ""]
     for row in ROWS:
         lines.append(row.aspect)
-        for pipeline, claim in zip(Pipeline, row.claims, strict=True):
+        for pipeline, claim in zip(PIPELINES, row.claims, strict=True):
             if pipeline in result.pipelines:
                 measured = textwrap.wrap(row.measured(result, pipeline), _WIDTH - 32)
                 lines.append(f"  {pipeline}  claimed {claim:<22} {measured[0]}")
@@ -136,13 +136,13 @@ def as_text(result: Result) -> str:
 
 def as_markdown(result: Result, pictures: Sequence[str]) -> str:
     """Return the same for a file, with the pictures beside it."""
-    names = [f"{pipeline} {INFO[pipeline].title}" for pipeline in result.pipelines]
+    names = [f"{pipeline} {pipeline.info.title}" for pipeline in result.pipelines]
     lines = ["# coffee bench", "", _headline(result), "", "## Claimed and measured", ""]
     lines += _markdown_rows(["", *(f"{name}: {what}" for name in names for what in ("claimed", "measured"))])
     for row in ROWS:
         cells = [
             cell
-            for pipeline, claim in zip(Pipeline, row.claims, strict=True)
+            for pipeline, claim in zip(PIPELINES, row.claims, strict=True)
             if pipeline in result.pipelines
             for cell in (claim, row.measured(result, pipeline))
         ]

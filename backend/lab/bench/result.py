@@ -12,7 +12,7 @@ from backend.lab.bench.harness import Rig
 from backend.lab.bench.steps_faults import FlowPicture
 from backend.pipelines.balance import Balance
 from coffee_core.errors import ConfigError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, pipeline_named
 
 SCHEMA = "coffee-bench/1"
 """Name and version of the format: the number grows where a reader of the one before would be wrong."""
@@ -89,7 +89,7 @@ class Result:
             if raw.pop("schema") != SCHEMA:
                 raise ConfigError(f"{file} has another schema than {SCHEMA}")
             raw["figures"] = Figures.from_json(raw["figures"])
-            raw["pipelines"] = tuple(Pipeline(name) for name in raw["pipelines"])
+            raw["pipelines"] = tuple(pipeline_named(name) for name in raw["pipelines"])
             return cls(**raw)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{file} is no report of `coffee bench`: {error}") from error

@@ -32,6 +32,7 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
 from coffee_core.parent_death_signal import tied
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
 
@@ -85,7 +86,7 @@ _DRAIN_WITHIN_S = 300.0
 _BEFORE_S = 2.0
 _WARM_S = 4.0
 _STEP_S = 0.05
-PROCESSOR = {Pipeline.V1: AGGREGATOR, Pipeline.V2: WORKER, Pipeline.V3: WORKING_TASK_MANAGER}
+PROCESSOR = {V1: AGGREGATOR, V2: WORKER, V3: WORKING_TASK_MANAGER}
 """What works on each pipeline's orders."""
 
 
@@ -101,7 +102,7 @@ class FlowPicture:
 async def kills(rig: Rig, picture: FlowPicture) -> None:
     """Kill the processor of each pipeline in turn, under load; measure for how long its dashboard stood still."""
     site = Site(rig.settings)
-    if Pipeline.V3 in rig.pipelines:
+    if V3 in rig.pipelines:
         # A job that has just drained a backlog would, without a checkpoint since, have to drain it once more.
         await _checkpoint(rig.settings.flink_rest_url)
     length_s = _BEFORE_S + rig.size.fault_s * len(rig.pipelines)
@@ -129,16 +130,16 @@ async def kills(rig: Rig, picture: FlowPicture) -> None:
 async def warm(rig: Rig) -> None:
     """Let every pipeline take orders before anything is measured: a JVM is slow at first, as is a new table."""
     await rig.load("warm", rig.pipelines, Shape(rig.size.warm_orders / _WARM_S / 10), _WARM_S)
-    for pipeline, fill in ((Pipeline.V2, fill_stream), (Pipeline.V3, fill_topic)):
+    for pipeline, fill in ((V2, fill_stream), (V3, fill_topic)):
         if pipeline in rig.pipelines:
             await fill(rig.settings, rig.size.warm_orders)
             rig.accepted[pipeline] += rig.size.warm_orders
-    await rig.settle([each for each in rig.pipelines if each is not Pipeline.V1])
+    await rig.settle([each for each in rig.pipelines if each != V1])
 
 
 async def drain_stream(rig: Rig) -> None:
     """Let orders pile up in the stream of v2 while its worker is stopped, then measure how fast it catches up."""
-    await rig.settle([Pipeline.V2])
+    await rig.settle([V2])
     worker = await Site(rig.settings).find(WORKER)
     assert worker.pid is not None
     with frozen(worker.pid):
@@ -146,19 +147,19 @@ async def drain_stream(rig: Rig) -> None:
         await fill_stream(rig.settings, rig.size.preload)
         await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
         let_go_s = time.monotonic()
-    await _drained(rig, Pipeline.V2, "drain", let_go_s)
+    await _drained(rig, V2, "drain", let_go_s)
 
 
 async def drain_stream_by_two(rig: Rig) -> None:
     """Do the same with a second worker beside the stack's own."""
-    await rig.settle([Pipeline.V2])
+    await rig.settle([V2])
     worker = await Site(rig.settings).find(WORKER)
     assert worker.pid is not None
     async with _second_worker(rig) as second:
         with frozen(worker.pid), frozen(second):
             await fill_stream(rig.settings, rig.size.preload)
             let_go_s = time.monotonic()
-        await _drained(rig, Pipeline.V2, "drain2", let_go_s)
+        await _drained(rig, V2, "drain2", let_go_s)
 
 
 @asynccontextmanager
@@ -188,7 +189,7 @@ async def drain_topic(rig: Rig) -> None:
     """Do the same with v3: its job is cancelled, and submitted again from its checkpoint."""
     from backend.stack.flink import NAME  # not loaded where no Flink runs
 
-    await rig.settle([Pipeline.V3])
+    await rig.settle([V3])
     submitter = await Site(rig.settings).find(NAME)
     assert submitter.pid is not None
     with frozen(submitter.pid):
@@ -197,7 +198,7 @@ async def drain_topic(rig: Rig) -> None:
         await fill_topic(rig.settings, rig.size.preload)
         await asyncio.sleep(max(0.0, rig.size.down_s - (time.monotonic() - down_s)))
         let_go_s = time.monotonic()
-    await _drained(rig, Pipeline.V3, "drain", let_go_s)
+    await _drained(rig, V3, "drain", let_go_s)
 
 
 async def _drained(rig: Rig, pipeline: Pipeline, name: str, let_go_s: float) -> None:

@@ -13,6 +13,7 @@ from coffee_core.load.orders import Mix, MixSettings
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Outcome
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import read_states
 
 _FIRST_WITHIN_S = 300.0
@@ -44,7 +45,7 @@ async def _first(rig: Rig, sender: Sender, mix: Mix, pipeline: Pipeline) -> None
 
 async def calm(rig: Rig) -> None:
     """Wait until the stack has come to rest: after its start it prepares what a failure of Flink will need."""
-    if Pipeline.V3 in rig.pipelines and not await poll(partial(_prepared, rig.own.home), 1, _PREPARED_WITHIN_S):
+    if V3 in rig.pipelines and not await poll(partial(_prepared, rig.own.home), 1, _PREPARED_WITHIN_S):
         rig.notes.append("v3 was still preparing for a failure of Flink when the first round began")
     for _ in range(_CALM_LOOKS):
         before = await usage(rig.own.home)

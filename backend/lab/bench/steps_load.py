@@ -18,7 +18,8 @@ from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.parent_death_signal import tied
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, pipeline_named
+from coffee_core.pipelines.constants import V1
 
 BOUND_US = 100_000
 """A pipeline keeps up while the p99 of its answers, and of what it shows at once, stay below this."""
@@ -77,7 +78,7 @@ async def closed(rig: Rig, target: str, url: str) -> None:
     for clients in (1, MANY):
         result = await _closed(rig, url, clients)
         if target in set(rig.pipelines):
-            rig.accepted[Pipeline(target)] += result["taken"]
+            rig.accepted[pipeline_named(target)] += result["taken"]
         if result["failed"]:
             rig.notes.append(
                 f"{target}: {result['failed']:,} requests of {clients} clients in a closed loop failed"
@@ -86,7 +87,7 @@ async def closed(rig: Rig, target: str, url: str) -> None:
         for quantile in ("p50", "p99"):
             rig.figures.add(f"{name}.{quantile}", result[quantile], "µs")
         rig.figures.add(f"{name}.rate", result["per_s"], "/s", HIGHER)
-    await rig.settle([each for each in rig.pipelines if each is not Pipeline.V1])
+    await rig.settle([each for each in rig.pipelines if each != V1])
 
 
 async def _closed(rig: Rig, url: str, clients: int) -> dict[str, Any]:
@@ -142,7 +143,7 @@ async def _step(rig: Rig, pipeline: Pipeline, offered: int) -> str:
     """Try a rate; return why the pipeline does not keep up with it, empty where it does."""
     (cell,) = await rig.load(f"ladder.{offered}", [pipeline], independent(offered), rig.size.step_s_at(offered))
     measured = rig.measured(cell)
-    kinds = ("api",) if pipeline is Pipeline.V1 else ("api", "dashboard")
+    kinds = ("api",) if pipeline == V1 else ("api", "dashboard")
     for kind, quantile in product(kinds, QUANTILES):
         late_us = getattr(getattr(measured, kind), quantile)
         rig.figures.add(f"{pipeline}.ladder.{offered}.{kind}.{quantile}", late_us, "µs")
@@ -157,14 +158,14 @@ def _backlog(rig: Rig, pipeline: Pipeline, end_s: float) -> int:
 def _overload(pipeline: Pipeline, measured: Measured, backlog: int) -> str:
     """Return why a pipeline does not keep up; empty where it does."""
     late_us = measured.api.p99 or 0
-    if pipeline is not Pipeline.V1:
+    if pipeline != V1:
         late_us = max(late_us, measured.dashboard.p99 or 0)
     checks = (
         (not measured.valid, "the load generator itself could not keep its schedule: the machine is full"),
         (measured.failed > 0, f"{measured.failed:,} requests refused or without an answer"),
         (late_us >= BOUND_US, f"p99 {late_us / 1e3:,.0f} ms, the bound is {BOUND_US / 1e3:g} ms"),
         (
-            pipeline is not Pipeline.V1 and backlog > _BACKLOG_S * measured.offered_per_s,
+            pipeline != V1 and backlog > _BACKLOG_S * measured.offered_per_s,
             f"a backlog of {backlog:,} orders when the last was offered",
         ),
     )

@@ -13,7 +13,7 @@ from backend.lab.chaos.site import Site
 from backend.pipelines.v1_direct.aggregator import Aggregator, open_scanner
 from backend.stack.parts import AGGREGATOR
 from coffee_core.clock import now_us
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 
 _RATE_PER_S = 500
@@ -72,5 +72,5 @@ async def _aggregating(rig: Rig) -> AsyncIterator[None]:
 
 
 async def _load(rig: Rig, name: str) -> None:
-    (cell,) = await rig.load(f"table.{name}", [Pipeline.V1], independent(_RATE_PER_S), rig.size.cell_s)
+    (cell,) = await rig.load(f"table.{name}", [V1], independent(_RATE_PER_S), rig.size.cell_s)
     rig.figures.add(f"v1.table.{name}.api.p99", rig.measured(cell).api.p99, "µs")

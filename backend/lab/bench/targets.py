@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import SIZES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V1, V2, V3
 
-V1, V2, V3 = Pipeline
 _DRAIN_PER_S = 50_000
 _OF_INSERT = 0.7
 Show = Callable[[float], str]
@@ -40,7 +40,7 @@ def targets(result: Result) -> list[Target]:
         *_memory(result),
         *_two(result),
     ]
-    gone = tuple(f"{pipeline}:" for pipeline in Pipeline if pipeline not in result.pipelines)
+    gone = tuple(f"{pipeline}:" for pipeline in PIPELINES if pipeline not in result.pipelines)
     return [each for each in found if not each.what.startswith(gone)]
 
 

@@ -14,12 +14,13 @@ import psutil
 from backend.clients.daemon import open_postgres, open_redis
 from backend.stack.parts import AGGREGATOR, API, WORKER
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.resources import sql
 from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
 
 _ALL = (API, "postgres", "redis")
-ONLY = {Pipeline.V1: (AGGREGATOR,), Pipeline.V2: (WORKER,), Pipeline.V3: ("kafka", "flink-")}
+ONLY = {V1: (AGGREGATOR,), V2: (WORKER,), V3: ("kafka", "flink-")}
 """How the names of the parts begin that only this pipeline needs."""
 
 
@@ -94,7 +95,7 @@ async def kept(settings: Settings, pipeline: Pipeline) -> Kept:
     async with open_redis(settings.redis_url) as client:
         info = await client.info("everything")
     logs = int(info["aof_current_size"])
-    if pipeline is Pipeline.V3:
+    if pipeline == V3:
         logs += await asyncio.to_thread(_size, settings.home / "kafka" / "data")
     return Kept(row["kept"] + logs, int(row["logged"]) + logs, int(info["used_memory"]))
 

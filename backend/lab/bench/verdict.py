@@ -7,7 +7,8 @@ from backend.lab.bench.figures import Figure
 from backend.lab.bench.harness import PERIODIC
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 
 _ALIKE = 1.15
 """Closer than this factor, two figures are called alike."""
@@ -33,7 +34,7 @@ def verdict(result: Result) -> list[str]:
 
 
 def _name(pipeline: Pipeline) -> str:
-    return f"{pipeline} ({INFO[pipeline].title})"
+    return f"{pipeline} ({pipeline.info.title})"
 
 
 def _by(result: Result, name: str) -> list[tuple[float, Pipeline]]:
@@ -56,9 +57,7 @@ def _lateness_at(result: Result, rate: int) -> list[tuple[float, Pipeline]]:
     """Return p99 of each dashboard in µs, the lowest first. What makes v1 late is its interval, not the rate."""
     whenever = result.figures.middle(f"{PERIODIC}.p99")
     ranked = _by(result, f"alone.{rate}.dashboard.p99")
-    return sorted(
-        (whenever if pipeline is Pipeline.V1 and whenever else value, pipeline) for value, pipeline in ranked
-    )
+    return sorted((whenever if pipeline == V1 and whenever else value, pipeline) for value, pipeline in ranked)
 
 
 def _choice(result: Result) -> list[str]:
@@ -179,7 +178,7 @@ def curve(result: Result, pipeline: Pipeline, kind: str) -> Curve:
         if parts[1] == "alone" or float(parts[2]) not in points:
             points[float(parts[2])] = figure
     periodic = result.figures.get(f"{PERIODIC}.p99")
-    if pipeline is Pipeline.V1 and kind == "dashboard" and periodic is not None:
+    if pipeline == V1 and kind == "dashboard" and periodic is not None:
         # Its interval makes it late, not the rate.
         points = dict.fromkeys(points, periodic)
     return sorted(points.items())

@@ -23,7 +23,7 @@ from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
 from coffee_core.keys import STREAM, TOPIC, MetricKeys
 from coffee_core.load.orders import Attempt
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.resources import sql
 from coffee_core.runstate import PartState, read_state
 from coffee_core.settings import Settings
@@ -194,7 +194,7 @@ async def poison(fault: Fault, scene: Scene, _lasts_s: float) -> Done:
     """Put messages that cannot be stored into a log."""
     pipeline = fault.log
     assert pipeline is not None
-    put = poison_stream if pipeline is Pipeline.V2 else poison_topic
+    put = poison_stream if pipeline == V2 else poison_topic
     client = scene.clients.get(pipeline)
     scene.struck()
     count = await put(scene.site.settings, client.first_accepted() if client else None)

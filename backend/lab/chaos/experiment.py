@@ -353,7 +353,7 @@ def _cell(
         wrong.append(f"{balance.in_flight:,} orders are still in flight after {_SETTLED_WITHIN_S:g} s")
     if visible_s is None:
         wrong.append(f"no order from after the fault was visible within {_VISIBLE_WITHIN_S:g} s")
-    expected = done.poison if pipeline is fault.log else 0
+    expected = done.poison if pipeline == fault.log else 0
     letters = (balance.dead_letters or 0) - (before.dead_letters or 0)
     if letters != expected:
         wrong.append(f"{letters:,} dead letters where {expected:,} belong")

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 
 WORKING_TASK_MANAGER = "flink-taskmanager"
 """Stands for whichever TaskManager runs the job when the fault strikes."""
 FROZEN_S = 5.0
 """Seconds that a lasting fault lasts where nothing else is asked."""
-_V1, _V2, _V3 = Pipeline.V1, Pipeline.V2, Pipeline.V3
-_ALL = tuple(Pipeline)
+_V1, _V2, _V3 = V1, V2, V3
+_ALL = PIPELINES
 
 
 class Deed(StrEnum):

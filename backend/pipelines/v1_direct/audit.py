@@ -4,7 +4,7 @@ from backend.clients.servers import Servers
 from backend.pipelines.balance import Balance, difference, number, read_shown, same_content, total
 from backend.pipelines.v1_direct.aggregator import METRICS, Fence, read_split
 from coffee_core.clock import now_us
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.totals import Tally
 
 
@@ -16,7 +16,7 @@ async def audit_v1(servers: Servers, *, unique_timestamps: bool) -> Balance:
     shown, fence, counters = await read_shown(servers.client, METRICS)
     async with servers.database.transaction(isolation="repeatable_read", readonly=True):
         due, newer = await read_split(servers.database, Fence.parse(fence))
-        twins = await same_content(servers.database, Pipeline.V1, unique_timestamps)
+        twins = await same_content(servers.database, V1, unique_timestamps)
     if fence is None and shown.orders:
         # Without its snapshot nobody can tell which rows the last run saw: hold the metrics against all of them.
         due, newer = newer, due
@@ -33,7 +33,7 @@ def balance_v1(shown: Tally, due: Tally, newer: Tally, twins: Tally) -> Balance:
     lost = max(0, witnessed - due.orders)
     stored = total(due, newer)
     return Balance(
-        pipeline=Pipeline.V1,
+        pipeline=V1,
         accepted=stored.orders + lost,
         stored=stored,
         shown=shown,

@@ -15,7 +15,7 @@ from coffee_core import keys
 from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 
 # v1's orders without a key, in groups: whoever comes while one is being committed goes with the next.
@@ -175,7 +175,7 @@ class DirectLookup:
     def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
         self._postgres = postgres
         self._redis = redis
-        self._keys = keys.MetricKeys(Pipeline.V1)
+        self._keys = keys.MetricKeys(V1)
 
     async def find(self, message_id: UUID) -> Found | None:
         """Ask PostgreSQL."""

@@ -20,7 +20,7 @@ from backend.pipelines.balance import (
 )
 from backend.pipelines.v2_streams.reconcile import expected_totals, mapping, take_cut
 from coffee_core.keys import DEAD_STREAM, STREAM, STREAM_GROUP
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua, sql
 from coffee_core.totals import Tally
 
@@ -60,11 +60,9 @@ async def audit_v2(servers: Servers, *, unique_timestamps: bool) -> Balance:
     connection = servers.database
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         stored = await expected_totals(connection, cut)
-        copies = await same_source(connection, Pipeline.V2)
-        alike = (
-            await same_content(connection, Pipeline.V2, unique_timestamps=True) if unique_timestamps else copies
-        )
-        foreign = await unlogged(connection, Pipeline.V2)
+        copies = await same_source(connection, V2)
+        alike = await same_content(connection, V2, unique_timestamps=True) if unique_timestamps else copies
+        foreign = await unlogged(connection, V2)
     return balance_v2(log, shown, stored, copies, foreign, alike)
 
 
@@ -93,7 +91,7 @@ def balance_v2(
     if rest < 0:
         notes.append("a flush took the log? `coffee reconcile v2 --new-balance` begins a new one with these rows")
     return Balance(
-        pipeline=Pipeline.V2,
+        pipeline=V2,
         accepted=log.added,
         stored=stored,
         shown=shown,

@@ -18,7 +18,7 @@ from coffee_core.errors import CoffeeError, OrderError
 from coffee_core.keys import STREAM, STREAM_GROUP
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua, sql
 
 # Entries of the stream, and what becomes of each.
@@ -280,7 +280,7 @@ async def _sort_out(connection: Database, placed: Sequence[Placed], batch: Batch
 # Gives a stored batch its effect in Redis: one script acknowledges, counts, drops and buries.
 
 
-METRICS = keys.MetricKeys(Pipeline.V2)
+METRICS = keys.MetricKeys(V2)
 SCRIPT_KEYS = (keys.STREAM, keys.DEAD_STREAM, METRICS.counters, METRICS.latency, *METRICS.metrics)
 """The keys of every script, in the order that ``lua/shared.lua`` names."""
 Group: TypeAlias = tuple[str, str, list[str], list[int], list[int]]

@@ -12,7 +12,7 @@ from backend.pipelines.interface import _AWAY, Found, _OnLog
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, UnavailableError
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua
 
 
@@ -23,7 +23,7 @@ class Streams:
         self._redis = redis
         self._script = Script(lua("backend.pipelines.v2_streams", "add_order"))
         self._batch_script = Script(lua("backend.pipelines.v2_streams", "add_orders"))
-        self._keys = keys.MetricKeys(Pipeline.V2)
+        self._keys = keys.MetricKeys(V2)
         self._horizon_ms = dedup_horizon_ms
         self.health = redis.health
         """Redis's."""
@@ -79,7 +79,7 @@ class StreamsLookup(_OnLog):
     """v2: the memory of keys and the stream, then the row, then whether its entry has been counted."""
 
     def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
-        super().__init__(postgres, redis, Pipeline.V2)
+        super().__init__(postgres, redis, V2)
 
     async def find(self, message_id: UUID) -> Found | None:
         """Ask Redis first: an order leaves the stream only after it has become a row."""

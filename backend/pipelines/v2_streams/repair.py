@@ -16,6 +16,7 @@ from backend.pipelines.v2_streams.batch import MIN_IDLE_MS
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import DEAD_STREAM, STREAM, STREAM_GROUP, MetricKeys
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua
 from coffee_core.settings import Settings
 
@@ -60,7 +61,7 @@ async def replay_v2(settings: Settings, tell: Tell, within_s: float = _WITHIN_S)
     consumers: dict[str, int] = {}
     for consumer in left.values():
         consumers[consumer] = consumers.get(consumer, 0) + 1
-    return TakenOver(Pipeline.V2, len(left), consumers, round(time.monotonic() - started, 1))
+    return TakenOver(V2, len(left), consumers, round(time.monotonic() - started, 1))
 
 
 async def _let_go(client: Redis) -> dict[str, str]:
@@ -100,7 +101,7 @@ async def _finished(client: Redis, ids: list[str], tell: Tell, within_s: float) 
             await asyncio.sleep(_STEP_S)
 
 
-_KEYS = (STREAM, DEAD_STREAM, MetricKeys(Pipeline.V2).counters)
+_KEYS = (STREAM, DEAD_STREAM, MetricKeys(V2).counters)
 _PAGE = 500
 _OF_THE_WORKER = ("reason", "detail", "origin")
 
@@ -128,7 +129,7 @@ async def requeue(client: Redis, letter: Letter, repairs: Mapping[str, str]) -> 
     Raises an error of Redis; afterwards it has been moved or not, and can be moved again if it is still there.
     """
     changes = dict(repairs)
-    if "message_id" not in changes and (new_id := requeued_id(Pipeline.V2, letter)) is not None:
+    if "message_id" not in changes and (new_id := requeued_id(V2, letter)) is not None:
         changes["message_id"] = str(new_id)
     flat = [text for pair in changes.items() for text in pair]
     answer: Any = await client.register_script(lua("backend.pipelines.v2_streams", "requeue"))(
@@ -151,7 +152,7 @@ async def drop(client: Redis, letter: Letter) -> bool:
 # sees what happens from now on.
 
 
-_METRICS = MetricKeys(Pipeline.V2)
+_METRICS = MetricKeys(V2)
 _ATTEMPTS = 20
 
 
@@ -172,7 +173,7 @@ async def begin_new_balance(settings: Settings) -> int:
 async def _attempt(servers: Servers) -> int | None:
     _, _, counters = await read_shown(servers.client, _METRICS)
     balance = await audit_v2(servers, unique_timestamps=False)
-    short = balance.log_short - await unlogged(servers.database, Pipeline.V2)
+    short = balance.log_short - await unlogged(servers.database, V2)
     if short <= 0:
         return 0
     script = servers.client.register_script(lua("backend.pipelines.v2_streams", "new_balance"))

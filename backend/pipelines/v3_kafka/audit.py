@@ -38,7 +38,7 @@ from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC, MetricKeys
 from coffee_core.menu import MAX_PRICE_CENTS
 from coffee_core.money import from_cents
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.resources import sql
 from coffee_core.totals import Tally
 from coffee_core.windows import MOST_MINUTES, WINDOW_S, StoreSums, starts
@@ -46,7 +46,7 @@ from coffee_core.windows import MOST_MINUTES, WINDOW_S, StoreSums, starts
 # The windows of v3 against its rows: which window counts an order is a function of the row alone.
 
 
-KEYS = MetricKeys(Pipeline.V3)
+KEYS = MetricKeys(V3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ async def shown_sums(client: Redis, known: list[int]) -> Sums:
 
 async def stored_sums(connection: Database, known: list[int]) -> Sums:
     """Add up the rows. Raises asyncpg's errors."""
-    return Sums(*of_rows(await connection.fetch(QUERY, *arguments(Pipeline.V3, known)), known))
+    return Sums(*of_rows(await connection.fetch(QUERY, *arguments(V3, known)), known))
 
 
 def windows_off(shown: Sums, stored: Sums, in_flight: int, unflushed: int) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def windows_off(shown: Sums, stored: Sums, in_flight: int, unflushed: int) -> tu
     return () if whole and ahead <= unflushed and behind <= in_flight else tuple(named)
 
 
-METRICS = MetricKeys(Pipeline.V3)
+METRICS = MetricKeys(V3)
 _FLUSHED_AFTER_S = 0.1
 """Seconds in which the JDBC sink, which flushes every 50 ms, has stored what the metrics have shown."""
 
@@ -143,12 +143,10 @@ async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool
     windows = await shown_sums(servers.client, known)
     connection = servers.database
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        rows = await stored(connection, Pipeline.V3)
-        copies = await same_source(connection, Pipeline.V3)
-        alike = (
-            await same_content(connection, Pipeline.V3, unique_timestamps=True) if unique_timestamps else copies
-        )
-        foreign = await unlogged(connection, Pipeline.V3)
+        rows = await stored(connection, V3)
+        copies = await same_source(connection, V3)
+        alike = await same_content(connection, V3, unique_timestamps=True) if unique_timestamps else copies
+        foreign = await unlogged(connection, V3)
         windows_stored = await stored_sums(connection, known)
     bounds = await logs.bounds(TOPIC)
     log = TopicLog(
@@ -193,7 +191,7 @@ def balance_v3(
     known = log.counted is not None and shown.orders == counted
     in_step = known and excused(shown, stored, in_flight, log.unflushed)
     return Balance(
-        pipeline=Pipeline.V3,
+        pipeline=V3,
         accepted=log.records,
         stored=stored,
         shown=shown,

@@ -16,7 +16,7 @@ from backend.pipelines.interface import _AWAY, Found, _OnLog
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 
 MEMORY_TIMEOUT_S = 0.25
 """Seconds that an order of v3 waits for Redis, which it can do without."""
@@ -33,7 +33,7 @@ class Log:
     def __init__(self, kafka: KafkaBackend, redis: RedisBackend, dedup_horizon_ms: int) -> None:
         self._kafka = kafka
         self._redis = redis
-        self._keys = keys.MetricKeys(Pipeline.V3)
+        self._keys = keys.MetricKeys(V3)
         self._horizon_ms = dedup_horizon_ms
         self._writing: set[asyncio.Task[None]] = set()
         self.health = kafka.health
@@ -118,7 +118,7 @@ class LogLookup(_OnLog):
     """v3: the memory of keys, then the row; which orders Flink's totals contain nobody can tell."""
 
     def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
-        super().__init__(postgres, redis, Pipeline.V3)
+        super().__init__(postgres, redis, V3)
 
     async def find(self, message_id: UUID) -> Found | None:
         """Ask Redis and PostgreSQL."""

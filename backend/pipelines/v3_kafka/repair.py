@@ -25,6 +25,7 @@ from coffee_core.clock import to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import DEAD_TOPIC, SAVEPOINTS, TOPIC, MetricKeys
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua, sql
 from coffee_core.settings import Settings
 from flink.options import JOB_NAME as JOB
@@ -76,7 +77,7 @@ async def replay_v3(settings: Settings, tell: Tell, stalled_after_s: float = STA
         await _counted(servers.client, records, tell, stalled_after_s)
         balance = await _balanced(servers, logs, rows)
     return Replayed(
-        Pipeline.V3,
+        V3,
         epoch,
         records,
         balance.shown.orders,
@@ -90,7 +91,7 @@ async def _whole_topic(servers: Servers, logs: KafkaLogs) -> tuple[int, int]:
     bounds = await logs.bounds(TOPIC)
     gone = sum(first for first, _ in bounds.values())
     records = sum(last for _, last in bounds.values())
-    rows = int(await servers.database.fetchval("select count(*) from orders where version = $1", str(Pipeline.V3)))
+    rows = int(await servers.database.fetchval("select count(*) from orders where version = $1", str(V3)))
     if gone or rows > records:
         missing = max(gone, rows - records)
         raise CoffeeError(
@@ -184,7 +185,7 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
     """
     with naming_servers(settings):
         async with open_redis(settings.redis_url) as client:
-            epoch = await client.get(MetricKeys(Pipeline.V3).fence)
+            epoch = await client.get(MetricKeys(V3).fence)
     if epoch is None:
         raise CoffeeError("Redis has no epoch of v3: see `coffee status`")
     folder = f"{checkpoints_uri(settings, epoch)}/{SAVEPOINTS}"
@@ -238,7 +239,7 @@ async def _taken(session: ClientSession, job: str, folder: str, *, stop: bool) -
 # same message id, so that the job drops the second one as a repeat.
 
 
-HANDLED = MetricKeys(Pipeline.V3).counters.rpartition(":")[0] + ":letters"
+HANDLED = MetricKeys(V3).counters.rpartition(":")[0] + ":letters"
 """Hash: origin → ``requeued`` or ``dropped``."""
 _LOOK_UP = sql("backend.pipelines.v3_kafka", "audit_look_up")
 _LONGEST_TEXT = 100_000
@@ -294,7 +295,7 @@ def record_of(letter: Letter, repairs: Mapping[str, str], taken: bool = False) -
     if len(letter.text) >= _LONGEST_TEXT:
         raise LetterError(f"it was cut off at {_LONGEST_TEXT:,} characters: it can only be dropped")
     fields = {**letter.fields, **repairs}
-    new_id = new_message_id(Pipeline.V3, letter.origin) if taken else requeued_id(Pipeline.V3, letter)
+    new_id = new_message_id(V3, letter.origin) if taken else requeued_id(V3, letter)
     if new_id is not None and "message_id" not in repairs:
         fields["message_id"] = str(new_id)
     return str(fields["message_id"]).encode(), json.dumps(fields, separators=(",", ":")).encode()
@@ -336,7 +337,7 @@ async def _record(connection: Database, letter: Letter, repairs: Mapping[str, st
     # The job keeps the first of two orders under one id: a repaired letter must not vanish behind another order.
     (row,) = await connection.fetch(
         _LOOK_UP,
-        str(Pipeline.V3),
+        str(V3),
         [order.message_id],
         [order.drink],
         [order.store],

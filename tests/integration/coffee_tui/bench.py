@@ -15,7 +15,8 @@ from pathlib import Path
 
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.runstate import PartState, State
 from coffee_core.totals import Account
 from coffee_tui.app import CoffeeApp
@@ -39,11 +40,11 @@ class Stack:
         self._rate = rate
         self._random = random.Random(1)
         self.orders = dict.fromkeys(Pipeline, 10_000.0)
-        self._latency: dict[Pipeline, dict[int, int]] = {each: {} for each in Pipeline}
+        self._latency: dict[Pipeline, dict[int, int]] = {each: {} for each in PIPELINES}
 
     def grow(self, span_s: float) -> None:
         """Let some time pass."""
-        for each in Pipeline:
+        for each in PIPELINES:
             self.orders[each] += self._rate * span_s
             if self._rate:
                 bucket = bucket_of(self._random.randrange(2_000, 30_000))
@@ -52,10 +53,10 @@ class Stack:
 
     def redis(self, moment: Moment) -> RedisReading:
         """Return what Redis would say; v1 as its last run left it."""
-        return RedisReading({each: self._metrics(each, moment) for each in Pipeline}, int(self._rate / 100))
+        return RedisReading({each: self._metrics(each, moment) for each in PIPELINES}, int(self._rate / 100))
 
     def _metrics(self, pipeline: Pipeline, moment: Moment) -> MetricsReading:
-        since_s = moment.at_s % _V1_RUN_S if pipeline is Pipeline.V1 else 0.0
+        since_s = moment.at_s % _V1_RUN_S if pipeline == V1 else 0.0
         orders = int(self.orders[pipeline] - since_s * self._rate)
         return MetricsReading(
             orders,
@@ -86,7 +87,7 @@ class BoardFeed:
     def __init__(self, rate: float, frame_s: float) -> None:
         self._stack = Stack(rate)
         self._frame_s = frame_s
-        self._board = Board(tuple(Pipeline))
+        self._board = Board(PIPELINES)
         self._board.mode = LIVE
 
     async def run(self, publish: Publish) -> None:
@@ -108,7 +109,7 @@ class BoardFeed:
 
 
 def _app(rate: float) -> CoffeeApp:
-    return CoffeeApp(Sources(tuple(Pipeline), BoardFeed(rate, 0.1 if rate else 1.0), NotedOrders()))
+    return CoffeeApp(Sources(PIPELINES, BoardFeed(rate, 0.1 if rate else 1.0), NotedOrders()))
 
 
 def measure(rate: float, cells: int, rows: int, span_s: float, warm_s: float = 5.0) -> dict[str, float]:

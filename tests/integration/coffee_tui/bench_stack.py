@@ -14,11 +14,11 @@ import time
 from redis import Redis
 
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
 from tests.integration.coffee_tui.bench_terminal import BenchTerminal
 
-_KEYS = MetricKeys(Pipeline.V2)
+_KEYS = MetricKeys(V2)
 _TRIALS = 60
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from coffee_core.menu import STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
 from coffee_core.windows import StoreSums, Windows
@@ -14,7 +14,7 @@ from coffee_tui.data.faults import FaultInfo, Faults, FaultView, Phase
 from coffee_tui.data.orders import Journal, SentOrder
 from tests.integration.coffee_tui.scenes import NOW_US
 
-V1, V2, V3 = Pipeline
+V1, V2, V3 = PIPELINES
 STRUCK_S = 100.0
 _MENU = (
     ("kill-postgres", "v1 refuses until it is back; v2 and v3 go on accepting, their logs fill and then drain"),
@@ -55,7 +55,7 @@ class StagedFaults(Faults):
         self.view = FaultView(
             "kill-flink-taskmanager",
             Phase.STRUCK,
-            pipelines=tuple(Pipeline),
+            pipelines=PIPELINES,
             struck_s=STRUCK_S,
             visible=((V2, 0.1), (V1, 3.2)),
             said="kill-flink-taskmanager: now",
@@ -87,7 +87,7 @@ def sent(journal: Journal) -> None:
         outcome, status, reason = {
             4: ("refused", 503, "redis is down"),
             9: ("unknown", None, "no answer in 10 s"),
-        }.get(number, ("acknowledged", 201 if pipeline is V1 else 202, ""))
+        }.get(number, ("acknowledged", 201 if pipeline == V1 else 202, ""))
         known = f"018bcfe5-68{number:02x}-7000-8000-00000000{number:04x}" if outcome == "acknowledged" else None
         order = _ORDERS[number * 7 % 3]
         journal.add(SentOrder(pipeline, order, outcome, status, reason, known, at_us, 900 + 731 * number))

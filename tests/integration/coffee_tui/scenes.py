@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.totals import Account
 from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.data.snapshot import (
@@ -23,7 +23,7 @@ from coffee_tui.data.snapshot import (
 )
 
 NOW_US = 1_700_000_000_000_000
-V1, V2, V3 = Pipeline
+V1, V2, V3 = PIPELINES
 _PARTS = (
     "cafe-order-aggregator",
     "cafe-order-api",
@@ -46,7 +46,7 @@ def _wave(middle: float, swing: float, period_s: int, shift_s: int) -> tuple[flo
 
 def _view(pipeline: Pipeline, orders: int, api: Quantiles, dashboard: Quantiles, said: Sentence) -> PipelineView:
     shift = 7 * int(pipeline[1])
-    labels = INFO[pipeline].chain
+    labels = tuple(stage.label for stage in pipeline.info.chain)
     return PipelineView(
         pipeline,
         orders,
@@ -181,10 +181,10 @@ def coming_up() -> Snapshot:
             0,
             drinks=tuple((drink, 0) for drink in DRINKS),
             stores=tuple((store, 0) for store in STORES),
-            chain=tuple(Stage(label, Health.WAITING) for label in INFO[each].chain),
+            chain=tuple(Stage(stage.label, Health.WAITING) for stage in each.info.chain),
             sentence=Sentence(said[each], Mood.BUSY),
         )
-        for each in Pipeline
+        for each in PIPELINES
     )
     return Snapshot(views, Link(True, NOW_US), Link(), "live", parts)
 

@@ -6,7 +6,8 @@ import pytest
 from textual.geometry import Region
 from textual.worker import WorkerFailed
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.snapshot import Health, KeyOrder, Link, Mood, OrdersView, PartView, Sentence, Snapshot
 from coffee_tui.theme import DIM as DIM_NAME
@@ -19,10 +20,10 @@ SIZES = [(100, 28), (120, 40), (168, 44)]
 
 
 async def test_keys_of_absent_pipelines_do_nothing() -> None:
-    running, _, orders = app((Pipeline.V1, Pipeline.V2))
+    running, _, orders = app((V1, V2))
     async with running.run_test(size=(120, 40)) as pilot:
         await pilot.press("3", "a")
-        assert orders.asked == [("order", Pipeline.V1, Pipeline.V2)]
+        assert orders.asked == [("order", V1, V2)]
         await pilot.press("question_mark")
         assert "one order into v3" not in screen_text(running)
 
@@ -83,14 +84,14 @@ async def test_a_lost_redis_is_said_and_keys_still_work() -> None:
         said = Sentence("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
         lost = snapshot(
             redis=Link(False, NOW_US, "connection refused"),
-            pipelines=tuple(column(pipeline, said=said) for pipeline in Pipeline),
+            pipelines=tuple(column(pipeline, said=said) for pipeline in PIPELINES),
         )
         feed.queue.put_nowait(lost)
         await until(lambda: "no connection" in screen_text(running))
         assert "Redis silent since" in screen_text(running)
         assert _colours(running, "58,310") == {DIM}
         await pilot.press("2")
-        assert orders.asked == [("order", Pipeline.V2)]
+        assert orders.asked == [("order", V2)]
         feed.queue.put_nowait(snapshot())
         await until(lambda: "no connection" not in screen_text(running))
         assert DIM not in _colours(running, "58,310")
@@ -116,7 +117,7 @@ async def test_polling_is_said() -> None:
 async def test_a_stalled_pipeline_is_seen_in_the_band() -> None:
     running, feed, _ = app()
     async with running.run_test(size=(168, 44)):
-        views = [column(pipeline) for pipeline in Pipeline]
+        views = [column(pipeline) for pipeline in PIPELINES]
         views[2] = replace(views[2], stalled_s=4)
         feed.queue.put_nowait(snapshot(pipelines=tuple(views)))
         await until(lambda: "none shown for 4 s" in screen_text(running))
@@ -126,10 +127,10 @@ async def test_a_stalled_pipeline_is_seen_in_the_band() -> None:
 async def test_the_answer_to_a_key_is_seen() -> None:
     running, _, orders = app()
     async with running.run_test(size=(168, 44)):
-        orders.views.put_nowait(OrdersView(keys=(KeyOrder(Pipeline.V1, "latte at uptown, $ 5.00"),)))
+        orders.views.put_nowait(OrdersView(keys=(KeyOrder(V1, "latte at uptown, $ 5.00"),)))
         await until(lambda: "on its way" in screen_text(running))
-        done = KeyOrder(Pipeline.V1, "latte", "acknowledged", 201, "", 3_100)
-        refused = KeyOrder(Pipeline.V3, "latte", "refused", 503, "Kafka is down", 900)
+        done = KeyOrder(V1, "latte", "acknowledged", 201, "", 3_100)
+        refused = KeyOrder(V3, "latte", "refused", 503, "Kafka is down", 900)
         orders.views.put_nowait(OrdersView(keys=(done, refused)))
         await until(lambda: "accepted 201" in screen_text(running))
         assert "refused 503 Kafka is down" in screen_text(running)
@@ -140,7 +141,7 @@ async def test_large_numbers_do_not_move_the_layout() -> None:
     async with running.run_test(size=(120, 40)) as pilot:
         columns: set[int] = set()
         for orders in (0, 1_000, 9_999_999):
-            feed.queue.put_nowait(snapshot(pipelines=tuple(column(each, orders) for each in Pipeline)))
+            feed.queue.put_nowait(snapshot(pipelines=tuple(column(each, orders) for each in PIPELINES)))
             await until(lambda orders=orders: running.live.snapshot.pipelines[0].orders == orders)
             await pilot.pause()
             line = next(line for line in screen_text(running).splitlines() if "58,310" in line)
@@ -153,7 +154,7 @@ async def test_what_a_frame_says_is_drawn_without_what_is_in_it() -> None:
     async with running.run_test(size=(120, 40)) as pilot:
         feed.queue.put_nowait(snapshot())
         await until(lambda: "all is well with v1" in screen_text(running))
-        shown = running.live._columns[Pipeline.V1]
+        shown = running.live._columns[V1]
         shown._repaint_regions.clear()
         shown.frame_says("worker cpu 42 %")
         assert shown._repaint_regions == {Region(0, shown.outer_size.height - 1, shown.outer_size.width, 1)}

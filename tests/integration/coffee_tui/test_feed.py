@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from backend.stack import redis as redis_stack
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
 from coffee_tui.data import live
 from coffee_tui.data.connection import Attachment
@@ -20,7 +21,7 @@ from tests.servers import free_port, serving
 from tests.waiting import until
 
 READ_ONLY = ["+@read", "+@pubsub", "+@connection", "+@transaction"]
-V2 = MetricKeys(Pipeline.V2)
+V2 = MetricKeys(V2)
 
 
 class Watched:
@@ -33,8 +34,8 @@ class Watched:
     def last(self) -> Snapshot:
         return self.snapshots[-1]
 
-    def orders(self, pipeline: Pipeline = Pipeline.V2) -> int | None:
-        return next(view.orders for view in self.last.pipelines if view.pipeline is pipeline)
+    def orders(self, pipeline: Pipeline = V2) -> int | None:
+        return next(view.orders for view in self.last.pipelines if view.pipeline == pipeline)
 
 
 @contextlib.asynccontextmanager

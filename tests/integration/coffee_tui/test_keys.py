@@ -10,7 +10,7 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import RichLog
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.screens.compare import CompareScreen
@@ -27,16 +27,16 @@ from tests.waiting import until
 
 Effect = Callable[[Desk], bool]
 LIVE: dict[str, Effect] = {
-    "1": lambda desk: desk.asked(("order", Pipeline.V1)),
-    "2": lambda desk: desk.asked(("order", Pipeline.V2)),
-    "3": lambda desk: desk.asked(("order", Pipeline.V3)),
+    "1": lambda desk: desk.asked(("order", V1)),
+    "2": lambda desk: desk.asked(("order", V2)),
+    "3": lambda desk: desk.asked(("order", V3)),
     "a": lambda desk: desk.asked(("order", *ALL)),
     "space": lambda desk: desk.asked("toggle"),
     "plus": lambda desk: desk.asked(("rate", 1)),
     "equals_sign": lambda desk: desk.asked(("rate", 1)),
     "minus": lambda desk: desk.asked(("rate", -1)),
     "b": lambda desk: desk.asked("burst"),
-    "i": lambda desk: desk.asked(("choose", Pipeline.V1)),
+    "i": lambda desk: desk.asked(("choose", V1)),
     "g": lambda desk: desk.at(LoadScreen),
     "x": lambda desk: desk.at(FaultsScreen),
     "c": lambda desk: desk.at(CompareScreen),

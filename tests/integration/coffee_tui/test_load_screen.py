@@ -7,7 +7,7 @@ import pytest
 from textual.widgets import Input
 
 from coffee_core.load.schedule import Pattern
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2
 from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.screens.load import LoadScreen
 from tests.unit.coffee_tui.scripted import app, screen_text
@@ -31,7 +31,7 @@ async def test_everything_in_the_form_is_reached_and_applied(size: tuple[int, in
         await pilot.press("ctrl+s")
         await until(lambda: running.screen is running.live)
     drinks = tuple((name, 3.0 if name == "latte" else 1.0) for name, _ in LoadPlan().drinks)
-    wanted = LoadPlan((Pipeline.V1, Pipeline.V2), 2_000, Pattern.POISSON, repeats=0.075, burst_orders=50)
+    wanted = LoadPlan((V1, V2), 2_000, Pattern.POISSON, repeats=0.075, burst_orders=50)
     assert orders.asked == [replace(wanted, drinks=drinks)]
 
 

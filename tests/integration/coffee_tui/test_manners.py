@@ -7,7 +7,8 @@ import pytest
 from textual.command import CommandPalette
 
 from coffee_core.load.schedule import Pattern
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.data.preferences import Memory, memory_path, recall, remember
@@ -32,7 +33,7 @@ async def test_the_palette_has_every_action_and_runs_it() -> None:
         await until(lambda: "a burst into each" in screen_text(running))
         await pilot.press("escape")
         await commands["one order into v2 (Streams)"].callback()
-        assert orders.asked == [("order", Pipeline.V2)]
+        assert orders.asked == [("order", V2)]
 
 
 def test_no_two_actions_share_a_key() -> None:
@@ -94,7 +95,7 @@ async def test_the_first_run_says_what_to_press_until_something_is_pressed() -> 
     async with running.run_test(size=(80, 24)):
         await until(lambda: "see whose total moves first" in screen_text(running))
         assert "starts and stops a stream of orders" in screen_text(running)
-        orders.views.put_nowait(OrdersView(keys=(KeyOrder(Pipeline.V1, "latte"),)))
+        orders.views.put_nowait(OrdersView(keys=(KeyOrder(V1, "latte"),)))
         await until(lambda: "see whose total moves first" not in screen_text(running))
         assert "stopped" in screen_text(running)
 
@@ -103,7 +104,7 @@ async def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     running, feed, _ = app()
     async with running.run_test(size=(120, 40)):
-        feed.queue.put_nowait(snapshot(pipelines=tuple(column(each) for each in Pipeline)))
+        feed.queue.put_nowait(snapshot(pipelines=tuple(column(each) for each in PIPELINES)))
         await until(lambda: "12:41" in screen_text(running))
         colours = {
             segment.style.color.triplet
@@ -119,11 +120,11 @@ def test_what_was_chosen_is_remembered(tmp_path: Path) -> None:
     path = memory_path({"XDG_CONFIG_HOME": str(tmp_path)})
     assert recall(path) == Memory()
     assert recall(path).first_run
-    remember(path, Memory.after(OrdersView(LoadPlan((Pipeline.V2, Pipeline.V3), 200, Pattern.POISSON))))
+    remember(path, Memory.after(OrdersView(LoadPlan((V2, V3), 200, Pattern.POISSON))))
     found = recall(path)
     assert not found.first_run
-    assert found.applied_to(OrdersView()).plan == LoadPlan((Pipeline.V2, Pipeline.V3), 200, Pattern.POISSON)
-    assert found.applied_to(OrdersView(LoadPlan((Pipeline.V1,)))).plan.pipelines == (Pipeline.V1,)
+    assert found.applied_to(OrdersView()).plan == LoadPlan((V2, V3), 200, Pattern.POISSON)
+    assert found.applied_to(OrdersView(LoadPlan((V1,)))).plan.pipelines == (V1,)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rate_per_s": 3, "pipelines": ["v9"]}'])

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from textual.binding import Binding
 
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V2
 from coffee_tui.data.snapshot import Health, PartView, Stage
 from coffee_tui.screens.live import COLUMNS_CELLS, COLUMNS_ROWS, KEYS
 from coffee_tui.widgets.column import Chain
@@ -58,22 +59,22 @@ def test_the_bar_keeps_help_and_quit() -> None:
 
 
 def test_chains_of_all_columns_are_spaced_alike() -> None:
-    views = {each: column(each) for each in Pipeline}
+    views = {each: column(each) for each in PIPELINES}
     for width, arrow in ((48, "──→ "), (36, "→"), (31, "→"), (27, "→")):
         for pipeline, view in views.items():
             row = Chain().rows(view, width, Shared())[0].plain
             assert len(row) <= width
-            assert row.count(arrow) == len(INFO[pipeline].chain) - 1
+            assert row.count(arrow) == len(pipeline.info.chain) - 1
 
 
 def test_a_broken_stage_is_seen_by_its_glyph() -> None:
-    view = replace(column(Pipeline.V2), chain=(Stage("POST", Health.GOOD), Stage("worker", Health.BROKEN)))
+    view = replace(column(V2), chain=(Stage("POST", Health.GOOD), Stage("worker", Health.BROKEN)))
     assert "× worker" in Chain().rows(view, 60, Shared())[0].plain
 
 
 def test_orders_pile_up_before_the_broken_stage() -> None:
     stages = (Stage("POST", Health.GOOD, 204.0), Stage("stream", Health.GOOD, 0.0, 1_369), Stage("worker", BROKEN))
-    parts, links = (row.plain for row in Chain().rows(replace(column(Pipeline.V2), chain=stages), 60, Shared()))
+    parts, links = (row.plain for row in Chain().rows(replace(column(V2), chain=stages), 60, Shared()))
     assert "▪→ × worker" in parts
     assert links.split() == ["204/s", "▪1,369"]
     assert abs(links.index("▪1,369") - parts.index("▪")) < 4, "the number stands below the pile"
@@ -82,5 +83,5 @@ def test_orders_pile_up_before_the_broken_stage() -> None:
 def test_what_is_in_hand_is_no_pile() -> None:
     stages = (Stage("POST", Health.GOOD, 204.0), Stage("stream", Health.GOOD, 200.0, 150), Stage("worker", BROKEN))
     for worker, said in ((Health.GOOD, "200/s"), (BROKEN, "▪150")):
-        view = replace(column(Pipeline.V2), chain=(*stages[:2], Stage("worker", worker)))
+        view = replace(column(V2), chain=(*stages[:2], Stage("worker", worker)))
         assert Chain().rows(view, 60, Shared())[1].plain.split() == ["204/s", said]

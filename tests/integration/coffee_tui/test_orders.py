@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import alive
 from coffee_core.settings import Settings
 from coffee_tui.data.connection import Attachment
@@ -48,15 +48,15 @@ async def desk(api_url: str) -> AsyncIterator[Desk]:
 
 async def test_an_order_by_key_says_what_became_of_it() -> None:
     async with peer(answering(202, {"message_id": "x"})) as url, desk(url) as made:
-        made.orders.order([Pipeline.V2, Pipeline.V3])
+        made.orders.order([V2, V3])
         await until(lambda: [one.outcome for one in made.view.keys] == ["acknowledged"] * 2)
-        assert [(one.pipeline, one.status) for one in made.view.keys] == [(Pipeline.V2, 202), (Pipeline.V3, 202)]
+        assert [(one.pipeline, one.status) for one in made.view.keys] == [(V2, 202), (V3, 202)]
         assert made.process is None, "one order needs no load process"
 
 
 async def test_an_order_that_is_refused_says_why() -> None:
     async with desk(f"http://127.0.0.1:{free_port()}") as made:
-        made.orders.order([Pipeline.V1])
+        made.orders.order([V1])
         await until(lambda: made.view.keys and made.view.keys[0].outcome == "refused")
         assert "no connection" in made.view.keys[0].reason
 
@@ -64,7 +64,7 @@ async def test_an_order_that_is_refused_says_why() -> None:
 async def test_load_is_started_changed_stopped_and_gone_at_the_end() -> None:
     async with peer(answering(202, {})) as url:
         async with desk(url) as made:
-            made.orders.choose((Pipeline.V2,))
+            made.orders.choose((V2,))
             made.orders.change_rate(+2)
             await until(lambda: made.view.plan.rate_per_s == 50)
             made.orders.toggle()

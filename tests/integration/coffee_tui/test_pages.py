@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from textual.widgets import DataTable, Input
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
 from coffee_core.totals import Account
@@ -26,9 +27,7 @@ from tests.servers import free_port
 from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, app, column, screen_text, snapshot
 from tests.waiting import until
 
-ORDER = SentOrder(
-    Pipeline.V2, "latte at uptown, $ 5.00", "acknowledged", 202, "", "id-2", 1_700_000_000_000_000, 900
-)
+ORDER = SentOrder(V2, "latte at uptown, $ 5.00", "acknowledged", 202, "", "id-2", 1_700_000_000_000_000, 900)
 
 
 def _attached(home: Path, url: str = "http://127.0.0.1:1") -> tuple[CoffeeApp, NotedOrders]:
@@ -62,7 +61,7 @@ async def test_compare_sets_what_is_measured_beside_what_is_claimed() -> None:
             assert claim.aspect in text
             assert claim.claimed[2] in text
         assert text.count("p50 3.1 ms · p99 9.8 ms") == 3
-        faster = tuple(replace(column(each), dashboard=Quantiles(2_000, 4_000)) for each in Pipeline)
+        faster = tuple(replace(column(each), dashboard=Quantiles(2_000, 4_000)) for each in PIPELINES)
         feed.queue.put_nowait(snapshot(pipelines=faster))
         await until(lambda: screen_text(running).count("2.0 ms · p99 4.0 ms") == 3)
         await pilot.press("escape")
@@ -72,9 +71,7 @@ async def test_compare_sets_what_is_measured_beside_what_is_claimed() -> None:
 async def test_the_latest_orders_are_listed_and_filtered(tmp_path: Path) -> None:
     running, orders = _attached(tmp_path)
     orders.journal.add(ORDER)
-    refused = replace(
-        ORDER, pipeline=Pipeline.V3, outcome="refused", status=503, reason="Kafka is down", message_id=None
-    )
+    refused = replace(ORDER, pipeline=V3, outcome="refused", status=503, reason="Kafka is down", message_id=None)
     orders.journal.add(replace(refused, answered_us=ORDER.answered_us + 1))
     async with running.run_test(size=(120, 30)) as pilot:
         await until(lambda: running.live.is_current)
@@ -135,7 +132,7 @@ def test_a_journey_says_whose_time_it_is_and_what_is_not_known() -> None:
 
 def test_a_fast_pipeline_does_not_push_out_a_slow_one() -> None:
     journal = Journal()
-    journal.add(replace(ORDER, pipeline=Pipeline.V1, answered_us=1))
+    journal.add(replace(ORDER, pipeline=V1, answered_us=1))
     for at_us in range(2, 1_000):
         journal.add(replace(ORDER, answered_us=at_us))
     assert journal.latest(1, "v1")[0].answered_us == 1
@@ -235,7 +232,7 @@ async def test_every_row_says_what_is_measured_and_nothing_is_cut(tmp_path: Path
     async with running.run_test(size=(80, 80)) as pilot:
         account = Account(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
         feed.queue.put_nowait(
-            snapshot(pipelines=tuple(replace(column(each), account=account) for each in Pipeline))
+            snapshot(pipelines=tuple(replace(column(each), account=account) for each in PIPELINES))
         )
         await until(lambda: running.live.snapshot.pipelines[0].account == account)
         await pilot.press("c")

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.windows import StoreSums, Windows, starts
 from coffee_tui.app import CoffeeApp
@@ -23,7 +23,7 @@ from coffee_tui.screens.windows import lines
 from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, app, screen_text
 from tests.waiting import until
 
-KEYS = MetricKeys(Pipeline.V3)
+KEYS = MetricKeys(V3)
 NONE = {"uptown": 0, "downtown": 0, "central": 0, "southend": 0}
 
 
@@ -86,7 +86,7 @@ def test_every_line_has_the_same_width_with_and_without_stores() -> None:
     windows = {start: StoreSums({**NONE, "uptown": 7}, {**NONE, "uptown": 3100}) for start in starts(now_us(), 10)}
     view = WindowsView(Windows(windows, StoreSums(), None))
     for width in (56, 76, 120):
-        _, *rows = lines(Pipeline.V3, view, 7, width).plain.splitlines()
+        _, *rows = lines(V3, view, 7, width).plain.splitlines()
         assert {len(row) for row in rows[1:]} == {width}
         assert ("southend" in rows[0]) == (width > 76)
-        assert "no watermark yet" in lines(Pipeline.V3, view, 7, width).plain
+        assert "no watermark yet" in lines(V3, view, 7, width).plain

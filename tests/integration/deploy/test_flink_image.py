@@ -13,7 +13,7 @@ from backend.stack import kafka as kafka_stack
 from backend.stack.topics import create_topics
 from coffee_core.keys import TOPIC, MetricKeys
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 from tests.integration.deploy.flink_image import SUBMITTER, FlinkImage
@@ -23,7 +23,7 @@ from tests.outside.storage import Storage
 from tests.servers import free_port, serving
 from tests.waiting import until
 
-KEYS = MetricKeys(Pipeline.V3)
+KEYS = MetricKeys(V3)
 WITHIN_S = 240
 
 
@@ -116,6 +116,6 @@ async def test_the_job_goes_on_from_object_storage_when_the_cluster_is_lost(
     await put(settings, *third)
     await until(lambda: shown(350), WITHIN_S)
     assert "from checkpoint s3://coffee/checkpoints/epoch-1-" in cluster.said(SUBMITTER)
-    (balance,) = await audit(settings, (Pipeline.V3,), settle_s=30, deep=True)
+    (balance,) = await audit(settings, (V3,), settle_s=30, deep=True)
     assert balance.balanced, balance
     assert (balance.shown.orders, balance.duplicates_dropped) == (350, 40)

@@ -8,7 +8,7 @@ from aiohttp import ClientConnectionError, ClientSession, WSMsgType
 from redis.asyncio import Redis
 
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from tests.integration.deploy.rehearsal import REPOSITORY, USER, Stage, build, open_place
 from tests.servers import free_port
 from tests.waiting import until
@@ -37,7 +37,7 @@ async def url(image: Stage, redis_url: str) -> AsyncIterator[str]:
 
 
 async def test_a_page_shows_what_is_in_redis(url: str, client: Redis) -> None:
-    await client.hset(MetricKeys(Pipeline.V1).drink_counts, "latte", str(ORDERS))  # type: ignore[misc]
+    await client.hset(MetricKeys(V1).drink_counts, "latte", str(ORDERS))  # type: ignore[misc]
     async with ClientSession(url) as session:
 
         async def answers() -> bool:

@@ -4,6 +4,7 @@ import pytest
 
 from coffee_core import keys
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2, V3
 
 METRICS = ("total_revenue", "drink_counts", "drink_revenue", "store_counts", "store_revenue", "total_orders")
 
@@ -19,12 +20,12 @@ def test_the_logs_and_their_groups_are_the_founding_ones() -> None:
 
 
 def test_everything_else_lies_under_lab() -> None:
-    own = keys.MetricKeys(Pipeline.V2)
+    own = keys.MetricKeys(V2)
     for key in (own.latency, own.counters, own.fence, own.idempotency("x")):
         assert key.startswith("v2:lab:")
 
 
 def test_the_windows_of_the_job_are_the_documented_ones() -> None:
-    own = keys.MetricKeys(Pipeline.V3)
+    own = keys.MetricKeys(V3)
     assert own.window(1_736_935_200) == "v3:lab:windows:1736935200"
     assert (own.late, own.watermark) == ("v3:lab:windows:late", "v3:lab:windows:watermark")

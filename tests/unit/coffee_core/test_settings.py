@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coffee_core.errors import ConfigError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V3
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
 
@@ -31,7 +31,7 @@ def test_an_empty_value_is_the_default() -> None:
 
 
 def test_pipelines_fold_and_sort() -> None:
-    assert Settings.from_env({"COFFEE_PIPELINES": "v3, v1,v3"}).pipelines == (Pipeline.V1, Pipeline.V3)
+    assert Settings.from_env({"COFFEE_PIPELINES": "v3, v1,v3"}).pipelines == (V1, V3)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import INFO, Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.live import Publish
 from coffee_tui.data.load_plan import LoadPlan
@@ -23,7 +23,7 @@ from coffee_tui.data.snapshot import (
 )
 from coffee_tui.data.sources import Sources
 
-ALL = tuple(Pipeline)
+ALL = PIPELINES
 NOW_US = 1_700_000_000_000_000
 UP = Link(True, NOW_US)
 
@@ -43,7 +43,7 @@ def column(pipeline: Pipeline, orders: int = 12_406, said: Sentence | None = Non
         (3_800.0,) * 60,
         (9_800.0,) * 60,
         None,
-        tuple(Stage(label, Health.GOOD) for label in INFO[pipeline].chain),
+        tuple(Stage(stage.label, Health.GOOD) for stage in pipeline.info.chain),
         said or Sentence(f"all is well with {pipeline}"),
     )
 
@@ -51,7 +51,7 @@ def column(pipeline: Pipeline, orders: int = 12_406, said: Sentence | None = Non
 def snapshot(**changes: object) -> Snapshot:
     """Return a snapshot of a healthy stack."""
     values: dict[str, object] = {
-        "pipelines": tuple(column(pipeline) for pipeline in Pipeline),
+        "pipelines": tuple(column(pipeline) for pipeline in PIPELINES),
         "redis": UP,
         "api": UP,
         "mode": "live",

@@ -2,15 +2,16 @@
 
 import pytest
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import PartState, State
 from coffee_tui.data.history import Moment
 from coffee_tui.data.readings import Dependency, LabReading, MetricsReading, ReadingError, RedisReading, parse_lab
 from coffee_tui.data.snapshot import Health, PipelineView, Snapshot
 from coffee_tui.data.state import Board
 
-ALL = tuple(Pipeline)
-READY = dict.fromkeys(map(str, Pipeline), True)
+ALL = PIPELINES
+READY = dict.fromkeys(PIPELINES, True)
 
 
 def _at(second: float) -> Moment:
@@ -68,22 +69,22 @@ def test_a_broken_part_is_seen_where_it_stands() -> None:
     )
     board.read_lab(_at(2), LabReading(uptime_s=2, ready=READY, parts=broken))
     views = _views(board.snapshot(_at(3)))
-    assert _healths(views[Pipeline.V3])["Flink"] is Health.BROKEN
-    assert views[Pipeline.V3].sentence.text == "flink-taskmanager-1 backoff for 3 s"
-    assert set(_healths(views[Pipeline.V2]).values()) == {Health.GOOD}
+    assert _healths(views[V3])["Flink"] is Health.BROKEN
+    assert views[V3].sentence.text == "flink-taskmanager-1 backoff for 3 s"
+    assert set(_healths(views[V2]).values()) == {Health.GOOD}
 
 
 def test_a_server_that_the_api_cannot_reach_is_broken_whatever_its_wrapper_says() -> None:
     silent = {"kafka": Dependency(False, "no broker answers", 1_700_000_000_000_000)}
     snapshot = _board(LabReading(uptime_s=1, ready=READY, parts=PARTS, dependencies=silent)).snapshot(_at(1))
-    view = _views(snapshot)[Pipeline.V3]
+    view = _views(snapshot)[V3]
     assert _healths(view)["Kafka"] is Health.BROKEN
     assert view.sentence.text.startswith("kafka no answer")
 
 
 def test_a_stack_without_wrappers_is_known_by_its_dependencies() -> None:
     known = {name: Dependency(True) for name in ("postgres", "redis", "kafka")}
-    view = _views(_board(LabReading(uptime_s=1, ready=READY, dependencies=known)).snapshot(_at(1)))[Pipeline.V2]
+    view = _views(_board(LabReading(uptime_s=1, ready=READY, dependencies=known)).snapshot(_at(1)))[V2]
     assert _healths(view) == {
         "POST": Health.GOOD,
         "stream": Health.GOOD,
@@ -134,7 +135,7 @@ def test_a_lab_answer_is_read_as_the_api_writes_it() -> None:
             "parts": [{"name": "redis", "pid": 1, "port": 2, "state": "up"}],
         }
     )
-    assert reading.accepted(Pipeline.V1) == 10
+    assert reading.accepted(V1) == 10
     assert reading.latency == {"v1": {80: 2}}
     assert reading.parts == (PartState("redis", 1, 2, State.UP),)
 

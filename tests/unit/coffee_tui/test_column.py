@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 from rich.text import Text
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.totals import Account
 from coffee_tui.data.readings import Cost, ReadingError, parse_lab
 from coffee_tui.data.snapshot import CostView, Health, Mood, Stage
@@ -25,7 +25,7 @@ FINE = Account(12_396, 12_391, 12_391, 0, 3, 2, 0, 0, 0)
 
 
 def _rows(account: Account | None, width: int, shared: Shared = FRAMED) -> list[str]:
-    view = replace(column(Pipeline.V2), account=account, cost=CostView("worker", 9, 61))
+    view = replace(column(V2), account=account, cost=CostView("worker", 9, 61))
     return [row.plain for row in Audit().rows(view, width, shared)]
 
 
@@ -63,7 +63,7 @@ def test_what_nobody_knows_is_a_dash() -> None:
 def test_repeats_and_dead_letters_stand_below_the_sentence() -> None:
     assert dropped(FINE, 40) == "3 repeats · 2 dead letters"
     assert dropped(replace(FINE, duplicates=1, dead=0), 40) == "1 repeat"
-    assert [row.plain for row in Said().rows(replace(column(Pipeline.V2), account=FINE), 40, Shared())][1] == (
+    assert [row.plain for row in Said().rows(replace(column(V2), account=FINE), 40, Shared())][1] == (
         "  3 repeats · 2 dead letters"
     )
 
@@ -75,9 +75,9 @@ def test_costs_are_the_pipelines_own_and_what_all_share() -> None:
         "postgres": Cost(None, 120_000_000),
         "cafe-order-api": Cost(0.123, 84_000_000),
     }
-    assert own_cost(Pipeline.V3, costs) == CostView("Kafka + Flink", 30, 1_100)
-    assert own_cost(Pipeline.V1, costs) is None
-    assert said_cost(own_cost(Pipeline.V3, costs)) == "Kafka + Flink cpu 30 % · 1.1 GB"
+    assert own_cost(V3, costs) == CostView("Kafka + Flink", 30, 1_100)
+    assert own_cost(V1, costs) is None
+    assert said_cost(own_cost(V3, costs)) == "Kafka + Flink cpu 30 % · 1.1 GB"
     assert said_cost(None) == "cost not known here"
     assert said_shared(shared_costs(costs)) == "shared: api 12 % 84 MB · postgres — % 120 MB"
     assert said_shared(()) == ""
@@ -91,9 +91,9 @@ def test_every_link_has_a_rate_and_the_processor_its_queue() -> None:
     stages = [Stage(label, Health.GOOD) for label in "abcd"]
     linked = with_links(stages, (204.0, 200.0, 199.0), 17)
     assert [(stage.rate, stage.waiting) for stage in linked] == [(204, None), (200, 17), (199, None), (None, None)]
-    assert waiting(Pipeline.V2, None, 5) == 5
-    assert waiting(Pipeline.V3, replace(FINE, in_flight=9), 5) == 9
-    assert waiting(Pipeline.V3, None, 5) is None
+    assert waiting(V2, None, 5) == 5
+    assert waiting(V3, replace(FINE, in_flight=9), 5) == 9
+    assert waiting(V3, None, 5) is None
 
 
 def test_numbers_in_few_cells() -> None:
@@ -115,23 +115,23 @@ def test_braille_joins_neighbours_and_leaves_gaps() -> None:
 
 
 def test_the_chart_has_the_rows_it_was_given_and_labels_its_scale() -> None:
-    rows = LatencyChart().rows(column(Pipeline.V1), 60, Shared(chart_rows=12))
+    rows = LatencyChart().rows(column(V1), 60, Shared(chart_rows=12))
     assert len(rows) == 12
     assert {len(row.plain) for row in rows[1:]} == {60}
     text = "\n".join(row.plain for row in rows)
     assert all(label in text for label in ("60 s", "1 s", "10 ms", "0.1 ms"))
-    assert LatencyChart().rows(column(Pipeline.V1), 60, Shared()) == []
+    assert LatencyChart().rows(column(V1), 60, Shared()) == []
 
 
 def test_the_time_of_the_chart_has_the_faults() -> None:
     marks = (*(False,) * 50, *(True,) * 10)
-    rows = LatencyChart().rows(column(Pipeline.V1), 60, Shared(chart_rows=12, marks=marks))
+    rows = LatencyChart().rows(column(V1), 60, Shared(chart_rows=12, marks=marks))
     assert rows[-1].plain.endswith("  ×░now")
 
 
 @pytest.mark.parametrize(("width", "cells"), [(31, 9), (36, 14), (44, 16), (66, 38)])
 def test_sparklines_have_the_room_that_labels_and_figures_leave(width: int, cells: int) -> None:
-    view = replace(column(Pipeline.V1), rate=12_345.0)
+    view = replace(column(V1), rate=12_345.0)
     rate, heading, api, dashboard = (row.plain for row in Pace().rows(view, width, Shared(top_rate=20_000)))
     assert {len(row) for row in (rate, heading, api, dashboard)} == {width}
     assert dashboard.count("▃") == cells, "as many seconds as there are cells"
@@ -140,12 +140,12 @@ def test_sparklines_have_the_room_that_labels_and_figures_leave(width: int, cell
 
 
 def test_a_chart_takes_the_room_of_the_latencies_sparklines() -> None:
-    rows = Pace().rows(column(Pipeline.V1), 66, Shared(top_rate=200, spark_rows=3, chart_rows=12))
+    rows = Pace().rows(column(V1), 66, Shared(top_rate=200, spark_rows=3, chart_rows=12))
     assert len(rows) == 3 + 1 + 1 + 1
 
 
 def test_old_rows_are_grey_and_rows_are_made_again_only_where_they_changed() -> None:
-    block, view = Audit(), replace(column(Pipeline.V2), account=FINE)
+    block, view = Audit(), replace(column(V2), account=FINE)
     first = block.drawn(view, 48, Shared())
     assert block.drawn(view, 48, Shared(top_count=9)) is first
     old = block.drawn(view, 48, Shared(silent=frozenset({"api"})))

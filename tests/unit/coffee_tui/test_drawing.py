@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V1, V3
 from coffee_tui.data.connection import one_line
 from coffee_tui.data.snapshot import KeyOrder, largest_count, largest_rate
 from coffee_tui.widgets.charts import LATENESS, bar, sparkline, time_axis
@@ -87,19 +88,21 @@ def test_a_reason_is_the_operating_systems_word() -> None:
 
 
 def test_orders_by_key_fit_and_reasons_come_first() -> None:
-    done = [KeyOrder(each, "cappuccino at downtown, $ 5.00", "acknowledged", 202, "", 43_500) for each in Pipeline]
+    done = [
+        KeyOrder(each, "cappuccino at downtown, $ 5.00", "acknowledged", 202, "", 43_500) for each in PIPELINES
+    ]
     narrow = keys_row(done, 78).plain
     assert len(narrow) <= 78
     assert narrow.count("43.5 ms") == 3
     assert keys_row(done, 166).plain.count("cappuccino at") == 3
-    refused = KeyOrder(Pipeline.V3, "latte", "refused", 503, "Kafka does not answer", 900)
+    refused = KeyOrder(V3, "latte", "refused", 503, "Kafka does not answer", 900)
     row = keys_row([*done[:2], refused], 116).plain
     assert "refused 503 Kafka does not answer" in row
     assert len(row) <= 116
 
 
 def test_shared_scales_end_at_a_round_number() -> None:
-    view = column(Pipeline.V1)
+    view = column(V1)
     assert largest_count([view]) == 5_300
     assert largest_rate([view]) == 200
     assert largest_rate([replace(view, rate_history=(204.1, None))]) == 210

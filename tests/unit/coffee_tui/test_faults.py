@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, State, write_env, write_state
 from coffee_core.settings import Settings
 from coffee_tui.data.connection import Attachment
@@ -127,4 +126,4 @@ def test_a_stack_elsewhere_has_no_faults(tmp_path: Path) -> None:
     local = _home(tmp_path, State.UP)
     assert "remote stack" in why_not(replace(local, given_api_url="http://lab.example:8005"))
     assert "remote stack" in why_not(Settings.from_env({"COFFEE_HOME": str(tmp_path / "empty")}))
-    assert Pipeline.V1 in local.pipelines
+    assert V1 in local.pipelines

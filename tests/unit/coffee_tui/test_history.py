@@ -3,7 +3,7 @@
 import pytest
 
 from coffee_core.latency import bucket_of
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.data.history import Changes, Meter, PipelineHistory
 from coffee_tui.data.readings import MetricsReading
 
@@ -48,7 +48,7 @@ def test_a_total_that_was_flushed_is_no_negative_rate() -> None:
 
 
 def test_quantiles_are_those_of_the_window_alone() -> None:
-    history = PipelineHistory(Pipeline.V2)
+    history = PipelineHistory(V2)
     slow, fast = bucket_of(900_000), bucket_of(3_000)
     history.add_metrics(0, _reading(100, {slow: 100}))
     assert history.dashboard(0).p50_us is None, "what was there before is not of this window"
@@ -58,7 +58,7 @@ def test_quantiles_are_those_of_the_window_alone() -> None:
 
 
 def test_v1_keeps_the_latency_of_its_last_run() -> None:
-    history = PipelineHistory(Pipeline.V1)
+    history = PipelineHistory(V1)
     late = bucket_of(5_000_000)
     history.add_metrics(0, _reading(0, {}, 1_000_000))
     history.add_metrics(10, _reading(50, {late: 50}, 11_000_000))
@@ -66,7 +66,7 @@ def test_v1_keeps_the_latency_of_its_last_run() -> None:
 
 
 def test_the_rate_of_v1_is_that_between_its_runs() -> None:
-    history = PipelineHistory(Pipeline.V1)
+    history = PipelineHistory(V1)
     history.add_metrics(0, _reading(100, {}, 50_000_000))
     assert history.rate(0) is None
     history.add_metrics(10, _reading(300, {}, 60_000_000))
@@ -77,7 +77,7 @@ def test_the_rate_of_v1_is_that_between_its_runs() -> None:
 
 
 def test_a_flushed_histogram_starts_anew() -> None:
-    history = PipelineHistory(Pipeline.V3)
+    history = PipelineHistory(V3)
     fast = bucket_of(2_000)
     history.add_metrics(0, _reading(10, {fast: 10}))
     history.add_metrics(1, _reading(0, {}))
@@ -86,7 +86,7 @@ def test_a_flushed_histogram_starts_anew() -> None:
 
 
 def test_slots_keep_gaps_where_nothing_was_measured() -> None:
-    history = PipelineHistory(Pipeline.V2)
+    history = PipelineHistory(V2)
     history.add_api(0, {}, 0)
     history.slot(1)
     history.add_api(1.5, {bucket_of(400): 3}, 3)

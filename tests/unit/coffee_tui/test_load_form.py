@@ -9,12 +9,12 @@ from coffee_core.load.generator import Generator
 from coffee_core.load.orders import Mix
 from coffee_core.load.schedule import Pattern
 from coffee_core.load.sender import Sender
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.data.load_plan import LABELS, RATES, Command, LoadPlan, plan_of, texts_of
 from coffee_tui.data.plain import from_plain, to_plain
 
 PLAN = LoadPlan(
-    (Pipeline.V1, Pipeline.V3),
+    (V1, V3),
     0.1,
     Pattern.RAMP,
     2_000,
@@ -111,8 +111,8 @@ async def test_the_load_process_understands_every_command() -> None:
         obey(generator, told(PLAN.burst()))
         assert generator.running
         counts = generator.counts()
-        assert counts[Pipeline.V3].offered >= 250
-        assert counts[Pipeline.V2].offered == 0
+        assert counts[V3].offered >= 250
+        assert counts[V2].offered == 0
         settings = generator.mix.settings
         assert (settings.repeats, settings.malformed, settings.drinks["cappuccino"]) == (0.075, 0.02, 3.0)
         generator.stop()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from coffee_core.errors import CoffeeError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V2
 from coffee_core.totals import Account
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.recording import SPEEDS, Frame, Player, Recorder, RecordingError, delta, patch, read_recording
@@ -24,16 +25,17 @@ from tests.waiting import until
 BROKEN = snapshot(parts=(PartView("kafka", Health.BROKEN, "backoff", "exit code 1"),))
 NEXT_SECOND = snapshot(
     pipelines=tuple(
-        replace(column(each), rate_history=(*column(each).rate_history[1:], 7.5), stalled_s=3) for each in Pipeline
+        replace(column(each), rate_history=(*column(each).rate_history[1:], 7.5), stalled_s=3)
+        for each in PIPELINES
     )
 )
 COUNTED = snapshot(
     pipelines=tuple(
         replace(column(each), account=Account(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
-        for each in Pipeline
+        for each in PIPELINES
     )
 )
-ORDERS = OrdersView(running=True, keys=(KeyOrder(Pipeline.V2, "latte", "acknowledged", 202, "", 900),))
+ORDERS = OrdersView(running=True, keys=(KeyOrder(V2, "latte", "acknowledged", 202, "", 900),))
 SHOWN: list[Snapshot | OrdersView] = [snapshot(), ORDERS, NEXT_SECOND, COUNTED, BROKEN, OrdersView(), snapshot()]
 
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.data.readings import MetricsReading
 from coffee_tui.data.snapshot import Health, Link, Mood, PartView
 from coffee_tui.data.status_line import Known, sentence
 
 NOW_US = 1_700_000_000_000_000
 GOOD = Known(
-    pipeline=Pipeline.V2,
+    pipeline=V2,
     redis=Link(True, NOW_US),
     api=Link(True, NOW_US),
     mode="live",
@@ -26,7 +26,7 @@ GOOD = Known(
     interval_us=None,
     accepted_since_run=0,
 )
-V1 = replace(GOOD, pipeline=Pipeline.V1, interval_us=10_000_000)
+V1 = replace(GOOD, pipeline=V1, interval_us=10_000_000)
 STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US - 3_000_000)
 
 
@@ -47,7 +47,7 @@ STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US
         (replace(V1, interval_us=None), "last run 6 s ago", Mood.CALM),
         (replace(V1, interval_us=2_000_000), "a run is overdue, last 6 s ago", Mood.BROKEN),
         (replace(V1, metrics=MetricsReading()), "no order yet", Mood.CALM),
-        (replace(GOOD, pipeline=Pipeline.V3), "last order shown 6 s ago", Mood.GOOD),
+        (replace(GOOD, pipeline=V3), "last order shown 6 s ago", Mood.GOOD),
     ],
 )
 def test_it_says(known: Known, says: str, mood: Mood) -> None:

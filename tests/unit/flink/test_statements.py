@@ -8,7 +8,7 @@ import pytest
 from coffee_core.clock import MAX_TIME_US
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 from flink.statements import (
@@ -113,7 +113,7 @@ def test_rows_go_straight_into_the_partition_whose_trigger_keeps_the_first() -> 
     schema = (files("backend.db") / "sql" / "0001_orders.sql").read_text()
     table = re.search(r"'table-name' = '(\w+)'", statement("stored", values(Settings.from_env({}))))
     assert table is not None
-    assert f"create table {table[1]} partition of orders for values in ('{Pipeline.V3}')" in schema
+    assert f"create table {table[1]} partition of orders for values in ('{V3}')" in schema
     assert f"before update on {table[1]}" in schema
 
 

@@ -7,7 +7,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.runstate import PartState, State, write_state
 from coffee_core.settings import Settings
 from tests.integration.backend.api.in_process import LocalApi
@@ -37,7 +37,7 @@ async def test_a_row_that_is_gone_is_lost(
     api: LocalApi, database: "asyncpg.Connection[Any]", redis: "Redis[str]"
 ) -> None:
     await api.order("v1")
-    await redis.set(MetricKeys(Pipeline.V1).total_orders, 1)
+    await redis.set(MetricKeys(V1).total_orders, 1)
     await until(lambda: _account(api, "v1"))
     await database.execute("delete from orders")
 
@@ -48,7 +48,7 @@ async def test_a_row_that_is_gone_is_lost(
 
 
 async def test_a_key_that_is_no_number_is_said(api: LocalApi, redis: "Redis[str]") -> None:
-    await redis.set(MetricKeys(Pipeline.V1).total_orders, "many")
+    await redis.set(MetricKeys(V1).total_orders, "many")
 
     async def trouble() -> bool:
         return "no whole number" in (await api.get("/api/lab"))[1]["accounts_trouble"]

@@ -7,10 +7,10 @@ from redis.asyncio import Redis
 from backend.api import live_audit
 from coffee_core.keys import MetricKeys
 from coffee_core.latency import bucket_of
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from tests.integration.backend.api.in_process import LocalApi
 
-V2 = MetricKeys(Pipeline.V2)
+V2 = MetricKeys(V2)
 
 
 async def _samples(api: LocalApi) -> dict[tuple[str, str, str], float]:

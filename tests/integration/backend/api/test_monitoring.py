@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from coffee_core.keys import DEAD_STREAM, MetricKeys
 from coffee_core.latency import bucket_of
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
 from tests.integration.backend.api.in_process import LocalApi
 from tests.waiting import until
 
@@ -52,7 +52,7 @@ async def _scrape(api: LocalApi) -> dict[str, set[str]]:
 async def test_every_metric_they_use_exists(api: LocalApi, redis: "Redis[str]") -> None:
     await api.order("v2")
     await redis.xadd(DEAD_STREAM, {"drink": "tea"})
-    for keys in map(MetricKeys, Pipeline):
+    for keys in map(MetricKeys, PIPELINES):
         await redis.hset(keys.counters, mapping={"last_update_us": 1})
         await redis.hset(keys.latency, mapping={str(bucket_of(3_000)): "1"})
     await until(lambda: _has(api, "coffee_lost_orders"))

@@ -10,7 +10,7 @@ from backend.pipelines.v1_direct.aggregator import Aggregator
 from backend.pipelines.v2_streams.worker import Worker
 from coffee_core.clock import now_us
 from coffee_core.keys import STREAM, MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from tests.integration.backend.api.in_process import LocalApi
 from tests.integration.backend.api.process import KEY
 from tests.waiting import until
@@ -38,7 +38,7 @@ async def test_v1_is_shown_by_the_next_run(
     assert await _ask(api, path) == (True, True)
     _, later = await api.order("v1")
     assert await _ask(api, later["links"]["status"]) == (True, False)
-    await redis.delete(*MetricKeys(Pipeline.V1).metrics)
+    await redis.delete(*MetricKeys(V1).metrics)
     assert await _ask(api, path) == (True, False)
 
 

@@ -6,11 +6,11 @@ from redis.asyncio import Redis
 
 from coffee_core.keys import STREAM, MetricKeys
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from tests.integration.backend.api.in_process import LocalApi
 from tests.integration.backend.api.process import KEY, ORDER, OTHER, taken
 
-REMEMBERED = MetricKeys(Pipeline.V2).idempotency(KEY)
+REMEMBERED = MetricKeys(V2).idempotency(KEY)
 
 
 async def test_an_accepted_order_is_an_entry(api: LocalApi, redis: "Redis[str]") -> None:

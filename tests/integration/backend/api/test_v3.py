@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from backend.clients.kafka import LogEnd
 from coffee_core.keys import MetricKeys
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from tests.integration.backend.api.broker import Broker, records
 from tests.integration.backend.api.process import ORDER, OTHER, Api, running, taken
 from tests.servers import free_port
@@ -152,7 +152,7 @@ async def test_a_broker_that_hangs_leaves_the_outcome_unknown(api: Api, broker: 
         await until(lambda: api.is_not_ready("v3"))
         assert (await api.order("v3"))[0] == 503
         # The order may be on the log, so its key is taken.
-        remembered = MetricKeys(Pipeline.V3).idempotency(key)
+        remembered = MetricKeys(V3).idempotency(key)
         async with Redis.from_url(redis_url, decode_responses=True) as client:
             assert await client.get(remembered) == "latte|uptown|500|1736935200000000"
     finally:

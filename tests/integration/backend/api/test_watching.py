@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from backend.api.dashboard import Feed
 from backend.clients.redis import RedisBackend
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from tests.integration.backend.api.in_process import LocalApi
 from tests.integration.backend.api.process import Api, running
 from tests.waiting import until
 
-V2 = MetricKeys(Pipeline.V2)
+V2 = MetricKeys(V2)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from backend.pipelines.windows import ON_ITS_WAY_S
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline, parse_pipelines
+from coffee_core.pipelines import parse_pipelines
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S, starts
 from flink.redis_sink import BEHIND_S
@@ -53,7 +54,7 @@ async def test_v1_and_v3_answer_alike(
     for each in orders:
         times = (to_datetime(each.ordered_at_us), to_datetime(each.accepted_at_us))
         await database.execute(INSERT, each.message_id, each.drink, each.store, each.price_cents, *times)
-    await redis.set(MetricKeys(Pipeline.V3).fence, "1")
+    await redis.set(MetricKeys(V3).fence, "1")
     show(redis_url, orders)
     (v1_status, v1), (v3_status, v3) = [
         await all_three.get(f"/api/{each}/windows?minutes=15") for each in ("v1", "v3")
@@ -92,7 +93,7 @@ async def test_v3_says_what_it_does_not_know(all_three: LocalApi, redis: Redis) 
     status, said = await all_three.get("/api/v3/windows")
     assert (status, said["watermark_us"], said["late"]["orders"]) == (200, None, 0)
     assert not any(each["final"] or each["orders"] for each in said["windows"])
-    await redis.hset(MetricKeys(Pipeline.V3).late, "uptown:orders", "many")  # type: ignore[misc]
+    await redis.hset(MetricKeys(V3).late, "uptown:orders", "many")  # type: ignore[misc]
     status, problem = await all_three.get("/api/v3/windows")
     assert (status, problem["type"]) == (503, "/problems/unavailable")
 

@@ -10,12 +10,12 @@ from backend.pipelines.balance import Balance
 from coffee_core.clock import to_datetime
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC, MetricKeys
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 from tests.integration.flink.rows import show
 
-KEYS = MetricKeys(Pipeline.V3)
+KEYS = MetricKeys(V3)
 INSERT = """
     insert into orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
     values ('v3', $1, $2, $3, $4, $5, $6, $7)
@@ -73,7 +73,7 @@ class Job:
 
     async def look(self, **how: bool) -> Balance:
         """Take the balance."""
-        (balance,) = await audit(self.settings, (Pipeline.V3,), settle_s=0, **how)
+        (balance,) = await audit(self.settings, (V3,), settle_s=0, **how)
         return balance
 
 

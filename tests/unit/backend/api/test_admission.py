@@ -17,7 +17,7 @@ from backend.api.answer_counters import Answers, RequestCounts, statuses
 from backend.api.http_protocol import LimitedProtocol
 from backend.api.responses import answer
 from backend.clients.counters import Counters
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from tests.waiting import until
 
 PATH = "/api/v2/order"
@@ -29,7 +29,7 @@ class Served:
 
     def __init__(self) -> None:
         self.room, self.counters = Room(), Counters()
-        answers = Answers(self.counters, Pipeline.V2)
+        answers = Answers(self.counters, V2)
         self.door = Door(PATH, self.room, 1, answers, RequestCounts(self.counters))
         self.asked = 0
         self.state = ServerState()
@@ -90,7 +90,7 @@ async def test_a_full_room_refuses_before_the_application_is_asked() -> None:
         assert (headers["content-type"], headers["retry-after"]) == ("application/problem+json", "1")
         assert served.asked == 0
         counted = served.counters.totals()
-        assert statuses(counted, Pipeline.V2) == {"503": 1}
+        assert statuses(counted, V2) == {"503": 1}
         assert counted["requests POST 503 /api/v2/order"] == 1
 
 

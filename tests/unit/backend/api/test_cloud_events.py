@@ -18,7 +18,7 @@ from backend.api.parsing import NAMESPACE
 from backend.clients.counters import Counters
 from backend.clients.health import Health
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from tests.unit.backend.api.asgi import JSON, VALID, Answer, ask
 
 STRUCTURED = ("content-type", "application/cloudevents+json; charset=utf-8")
@@ -50,8 +50,8 @@ def kept() -> Kept:
 
 def _app(kept: Kept, endpoint: Any = OrderEndpoint) -> ASGIApp:
     counters = Counters()
-    answers = Answers(counters, Pipeline.V2)
-    return Observe(endpoint(Pipeline.V2, Taking(kept), answers, Room()), RequestCounts(counters))
+    answers = Answers(counters, V2)
+    return Observe(endpoint(V2, Taking(kept), answers, Room()), RequestCounts(counters))
 
 
 async def _post(kept: Kept, event: Any, *headers: tuple[str, str]) -> Answer:

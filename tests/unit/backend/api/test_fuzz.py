@@ -28,7 +28,7 @@ from backend.api.schema import Problem
 from backend.clients.counters import Counters
 from backend.clients.health import Health
 from coffee_core.order import Order
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from tests.unit.backend.api.asgi import VALID, ask
 
 BODIES = int(os.environ.get("COFFEE_FUZZ_BODIES", "500"))
@@ -104,9 +104,9 @@ _bodies = st.one_of(
 
 _kept, _room, _runner = Keeping(), Room(), asyncio.Runner()
 _taking, _counters = Taking(_kept), Counters()
-_answers, _counts = Answers(_counters, Pipeline.V2), RequestCounts(_counters)
-_order = Observe(OrderEndpoint(Pipeline.V2, _taking, _answers, _room), _counts)
-_batch = Observe(BatchEndpoint(Pipeline.V2, _taking, _answers, _room), _counts)
+_answers, _counts = Answers(_counters, V2), RequestCounts(_counters)
+_order = Observe(OrderEndpoint(V2, _taking, _answers, _room), _counts)
+_batch = Observe(BatchEndpoint(V2, _taking, _answers, _room), _counts)
 _EVENT = b'{"specversion":"1.0","id":"1","source":"/tills/7","type":"order","data":'
 _endpoints: list[tuple[ASGIApp, str, Callable[[bytes], bytes]]] = [
     (_order, "application/json", lambda raw: raw),

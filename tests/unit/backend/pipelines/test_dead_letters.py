@@ -7,7 +7,8 @@ import pytest
 
 from backend.pipelines.dead_letters import KEY_CONFLICT, Letter, LetterError, choose, new_message_id, requeued_id
 from backend.pipelines.v3_kafka.repair import record_of
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V2, V3
 
 OWN = "0190f5fe-7c1e-7abc-8def-0123456789ab"
 
@@ -17,26 +18,26 @@ def letter(reason: str = "malformed", **fields: object) -> Letter:
 
 
 def test_a_letter_keeps_an_id_that_is_its_own() -> None:
-    assert requeued_id(Pipeline.V2, letter(message_id=OWN)) is None
+    assert requeued_id(V2, letter(message_id=OWN)) is None
 
 
 @pytest.mark.parametrize(
     "bad", [letter(), letter(message_id="nope"), letter(message_id=7), letter(message_id=OWN.replace("-", ""))]
 )
 def test_without_a_usable_id_it_gets_one_made_from_its_origin(bad: Letter) -> None:
-    made = requeued_id(Pipeline.V2, bad)
-    assert made == new_message_id(Pipeline.V2, "2:7")
+    made = requeued_id(V2, bad)
+    assert made == new_message_id(V2, "2:7")
     assert made is not None
     assert made.version == 5
 
 
 def test_a_key_conflict_never_keeps_its_id() -> None:
-    made = requeued_id(Pipeline.V2, letter(KEY_CONFLICT, message_id=OWN))
+    made = requeued_id(V2, letter(KEY_CONFLICT, message_id=OWN))
     assert made not in (None, UUID(OWN))
 
 
 def test_pipelines_and_origins_do_not_share_ids() -> None:
-    ids = {new_message_id(pipeline, origin) for pipeline in Pipeline for origin in ("0:1", "0:11", "1:1")}
+    ids = {new_message_id(pipeline, origin) for pipeline in PIPELINES for origin in ("0:1", "0:11", "1:1")}
     assert len(ids) == 9
 
 
@@ -45,7 +46,7 @@ def test_a_record_carries_the_original_fields_and_the_repairs() -> None:
     assert key == OWN.encode()
     assert json.loads(value) == {"message_id": OWN, "drink": "latte", "price_cents": "500"}
     _, other = record_of(letter(message_id=OWN), {}, taken=True)
-    assert json.loads(other)["message_id"] == str(new_message_id(Pipeline.V3, "2:7"))
+    assert json.loads(other)["message_id"] == str(new_message_id(V3, "2:7"))
 
 
 def test_what_is_no_object_or_was_cut_off_cannot_go_back() -> None:

@@ -16,7 +16,8 @@ from backend.stack.ports import is_free, require_free
 from backend.stack.supported_pipelines import supported_pipelines
 from backend.stack.wrapper import Backoff
 from coffee_core.errors import StackError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1, V2
 from coffee_core.settings import Settings
 
 ROOT = Path(__file__).parents[4]
@@ -103,10 +104,10 @@ def test_the_parts_follow_the_pipelines(tmp_path: Path) -> None:
         return list(parts.stack(Settings(home=tmp_path, pipelines=pipelines)).parts)
 
     base = ["postgres", "redis", "cafe-order-api"]
-    assert names(Pipeline.V1) == [*base, "cafe-order-aggregator"]
-    assert names(Pipeline.V1, Pipeline.V2) == [*base, "cafe-order-aggregator", "stream-worker"]
-    assert names(*Pipeline) == list(parts.NAMES)
-    reconciled = Settings(home=tmp_path, pipelines=(Pipeline.V2,), reconcile_interval_s=60)
+    assert names(V1) == [*base, "cafe-order-aggregator"]
+    assert names(V1, V2) == [*base, "cafe-order-aggregator", "stream-worker"]
+    assert names(*PIPELINES) == list(parts.NAMES)
+    reconciled = Settings(home=tmp_path, pipelines=(V2,), reconcile_interval_s=60)
     assert list(parts.stack(reconciled).parts) == [*base, "cafe-order-aggregator", "stream-worker"]
 
 
@@ -115,7 +116,7 @@ def test_without_apache_flink_v3_is_left_out_and_it_is_said(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     settings, missing = supported_pipelines(Settings(home=tmp_path))
-    assert settings.pipelines == (Pipeline.V1, Pipeline.V2)
+    assert settings.pipelines == (V1, V2)
     assert "apache-flink" in missing
 
 

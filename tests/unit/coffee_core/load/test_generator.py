@@ -15,10 +15,11 @@ from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 from tests.unit.coffee_core.load.peer import answering, never, peer
 from tests.waiting import until
 
-BOTH = (Pipeline.V1, Pipeline.V2)
+BOTH = (V1, V2)
 
 
 async def test_a_burst_is_sent_once_and_every_answer_is_told() -> None:
@@ -39,7 +40,7 @@ async def test_a_burst_is_sent_once_and_every_answer_is_told() -> None:
         assert (one.offered, one.sent, one.ended, one.in_flight) == (150, 150, 150, 0)
         assert one.outcomes[Outcome.ACKNOWLEDGED] == 150
         assert one.as_dict()["p99_us"] is not None
-    assert counts[Pipeline.V3].sent == 0
+    assert counts[V3].sent == 0
 
 
 async def test_a_rate_is_offered_whatever_the_server_does() -> None:
@@ -48,14 +49,14 @@ async def test_a_rate_is_offered_whatever_the_server_does() -> None:
         Sender(url, timeout_s=0.3) as sender,
         Generator(sender, Mix(), in_flight=4) as generator,
     ):
-        generator.run_at(200, [Pipeline.V1])
+        generator.run_at(200, [V1])
         assert generator.running
-        await until(lambda: generator.counts()[Pipeline.V1].offered >= 100)
-        assert generator.counts()[Pipeline.V1].in_flight <= 4, "bounded by the room for requests"
+        await until(lambda: generator.counts()[V1].offered >= 100)
+        assert generator.counts()[V1].in_flight <= 4, "bounded by the room for requests"
         generator.stop()
         await generator.idle()
         assert not generator.running
-        counts = generator.counts()[Pipeline.V1]
+        counts = generator.counts()[V1]
         assert counts.outcomes[Outcome.UNKNOWN] == counts.sent > 0
         assert counts.offered > counts.sent, "what was dropped stays offered"
 
@@ -71,13 +72,13 @@ async def test_each_pipeline_has_customers_of_its_own_and_a_seed_brings_them_bac
             generator.run_for(Shape(400, Pattern.POISSON), BOTH, 0.0, 0.5, seed)
             await generator.idle()
         return {
-            pipeline: sorted(each.intended_s for each in answers if each.attempt.pipeline is pipeline)
+            pipeline: sorted(each.intended_s for each in answers if each.attempt.pipeline == pipeline)
             for pipeline in BOTH
         }
 
     first, again, other = await intended(7), await intended(7), await intended(8)
     assert first == again
-    assert not set(first[Pipeline.V1]) & set(first[Pipeline.V2])
+    assert not set(first[V1]) & set(first[V2])
     assert first != other
 
 
@@ -87,9 +88,9 @@ async def test_a_slow_generator_says_that_it_is_late() -> None:
         return web.json_response({}, status=202)
 
     async with peer(slow) as url, Sender(url) as sender, Generator(sender, Mix(), in_flight=1) as generator:
-        generator.burst(4, [Pipeline.V1])
+        generator.burst(4, [V1])
         await generator.idle()
-        counts = generator.counts()[Pipeline.V1]
+        counts = generator.counts()[V1]
     assert counts.late == 3
     assert counts.slipped == 0, "the server held it up"
     assert counts.latency.get_max_value() > 380_000, "from the intended time, not from the sending"
@@ -101,7 +102,7 @@ async def test_what_goes_wrong_inside_comes_out() -> None:
 
     async def run(sender: Sender) -> None:
         async with Generator(sender, Mix(), on_answer=fail) as generator:
-            generator.burst(3, [Pipeline.V1])
+            generator.burst(3, [V1])
             await generator.idle()
 
     async with peer(answering(202, {})) as url, Sender(url) as sender:

@@ -9,6 +9,7 @@ from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.money import to_cents
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 
 START_US = 1_700_000_000_000_000
 
@@ -16,7 +17,7 @@ START_US = 1_700_000_000_000_000
 def _made(orders: int, settings: MixSettings | None = None, seed: int = 7) -> list[Attempt]:
     mix = Mix(settings, seed=seed, start_us=START_US, remember=True)
     for _ in range(orders):
-        mix.next(Pipeline.V2)
+        mix.next(V2)
     return mix.attempted
 
 
@@ -29,7 +30,7 @@ def test_a_seed_that_is_used_again_makes_other_keys() -> None:
     first = {attempt.key for attempt in _made(100)}
     later = Mix(seed=7, start_us=START_US + 1, remember=True)
     for _ in range(100):
-        later.next(Pipeline.V2)
+        later.next(V2)
     assert not first & {attempt.key for attempt in later.attempted}
 
 
@@ -55,9 +56,9 @@ def test_every_new_order_has_a_timestamp_and_a_key_of_its_own() -> None:
 
 def test_an_order_is_dated_when_it_is_made() -> None:
     mix = Mix()
-    mix.next(Pipeline.V1)
+    mix.next(V1)
     before_us = now_us()
-    assert before_us <= mix.next(Pipeline.V1).ordered_at_us <= now_us()
+    assert before_us <= mix.next(V1).ordered_at_us <= now_us()
 
 
 def test_a_repeat_is_an_earlier_order_under_its_key() -> None:
@@ -75,7 +76,7 @@ def test_a_repeat_is_an_earlier_order_under_its_key() -> None:
 def test_repeats_stay_in_their_pipeline() -> None:
     mix = Mix(MixSettings(repeats=0.5), seed=1, start_us=START_US, remember=True)
     for index in range(600):
-        mix.next((Pipeline.V1, Pipeline.V2, Pipeline.V3)[index % 3])
+        mix.next((V1, V2, V3)[index % 3])
     homes: dict[object, set[Pipeline]] = {}
     for attempt in mix.attempted:
         homes.setdefault(attempt.key, set()).add(attempt.pipeline)
@@ -102,5 +103,5 @@ def test_weights_choose_the_drinks() -> None:
 
 def test_without_memory_nothing_is_kept() -> None:
     mix = Mix(seed=1)
-    mix.next(Pipeline.V1)
+    mix.next(V1)
     assert mix.attempted == []

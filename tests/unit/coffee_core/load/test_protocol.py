@@ -8,7 +8,7 @@ from coffee_core.load.__main__ import CommandError, obey
 from coffee_core.load.generator import Generator
 from coffee_core.load.orders import Mix, MixSettings
 from coffee_core.load.sender import Sender
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -21,7 +21,7 @@ def test_a_run_has_a_shape_and_a_stop_ends_it() -> None:
     generator = Generator(Sender(NOWHERE), Mix())
     tell(generator, do="run", rate_per_s=1_000, pipelines=["v2"], pattern="burst", every_s=1)
     assert generator.running
-    assert generator.counts()[Pipeline.V2].offered >= 1_000, "the whole burst is meant for now"
+    assert generator.counts()[V2].offered >= 1_000, "the whole burst is meant for now"
     tell(generator, do="stop")
     assert not generator.running
 
@@ -30,7 +30,7 @@ def test_the_mix_changes_and_keeps_what_is_not_named() -> None:
     generator = Generator(Sender(NOWHERE), Mix(MixSettings(keyless=0.25)))
     tell(generator, do="mix", repeats=0.5, drinks={"latte": 1})
     assert (generator.mix.settings.repeats, generator.mix.settings.keyless) == (0.5, 0.25)
-    assert generator.mix.next(Pipeline.V1).drink == "latte"
+    assert generator.mix.next(V1).drink == "latte"
 
 
 @pytest.mark.parametrize(

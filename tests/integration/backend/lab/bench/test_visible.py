@@ -8,27 +8,27 @@ from redis.asyncio import Redis
 from backend.lab.bench.visibility import Visible, connect
 from coffee_core.errors import UnavailableError
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2
 from tests.waiting import until
 
-BOTH = (Pipeline.V1, Pipeline.V2)
+BOTH = (V1, V2)
 V1, V2 = (MetricKeys(pipeline).total_orders for pipeline in BOTH)
 
 
 async def test_every_change_is_seen(redis_url: str, client: Redis) -> None:
     await client.set(V2, 7)
     async with Visible(redis_url, BOTH) as visible:
-        flow = visible.flows[Pipeline.V2]
-        assert (flow.total, visible.flows[Pipeline.V1].total) == (7, 0), "before the block begins"
+        flow = visible.flows[V2]
+        assert (flow.total, visible.flows[V1].total) == (7, 0), "before the block begins"
         for total in range(8, 30):
             await client.incr(V2)
-            assert await visible.reached({Pipeline.V2: total}, 10)
+            assert await visible.reached({V2: total}, 10)
         await client.set(V1, 1_000)
-        assert await visible.reached({Pipeline.V1: 1_000}, 10)
+        assert await visible.reached({V1: 1_000}, 10)
         await client.delete(V2)
         await until(lambda: flow.total == 0)
         assert flow.totals == [*range(7, 30), 0]
-        assert not await visible.reached({Pipeline.V2: 1}, 0)
+        assert not await visible.reached({V2: 1}, 0)
 
 
 async def test_a_change_right_behind_an_answer_is_seen(
@@ -38,7 +38,7 @@ async def test_a_change_right_behind_an_answer_is_seen(
     async with Visible(redis_url, BOTH) as visible:
         for total in range(50, 5_001, 50):
             await asyncio.gather(*(client.incr(V2) for _ in range(50)))
-            assert await visible.reached({Pipeline.V2: total}, 10)
+            assert await visible.reached({V2: total}, 10)
 
 
 async def test_a_key_that_was_read_is_told_of_once_it_changes(redis_url: str, client: Redis) -> None:
@@ -66,7 +66,7 @@ async def test_a_lost_connection_is_made_again(redis_url: str, client: Redis) ->
             (connection,) = await mine()
             await client.client_kill_filter(_id=connection["id"])
             await client.incr(V2)
-            assert await visible.reached({Pipeline.V2: total}, 10)
+            assert await visible.reached({V2: total}, 10)
             assert len(await until(mine)) == 1
 
 
@@ -82,7 +82,7 @@ async def test_a_server_that_tells_nothing_is_looked_at(redis_url: str, client: 
         async with Visible(blind, BOTH) as visible:
             for total in range(1, 20):
                 await client.incr(V2)
-                assert await visible.reached({Pipeline.V2: total}, 10)
+                assert await visible.reached({V2: total}, 10)
     finally:
         await client.acl_deluser("blind")
 

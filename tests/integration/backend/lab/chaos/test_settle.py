@@ -14,7 +14,7 @@ from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.load.orders import Attempt, Kind
 from coffee_core.load.statistics import Answer, Outcome
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.settings import Settings
 
 INSERT = """
@@ -36,9 +36,9 @@ async def show(connection: Database, client: Redis) -> None:
 @pytest.fixture
 async def load(connection: Database, client: Redis) -> Client:
     """A client whose orders were all acknowledged, stored and shown."""
-    load = Client("http://127.0.0.1:1", Pipeline.V1)
+    load = Client("http://127.0.0.1:1", V1)
     while len(load.answers) < 45:
-        attempt = load._mix.next(Pipeline.V1)
+        attempt = load._mix.next(V1)
         if attempt.kind is Kind.NEW:
             key = attempt.key or uuid4()
             await store(connection, attempt, key)
@@ -88,7 +88,7 @@ async def test_a_key_that_was_touched_is_drift(settings: Settings, client: Redis
 async def test_nothing_is_broken_where_something_is_wrong_before(
     settings: Settings, client: Redis, load: Client
 ) -> None:
-    assert (await quiet(settings, Pipeline.V1, within_s=0)).shown.orders == load.begun
+    assert (await quiet(settings, V1, within_s=0)).shown.orders == load.begun
     await client.incr(METRICS.total_orders)
     with pytest.raises(NotReadyError, match=r"before anything was broken: v1: .*drift \+1"):
-        await quiet(settings, Pipeline.V1, within_s=0)
+        await quiet(settings, V1, within_s=0)

@@ -14,7 +14,7 @@ from backend.pipelines.balance import Balance
 from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.ids import new_message_id
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
 from tests.integration.backend.pipelines.v1_direct.test_run import place
@@ -28,7 +28,7 @@ COPY = """
 
 
 async def look(settings: Settings, **how: bool) -> Balance:
-    (balance,) = await audit(settings, (Pipeline.V1,), settle_s=0, **how)
+    (balance,) = await audit(settings, (V1,), settle_s=0, **how)
     return balance
 
 
@@ -95,7 +95,7 @@ async def test_a_key_that_was_counted_up_is_drift_until_it_is_reconciled(
     assert (balance.balanced, balance.lost_orders, balance.drift.orders) == (False, 0, 1)
     assert balance.drift.store_revenue_cents["uptown"] == 30
     due = await client.hget(METRICS.counters, "next_run_us")
-    done = await reconcile(settings, Pipeline.V1)
+    done = await reconcile(settings, V1)
     assert (done.mended, done.orders, done.fields) == (True, -1, {"store_revenue.uptown": -30})
     assert await client.hget(METRICS.counters, "next_run_us") == due
     assert (await look(settings)).balanced
@@ -180,7 +180,7 @@ async def test_a_difference_that_heals_while_it_is_looked_at_is_none(
     await place(connection, 2)
     await run(connection, client)
     await client.delete(METRICS.total_orders)
-    looking = asyncio.create_task(audit(settings, (Pipeline.V1,), settle_s=30))
+    looking = asyncio.create_task(audit(settings, (V1,), settle_s=30))
     await asyncio.wait({looking}, timeout=0.5)
     assert not looking.done()
     await run(connection, client)

@@ -12,13 +12,13 @@ from backend.pipelines.v2_streams.batch import METRICS, parse, store
 from backend.pipelines.v2_streams.worker import Worker
 from coffee_core import keys
 from coffee_core.ids import new_message_id
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
 from tests.integration.backend.pipelines.v2_streams.bench import drain, mixed, order, post, started
 
 
 async def look(settings: Settings, settle_s: float = 0, **how: bool) -> Balance:
-    (balance,) = await audit(settings, (Pipeline.V2,), settle_s=settle_s, **how)
+    (balance,) = await audit(settings, (V2,), settle_s=settle_s, **how)
     return balance
 
 
@@ -98,7 +98,7 @@ async def test_a_key_that_was_counted_up_is_drift_until_it_is_reconciled(
     await client.incr(METRICS.total_orders)
     balance = await look(settings)
     assert (balance.lost_orders, balance.drift.orders, balance.balanced) == (0, 1, False)
-    done = await reconcile(settings, Pipeline.V2)
+    done = await reconcile(settings, V2)
     assert (done.mended, done.orders) == (True, -1)
     assert (await look(settings)).balanced
 
@@ -177,4 +177,4 @@ async def test_an_audit_claims_nothing(settings: Settings, connection: Database,
     await filled(connection, client)
     await look(settings)
     assert not await client.hexists(METRICS.counters, "cut")
-    assert (await reconcile(settings, Pipeline.V2)).mended
+    assert (await reconcile(settings, V2)).mended

@@ -9,7 +9,7 @@ from backend.pipelines.dead_letters import Letter, new_message_id
 from backend.pipelines.v2_streams.repair import requeue
 from coffee_core import keys
 from coffee_core.ids import new_message_id as fresh_id
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
 from tests.integration.backend.pipelines.v2_streams.bench import drain, order, post, started
 
@@ -17,7 +17,7 @@ from tests.integration.backend.pipelines.v2_streams.bench import drain, order, p
 async def letters(
     settings: Settings, action: str | None = None, *ids: str, **repairs: str
 ) -> list[tuple[Letter, str]]:
-    return await deal_with(settings, Pipeline.V2, ids, action, repairs)
+    return await deal_with(settings, V2, ids, action, repairs)
 
 
 async def work(connection: Database, client: Redis) -> None:
@@ -25,7 +25,7 @@ async def work(connection: Database, client: Redis) -> None:
 
 
 async def assert_balanced(settings: Settings) -> None:
-    (balance,) = await audit(settings, (Pipeline.V2,), settle_s=0, deep=True)
+    (balance,) = await audit(settings, (V2,), settle_s=0, deep=True)
     assert balance.balanced, balance
 
 
@@ -64,7 +64,7 @@ async def test_a_key_conflict_gets_an_id_of_its_own_for_good(
     ((letter, _),) = await letters(settings)
     await letters(settings, "requeue")
     await work(connection, client)
-    made = new_message_id(Pipeline.V2, origin)
+    made = new_message_id(V2, origin)
     assert await connection.fetchval("select price_cents from orders_v2 where message_id = $1", made) == 700
     assert await requeue(client, letter, {}) is None
     await assert_balanced(settings)
@@ -80,7 +80,7 @@ async def test_what_dies_again_is_a_new_letter_and_nothing_is_lost(
     await work(connection, client)
     ((again, _),) = await letters(settings)
     assert outcome == f"requeued as {again.origin}"
-    assert again.fields["message_id"] == str(new_message_id(Pipeline.V2, letter.origin))
+    assert again.fields["message_id"] == str(new_message_id(V2, letter.origin))
     assert again.fields["drink"].encode("utf-8", "surrogateescape") == b"caf\xe9"
     await assert_balanced(settings)
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from backend.clients.daemon import Database
 from backend.lab.repair import reconcile
 from coffee_core.keys import TOPIC
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.totals import Tally
 from tests.integration.backend.pipelines.job import KEYS, Job, done_with
@@ -34,7 +34,7 @@ async def test_a_deleted_row_is_lost_and_named(job: Job, connection: Database) -
     assert (balance.lost_orders, balance.lost, balance.balanced) == (1, Tally.of(orders[2:3]), False)
     assert balance.deep is not None
     assert balance.deep.lost_ids == [places[2]]
-    done = await reconcile(job.settings, Pipeline.V3, settle_s=0)
+    done = await reconcile(job.settings, V3, settle_s=0)
     assert (done.mended, done.orders, "coffee replay v3" in done.advice) == (False, -1, True)
 
 

@@ -8,13 +8,13 @@ from backend.clients.kafka import open_logs
 from backend.lab.repair import deal_with
 from backend.pipelines.dead_letters import Letter, new_message_id
 from coffee_core.keys import TOPIC
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V3
 from tests.integration.backend.pipelines.job import Job, done_with
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 
 
 async def letters(job: Job, action: str | None = None, *ids: str, **repairs: str) -> list[tuple[Letter, str]]:
-    return await deal_with(job.settings, Pipeline.V3, ids, action, repairs)
+    return await deal_with(job.settings, V3, ids, action, repairs)
 
 
 async def test_letters_go_back_once_and_are_not_listed_again(job: Job) -> None:
@@ -43,7 +43,7 @@ async def test_a_letter_does_not_hide_behind_another_order_of_its_id(job: Job) -
     await job.bury(origin, text)
     await letters(job, "requeue", origin, price_cents="999")
     found = [json.loads(value) async for value in values(job)]
-    assert found[-1]["message_id"] == str(new_message_id(Pipeline.V3, origin))
+    assert found[-1]["message_id"] == str(new_message_id(V3, origin))
 
 
 async def values(job: Job) -> AsyncIterator[bytes]:

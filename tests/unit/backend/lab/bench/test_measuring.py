@@ -12,7 +12,7 @@ from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
 from coffee_core.load.plan import Plan
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.load.statistics import Answer, Notes, Outcome, Sample
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
 
 
 def flow(*seen: tuple[float, int]) -> Flow:
@@ -57,16 +57,16 @@ def test_an_order_is_accepted_once_however_often_it_is_sent() -> None:
     mix = Mix(MixSettings(repeats=0.5, malformed=0), seed=4, remember=True)
     notes = Notes()
     for _ in range(200):
-        notes.note(answer(mix.next(Pipeline.V2), Outcome.ACKNOWLEDGED))
+        notes.note(answer(mix.next(V2), Outcome.ACKNOWLEDGED))
     new = sum(attempt.kind is Kind.NEW for attempt in mix.attempted)
     assert len(notes.sample.intended) == new < 150
 
 
 def test_a_repeat_of_an_order_that_was_refused_is_its_acceptance() -> None:
     mix = Mix(MixSettings(repeats=0, malformed=0), seed=4)
-    first = mix.next(Pipeline.V2)
+    first = mix.next(V2)
     mix.settings = MixSettings(repeats=1, malformed=0)
-    repeat = mix.next(Pipeline.V2)
+    repeat = mix.next(V2)
     assert (repeat.kind, repeat.key) == (Kind.REPEAT, first.key)
     notes = Notes()
     notes.note(answer(first, Outcome.REFUSED))
@@ -99,7 +99,7 @@ def test_samples_cross_a_pipe_and_add_up() -> None:
 
 @pytest.mark.parametrize("pattern", Pattern)
 def test_clients_together_offer_the_whole_shape(pattern: Pattern) -> None:
-    plan = Plan((Pipeline.V1,), Shape(400, pattern, from_per_s=100, over_s=2), 4.0)
+    plan = Plan((V1,), Shape(400, pattern, from_per_s=100, over_s=2), 4.0)
     alone = plan.shape.times(0.0, seed=1)
     parts = [part.shape.times(part.start_s, part.seed) for part in plan.split(4, 0.0)]
     for times in (alone, *parts):
@@ -109,9 +109,7 @@ def test_clients_together_offer_the_whole_shape(pattern: Pattern) -> None:
 
 
 def test_a_plan_crosses_a_pipe() -> None:
-    plan = Plan(
-        (Pipeline.V2, Pipeline.V3), Shape(7, Pattern.RAMP, 1), 3.0, MixSettings(repeats=0.25), 9, time.monotonic()
-    )
+    plan = Plan((V2, V3), Shape(7, Pattern.RAMP, 1), 3.0, MixSettings(repeats=0.25), 9, time.monotonic())
     assert Plan.from_json(plan.to_json()) == plan
 
 
@@ -139,13 +137,13 @@ def measured(**changes: object) -> Measured:
     ],
 )
 def test_a_condition_holds_or_not_or_cannot_be_told(text: str, holds: bool | None) -> None:
-    assert Condition.parse(text).holds({Pipeline.V2: measured()}) is holds
+    assert Condition.parse(text).holds({V2: measured()}) is holds
 
 
 def test_a_condition_shows_what_was_found_in_its_own_unit() -> None:
-    assert Condition.parse("v2.dashboard.p99 > 50ms").found({Pipeline.V2: measured()}) == "49 ms"
-    assert Condition.parse("v2.refused > 1%").found({Pipeline.V2: measured()}) == "0.5 %"
-    assert Condition.parse("v3.refused > 1%").found({Pipeline.V2: measured()}) == "not measured"
+    assert Condition.parse("v2.dashboard.p99 > 50ms").found({V2: measured()}) == "49 ms"
+    assert Condition.parse("v2.refused > 1%").found({V2: measured()}) == "0.5 %"
+    assert Condition.parse("v3.refused > 1%").found({V2: measured()}) == "not measured"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from backend.lab.bench.report import as_markdown, as_text, changes_as_text, writ
 from backend.lab.bench.result import Result
 from backend.lab.bench.verdict import Curve, crossing, curve, verdict
 from coffee_core.errors import ConfigError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V1, V2
 from tests.unit.backend.lab.bench.made import result
 
 
@@ -57,7 +57,7 @@ def test_what_was_not_measured_is_called_so() -> None:
     text = as_text(bare)
     assert "not complete" in text
     for row in ROWS[:2]:
-        assert row.measured(bare, Pipeline.V2) == "not measured"
+        assert row.measured(bare, V2) == "not measured"
     assert "not measured " not in text, "no sentence is built around it"
 
 
@@ -160,7 +160,7 @@ def test_the_dashboard_of_v1_is_as_late_at_every_rate() -> None:
     made = result()
     for value in (9_800_000, 10_200_000):
         made.figures.add("v1.any.dashboard.p99", value, "µs")
-    assert [(rate, figure.middle) for rate, figure in curve(made, Pipeline.V1, "dashboard")] == [
+    assert [(rate, figure.middle) for rate, figure in curve(made, V1, "dashboard")] == [
         (rate, 10_000_000) for rate in (20, 200, 1_000)
     ]
-    assert [figure.middle for _, figure in curve(made, Pipeline.V1, "api")] == [700_000, 900_000, 950_000]
+    assert [figure.middle for _, figure in curve(made, V1, "api")] == [700_000, 900_000, 950_000]

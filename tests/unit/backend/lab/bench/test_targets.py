@@ -8,7 +8,7 @@ from backend.lab.bench.figures import HIGHER, Figures
 from backend.lab.bench.report import other_rows, pipeline_rows, target_rows
 from backend.lab.bench.size import Size
 from backend.lab.bench.targets import Target, targets
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from tests.unit.backend.lab.bench.made import result
 
 
@@ -117,7 +117,7 @@ def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
 
 
 def test_only_the_pipelines_of_the_run_have_targets() -> None:
-    found = [each.what for each in targets(result(pipelines=(Pipeline.V2,)))]
+    found = [each.what for each in targets(result(pipelines=(V2,)))]
     assert any(each.startswith("v2:") for each in found)
     assert not any(each.startswith(("v1:", "v3:")) for each in found)
 

@@ -7,10 +7,10 @@ import pytest
 
 from backend.lab.chaos.report import Cell, as_table
 from backend.lab.chaos.verdict import Verdict
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 from coffee_core.totals import Tally
 
-GOOD = Cell("kill-redis", Pipeline.V2, Verdict(9, 8, 8, (), (), (), 1, 0, ()), Tally(), 0.81, still_s=1.5)
+GOOD = Cell("kill-redis", V2, Verdict(9, 8, 8, (), (), (), 1, 0, ()), Tally(), 0.81, still_s=1.5)
 
 
 def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:

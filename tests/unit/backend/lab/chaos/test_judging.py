@@ -14,10 +14,11 @@ from backend.lab.chaos.verdict import Verdict
 from backend.pipelines.balance import NOTHING, Balance
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2, V3
 from coffee_core.totals import Tally
 
 VERDICT = Verdict(10, 10, 10, (), (), (), 0, 0, ())
-BALANCE = Balance(Pipeline.V2, 10, Tally(), Tally(), 0, 3, 0, 0, NOTHING, NOTHING)
+BALANCE = Balance(V2, 10, Tally(), Tally(), 0, 3, 0, 0, NOTHING, NOTHING)
 KILL, POISON = FAULTS["kill-redis"], FAULTS["poison-stream"]
 
 
@@ -26,7 +27,7 @@ def judge(
     verdict: Verdict = VERDICT,
     balance: Balance = BALANCE,
     done: Done = Done("done"),  # noqa: B008 - frozen
-    pipeline: Pipeline = Pipeline.V2,
+    pipeline: Pipeline = V2,
     visible_s: float | None = 1.0,
 ) -> Cell:
     """Judge one cell; three dead letters were there before."""
@@ -47,7 +48,7 @@ def test_all_is_well() -> None:
 def test_a_failed_request_is_wrong_only_where_the_fault_must_not_cause_it() -> None:
     failed = replace(VERDICT, refused=4)
     assert judge(verdict=failed).exact
-    assert "must not fail requests of v3" in judge(verdict=failed, pipeline=Pipeline.V3).wrong[0]
+    assert "must not fail requests of v3" in judge(verdict=failed, pipeline=V3).wrong[0]
     assert not judge(FAULTS["kill-stream-worker"], failed).exact
     assert judge(verdict=failed).notes == ("failed requests were told: 4 × down: …",)
 

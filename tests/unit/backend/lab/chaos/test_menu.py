@@ -12,7 +12,8 @@ from backend.cli.main import coffee
 from backend.lab.chaos.faults import FAULTS, WORKING_TASK_MANAGER, Deed, Fault
 from backend.lab.chaos.site import NotLocalError, Site
 from backend.stack.parts import NAMES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import PartState, State, write_env, write_state
 
 PAGE = Path(__file__).parents[5] / "docs" / "chaos.md"
@@ -31,10 +32,10 @@ def test_every_part_can_be_killed_and_frozen(deed: Deed) -> None:
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_part_may_fail_the_requests_of_its_own_pipeline_alone(fault: Fault) -> None:
     of_part = {
-        "postgres": {Pipeline.V1},
-        "redis": {Pipeline.V2},
-        "kafka": {Pipeline.V3},
-        "cafe-order-api": set(Pipeline),
+        "postgres": {V1},
+        "redis": {V2},
+        "kafka": {V3},
+        "cafe-order-api": set(PIPELINES),
     }
     if fault.part:
         assert set(fault.may_refuse) <= of_part.get(fault.part, set())

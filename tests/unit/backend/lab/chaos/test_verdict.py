@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from backend.lab.chaos.verdict import Row, Verdict, compare
 from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
 from coffee_core.load.statistics import Answer, Outcome
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines.constants import V2
 
 STATUS = {Outcome.ACKNOWLEDGED: 202, Outcome.REFUSED: 503, Outcome.REJECTED: 422, Outcome.UNKNOWN: None}
 
 
 def attempts(count: int, **shares: float) -> list[Attempt]:
     mix = Mix(MixSettings(**{"repeats": 0.0, "malformed": 0.0} | shares), seed=1, start_us=1_000)
-    return [mix.next(Pipeline.V2) for _ in range(count)]
+    return [mix.next(V2) for _ in range(count)]
 
 
 def answer(attempt: Attempt, outcome: Outcome, status: int | None = None, message_id: str | None = None) -> Answer:

@@ -1,0 +1,91 @@
+"""The registry of pipelines: each is declared in a module of its own, and everything else asks here.
+
+Pipelines beside the built-in ones come from the packages that ``COFFEE_PIPELINE_PACKAGES`` names, separated by
+commas: each must have a ``DECLARATION``. They are loaded with this module, so that no process can disagree about
+which there are.
+"""
+
+import contextlib
+import importlib
+import os
+from typing import Any, Self
+
+from coffee_core.pipelines import v1_direct, v2_streams, v3_kafka
+from coffee_core.pipelines.declaration import Declaration, Log, LogKind, Repair, Service, Stage, Windows
+
+__all__ = [
+    "PIPELINES",
+    "Declaration",
+    "Log",
+    "LogKind",
+    "Pipeline",
+    "Repair",
+    "Service",
+    "Stage",
+    "Windows",
+    "load_packages",
+    "parse_pipelines",
+    "pipeline_named",
+]
+
+PACKAGES_SETTING = "COFFEE_PIPELINE_PACKAGES"
+
+_declared: dict[str, Declaration] = {
+    each.name: each for each in (v1_direct.DECLARATION, v2_streams.DECLARATION, v3_kafka.DECLARATION)
+}
+_named: dict[str, Any] = {}
+
+
+class Pipeline(str):
+    """The name of a registered pipeline, e.g. ``v2``, by which its declaration is found."""
+
+    __slots__ = ()
+
+    def __new__(cls, name: str) -> Self:
+        """Return the one object of this name: pipelines may be compared by identity."""
+        one: Self = _named.setdefault(name, super().__new__(cls, name))
+        return one
+
+    @property
+    def info(self) -> Declaration:
+        """What the pipeline declares. Raises KeyError for a name that is none."""
+        return _declared[self]
+
+
+def load_packages(text: str) -> tuple[str, ...]:
+    """Register the pipelines of these packages, separated by commas. Raises ValueError naming one that is none."""
+    names = tuple(filter(None, (item.strip() for item in text.split(","))))
+    for name in names:
+        try:
+            declaration = importlib.import_module(name).DECLARATION
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"{name!r} declares no pipeline: {error}") from error
+        if _declared.setdefault(declaration.name, declaration) != declaration:
+            raise ValueError(f"{name!r} declares {declaration.name!r}, which there is already")
+    return names
+
+
+with contextlib.suppress(ValueError):  # the settings read the same text again, and say what is wrong with it
+    load_packages(os.environ.get(PACKAGES_SETTING, ""))
+PIPELINES: tuple[Pipeline, ...] = tuple(Pipeline(name) for name in _declared)
+"""Every pipeline, the built-in ones first, in the order of their version."""
+
+
+def pipeline_named(name: str) -> Pipeline:
+    """Return the pipeline of this name. Raises ValueError."""
+    if name not in _declared:
+        raise ValueError(f"{name!r} is no pipeline; choose from {', '.join(sorted(PIPELINES))}")
+    return Pipeline(name)
+
+
+def parse_pipelines(text: str) -> tuple[Pipeline, ...]:
+    """Read a comma-separated list such as ``v1,v3``; duplicates fold, the order is by version.
+
+    Raises ValueError naming the item that is no pipeline, or when the list is empty.
+    """
+    names = {item.strip().lower() for item in text.split(",") if item.strip()}
+    if unknown := sorted(names - set(PIPELINES)):
+        raise ValueError(f"{unknown[0]!r} is no pipeline; choose from {', '.join(sorted(PIPELINES))}")
+    if not names:
+        raise ValueError(f"names no pipeline; choose from {', '.join(sorted(PIPELINES))}")
+    return tuple(pipeline for pipeline in PIPELINES if pipeline in names)

@@ -1,0 +1,133 @@
+"""What a pipeline declares of itself: all that the dashboard, the command line and the reports need to know of it.
+
+Its doing is a package of its own (``package``), which declares nothing and is loaded only where orders are taken.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+
+class LogKind(StrEnum):
+    """What a pipeline's log is."""
+
+    STREAM = "stream"
+    """A Redis stream."""
+    TOPIC = "topic"
+    """A Kafka topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Where orders wait for the processor."""
+
+    kind: LogKind
+    name: str
+    """Key of the stream, or name of the topic."""
+    dead_letters: str
+    """The same of its dead letters."""
+    group: str
+    """Consumer group that reads it."""
+    entries: str
+    """What it holds, e.g. ``records``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the chain that an order passes."""
+
+    label: str
+    """What the dashboard calls it; short."""
+    parts: tuple[str, ...]
+    """Beginnings of the names of the processes that it stands on."""
+    periodic: bool = False
+    """It works now and then, by the clock: orders wait before it by design."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A daemon of the pipeline's own: ``python -m MODULE``."""
+
+    name: str
+    """Its name in the Procfile and in the dashboard."""
+    module: str
+
+
+class Windows(Enum):
+    """Where the one-minute windows in event time of a pipeline are."""
+
+    NONE = "none"
+    ROWS = "rows"
+    """Summed up by PostgreSQL when somebody asks: a scan of the pipeline's rows."""
+    REDIS = "redis"
+    """Kept in Redis by the processor, at no cost for whoever asks."""
+
+
+class Repair(StrEnum):
+    """What can be done to bring a pipeline back in step; the value is the command of ``coffee``."""
+
+    RECONCILE = "reconcile"
+    REPLAY = "replay"
+    SAVEPOINT = "savepoint"
+    DEAD_LETTERS = "dead-letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What the founding note claims of a pipeline, aspect by aspect: text to hold measurements against."""
+
+    api_response: str = "–"
+    dashboard_latency: str = "–"
+    delivery: str = "–"
+    persistence: str = "–"
+    replay: str = "–"
+    downtime: str = "–"
+    aggregation: str = "–"
+    scalability: str = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One pipeline."""
+
+    name: str
+    """Its API version: the prefix of its Redis keys and of its partition, and the path of its endpoints."""
+    title: str
+    """Short name, for a column's headline."""
+    package: str
+    """The package of its doing, with a ``BACKEND`` (see ``backend.pipelines.interface``)."""
+    accepted_status: int
+    """HTTP status of an accepted order: 201 where it is committed, 202 where a log has acknowledged it."""
+    chain: tuple[Stage, ...]
+    """The stages that an order passes, in order; it waits before the third."""
+    colour: int
+    """Slot of its accent colour, from 0: see ``coffee_tui.theme``."""
+    servers: tuple[str, ...] = ("postgres", "redis")
+    """Servers it stands on, of postgres, redis, kafka and flink."""
+    services: tuple[Service, ...] = ()
+    """Its own daemons beside the API."""
+    processor: str = ""
+    """Beginning of the name of the process whose death delays what is shown; empty where that is the API."""
+    cost_label: str = ""
+    """What ``cost_parts`` are called together."""
+    cost_parts: tuple[str, ...] = ()
+    """Beginnings of the names of the processes that run for this pipeline alone."""
+    log: Log | None = None
+    """Where orders wait; None where the rows themselves are the log."""
+    windows: Windows = Windows.NONE
+    repairs: frozenset[Repair] = frozenset()
+    claims: Claims = field(default_factory=Claims)
+    requires: Mapping[str, str] = field(default_factory=dict)
+    """Python module without which it cannot run → why that may be missing."""
+    default: bool = True
+    """Runs where nobody chooses."""
+
+    @property
+    def shown_in_runs(self) -> bool:
+        """Its metrics are written by a run now and then, not as orders come."""
+        return any(stage.periodic for stage in self.chain)
+
+    @property
+    def commits_in_request(self) -> bool:
+        """Its answer means that the row is committed."""
+        return self.accepted_status == 201

@@ -1,0 +1,35 @@
+"""v3: a Kafka topic in front; a Flink job stores each record and keeps the totals in its state."""
+
+from coffee_core.pipelines.declaration import Claims, Declaration, Log, LogKind, Repair, Stage, Windows
+
+DECLARATION = Declaration(
+    name="v3",
+    title="Kafka + Flink",
+    package="backend.pipelines.v3_kafka",
+    accepted_status=202,
+    chain=(
+        Stage("POST", ("cafe-order-api", "api")),
+        Stage("Kafka", ("kafka",)),
+        Stage("Flink", ("flink",)),
+        Stage("PG, Redis", ("postgres", "redis")),
+    ),
+    colour=2,
+    servers=("postgres", "redis", "kafka", "flink"),
+    processor="flink-taskmanager",
+    cost_label="Kafka + Flink",
+    cost_parts=("kafka", "flink"),
+    log=Log(LogKind.TOPIC, "orders", "orders.dead", "flink-processors", "records"),
+    windows=Windows.REDIS,
+    repairs=frozenset({Repair.RECONCILE, Repair.REPLAY, Repair.SAVEPOINT, Repair.DEAD_LETTERS}),
+    claims=Claims(
+        api_response="~5-10ms",
+        dashboard_latency="~100ms",
+        delivery="Exactly-once",
+        persistence="Durable (Kafka)",
+        replay="Yes (full history)",
+        downtime="Messages queued",
+        aggregation="Real-time (Flink)",
+        scalability="Horizontally scalable",
+    ),
+    requires={"pyflink": "apache-flink is not installed (no wheel of it exists for this machine)"},
+)
