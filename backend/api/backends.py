@@ -9,7 +9,7 @@ from backend.clients.health import Health
 from backend.clients.kafka_producer import KafkaBackend
 from backend.clients.postgres import PostgresBackend
 from backend.clients.redis import RedisBackend
-from backend.pipelines.interface import Intake, Lookup
+from backend.pipelines.interface import Ingest, Lookup
 from backend.pipelines.v1_direct.ingest import Direct, DirectLookup
 from backend.pipelines.v2_streams.ingest import Streams, StreamsLookup
 from backend.pipelines.v3_kafka.ingest import Log, LogLookup
@@ -27,7 +27,7 @@ class Backends:
 
     def __init__(self, settings: Settings) -> None:
         self._runners: list[Callable[[], Coroutine[None, None, None]]] = []
-        self.intakes: dict[Pipeline, Intake] = {}
+        self.intakes: dict[Pipeline, Ingest] = {}
         """Where the orders of each pipeline go; only pipelines that run here are there."""
         self.healths: dict[str, Health] = {}
         """Health of each dependency by its name."""

@@ -221,7 +221,7 @@ class KafkaBackend:
     async def run(self) -> None:
         """Keep a producer, forever; it is closed when this is cancelled."""
         try:
-            await self.health.keep_asking(self._probe)
+            await self.health.keep_probing(self._probe)
         finally:
             if self._starting is not None:
                 await asyncio.wait({self._starting}, timeout=CLOSE_TIMEOUT_S)

@@ -7,11 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from backend.clients import tracing
 from backend.clients.kafka_producer import KafkaBackend
 from backend.clients.postgres import PostgresBackend
 from backend.clients.redis import RedisBackend
-from backend.clients.tracing import FIELD
+from backend.clients.tracing import CURRENT, FIELD
 from backend.pipelines.interface import _AWAY, Found, _OnLog
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
@@ -39,7 +38,7 @@ class Log:
         self.health = kafka.health
         """Kafka's."""
 
-    async def take(self, order: Order, keyed: bool) -> None:
+    async def submit(self, order: Order, keyed: bool) -> None:
         """Produce the order, also where it is a repeat: the first one may never have reached the log."""
         if keyed and await self._known_otherwise(order):
             raise KeyConflictError(order.message_id)
@@ -50,7 +49,7 @@ class Log:
             raise
         self._remember(order, keyed)
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         """Produce them all; where only some are acknowledged, the outcome of the batch is unknown."""
         await self._check_all([order for order in orders if order.message_id in keyed])
         sending = [self._send(order) for order in orders]
@@ -70,8 +69,8 @@ class Log:
         raise OutcomeUnknownError(f"kafka acknowledged {len(orders) - len(failed)} of {len(orders)}; {failed[0]}")
 
     def _send(self, order: Order) -> "asyncio.Future[None]":
-        trace = tracing.traceparent()
-        headers = [(FIELD, trace.encode())] if trace else []
+        traceparent = CURRENT.get()
+        headers = [(FIELD, traceparent.encode())] if traceparent else []
         fields = order.to_fields()
         return self._kafka.send(str(fields["message_id"]).encode(), _encode(fields), headers)
 
