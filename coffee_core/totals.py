@@ -12,7 +12,7 @@ def _zero(names: tuple[str, ...]) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Totals:
     """Orders and revenue, overall and for each drink and store."""
 
     orders: int = 0
@@ -29,12 +29,12 @@ class Tally:
     """Store → cents."""
 
     @classmethod
-    def of(cls, orders: Iterable[Order]) -> "Tally":
+    def of(cls, orders: Iterable[Order]) -> "Totals":
         """Add up distinct orders."""
         return cls.of_groups((order.drink, order.store, 1, order.price_cents) for order in orders)
 
     @classmethod
-    def of_groups(cls, groups: Iterable[tuple[str, str, int, int]]) -> "Tally":
+    def of_groups(cls, groups: Iterable[tuple[str, str, int, int]]) -> "Totals":
         """Add up rows of (drink, store, orders, cents)."""
         drink_counts, drink_revenue = _zero(DRINKS), _zero(DRINKS)
         store_counts, store_revenue = _zero(STORES), _zero(STORES)

@@ -16,7 +16,7 @@ from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.settings import Settings
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 _ATTEMPTS = 20
 _PAUSE_S = 0.25
@@ -85,7 +85,7 @@ async def _v3(settings: Settings, settle_s: float) -> Mended:
     return found if found.drifted else _against(V3, balance.drift, mended=True)
 
 
-def _against(pipeline: Pipeline, drift: Tally, *, mended: bool) -> Mended:
+def _against(pipeline: Pipeline, drift: Totals, *, mended: bool) -> Mended:
     """Turn a drift, shown minus stored, into what has to be added."""
     hashes = {
         "drink_counts": drift.drink_counts,

@@ -40,7 +40,7 @@ from coffee_core.money import from_cents
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import sql
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 from coffee_core.windows import MOST_MINUTES, WINDOW_S, StoreSums, starts
 
 # The windows of v3 against its rows: which window counts an order is a function of the row alone.
@@ -166,7 +166,7 @@ def _length(bounds: dict[int, tuple[int, int]]) -> int:
 
 
 def balance_v3(
-    log: TopicLog, shown: Tally, stored: Tally, copies: Tally, foreign: int, alike: Tally | None = None
+    log: TopicLog, shown: Totals, stored: Totals, copies: Totals, foreign: int, alike: Totals | None = None
 ) -> Balance:
     """Balance what was read in the order metrics, rows, length; arguments as of ``balance_v2``."""
     from_the_log = stored.orders - copies.orders - foreign

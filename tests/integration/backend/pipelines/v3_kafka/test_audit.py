@@ -11,7 +11,7 @@ from backend.lab.repair import reconcile
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 from tests.integration.backend.pipelines.job import KEYS, Job, done_with
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 
@@ -21,7 +21,7 @@ async def test_everything_that_was_accepted_is_somewhere(job: Job) -> None:
     await job.accept(*mixed(2, seed=2))
     balance = await job.look(deep=True)
     assert balance.balanced, balance
-    assert (balance.accepted, balance.stored.orders, balance.shown) == (10, 6, Tally.of(orders))
+    assert (balance.accepted, balance.stored.orders, balance.shown) == (10, 6, Totals.of(orders))
     assert (balance.duplicates_dropped, balance.dead_letters, balance.in_flight) == (1, 1, 2)
     assert balance.deep is not None
     assert balance.deep.compared == 10
@@ -31,7 +31,7 @@ async def test_a_deleted_row_is_lost_and_named(job: Job, connection: Database) -
     orders, places = await done_with(job)
     await connection.execute("delete from orders where message_id = $1", orders[2].message_id)
     balance = await job.look(deep=True)
-    assert (balance.lost_orders, balance.lost, balance.balanced) == (1, Tally.of(orders[2:3]), False)
+    assert (balance.lost_orders, balance.lost, balance.balanced) == (1, Totals.of(orders[2:3]), False)
     assert balance.deep is not None
     assert balance.deep.lost_ids == [places[2]]
     done = await reconcile(job.settings, V3, settle_s=0)
@@ -77,7 +77,7 @@ async def test_a_second_row_of_one_record_is_a_duplicate(job: Job) -> None:
     orders, places = await done_with(job)
     await job.store([replace(orders[0], message_id=UUID(int=1))], places[:1])
     balance = await job.look(deep=True)
-    assert (balance.duplicated, balance.lost_orders, balance.drift.orders) == (Tally.of(orders[:1]), 0, -1)
+    assert (balance.duplicated, balance.lost_orders, balance.drift.orders) == (Totals.of(orders[:1]), 0, -1)
     assert balance.deep is not None
     assert balance.deep.unlogged == 1
 

@@ -15,10 +15,10 @@ from backend.pipelines.balance import NOTHING, Balance
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V2, V3
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 VERDICT = Verdict(10, 10, 10, (), (), (), 0, 0, ())
-BALANCE = Balance(V2, 10, Tally(), Tally(), 0, 3, 0, 0, NOTHING, NOTHING)
+BALANCE = Balance(V2, 10, Totals(), Totals(), 0, 3, 0, 0, NOTHING, NOTHING)
 KILL, POISON = FAULTS["kill-redis"], FAULTS["poison-stream"]
 
 
@@ -35,7 +35,7 @@ def judge(
     sent = client._mix.next(pipeline)
     # An id of our own: of the orders that are sent, some have no key.
     client.answers += [Answer(sent, Outcome.REFUSED, 503, None, f"down: {uuid4()}", 1)] * verdict.refused
-    return _cell(fault, Settled(verdict, Tally(), balance), BALANCE, done, client, visible_s)
+    return _cell(fault, Settled(verdict, Totals(), balance), BALANCE, done, client, visible_s)
 
 
 def test_all_is_well() -> None:
