@@ -16,7 +16,7 @@ from coffee_core.keys import STREAM, MetricKeys
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.resources import lua, sql
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 
 # What became of a pipeline's orders, by counts alone: cheap enough to be asked every second.
 #
@@ -44,20 +44,20 @@ class Counts:
     """v2: entries in the stream, which no worker has finished."""
 
 
-def balance(pipeline: Pipeline, before: Counts, rows: int, after: Counts, log_end: int | None) -> Account:
+def balance(pipeline: Pipeline, before: Counts, rows: int, after: Counts, log_end: int | None) -> PipelineCounts:
     """Balance what was read in this order; ``log_end`` is the length of v3's log, None where Kafka did not say."""
     accepted, due, in_flight = _log(pipeline, before, rows, after, log_end)
     ahead, behind = max(0, before.shown - rows), 0
     if in_flight is not None and pipeline != V1:
         behind = max(0, rows - after.shown - in_flight)
     logged = None if accepted is None else accepted - after.duplicates - after.dead
-    return Account(
+    return PipelineCounts(
         accepted=accepted,
         stored=rows,
         shown=after.shown,
         in_flight=in_flight,
-        duplicates=after.duplicates,
-        dead=after.dead,
+        duplicates_dropped=after.duplicates,
+        dead_letters=after.dead,
         lost=max(0, due - rows),
         duplicated=0 if logged is None else max(0, rows - logged),
         drift=ahead or -behind,
@@ -114,7 +114,7 @@ class Ledger:
         self._due_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._steady = Steady()
-        self.accounts: dict[Pipeline, Account] = {}
+        self.accounts: dict[Pipeline, PipelineCounts] = {}
         """Of the newest round; empty where it failed."""
         self.trouble = "not counted yet"
         """Why there are none."""
@@ -192,9 +192,9 @@ class Steady:
     """Holds back a finding until it has stood for a while: the least of what was found meanwhile."""
 
     def __init__(self) -> None:
-        self._found: deque[tuple[float, Account]] = deque()
+        self._found: deque[tuple[float, PipelineCounts]] = deque()
 
-    def of(self, account: Account, at_s: float) -> Account:
+    def of(self, account: PipelineCounts, at_s: float) -> PipelineCounts:
         """Return the account with the findings that have stood for ``PATIENCE_S`` by now (monotonic seconds)."""
         self._found.append((at_s, account))
         # One from before the span stays: it tells what was found when the span began.

@@ -155,7 +155,7 @@ class Balance:
     """Entries of the log that could not be stored; None for v1, which refuses them at the door."""
     in_flight: int
     """Entries (v1: rows) that have yet to be shown, and are accounted for."""
-    lost_orders: int
+    lost: int
     """Entries of the log that are neither row, duplicate, dead letter nor in flight."""
     duplicated: Totals
     """Rows beyond the one that their entry (or, where timestamps are unique, their order) may have."""
@@ -174,18 +174,18 @@ class Balance:
     @property
     def balanced(self) -> bool:
         """Nothing lost, nothing duplicated, no drift, and the log accounts for everything."""
-        agrees = not self.lost_orders and not self.log_short and is_zero(self.duplicated) and is_zero(self.drift)
+        agrees = not self.lost and not self.log_short and is_zero(self.duplicated) and is_zero(self.drift)
         agrees = agrees and not self.windows_off
         return agrees and (self.deep is None or self.deep.agrees)
 
     @property
-    def lost(self) -> Totals | None:
+    def lost_totals(self) -> Totals | None:
         """The lost orders with cents, drinks and stores, where the metrics remember them; else None."""
-        if not self.lost_orders:
+        if not self.lost:
             return difference(Totals(), Totals())
         # What was shown beyond one row for each entry.
         gone = total(self.drift, self.duplicated)
-        return gone if gone.orders == self.lost_orders and min(amounts(gone)) >= 0 else None
+        return gone if gone.orders == self.lost and min(amounts(gone)) >= 0 else None
 
     def saying(self, *notes: str) -> "Balance":
         """Return the same with more notes."""
@@ -282,7 +282,7 @@ def _row(balance: Balance) -> tuple[str, ...]:
         "–" if dropped is None else f"{dropped:,}",
         "–" if dead is None else f"{dead:,}",
         f"{balance.in_flight:,}",
-        f"{balance.lost_orders:,}",
+        f"{balance.lost:,}",
         f"{balance.duplicated.orders:,}",
         _signed(balance.drift.orders),
     )
@@ -291,7 +291,7 @@ def _row(balance: Balance) -> tuple[str, ...]:
 def sentence(balance: Balance) -> str:
     """Return the one line that a person would say, e.g. ``v2: lost 0 · duplicated 0 · drift 0``."""
     parts = [
-        f"lost {balance.lost_orders:,}" + (_money(balance.lost) if balance.lost_orders else ""),
+        f"lost {balance.lost:,}" + (_money(balance.lost_totals) if balance.lost else ""),
         f"duplicated {balance.duplicated.orders:,}" + (_money(balance.duplicated)),
         f"drift {_signed(balance.drift.orders)}" + (_money(balance.drift)),
     ]
@@ -365,7 +365,7 @@ def as_json(balances: Sequence[Balance]) -> dict[str, Any]:
 
 
 def _one(balance: Balance) -> dict[str, Any]:
-    lost = balance.lost
+    lost = balance.lost_totals
     return {
         "pipeline": str(balance.pipeline),
         "balanced": balance.balanced,
@@ -375,7 +375,7 @@ def _one(balance: Balance) -> dict[str, Any]:
         "duplicates_dropped": balance.duplicates_dropped,
         "dead_letters": balance.dead_letters,
         "in_flight": balance.in_flight,
-        "lost": {"orders": balance.lost_orders} if lost is None else asdict(lost),
+        "lost": {"orders": balance.lost} if lost is None else asdict(lost),
         "duplicated": asdict(balance.duplicated),
         "drift": asdict(balance.drift),
         "log_short": balance.log_short,

@@ -40,7 +40,7 @@ def balance_v1(shown: Totals, due: Totals, newer: Totals, twins: Totals) -> Bala
         duplicates_dropped=None,
         dead_letters=None,
         in_flight=newer.orders,
-        lost_orders=lost,
+        lost=lost,
         duplicated=twins,
         drift=difference(shown, due),
     )

@@ -98,7 +98,7 @@ def balance_v2(
         duplicates_dropped=log.duplicates,
         dead_letters=log.dead,
         in_flight=log.length,
-        lost_orders=max(0, rest) + max(0, letters_gone),
+        lost=max(0, rest) + max(0, letters_gone),
         duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
         drift=difference(shown, stored),
         log_short=foreign + max(0, -rest),

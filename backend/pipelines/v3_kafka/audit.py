@@ -198,7 +198,7 @@ def balance_v3(
         duplicates_dropped=log.duplicates,
         dead_letters=log.dead,
         in_flight=in_flight,
-        lost_orders=(behind if behind > log.unflushed else 0) + letters_gone,
+        lost=(behind if behind > log.unflushed else 0) + letters_gone,
         duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
         drift=NOTHING if in_step else difference(shown, stored),
         log_short=foreign + short,

@@ -58,7 +58,7 @@ def test_a_failed_request_is_wrong_only_where_the_fault_must_not_cause_it() -> N
     [
         (judge(visible_s=None), "no order from after the fault was visible"),
         (judge(done=Done("killed", problem="redis did not come back")), "redis did not come back"),
-        (judge(balance=replace(BALANCE, lost_orders=2)), "its own log does not balance: v2: lost 2"),
+        (judge(balance=replace(BALANCE, lost=2)), "its own log does not balance: v2: lost 2"),
         (judge(balance=replace(BALANCE, in_flight=7)), "7 orders are still in flight"),
         (judge(balance=replace(BALANCE, dead_letters=4)), "1 dead letters where 0 belong"),
         (judge(POISON, done=Done("put", poison=10)), "0 dead letters where 10 belong"),
