@@ -15,7 +15,7 @@ from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.resources import lua, sql
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 
 INTERVAL_S = 1.0
 """Least seconds between two rounds."""
@@ -45,7 +45,7 @@ class Ledger:
         self._steady = {pipeline: Steady() for pipeline, log in logs.items() if log.must_stand}
         self._due_s = 0.0
         self._task: asyncio.Task[None] | None = None
-        self.accounts: dict[Pipeline, Account] = {}
+        self.accounts: dict[Pipeline, PipelineCounts] = {}
         """Of the newest round; empty where it failed."""
         self.trouble = "not counted yet"
         """Why there are none."""
@@ -125,9 +125,9 @@ class Steady:
     """Holds back a finding until it has stood for a while: the least of what was found meanwhile."""
 
     def __init__(self) -> None:
-        self._found: deque[tuple[float, Account]] = deque()
+        self._found: deque[tuple[float, PipelineCounts]] = deque()
 
-    def of(self, account: Account, at_s: float) -> Account:
+    def of(self, account: PipelineCounts, at_s: float) -> PipelineCounts:
         """Return the account with the findings that have stood for ``PATIENCE_S`` by now (monotonic seconds)."""
         self._found.append((at_s, account))
         # One from before the span stays: it tells what was found when the span began.

@@ -9,7 +9,7 @@ So nothing is called lost that is merely on its way. The audit of the command li
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,20 @@ class StreamLog(LiveLog):
         return Logged(after.added, before.added - before.waiting - before.duplicates - before.dead, after.waiting)
 
 
-def balance(log: LiveLog, before: Counts, rows: int, after: Counts, length: int | None) -> Account:
+def balance(log: LiveLog, before: Counts, rows: int, after: Counts, length: int | None) -> PipelineCounts:
     """Balance what was read in this order; ``length`` is None where it is not known."""
     accepted, due, in_flight = log.logged(before, rows, after, length)
     ahead, behind = max(0, before.shown - rows), 0
     if in_flight is not None and not log.shown_later:
         behind = max(0, rows - after.shown - in_flight)
     expected = None if accepted is None else accepted - after.duplicates - after.dead
-    return Account(
+    return PipelineCounts(
         accepted=accepted,
         stored=rows,
         shown=after.shown,
         in_flight=in_flight,
-        duplicates=after.duplicates,
-        dead=after.dead,
+        duplicates_dropped=after.duplicates,
+        dead_letters=after.dead,
         lost=max(0, due - rows),
         duplicated=0 if expected is None else max(0, rows - expected),
         drift=ahead or -behind,

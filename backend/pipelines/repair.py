@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from coffee_core.pipelines import Pipeline
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 Progress = Callable[[int, int], None]
 """Called now and then with how much is done, and how much there is to do."""
@@ -47,7 +47,7 @@ class Mended:
         return bool(self.orders or self.revenue_cents or self.fields)
 
     @classmethod
-    def of_drift(cls, pipeline: Pipeline, drift: Tally, *, advice: str = "") -> "Mended":
+    def of_drift(cls, pipeline: Pipeline, drift: Totals, *, advice: str = "") -> "Mended":
         """Turn a drift, shown minus stored, into what has to be added; with an ``advice`` it is not mended yet."""
         hashes = {
             "drink_counts": drift.drink_counts,

@@ -9,7 +9,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V1, V2
 from coffee_core.pipelines.declaration import Stage as DeclaredStage
 from coffee_core.runstate import PartState, State
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
 from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading
 from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Snapshot, Stage
@@ -57,7 +57,7 @@ _WAITS_AT = 1
 """In every chain orders wait on the second link: before the cron, the worker, the job."""
 
 
-def waiting(pipeline: Pipeline, account: Account | None, stream_entries: int) -> int | None:
+def waiting(pipeline: Pipeline, account: PipelineCounts | None, stream_entries: int) -> int | None:
     """Return the orders that wait for the processor; v2 says so itself, of the others the API must know."""
     if pipeline == V2:
         return stream_entries

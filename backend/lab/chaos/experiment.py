@@ -25,7 +25,7 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 # What a run says while it goes on: a sentence for people, and beside it facts for a program that follows it.
 
@@ -54,7 +54,7 @@ class Settled:
     """One pipeline at rest, or as it was when the time was up."""
 
     verdict: Verdict
-    drift: Tally
+    drift: Totals
     """Shown minus stored."""
     balance: Balance
     """What the pipeline's own log says: a second witness."""
@@ -103,7 +103,7 @@ async def _balance(settings: Settings, pipeline: Pipeline) -> Balance:
     return balance
 
 
-async def _look(servers: Servers, client: Client) -> tuple[Verdict, Tally]:
+async def _look(servers: Servers, client: Client) -> tuple[Verdict, Totals]:
     attempts = client.attempts
     times = [attempt.ordered_at_us for attempt in attempts]
     first, last = to_datetime(min(times)), to_datetime(max(times))
