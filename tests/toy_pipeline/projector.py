@@ -44,7 +44,7 @@ async def project(connection: Database, client: Redis) -> None:
 
 async def _run(stop: asyncio.Event) -> None:
     settings = Settings.attach()
-    outage = Outage(stop, logging.getLogger(__name__))
+    outage = Outage(stop, logging.getLogger("backend.toy_projector"))
     while not stop.is_set():
         try:
             async with AsyncExitStack() as stack:

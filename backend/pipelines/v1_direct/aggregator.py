@@ -59,7 +59,7 @@ class Schedule:
 # Orders come first: the process of PostgreSQL that scans for the aggregator stands back, where it is here.
 
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("backend.pipelines.v1_direct.aggregator")  # run with -m this module is __main__
 NICE = 10
 """A tenth of what a process that takes orders gets where both want the same core; alone, all of it."""
 

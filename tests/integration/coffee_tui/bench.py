@@ -1,4 +1,4 @@
-"""What the dashboard costs; run by hand, ``python -m tests.integration.tui.bench``: it asserts no time.
+"""What the dashboard costs; run by hand, ``python -m tests.integration.coffee_tui.bench``: it asserts no time.
 
 The app runs in a terminal of its own, fed by a board as a stack of 1,000 orders a second (or an idle one) would
 feed it; its process is measured from outside. ``--profile`` writes what cProfile saw instead.

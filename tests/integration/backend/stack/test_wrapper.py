@@ -202,7 +202,7 @@ async def test_progress_is_published_while_a_part_is_prepared(tmp_path: Path) ->
 async def test_a_killed_wrapper_takes_its_process_with_it(tmp_path: Path) -> None:
     code = (
         "import asyncio, pathlib, sys\n"
-        "from tests.integration.stack.programs import SLEEPER, Kept, program\n"
+        "from tests.integration.backend.stack.programs import SLEEPER, Kept, program\n"
         "async def main():\n"
         f"    await Kept(pathlib.Path({str(tmp_path)!r}), program(SLEEPER)).task\n"
         "asyncio.run(main())"
