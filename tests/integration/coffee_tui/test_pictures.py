@@ -1,6 +1,6 @@
 """Pictures of every screen, compared with those that somebody has looked at.
 
-After a change that is meant: ``pytest tests/integration/tui/test_pictures.py --snapshot-update``, and look.
+After a change that is meant: ``pytest tests/integration/coffee_tui/test_pictures.py --snapshot-update``, and look.
 """
 
 import time
