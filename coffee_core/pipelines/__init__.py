@@ -11,7 +11,16 @@ import os
 from typing import Any, Self
 
 from coffee_core.pipelines import v1_direct, v2_streams, v3_kafka
-from coffee_core.pipelines.declaration import Declaration, Log, LogKind, Repair, Service, Stage, Windows
+from coffee_core.pipelines.declaration import (
+    Declaration,
+    Log,
+    LogKind,
+    Repair,
+    Requirement,
+    Service,
+    Stage,
+    Windows,
+)
 
 __all__ = [
     "PIPELINES",
@@ -20,6 +29,7 @@ __all__ = [
     "LogKind",
     "Pipeline",
     "Repair",
+    "Requirement",
     "Service",
     "Stage",
     "Windows",
