@@ -1,6 +1,6 @@
-"""What the dashboard costs on a running stack, how fast it is: ``python -m tests.integration.coffee_tui.bench_stack``.
+"""What the dashboard costs on a running stack, how fast it is: ``tests.integration.coffee_tui.bench_stack``, run by
 
-Run by hand where ``coffee up`` runs (REDIS_URL and API_URL, or COFFEE_HOME), with ``--loaded`` beside a load.
+hand (``python -m``) where ``coffee up`` runs (REDIS_URL and API_URL, or COFFEE_HOME), with ``--loaded`` beside a load.
 It writes a total of v2 again, the same, to see how long a notification takes to the screen: a stack to play with.
 """
 
