@@ -120,7 +120,7 @@ def route(backends: Backends, counters: Counters, ledger: Ledger, home: Path) ->
                 "parts": [asdict(state) for state in states],
                 "costs": {name: asdict(each) for name, each in cost.items()},
                 "accounts": {
-                    each: asdict(found) for each, found in ledger.accounts.items() if each in backends.intakes
+                    each: found.as_json() for each, found in ledger.accounts.items() if each in backends.intakes
                 },
                 "accounts_trouble": ledger.trouble,
             },

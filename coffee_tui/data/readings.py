@@ -7,7 +7,7 @@ from typing import Any
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.runstate import PartState, State
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 
 
 class ReadingError(CoffeeError):
@@ -86,7 +86,7 @@ class LabReading:
     """Pipeline → HTTP status → answers since the API started."""
     parts: tuple[PartState, ...] = ()
     """Every part of the stack that the API knows of."""
-    accounts: Mapping[str, Account] = field(default_factory=dict)
+    accounts: Mapping[str, PipelineCounts] = field(default_factory=dict)
     """Pipeline → what became of its orders; empty where the API cannot count them."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """Part → what its processes cost; parts that the API does not know the processes of are not there."""
@@ -121,7 +121,9 @@ def parse_lab(raw: Any) -> LabReading:
             },
             parts=tuple(PartState(**{**part, "state": State(part["state"])}) for part in raw["parts"]),
             # An API of an older version tells neither: the rest is shown all the same.
-            accounts={str(name): Account(**account) for name, account in raw.get("accounts", {}).items()},
+            accounts={
+                str(name): PipelineCounts.from_json(account) for name, account in raw.get("accounts", {}).items()
+            },
             costs={str(name): Cost(**cost) for name, cost in raw.get("costs", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

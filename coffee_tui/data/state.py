@@ -8,7 +8,7 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.declaration import Stage as DeclaredStage
 from coffee_core.runstate import PartState, State
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
 from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading, stream_of
 from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Snapshot, Stage
@@ -56,7 +56,9 @@ _WAITS_AT = 1
 """In every chain orders wait on the second link: before the cron, the worker, the job."""
 
 
-def waiting(pipeline: Pipeline, account: Account | None, stream_entries: Mapping[Pipeline, int]) -> int | None:
+def waiting(
+    pipeline: Pipeline, account: PipelineCounts | None, stream_entries: Mapping[Pipeline, int]
+) -> int | None:
     """Return the orders that wait for the processor; a Redis stream says so itself, else the API must know."""
     if stream_of(pipeline) is not None:
         return stream_entries.get(pipeline, 0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coffee_core.pipelines import Pipeline
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, OVERDUE
 from coffee_tui.data.readings import MetricsReading, stream_of
 from coffee_tui.data.snapshot import Health, Link, Mood, PartView, Sentence
@@ -31,7 +31,7 @@ class Known:
     """Seconds since an order was accepted without any becoming visible."""
     queued: int | None
     """Orders that wait for the processor; None where nobody knows."""
-    account: Account | None
+    account: PipelineCounts | None
     """What became of the orders; None where the API has not said."""
     rate: float | None
     """Orders that became visible per second."""
@@ -46,7 +46,7 @@ def sentence(known: Known) -> Sentence:
     return _troubled(known) or _links(known) or _wrong(known.account) or _progress(known)
 
 
-def _wrong(account: Account | None) -> Sentence | None:
+def _wrong(account: PipelineCounts | None) -> Sentence | None:
     if account is None:
         return None
     if account.lost:

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from coffee_core.pipelines import PIPELINES, Pipeline
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.data.snapshot import CostView, Health, Mood, PipelineView, Stage
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT, slot
 from coffee_tui.widgets.charts import LATENCY, LATENCY_LABELS, LatencyChart, bar, marked, sparkline
@@ -101,11 +101,11 @@ class Audit(Block):
         return [head, numbers, verdict.append(" " * gap + cost, DIM) if cost and gap > 0 else verdict]
 
 
-def _counts(account: Account) -> tuple[int | None, ...]:
+def _counts(account: PipelineCounts) -> tuple[int | None, ...]:
     return account.accepted, account.stored, account.shown, account.in_flight
 
 
-def _verdict(account: Account | None, between: str) -> Text:
+def _verdict(account: PipelineCounts | None, between: str) -> Text:
     if account is None:
         return Text("· " + between.join(f"{word} {UNKNOWN}" for word in ("lost", "duplicated", "drift")), DIM)
     wrong = bool(account.lost or account.duplicated or account.drift)
@@ -117,11 +117,11 @@ def _verdict(account: Account | None, between: str) -> Text:
     return row
 
 
-def dropped(account: Account | None, width: int) -> str:
+def dropped(account: PipelineCounts | None, width: int) -> str:
     """Return what of the log became no row on purpose, where there is any."""
     if account is None:
         return ""
-    found = ((account.duplicates, "repeat"), (account.dead, "dead letter"))
+    found = ((account.duplicates_dropped, "repeat"), (account.dead_letters, "dead letter"))
     said = " · ".join(f"{number:,} {word}{'s' * (number != 1)}" for number, word in found if number)
     return clip(said, width)
 

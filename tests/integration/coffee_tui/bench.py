@@ -18,7 +18,7 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2
 from coffee_core.runstate import PartState, State
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.history import Moment
 from coffee_tui.data.live import LIVE, Publish
@@ -76,7 +76,9 @@ class Stack:
             latency={name: self._latency[Pipeline(name)] for name in counts},
             answers={name: {"202": count} for name, count in counts.items()},
             parts=tuple(PartState(name, 1, None, State.UP) for name in _PARTS),
-            accounts={name: Account(count, count, count, 3, 0, 0, 0, 0, 0) for name, count in counts.items()},
+            accounts={
+                name: PipelineCounts(count, count, count, 3, 0, 0, 0, 0, 0) for name, count in counts.items()
+            },
             costs={name: Cost(0.07 if self._rate else 0.01, 96_000_000) for name in _PARTS},
         )
 

@@ -1,12 +1,12 @@
 """The blocks of a column: the audit line, what waits and what it costs, the chart; and what there is room for."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from rich.text import Text
 
 from coffee_core.pipelines.constants import V1, V2, V3
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.data.readings import Cost, ReadingError, parse_lab
 from coffee_tui.data.snapshot import CostView, Health, Mood, Stage
 from coffee_tui.data.state import own_cost, shared_costs, waiting, with_links
@@ -21,10 +21,10 @@ from tests.unit.coffee_tui.scripted import column
 from tests.unit.coffee_tui.test_sentence import GOOD
 
 FRAMED = Shared()
-FINE = Account(12_396, 12_391, 12_391, 0, 3, 2, 0, 0, 0)
+FINE = PipelineCounts(12_396, 12_391, 12_391, 0, 3, 2, 0, 0, 0)
 
 
-def _rows(account: Account | None, width: int, shared: Shared = FRAMED) -> list[str]:
+def _rows(account: PipelineCounts | None, width: int, shared: Shared = FRAMED) -> list[str]:
     view = replace(column(V2), account=account, cost=CostView("worker", 9, 61))
     return [row.plain for row in Audit().rows(view, width, shared)]
 
@@ -62,7 +62,7 @@ def test_what_nobody_knows_is_a_dash() -> None:
 
 def test_repeats_and_dead_letters_stand_below_the_sentence() -> None:
     assert dropped(FINE, 40) == "3 repeats · 2 dead letters"
-    assert dropped(replace(FINE, duplicates=1, dead=0), 40) == "1 repeat"
+    assert dropped(replace(FINE, duplicates_dropped=1, dead_letters=0), 40) == "1 repeat"
     assert [row.plain for row in Said().rows(replace(column(V2), account=FINE), 40, Shared())][1] == (
         "  3 repeats · 2 dead letters"
     )
@@ -211,7 +211,7 @@ def test_an_api_may_tell_of_accounts_and_costs_or_not() -> None:
     said = parse_lab(
         {
             **raw,
-            "accounts": {"v2": asdict(FINE)},
+            "accounts": {"v2": FINE.as_json()},
             "costs": {"kafka": {"cores": None, "memory_bytes": 5}},
         }
     )
