@@ -1,7 +1,8 @@
 """Totals of one pipeline: what the six metric keys say, as one value that can be added and compared."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
 
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
@@ -12,7 +13,7 @@ def _zero(names: tuple[str, ...]) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Totals:
     """Orders and revenue, overall and for each drink and store."""
 
     orders: int = 0
@@ -29,12 +30,12 @@ class Tally:
     """Store → cents."""
 
     @classmethod
-    def of(cls, orders: Iterable[Order]) -> "Tally":
+    def of(cls, orders: Iterable[Order]) -> "Totals":
         """Add up distinct orders."""
         return cls.of_groups((order.drink, order.store, 1, order.price_cents) for order in orders)
 
     @classmethod
-    def of_groups(cls, groups: Iterable[tuple[str, str, int, int]]) -> "Tally":
+    def of_groups(cls, groups: Iterable[tuple[str, str, int, int]]) -> "Totals":
         """Add up rows of (drink, store, orders, cents)."""
         drink_counts, drink_revenue = _zero(DRINKS), _zero(DRINKS)
         store_counts, store_revenue = _zero(STORES), _zero(STORES)
@@ -53,12 +54,18 @@ class Tally:
         )
 
 
-# What became of a pipeline's orders.
+def json_key(field: "Field[Any]") -> str:
+    """Return the key under which a field of a dataclass is written to JSON: its name, unless it has another."""
+    key: str = field.metadata.get("json_key", field.name)
+    return key
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """One pipeline's orders, as the API counts and the dashboard shows them; None is what could not be learned."""
+class PipelineCounts:
+    """What became of one pipeline's orders, in numbers; None is what could not be learned.
+
+    The API counts them live; ``coffee audit`` finds them in the same words (``backend.pipelines.balance``).
+    """
 
     accepted: int | None
     """Entries of the log; for v1, whose log is the table, its rows."""
@@ -68,13 +75,24 @@ class Account:
     """Orders in the metrics."""
     in_flight: int | None
     """Entries (v1: rows) that have yet to be shown."""
-    duplicates: int
+    # The keys of `GET /api/lab` and of recordings are older than these two names, and stay.
+    duplicates_dropped: int = field(metadata={"json_key": "duplicates"})
     """Entries dropped as repeats."""
-    dead: int
-    """Entries buried as dead letters."""
+    dead_letters: int = field(metadata={"json_key": "dead"})
+    """Entries that could not be stored."""
     lost: int
     """Orders that have been shown or taken from the log, and have no row."""
     duplicated: int
     """Rows that the log does not account for."""
     drift: int
     """Shown beyond what is stored; negative: stored and neither shown nor in flight."""
+
+    def as_json(self) -> dict[str, int | None]:
+        """Return the counts by the keys of ``GET /api/lab``."""
+        return {json_key(each): getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "PipelineCounts":
+        """Read what ``as_json`` has written. Raises TypeError where a key is missing or unknown."""
+        names = {json_key(each): each.name for each in fields(cls)}
+        return cls(**{names.get(key, key): value for key, value in raw.items()})

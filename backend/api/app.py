@@ -34,10 +34,7 @@ from backend.api.problems import (
     problem_headers,
 )
 from backend.clients.counters import Counters
-from backend.clients.kafka import LogEnd
-from coffee_core.keys import TOPIC
 from coffee_core.pipelines import PIPELINES
-from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
 
@@ -57,12 +54,11 @@ def create_app(
     counters = Counters() if counters is None else counters
     for health in backends.healths.values():
         health.publish_to(counters)
-    answers = {pipeline: AnswerCounts(counters, pipeline) for pipeline in backends.intakes}
+    answers = {pipeline: AnswerCounts(counters, pipeline) for pipeline in backends.ingests}
     registry = CollectorRegistry()
     counts = RequestCounts(counters)
     feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
-    log_end = LogEnd(settings, TOPIC) if V3 in settings.pipelines else None
-    ledger = Ledger(backends.postgres, backends.redis, log_end)
+    ledger = Ledger(backends.postgres, backends.redis, backends.live_logs)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -79,9 +75,9 @@ def create_app(
 
     routes: list[Route] = []
     admissions: dict[bytes, Admission] = {}
-    for pipeline, intake in backends.intakes.items():
+    for pipeline, ingest in backends.ingests.items():
         # Limits of its own: a pipeline that stalls takes nothing from the others.
-        submitter, counted, in_flight = Submitter(intake), answers[pipeline], InFlight()
+        submitter, counted, in_flight = Submitter(ingest), answers[pipeline], InFlight()
         for name, endpoint, weight in (("order", OrderEndpoint, 1), ("orders", BatchEndpoint, BATCH_WEIGHT)):
             path = f"/api/{pipeline}/{name}"
             routes.append(Route(path, endpoint(pipeline, submitter, counted, in_flight), methods=["POST"]))

@@ -109,16 +109,16 @@ def lab_route(backends: Backends, counters: Counters, ledger: Ledger, home: Path
                 "uptime_s": time_us / 1_000_000 - min(each["started"] for each in living.values()),
                 "processes": processes,
                 "ready": {
-                    pipeline: intake.health.for_all(living.values())["up"]
-                    for pipeline, intake in backends.intakes.items()
+                    pipeline: ingest.health.for_all(living.values())["up"]
+                    for pipeline, ingest in backends.ingests.items()
                 },
                 "dependencies": {name: each.for_all(living.values()) for name, each in backends.healths.items()},
-                "api_latency": {pipeline: latency(totals, pipeline) for pipeline in backends.intakes},
-                "answers": {pipeline: statuses(totals, pipeline) for pipeline in backends.intakes},
+                "api_latency": {pipeline: latency(totals, pipeline) for pipeline in backends.ingests},
+                "answers": {pipeline: statuses(totals, pipeline) for pipeline in backends.ingests},
                 "parts": [asdict(state) for state in states],
                 "costs": {name: asdict(each) for name, each in cost.items()},
                 "accounts": {
-                    each: asdict(found) for each, found in ledger.accounts.items() if each in backends.intakes
+                    each: found.as_json() for each, found in ledger.accounts.items() if each in backends.ingests
                 },
                 "accounts_trouble": ledger.trouble,
             },
@@ -148,12 +148,12 @@ def health_routes(backends: Backends) -> list[Route]:
 
         return Route(f"/readyz/{pipeline}", readyz_one)
 
-    return [Route("/livez", livez), Route("/readyz", readyz), *map(of_one, backends.intakes)]
+    return [Route("/livez", livez), Route("/readyz", readyz), *map(of_one, backends.ingests)]
 
 
 def readiness(backends: Backends) -> dict[str, Any]:
     """Return the JSON of /readyz: the whole API, each pipeline, each dependency."""
-    pipelines = {str(pipeline): pipeline_readiness(backends, pipeline) for pipeline in backends.intakes}
+    pipelines = {str(pipeline): pipeline_readiness(backends, pipeline) for pipeline in backends.ingests}
     return {
         "ready": all(each["ready"] for each in pipelines.values()),
         "pipelines": pipelines,
@@ -163,7 +163,7 @@ def readiness(backends: Backends) -> dict[str, Any]:
 
 def pipeline_readiness(backends: Backends, pipeline: Pipeline) -> dict[str, Any]:
     """Return whether one pipeline accepts orders, and which dependency is missing."""
-    health = backends.intakes[pipeline].health
+    health = backends.ingests[pipeline].health
     return {"ready": health.up, "missing": [] if health.up else [health.name]}
 
 

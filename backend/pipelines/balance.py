@@ -11,32 +11,31 @@ from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.money import from_cents
-from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V2, V3
+from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.resources import sql
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
-# Arithmetic on tallies: differences with a sign, and reading the six metric keys.
+# Arithmetic on totals: differences with a sign, and reading the six metric keys.
 
 
 _HASHES = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
 
 
-def difference(one: Tally, other: Tally) -> Tally:
+def difference(one: Totals, other: Totals) -> Totals:
     """Return ``one`` minus ``other``, field by field, also of fields that are on no menu."""
     return _combine(one, other, lambda a, b: a - b)
 
 
-def total(one: Tally, other: Tally) -> Tally:
+def total(one: Totals, other: Totals) -> Totals:
     """Return the sum, field by field."""
     return _combine(one, other, lambda a, b: a + b)
 
 
-def _combine(one: Tally, other: Tally, by: Callable[[int, int], int]) -> Tally:
+def _combine(one: Totals, other: Totals, by: Callable[[int, int], int]) -> Totals:
     def fields(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
         return {name: by(a.get(name, 0), b.get(name, 0)) for name in dict.fromkeys((*a, *b))}
 
-    return Tally(
+    return Totals(
         by(one.orders, other.orders),
         by(one.revenue_cents, other.revenue_cents),
         fields(one.drink_counts, other.drink_counts),
@@ -46,25 +45,25 @@ def _combine(one: Tally, other: Tally, by: Callable[[int, int], int]) -> Tally:
     )
 
 
-def amounts(tally: Tally) -> list[int]:
-    """Return every number of a tally."""
+def amounts(totals: Totals) -> list[int]:
+    """Return every number of the totals."""
     return [
-        tally.orders,
-        tally.revenue_cents,
-        *tally.drink_counts.values(),
-        *tally.drink_revenue_cents.values(),
-        *tally.store_counts.values(),
-        *tally.store_revenue_cents.values(),
+        totals.orders,
+        totals.revenue_cents,
+        *totals.drink_counts.values(),
+        *totals.drink_revenue_cents.values(),
+        *totals.store_counts.values(),
+        *totals.store_revenue_cents.values(),
     ]
 
 
-def is_zero(tally: Tally) -> bool:
+def is_zero(totals: Totals) -> bool:
     """Tell whether nothing is in it."""
-    return not any(amounts(tally))
+    return not any(amounts(totals))
 
 
-def shown_tally(orders: str | None, revenue: str | None, hashes: Sequence[Mapping[str, Any]]) -> Tally:
-    """Make a tally of what the six keys hold, the four hashes in the order of ``MetricKeys.metrics``.
+def shown_totals(orders: str | None, revenue: str | None, hashes: Sequence[Mapping[str, Any]]) -> Totals:
+    """Return what the six keys hold, the four hashes in the order of ``MetricKeys.metrics``.
 
     Raises CoffeeError where a value is no whole number.
     """
@@ -73,7 +72,7 @@ def shown_tally(orders: str | None, revenue: str | None, hashes: Sequence[Mappin
         menu | {field: number(f"{name}.{field}", value) for field, value in held.items()}
         for name, menu, held in zip(_HASHES, (drinks, drinks, stores, stores), hashes, strict=True)
     ]
-    return Tally(number("total_orders", orders), number("total_revenue", revenue), *full)
+    return Totals(number("total_orders", orders), number("total_revenue", revenue), *full)
 
 
 def number(name: str, value: Any) -> int:
@@ -84,7 +83,7 @@ def number(name: str, value: Any) -> int:
         raise CoffeeError(f"{name} is no whole number: {str(value)[:40]!r}; delete it") from error
 
 
-async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Tally, str | None, dict[str, str]]:
+async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Totals, str | None, dict[str, str]]:
     """Return the metrics, the fence and the counters of a pipeline, all of one moment.
 
     Raises an error of Redis, and CoffeeError where a metric is no number.
@@ -96,7 +95,7 @@ async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Tally, str | None
         for mapping in (keys.counters, *hashes):
             read.hgetall(mapping)
         orders, revenue, fence, counters, *held = await read.execute()
-    return shown_tally(orders, revenue, held), fence, counters
+    return shown_totals(orders, revenue, held), fence, counters
 
 
 # What the audit asks of the rows alone: which are one too many, which have no place on the log.
@@ -106,36 +105,39 @@ _SAME_SOURCE = sql("backend.pipelines", "audit_same_source")
 _SAME_CONTENT = sql("backend.pipelines", "audit_same_content")
 _UNLOGGED = sql("backend.pipelines", "audit_unlogged")
 _STORED = sql("backend.pipelines", "audit_stored")
-_SOURCE = {V2: "^[0-9]{1,18}-[0-9]{1,20}$", V3: "^[0-9]{1,9}:[0-9]{1,18}$"}
+_SOURCE = {LogKind.STREAM: "^[0-9]{1,18}-[0-9]{1,20}$", LogKind.TOPIC: "^[0-9]{1,9}:[0-9]{1,18}$"}
+"""Regular expression of a place on a log: an entry id, or partition:offset."""
 
 
-async def stored(connection: Database, pipeline: Pipeline) -> Tally:
+async def stored(connection: Database, pipeline: Pipeline) -> Totals:
     """Add up the rows of a partition. Raises asyncpg's errors."""
-    return tally(await connection.fetch(_STORED, str(pipeline)))
+    return totals_of_rows(await connection.fetch(_STORED, str(pipeline)))
 
 
-async def same_source(connection: Database, pipeline: Pipeline) -> Tally:
+async def same_source(connection: Database, pipeline: Pipeline) -> Totals:
     """Add up the rows beyond the first of each entry of the log. Raises asyncpg's errors."""
-    return tally(await connection.fetch(_SAME_SOURCE, str(pipeline)))
+    return totals_of_rows(await connection.fetch(_SAME_SOURCE, str(pipeline)))
 
 
-async def same_content(connection: Database, pipeline: Pipeline, unique_timestamps: bool) -> Tally:
+async def same_content(connection: Database, pipeline: Pipeline, unique_timestamps: bool) -> Totals:
     """Add up the rows beyond the first of each order, whatever their ids.
 
     The same order is one of the same content accepted in the same microsecond, and not in the same batch; with
     ``unique_timestamps`` one of the same content, whenever it was accepted. Raises asyncpg's errors.
     """
-    return tally(await connection.fetch(_SAME_CONTENT, str(pipeline), unique_timestamps))
+    return totals_of_rows(await connection.fetch(_SAME_CONTENT, str(pipeline), unique_timestamps))
 
 
 async def unlogged(connection: Database, pipeline: Pipeline) -> int:
-    """Count rows whose source is no place on the pipeline's log. Raises asyncpg's errors."""
-    return int(await connection.fetchval(_UNLOGGED, str(pipeline), _SOURCE[pipeline]))
+    """Count rows whose source is no place on the pipeline's log; it must have one. Raises asyncpg's errors."""
+    log = pipeline.info.log
+    assert log is not None, f"{pipeline} has no log"
+    return int(await connection.fetchval(_UNLOGGED, str(pipeline), _SOURCE[log.kind]))
 
 
-def tally(rows: Iterable[Any]) -> Tally:
-    """Make a tally of rows of (drink, store, orders, cents)."""
-    return Tally.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in rows)
+def totals_of_rows(rows: Iterable[Any]) -> Totals:
+    """Add up rows of (drink, store, orders, cents)."""
+    return Totals.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,9 @@ class Balance:
     pipeline: Pipeline
     accepted: int
     """Entries of the log (v1 has none: there the table is the log)."""
-    stored: Tally
+    stored: Totals
     """Rows."""
-    shown: Tally
+    shown: Totals
     """The six metrics."""
     duplicates_dropped: int | None
     """Entries of the log that repeated an order; None for v1, whose repeats never enter anything."""
@@ -155,11 +157,11 @@ class Balance:
     """Entries of the log that could not be stored; None for v1, which refuses them at the door."""
     in_flight: int
     """Entries (v1: rows) that have yet to be shown, and are accounted for."""
-    lost_orders: int
+    lost: int
     """Entries of the log that are neither row, duplicate, dead letter nor in flight."""
-    duplicated: Tally
+    duplicated: Totals
     """Rows beyond the one that their entry (or, where timestamps are unique, their order) may have."""
-    drift: Tally
+    drift: Totals
     """What is shown minus what of it is stored, with its sign; nothing where orders in flight explain it."""
     log_short: int = 0
     """Orders that came out of a log which no longer accounts for them: it was flushed, cut off or deleted, or rows
@@ -174,18 +176,18 @@ class Balance:
     @property
     def balanced(self) -> bool:
         """Nothing lost, nothing duplicated, no drift, and the log accounts for everything."""
-        agrees = not self.lost_orders and not self.log_short and is_zero(self.duplicated) and is_zero(self.drift)
+        agrees = not self.lost and not self.log_short and is_zero(self.duplicated) and is_zero(self.drift)
         agrees = agrees and not self.windows_off
         return agrees and (self.deep is None or self.deep.agrees)
 
     @property
-    def lost(self) -> Tally | None:
+    def lost_totals(self) -> Totals | None:
         """The lost orders with cents, drinks and stores, where the metrics remember them; else None."""
-        if not self.lost_orders:
-            return difference(Tally(), Tally())
+        if not self.lost:
+            return difference(Totals(), Totals())
         # What was shown beyond one row for each entry.
         gone = total(self.drift, self.duplicated)
-        return gone if gone.orders == self.lost_orders and min(amounts(gone)) >= 0 else None
+        return gone if gone.orders == self.lost and min(amounts(gone)) >= 0 else None
 
     def saying(self, *notes: str) -> "Balance":
         """Return the same with more notes."""
@@ -217,11 +219,11 @@ class Deep:
         return not (self.lost or self.altered or self.unlogged)
 
 
-NOTHING = difference(Tally(), Tally())
-"""A tally of zeros."""
+NOTHING = difference(Totals(), Totals())
+"""Zero in every field."""
 
 
-def excused(shown: Tally, stored: Tally, not_shown: int, not_stored: int) -> bool:
+def excused(shown: Totals, stored: Totals, not_shown: int, not_stored: int) -> bool:
     """Tell whether orders on their way explain a difference.
 
     These are whole orders at prices they can have: no more than ``not_shown`` that are stored and not shown yet,
@@ -282,7 +284,7 @@ def _row(balance: Balance) -> tuple[str, ...]:
         "–" if dropped is None else f"{dropped:,}",
         "–" if dead is None else f"{dead:,}",
         f"{balance.in_flight:,}",
-        f"{balance.lost_orders:,}",
+        f"{balance.lost:,}",
         f"{balance.duplicated.orders:,}",
         _signed(balance.drift.orders),
     )
@@ -291,7 +293,7 @@ def _row(balance: Balance) -> tuple[str, ...]:
 def sentence(balance: Balance) -> str:
     """Return the one line that a person would say, e.g. ``v2: lost 0 · duplicated 0 · drift 0``."""
     parts = [
-        f"lost {balance.lost_orders:,}" + (_money(balance.lost) if balance.lost_orders else ""),
+        f"lost {balance.lost:,}" + (_money(balance.lost_totals) if balance.lost else ""),
         f"duplicated {balance.duplicated.orders:,}" + (_money(balance.duplicated)),
         f"drift {_signed(balance.drift.orders)}" + (_money(balance.drift)),
     ]
@@ -307,9 +309,9 @@ def sentence(balance: Balance) -> str:
 def details(balance: Balance) -> list[str]:
     """Return what stands below the sentence: fields that differ, notes, what was compared."""
     lines = []
-    for name, tally in (("duplicated", balance.duplicated), ("drift", balance.drift)):
-        if not is_zero(tally):
-            lines.append(f"{name}: " + ", ".join(_fields(tally)))
+    for name, totals in (("duplicated", balance.duplicated), ("drift", balance.drift)):
+        if not is_zero(totals):
+            lines.append(f"{name}: " + ", ".join(_fields(totals)))
     if balance.windows_off:
         more = " …" * (len(balance.windows_off) > _NAMED)
         lines.append("windows: " + ", ".join(balance.windows_off[:_NAMED]) + more)
@@ -328,15 +330,15 @@ def details(balance: Balance) -> list[str]:
     return lines
 
 
-def _fields(tally: Tally) -> list[str]:
+def _fields(totals: Totals) -> list[str]:
     fields = []
-    totals = (tally.orders, tally.revenue_cents)
-    if any(totals) and totals != (sum(tally.drink_counts.values()), sum(tally.drink_revenue_cents.values())):
+    overall = (totals.orders, totals.revenue_cents)
+    if any(overall) and overall != (sum(totals.drink_counts.values()), sum(totals.drink_revenue_cents.values())):
         # A total that its drinks do not make up: somebody has touched it alone.
-        fields.append(f"total {_signed(tally.orders)} ({_signed_money(tally.revenue_cents)})")
+        fields.append(f"total {_signed(totals.orders)} ({_signed_money(totals.revenue_cents)})")
     for counts, cents in (
-        (tally.drink_counts, tally.drink_revenue_cents),
-        (tally.store_counts, tally.store_revenue_cents),
+        (totals.drink_counts, totals.drink_revenue_cents),
+        (totals.store_counts, totals.store_revenue_cents),
     ):
         for name in dict.fromkeys((*counts, *cents)):
             orders, money = counts.get(name, 0), cents.get(name, 0)
@@ -345,10 +347,10 @@ def _fields(tally: Tally) -> list[str]:
     return fields
 
 
-def _money(tally: Tally | None) -> str:
-    if tally is None:
+def _money(totals: Totals | None) -> str:
+    if totals is None:
         return " (revenue unknown)"
-    return f" ({_signed_money(tally.revenue_cents)})" if not is_zero(tally) else ""
+    return f" ({_signed_money(totals.revenue_cents)})" if not is_zero(totals) else ""
 
 
 def _signed(number: int) -> str:
@@ -365,7 +367,7 @@ def as_json(balances: Sequence[Balance]) -> dict[str, Any]:
 
 
 def _one(balance: Balance) -> dict[str, Any]:
-    lost = balance.lost
+    lost = balance.lost_totals
     return {
         "pipeline": str(balance.pipeline),
         "balanced": balance.balanced,
@@ -375,7 +377,7 @@ def _one(balance: Balance) -> dict[str, Any]:
         "duplicates_dropped": balance.duplicates_dropped,
         "dead_letters": balance.dead_letters,
         "in_flight": balance.in_flight,
-        "lost": {"orders": balance.lost_orders} if lost is None else asdict(lost),
+        "lost": {"orders": balance.lost} if lost is None else asdict(lost),
         "duplicated": asdict(balance.duplicated),
         "drift": asdict(balance.drift),
         "log_short": balance.log_short,

@@ -3,7 +3,6 @@
 Its doing is a package of its own (``package``), which declares nothing and is loaded only where orders are taken.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
@@ -51,6 +50,20 @@ class Service:
     name: str
     """Its name in the Procfile and in the dashboard."""
     module: str
+    also_with: str = ""
+    """Field of ``Settings``: where it is set, the service runs also without its pipeline, for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A Python package without which a pipeline cannot run."""
+
+    module: str
+    """What is imported of it."""
+    package: str
+    """Its name on PyPI."""
+    hint: str
+    """Why it may be missing."""
 
 
 class Windows(Enum):
@@ -69,6 +82,10 @@ class Repair(StrEnum):
     RECONCILE = "reconcile"
     REPLAY = "replay"
     SAVEPOINT = "savepoint"
+    NEW_BALANCE = "reconcile --new-balance"
+    """Where the log can be lost while the rows are not."""
+    COMPARE = "reconcile --compare"
+    """Where only a replay mends a drift, so that somebody has to ask for it."""
     DEAD_LETTERS = "dead-letters"
 
 
@@ -95,7 +112,7 @@ class Declaration:
     title: str
     """Short name, for a column's headline."""
     package: str
-    """The package of its doing, with a ``BACKEND`` (see ``backend.pipelines.interface``)."""
+    """The package of its doing, with a module ``backend`` (see ``backend.pipelines.backend``)."""
     accepted_status: int
     """HTTP status of an accepted order: 201 where it is committed, 202 where a log has acknowledged it."""
     chain: tuple[Stage, ...]
@@ -117,8 +134,12 @@ class Declaration:
     windows: Windows = Windows.NONE
     repairs: frozenset[Repair] = frozenset()
     claims: Claims = field(default_factory=Claims)
-    requires: Mapping[str, str] = field(default_factory=dict)
-    """Python module without which it cannot run → why that may be missing."""
+    requires: tuple[Requirement, ...] = ()
+    schema: str = ""
+    """Name of a statement in the package's ``queries.sql`` that makes what its rows need, after the migrations.
+
+    It must be harmless where that is there already. Empty where the migrations know its rows.
+    """
     default: bool = True
     """Runs where nobody chooses."""
 

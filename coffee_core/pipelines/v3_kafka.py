@@ -1,6 +1,15 @@
 """v3: a Kafka topic in front; a Flink job stores each record and keeps the totals in its state."""
 
-from coffee_core.pipelines.declaration import Claims, Declaration, Log, LogKind, Repair, Stage, Windows
+from coffee_core.pipelines.declaration import (
+    Claims,
+    Declaration,
+    Log,
+    LogKind,
+    Repair,
+    Requirement,
+    Stage,
+    Windows,
+)
 
 DECLARATION = Declaration(
     name="v3",
@@ -20,7 +29,7 @@ DECLARATION = Declaration(
     cost_parts=("kafka", "flink"),
     log=Log(LogKind.TOPIC, "orders", "orders.dead", "flink-processors", "records"),
     windows=Windows.REDIS,
-    repairs=frozenset({Repair.RECONCILE, Repair.REPLAY, Repair.SAVEPOINT, Repair.DEAD_LETTERS}),
+    repairs=frozenset({Repair.RECONCILE, Repair.COMPARE, Repair.REPLAY, Repair.SAVEPOINT, Repair.DEAD_LETTERS}),
     claims=Claims(
         api_response="~5-10ms",
         dashboard_latency="~100ms",
@@ -31,5 +40,5 @@ DECLARATION = Declaration(
         aggregation="Real-time (Flink)",
         scalability="Horizontally scalable",
     ),
-    requires={"pyflink": "apache-flink is not installed (no wheel of it exists for this machine)"},
+    requires=(Requirement("pyflink", "apache-flink", "no wheel of it exists for this machine"),),
 )

@@ -7,6 +7,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from coffee_core.pipelines import Pipeline, pipeline_named
+from coffee_core.totals import json_key
 
 _Value = TypeVar("_Value")
 
@@ -14,7 +15,7 @@ _Value = TypeVar("_Value")
 def to_plain(value: Any) -> Any:
     """Return what ``json.dumps`` can write; numbers keep six digits, which is more than any screen shows."""
     if is_dataclass(value):
-        return {each.name: to_plain(getattr(value, each.name)) for each in fields(value)}
+        return {json_key(each): to_plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, tuple):
         return [to_plain(each) for each in value]
     if isinstance(value, float):
@@ -33,7 +34,9 @@ def from_plain(kind: type[_Value], plain: Any) -> _Value:
 def _read(kind: Any, plain: Any) -> Any:
     if is_dataclass(kind):
         hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
-        return kind(**{name: _read(hints[name], each) for name, each in plain.items() if name in hints})  # type: ignore[operator]
+        names = {json_key(each): each.name for each in fields(kind)}
+        known = {names[key]: each for key, each in plain.items() if key in names}
+        return kind(**{name: _read(hints[name], each) for name, each in known.items()})  # type: ignore[operator]
     if isinstance(kind, UnionType):
         # Something, or nothing: no field is one of two things.
         (something,) = (each for each in get_args(kind) if each is not NoneType)

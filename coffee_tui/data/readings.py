@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coffee_core.errors import CoffeeError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.runstate import PartState, State
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 
 
 class ReadingError(CoffeeError):
@@ -38,8 +38,14 @@ class RedisReading:
 
     metrics: Mapping[Pipeline, MetricsReading]
     """Each pipeline's keys."""
-    stream_entries: int
-    """Entries in v2's stream: orders that the worker has not finished."""
+    stream_entries: Mapping[Pipeline, int] = field(default_factory=dict)
+    """Pipeline whose log is a Redis stream → entries in it: orders that its workers have not finished."""
+
+
+def stream_of(pipeline: Pipeline) -> str | None:
+    """Return the key of the Redis stream that is a pipeline's log; None where its log is none."""
+    log = pipeline.info.log
+    return log.name if log is not None and log.kind is LogKind.STREAM else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class LabReading:
     """Pipeline → HTTP status → answers since the API started."""
     parts: tuple[PartState, ...] = ()
     """Every part of the stack that the API knows of."""
-    accounts: Mapping[str, Account] = field(default_factory=dict)
+    accounts: Mapping[str, PipelineCounts] = field(default_factory=dict)
     """Pipeline → what became of its orders; empty where the API cannot count them."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """Part → what its processes cost; parts that the API does not know the processes of are not there."""
@@ -115,7 +121,9 @@ def parse_lab(raw: Any) -> LabReading:
             },
             parts=tuple(PartState(**{**part, "state": State(part["state"])}) for part in raw["parts"]),
             # An API of an older version tells neither: the rest is shown all the same.
-            accounts={str(name): Account(**account) for name, account in raw.get("accounts", {}).items()},
+            accounts={
+                str(name): PipelineCounts.from_json(account) for name, account in raw.get("accounts", {}).items()
+            },
             costs={str(name): Cost(**cost) for name, cost in raw.get("costs", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

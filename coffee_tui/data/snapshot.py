@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from coffee_core.pipelines import PIPELINES, Pipeline
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.data.load_plan import LoadPlan
 
 
@@ -144,7 +144,7 @@ class PipelineView:
     """The parts that an order passes."""
     sentence: Sentence = Sentence("reading …")
     """What a person would say."""
-    account: Account | None = None
+    account: PipelineCounts | None = None
     """What became of its orders; None where the API has not said."""
     cost: CostView | None = None
     """Its own processes; None where nobody knows."""

@@ -10,7 +10,7 @@ from backend.clients.kafka import open_logs
 from coffee_core.keys import DEAD_TOPIC, TOPIC
 from coffee_core.pipelines.constants import V3
 from tests.e2e.lab import V3_PARTS, Lab
-from tests.e2e.truth import CONCURRENCY, Attempt, expected_rows, mixed_attempts, shown_tally, stored_rows
+from tests.e2e.truth import CONCURRENCY, Attempt, expected_rows, mixed_attempts, shown_totals, stored_rows
 from tests.outside.brokers import Brokers
 from tests.waiting import until
 
@@ -71,7 +71,7 @@ async def test_a_broker_dies_and_not_one_order_is_lost(cluster: tuple[Brokers, L
     await post_until_acknowledged(lab, attempts, brokers)
 
     async def all_shown() -> bool:
-        return (await shown_tally(lab.settings, V3)).orders >= len(expected)
+        return (await shown_totals(lab.settings, V3)).orders >= len(expected)
 
     await until(all_shown, within_s=120)
     keys = [attempt.key for attempt in attempts]
@@ -80,6 +80,6 @@ async def test_a_broker_dies_and_not_one_order_is_lost(cluster: tuple[Brokers, L
         return await stored_rows(lab.settings, V3, keys) == expected
 
     await until(all_stored, within_s=60)
-    assert (await shown_tally(lab.settings, V3)).orders == len(expected)
+    assert (await shown_totals(lab.settings, V3)).orders == len(expected)
     audited = await asyncio.to_thread(lab.coffee, "audit", "--deep", "--pipelines", "v3")
     assert audited.returncode == 0, audited.stdout + audited.stderr

@@ -13,7 +13,7 @@ from flink.rest import FlinkRest
 from tests.e2e.engine import change, job_id, project_copy, savepoint, stop_and_go_on, submitter_log
 from tests.e2e.flink_rest import slots_in_use, taskmanagers_in_use
 from tests.e2e.lab import V3_PARTS, Lab
-from tests.e2e.truth import Attempt, expected_rows, mixed_attempts, post_all, shown_tally, stored_tally
+from tests.e2e.truth import Attempt, expected_rows, mixed_attempts, post_all, shown_totals, stored_totals
 from tests.waiting import until
 
 ORDERS = 200
@@ -34,17 +34,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 async def post_and_balance(lab: Lab, seed: int) -> None:
     """Post mixed orders; every one is shown and stored once, beside all of those before."""
-    before = await shown_tally(lab.settings, V3)
+    before = await shown_totals(lab.settings, V3)
     attempts = mixed_attempts(V3, ORDERS, seed)
     await post_all(lab.settings, V3, attempts)
     wanted = before.orders + len(expected_rows(attempts))
 
     async def agrees() -> bool:
-        shown = await shown_tally(lab.settings, V3)
-        return shown.orders >= wanted and shown == await stored_tally(lab.settings, V3)
+        shown = await shown_totals(lab.settings, V3)
+        return shown.orders >= wanted and shown == await stored_totals(lab.settings, V3)
 
     await until(agrees, within_s=120)
-    assert (await shown_tally(lab.settings, V3)).orders == wanted
+    assert (await shown_totals(lab.settings, V3)).orders == wanted
     audited = await asyncio.to_thread(lab.coffee, "audit", "--pipelines", "v3")
     assert audited.returncode == 0, audited.stdout
 
@@ -85,12 +85,12 @@ async def test_other_code_and_another_parallelism_on_two_taskmanagers_take_the_s
     # Were the ids of before forgotten, these would be counted a second time.
     await post_all(engine.settings, V3, mixed_attempts(V3, ORDERS, 91))
     await post_and_balance(engine, 93)
-    before = await shown_tally(engine.settings, V3)
+    before = await shown_totals(engine.settings, V3)
     refused = [Attempt(UUID(UNWANTED), ORDER, 202)]
     await post_all(engine.settings, V3, refused)
     await post_and_balance(engine, 94)
     assert "no longer taken" in (await asyncio.to_thread(engine.coffee, "dead-letters", "v3")).stdout
-    assert (await shown_tally(engine.settings, V3)).orders > before.orders
+    assert (await shown_totals(engine.settings, V3)).orders > before.orders
     assert await slots_in_use(engine.settings) == 2
     assert len(await taskmanagers_in_use(engine.settings)) == 2
 

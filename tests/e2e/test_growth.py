@@ -24,7 +24,7 @@ from coffee_core.pipelines.constants import V2, V3
 from coffee_core.resources import lua
 from tests.e2e.flink_rest import active_taskmanager, running_job
 from tests.e2e.lab import Lab
-from tests.e2e.truth import shown_tally, stored_tally
+from tests.e2e.truth import shown_totals, stored_totals
 from tests.waiting import until
 
 HORIZON_S = 12
@@ -95,7 +95,7 @@ async def test_the_stream_holds_what_is_unprocessed_and_redis_forgets_the_rest(
 
     await until(drained, WITHIN_S)
     assert await redis.get(metrics.total_orders) == str(ORDERS)
-    assert await stored_tally(settings, V2) == await shown_tally(settings, V2)
+    assert await stored_totals(settings, V2) == await shown_totals(settings, V2)
 
     async def forgotten() -> bool:
         return [key async for key in redis.scan_iter(metrics.idempotency("*"), count=5_000)] == []
@@ -135,7 +135,7 @@ class Job:
         """Wait until exactly this many orders are shown."""
 
         async def there() -> bool:
-            found = (await shown_tally(self._lab.settings, V3)).orders
+            found = (await shown_totals(self._lab.settings, V3)).orders
             assert found <= orders
             return found == orders
 
@@ -176,7 +176,7 @@ async def test_flink_forgets_ids_after_the_horizon_and_goes_on_counting(forgetfu
         await job.shows(job.sent - REPEATS)
 
         async def rows_have_followed() -> bool:
-            return await stored_tally(settings, V3) == await shown_tally(settings, V3)
+            return await stored_totals(settings, V3) == await shown_totals(settings, V3)
 
         await until(rows_have_followed, WITHIN_S)
         os.kill(await forgetful_lab.pid_of(await active_taskmanager(settings)), signal.SIGKILL)
@@ -187,7 +187,7 @@ async def test_flink_forgets_ids_after_the_horizon_and_goes_on_counting(forgetfu
         # The horizon of the promise: a repeat that comes later is an order to Flink, and none to PostgreSQL.
         await job.send(first[:1])
         await job.shows(job.sent - REPEATS)
-        stored = (await stored_tally(settings, V3)).orders
+        stored = (await stored_totals(settings, V3)).orders
         assert stored == job.sent - REPEATS - 1
 
         # Known for certain with the next checkpoint: until then the row might follow.

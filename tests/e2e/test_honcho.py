@@ -5,7 +5,7 @@ from pathlib import Path
 
 from coffee_core.pipelines.constants import V2
 from tests.e2e.lab import Lab
-from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_tally
+from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_totals, stored_totals
 from tests.waiting import until
 
 
@@ -17,9 +17,9 @@ async def test_honcho_start_is_the_same_lab(small_lab: Lab) -> None:
     await post_all(small_lab.settings, V2, attempts)
 
     async def all_are_shown() -> bool:
-        return (await shown_tally(small_lab.settings, V2)).orders == len(expected_rows(attempts))
+        return (await shown_totals(small_lab.settings, V2)).orders == len(expected_rows(attempts))
 
     await until(all_are_shown, within_s=30)
-    assert await stored_tally(small_lab.settings, V2) == await shown_tally(small_lab.settings, V2)
+    assert await stored_totals(small_lab.settings, V2) == await shown_totals(small_lab.settings, V2)
     small_lab.stop()
     await until(lambda: not small_lab.left())

@@ -4,7 +4,7 @@ import psutil
 
 from coffee_core.pipelines import PIPELINES
 from tests.e2e.lab import BASE, V3_PARTS, Lab
-from tests.e2e.truth import mixed_attempts, post_all, shown_tally, stored_tally
+from tests.e2e.truth import mixed_attempts, post_all, shown_totals, stored_totals
 from tests.waiting import until
 
 LISTENING = {"postgres", "redis", "kafka", "flink-jobmanager", "cafe-order-api"}
@@ -36,20 +36,20 @@ async def test_stopping_and_starting_again_keeps_every_order_and_total(lab: Lab)
         await post_all(lab.settings, pipeline, mixed_attempts(pipeline, 200, seed=10))
 
     async def in_step() -> bool:
-        pairs = [(await stored_tally(lab.settings, p), await shown_tally(lab.settings, p)) for p in PIPELINES]
+        pairs = [(await stored_totals(lab.settings, p), await shown_totals(lab.settings, p)) for p in PIPELINES]
         return all(stored == shown and stored.orders >= 180 for stored, shown in pairs)
 
     await until(in_step, within_s=60)
-    before = {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in PIPELINES}
+    before = {pipeline: await shown_totals(lab.settings, pipeline) for pipeline in PIPELINES}
     assert lab.stop() == 0, lab.report()
     await until(lambda: not lab.left())
     lab.start()
-    assert {pipeline: await shown_tally(lab.settings, pipeline) for pipeline in PIPELINES} == before
+    assert {pipeline: await shown_totals(lab.settings, pipeline) for pipeline in PIPELINES} == before
     for pipeline in PIPELINES:
         await post_all(lab.settings, pipeline, mixed_attempts(pipeline, 200, seed=11))
 
     async def more_is_shown() -> bool:
-        tallies = {p: await shown_tally(lab.settings, p) for p in PIPELINES}
-        return all(tallies[p].orders > before[p].orders for p in PIPELINES) and await in_step()
+        totals = {p: await shown_totals(lab.settings, p) for p in PIPELINES}
+        return all(totals[p].orders > before[p].orders for p in PIPELINES) and await in_step()
 
     await until(more_is_shown, within_s=60)

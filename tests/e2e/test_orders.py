@@ -11,7 +11,7 @@ from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from tests.e2e.flink_rest import active_taskmanager
 from tests.e2e.lab import Lab
-from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_rows, stored_tally
+from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_totals, stored_rows, stored_totals
 from tests.waiting import until
 
 FOUNDING = {
@@ -23,7 +23,7 @@ FOUNDING = {
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
 async def test_the_founding_notes_order(lab: Lab, pipeline: Pipeline) -> None:
-    before = await shown_tally(lab.settings, pipeline)
+    before = await shown_totals(lab.settings, pipeline)
     order = FOUNDING[pipeline]
     async with aiohttp.ClientSession() as session:
         url = f"{lab.settings.api_url}/api/{pipeline}/order"
@@ -31,10 +31,10 @@ async def test_the_founding_notes_order(lab: Lab, pipeline: Pipeline) -> None:
             assert answer.status == pipeline.info.accepted_status, await answer.text()
 
     async def is_shown() -> bool:
-        return (await shown_tally(lab.settings, pipeline)).orders == before.orders + 1
+        return (await shown_totals(lab.settings, pipeline)).orders == before.orders + 1
 
     await until(is_shown, within_s=30)
-    after = await shown_tally(lab.settings, pipeline)
+    after = await shown_totals(lab.settings, pipeline)
     cents = round(float(str(order["price"])) * 100)
     drink, store = str(order["drink"]), str(order["store"])
     assert after.revenue_cents - before.revenue_cents == cents
@@ -69,25 +69,25 @@ async def load_and_compare(
     lab: Lab, pipeline: Pipeline, seed: int, at_half: Callable[[], Awaitable[None]] | None = None
 ) -> None:
     """Post 2,000 mixed orders and wait until what is stored and shown is what was accepted."""
-    before = await shown_tally(lab.settings, pipeline)
+    before = await shown_totals(lab.settings, pipeline)
     attempts = mixed_attempts(pipeline, 2_000, seed)
     expected = expected_rows(attempts)
     await post_all(lab.settings, pipeline, attempts, at_half)
 
     async def all_are_shown() -> bool:
-        return (await shown_tally(lab.settings, pipeline)).orders >= before.orders + len(expected)
+        return (await shown_totals(lab.settings, pipeline)).orders >= before.orders + len(expected)
 
     await until(all_are_shown, within_s=120)
     await everything_agrees(lab, pipeline)
     keys = [attempt.key for attempt in attempts]
     assert await stored_rows(lab.settings, pipeline, keys) == expected
-    assert (await shown_tally(lab.settings, pipeline)).orders == before.orders + len(expected)
+    assert (await shown_totals(lab.settings, pipeline)).orders == before.orders + len(expected)
 
 
 async def everything_agrees(lab: Lab, pipeline: Pipeline) -> None:
     """Wait until the six metrics are the totals of the partition: v3's two sinks flush on their own."""
 
     async def agrees() -> bool:
-        return await stored_tally(lab.settings, pipeline) == await shown_tally(lab.settings, pipeline)
+        return await stored_totals(lab.settings, pipeline) == await shown_totals(lab.settings, pipeline)
 
     await until(agrees, within_s=60)

@@ -15,7 +15,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V2, V3
 from tests.e2e.flink_rest import active_taskmanager, slots_in_use
 from tests.e2e.lab import Lab
-from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_rows, stored_tally
+from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_totals, stored_rows, stored_totals
 from tests.integration.daemons import daemon, log_of
 from tests.waiting import until
 
@@ -40,7 +40,7 @@ def wide_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 async def load_and_compare(lab: Lab, pipeline: Pipeline, seed: int, kill: int | None = None) -> None:
     """Post mixed orders, half-way through kill a process, and compare every row and every total."""
-    before = await shown_tally(lab.settings, pipeline)
+    before = await shown_totals(lab.settings, pipeline)
     attempts = mixed_attempts(pipeline, ORDERS, seed)
     expected = expected_rows(attempts)
 
@@ -51,13 +51,13 @@ async def load_and_compare(lab: Lab, pipeline: Pipeline, seed: int, kill: int | 
     await post_all(lab.settings, pipeline, attempts, at_half)
 
     async def agrees() -> bool:
-        shown = await shown_tally(lab.settings, pipeline)
-        return shown.orders >= before.orders + len(expected) and shown == await stored_tally(
+        shown = await shown_totals(lab.settings, pipeline)
+        return shown.orders >= before.orders + len(expected) and shown == await stored_totals(
             lab.settings, pipeline
         )
 
     await until(agrees, within_s=120)
-    assert (await shown_tally(lab.settings, pipeline)).orders == before.orders + len(expected)
+    assert (await shown_totals(lab.settings, pipeline)).orders == before.orders + len(expected)
     assert await stored_rows(lab.settings, pipeline, [attempt.key for attempt in attempts]) == expected
     audited = await asyncio.to_thread(lab.coffee, "audit", "--pipelines", str(pipeline))
     assert audited.returncode == 0, audited.stdout

@@ -14,7 +14,7 @@ from coffee_tui.data.live import LiveFeed
 from coffee_tui.data.snapshot import Snapshot
 from tests.e2e.engine import stop_and_go_on
 from tests.e2e.lab import Lab
-from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_tally, stored_rows
+from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_totals, stored_rows
 from tests.outside.brokers import Brokers
 from tests.outside.certificates import certificate
 from tests.outside.guarded import guarded_postgres, guarded_redis
@@ -52,7 +52,7 @@ async def test_orders_go_through_and_balance(secured_lab: Lab, pipeline: Pipelin
     await post_all(secured_lab.settings, pipeline, attempts)
 
     async def all_shown() -> bool:
-        return (await shown_tally(secured_lab.settings, pipeline)).orders == len(expected)
+        return (await shown_totals(secured_lab.settings, pipeline)).orders == len(expected)
 
     await until(all_shown, within_s=90)
     keys = [attempt.key for attempt in attempts]
@@ -73,14 +73,14 @@ async def test_a_replay_ends_on_the_same_numbers_and_dead_letters_can_be_listed(
 
 
 async def test_the_job_stops_with_a_savepoint_and_goes_on(secured_lab: Lab) -> None:
-    before = await shown_tally(secured_lab.settings, V3)
+    before = await shown_totals(secured_lab.settings, V3)
     await stop_and_go_on(secured_lab)
     attempts = mixed_attempts(V3, 50, seed=88)
     await post_all(secured_lab.settings, V3, attempts)
     wanted = before.orders + len(expected_rows(attempts))
 
     async def all_shown() -> bool:
-        return (await shown_tally(secured_lab.settings, V3)).orders >= wanted
+        return (await shown_totals(secured_lab.settings, V3)).orders >= wanted
 
     await until(all_shown, within_s=90)
     audited = await asyncio.to_thread(secured_lab.coffee, "audit", "--pipelines", "v3")

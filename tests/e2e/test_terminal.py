@@ -5,7 +5,7 @@ import sys
 from coffee_core.pipelines.constants import V2
 from tests.e2e.lab import Lab
 from tests.e2e.terminal import Terminal
-from tests.e2e.truth import shown_tally, stored_tally
+from tests.e2e.truth import shown_totals, stored_totals
 from tests.waiting import until
 
 UP = [sys.executable, "-m", "backend.cli", "up"]
@@ -29,11 +29,11 @@ async def test_an_order_by_key_and_a_clean_end_by_key(small_lab: Lab) -> None:
         await _up(small_lab, terminal)
 
         async def the_order_is_shown() -> bool:
-            return (await shown_tally(small_lab.settings, V2)).orders == 1
+            return (await shown_totals(small_lab.settings, V2)).orders == 1
 
         terminal.type("2")
         await until(the_order_is_shown, within_s=30)
-        assert (await stored_tally(small_lab.settings, V2)).orders == 1
+        assert (await stored_totals(small_lab.settings, V2)).orders == 1
         sent = small_lab.coffee("order", "v1")
         assert sent.returncode == 0, sent.stderr
         del small_lab.env["COFFEE_API_TOKEN"]

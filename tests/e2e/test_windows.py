@@ -22,7 +22,7 @@ from coffee_core.pipelines.constants import V3
 from coffee_core.windows import MOST_MINUTES, StoreSums, starts, window_of
 from tests.e2e.flink_rest import active_taskmanager
 from tests.e2e.lab import Lab
-from tests.e2e.truth import shown_tally, stored_tally
+from tests.e2e.truth import shown_totals, stored_totals
 from tests.waiting import until
 
 KEYS = MetricKeys(V3)
@@ -53,12 +53,12 @@ async def exact(lab: Lab, known: list[int], at_least: int) -> Sums:
     """Wait until rows, totals, windows and late orders all say the same, and return windows and late orders."""
 
     async def agrees() -> bool:
-        rows, totals = await stored_tally(lab.settings, V3), await shown_tally(lab.settings, V3)
+        rows, totals = await stored_totals(lab.settings, V3), await shown_totals(lab.settings, V3)
         return rows == totals and rows.orders >= at_least and await shown(lab, known) == await stored(lab, known)
 
     await until(agrees, within_s=120)
     windows, late = await shown(lab, known)
-    totals = await shown_tally(lab.settings, V3)
+    totals = await shown_totals(lab.settings, V3)
     each = [*windows.values(), late]
     # Nothing here is an hour old: all windows are still there.
     assert sum(sums.orders for sums in each) == totals.orders
@@ -97,7 +97,7 @@ async def accepted_at(lab: Lab, key: UUID) -> int:
 
 
 async def orders_shown(lab: Lab) -> int:
-    return (await shown_tally(lab.settings, V3)).orders
+    return (await shown_totals(lab.settings, V3)).orders
 
 
 async def test_late_and_future_orders_count_where_they_belong_and_harm_no_other(lab: Lab) -> None:

@@ -19,7 +19,7 @@ from coffee_core.money import from_cents
 from coffee_core.order import parse_timestamp_us
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 CONCURRENCY = 32
 
@@ -159,7 +159,7 @@ async def stored_rows(settings: Settings, pipeline: Pipeline, keys: Sequence[UUI
     }
 
 
-async def stored_tally(settings: Settings, pipeline: Pipeline) -> Tally:
+async def stored_totals(settings: Settings, pipeline: Pipeline) -> Totals:
     """Return the totals of everything in the pipeline's own partition."""
     connection = await asyncpg.connect(settings.database_url)
     try:
@@ -168,10 +168,10 @@ async def stored_tally(settings: Settings, pipeline: Pipeline) -> Tally:
         )
     finally:
         await connection.close()
-    return Tally.of_groups((row["drink"], row["store"], row["n"], row["cents"]) for row in groups)
+    return Totals.of_groups((row["drink"], row["store"], row["n"], row["cents"]) for row in groups)
 
 
-async def shown_tally(settings: Settings, pipeline: Pipeline) -> Tally:
+async def shown_totals(settings: Settings, pipeline: Pipeline) -> Totals:
     """Return what the six metric keys say, in one consistent read."""
     keys = MetricKeys(pipeline)
     redis: Redis = Redis.from_url(settings.redis_url, decode_responses=True)
@@ -185,4 +185,4 @@ async def shown_tally(settings: Settings, pipeline: Pipeline) -> Tally:
         menu | {name: int(value) for name, value in each.items()}
         for menu, each in zip((drinks, drinks, stores, stores), hashes, strict=True)
     ]
-    return Tally(int(orders or 0), int(cents or 0), *full)
+    return Totals(int(orders or 0), int(cents or 0), *full)

@@ -98,7 +98,7 @@ class Result:
 def _audited(balance: Balance) -> dict[str, int]:
     return {
         "stored": balance.stored.orders,
-        "lost": balance.lost_orders,
+        "lost": balance.lost,
         "duplicated": balance.duplicated.orders,
         "drift": balance.drift.orders,
     }

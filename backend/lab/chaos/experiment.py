@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from backend.clients.servers import Servers, UnreachableError, open_servers
-from backend.lab.audit import audit
 from backend.lab.chaos.actions import inflict
 from backend.lab.chaos.client import Client, Watcher
 from backend.lab.chaos.faults import Deed, Fault
 from backend.lab.chaos.report import Cell
 from backend.lab.chaos.site import Done, NotReadyError, Scene, Site
 from backend.lab.chaos.verdict import Row, Verdict, compare
+from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, difference, is_zero, read_shown, sentence, stored
 from backend.stack.polling import poll
 from coffee_core.clock import from_datetime, to_datetime
@@ -25,7 +25,7 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 # What a run says while it goes on: a sentence for people, and beside it facts for a program that follows it.
 
@@ -54,7 +54,7 @@ class Settled:
     """One pipeline at rest, or as it was when the time was up."""
 
     verdict: Verdict
-    drift: Tally
+    drift: Totals
     """Shown minus stored."""
     balance: Balance
     """What the pipeline's own log says: a second witness."""
@@ -103,7 +103,7 @@ async def _balance(settings: Settings, pipeline: Pipeline) -> Balance:
     return balance
 
 
-async def _look(servers: Servers, client: Client) -> tuple[Verdict, Tally]:
+async def _look(servers: Servers, client: Client) -> tuple[Verdict, Totals]:
     attempts = client.attempts
     times = [attempt.ordered_at_us for attempt in attempts]
     first, last = to_datetime(min(times)), to_datetime(max(times))

@@ -7,7 +7,7 @@ from typing import Any
 from backend.lab.chaos.verdict import Verdict
 from backend.pipelines.balance import is_zero
 from coffee_core.pipelines import Pipeline
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 _COLUMNS = (
     "fault",
@@ -30,7 +30,7 @@ class Cell:
     fault: str
     pipeline: Pipeline
     verdict: Verdict
-    drift: Tally
+    drift: Totals
     """Shown minus stored, over the whole pipeline, once it was quiet."""
     visible_s: float | None
     """Seconds from the fault until an order from after it was visible; None: never while it was watched."""

@@ -27,13 +27,13 @@ from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, ope
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
-from coffee_core.parent_death_signal import tied
-from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V3
+from coffee_core.parent_death_signal import dies_with_parent
+from coffee_core.pipelines import Pipeline, Repair
+from coffee_core.pipelines.constants import V1
 from coffee_core.resources import lua, sql
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 # A fixed schedule: runs are due at whole intervals from the start, however long each takes.
 
@@ -59,7 +59,7 @@ class Schedule:
 # Orders come first: the process of PostgreSQL that scans for the aggregator stands back, where it is here.
 
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("backend.pipelines.v1_direct.aggregator")  # run with -m this module is __main__
 NICE = 10
 """A tenth of what a process that takes orders gets where both want the same core; alone, all of it."""
 
@@ -124,12 +124,12 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class RunTotals:
     """What one run found."""
 
     fence: Fence
     """The snapshot it saw."""
-    tally: Tally
+    totals: Totals
     """All orders of it."""
     late: Counter[int]
     """Bucket of ``coffee_core.latency`` → orders that the previous run's snapshot did not have."""
@@ -140,7 +140,7 @@ async def read_fence(client: Redis) -> Fence:
     return Fence.parse(await client.get(METRICS.fence))
 
 
-async def read_totals(connection: Database, previous: Fence, expected_us: int = 0) -> Totals:
+async def read_totals(connection: Database, previous: Fence, expected_us: int = 0) -> RunTotals:
     """Add up the orders; ``expected_us`` is how long, in µs, the run is likely to take until it is visible.
 
     Raises asyncpg's errors.
@@ -152,46 +152,46 @@ async def read_totals(connection: Database, previous: Fence, expected_us: int = 
     for row in groups:
         if row["bucket"] is not None:
             late[row["bucket"]] += row["orders"]
-    return Totals(Fence(rows[0]["snapshot"], taken_at_us), Tally.of_groups(_quadruples(groups)), late)
+    return RunTotals(Fence(rows[0]["snapshot"], taken_at_us), Totals.of_groups(_quadruples(groups)), late)
 
 
-async def read_split(connection: Database, fence: Fence) -> tuple[Tally, Tally]:
+async def read_split(connection: Database, fence: Fence) -> tuple[Totals, Totals]:
     """Return the orders that the run behind this fence has shown, and those that it has not: for an audit.
 
     Raises asyncpg's errors.
     """
     rows = await connection.fetch(_TOTALS, fence.snapshot, to_datetime(fence.taken_at_us), 0)
     groups = [row for row in rows if row["drink"] is not None]
-    shown = Tally.of_groups(_quadruples(row for row in groups if row["bucket"] is None))
-    return shown, Tally.of_groups(_quadruples(row for row in groups if row["bucket"] is not None))
+    shown = Totals.of_groups(_quadruples(row for row in groups if row["bucket"] is None))
+    return shown, Totals.of_groups(_quadruples(row for row in groups if row["bucket"] is not None))
 
 
 def _quadruples(groups: Iterable[Any]) -> Iterable[tuple[str, str, int, int]]:
     return ((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
 
 
-async def write_totals(client: Redis, previous: Fence, totals: Totals, run_us: int, next_run_us: int) -> bool:
+async def write_totals(client: Redis, previous: Fence, run: RunTotals, run_us: int, next_run_us: int) -> bool:
     """Replace the metrics as a whole and add to the latency; False where another run came first.
 
     ``run_us`` is how long the run took and ``next_run_us`` when the next is due, both in µs. Raises an error of
     Redis, with nothing written.
     """
-    tally = totals.tally
+    totals = run.totals
     values = {
-        "orders": tally.orders,
-        "revenue": tally.revenue_cents,
+        "orders": totals.orders,
+        "revenue": totals.revenue_cents,
         "hashes": [
-            dict(tally.drink_counts),
-            dict(tally.drink_revenue_cents),
-            dict(tally.store_counts),
-            dict(tally.store_revenue_cents),
+            dict(totals.drink_counts),
+            dict(totals.drink_revenue_cents),
+            dict(totals.store_counts),
+            dict(totals.store_revenue_cents),
         ],
-        "latency": totals.late,
+        "latency": run.late,
         "counters": {"last_update_us": now_us(), "last_run_us": run_us, "next_run_us": next_run_us},
     }
     write = client.register_script(_WRITE)
     keys = (METRICS.fence, METRICS.counters, METRICS.latency, *METRICS.metrics)
-    return bool(await write(keys=keys, args=(str(previous), str(totals.fence), json.dumps(values))))
+    return bool(await write(keys=keys, args=(str(previous), str(run.fence), json.dumps(values))))
 
 
 class Aggregator:
@@ -209,9 +209,9 @@ class Aggregator:
         """
         started = time.monotonic_ns()
         previous = await read_fence(self._client)
-        totals = await read_totals(self._connection, previous, self._last_us)
+        run = await read_totals(self._connection, previous, self._last_us)
         self._last_us = (time.monotonic_ns() - started) // 1_000
-        return await write_totals(self._client, previous, totals, self._last_us, next_run_us)
+        return await write_totals(self._client, previous, run, self._last_us, next_run_us)
 
 
 # The loop: a run at each due time, whatever the servers do.
@@ -275,9 +275,11 @@ async def run_reconciliations(stop: asyncio.Event, pipelines: Sequence[Pipeline]
 
 async def _reconcile(pipeline: Pipeline, stop: asyncio.Event) -> None:
     # A process of its own: v1's runs do not wait for it, and what the others need is not loaded here.
-    options = ("--compare",) if pipeline == V3 else ()
-    command = (sys.executable, "-m", "backend.cli", "reconcile", pipeline, *options)
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, preexec_fn=tied())
+    options = ("--compare",) if Repair.COMPARE in pipeline.info.repairs else ()
+    command = (sys.executable, "-m", "backend.cli", "reconcile", str(pipeline), *options)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=PIPE, stderr=STDOUT, preexec_fn=dies_with_parent()
+    )
     ended, stopped = asyncio.create_task(process.communicate()), asyncio.create_task(stop.wait())
     await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -320,7 +322,7 @@ def aggregate_once() -> int:
 
 async def _run(stop: asyncio.Event) -> None:
     settings = Settings.attach()
-    others = [each for each in settings.pipelines if each != V1]
+    others = [each for each in settings.pipelines if each != V1 and Repair.RECONCILE in each.info.repairs]
     async with asyncio.TaskGroup() as both:
         if V1 in settings.pipelines:
             urls = (settings.database_url, settings.redis_url)

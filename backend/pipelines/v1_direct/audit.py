@@ -5,7 +5,7 @@ from backend.pipelines.balance import Balance, difference, number, read_shown, s
 from backend.pipelines.v1_direct.aggregator import METRICS, Fence, read_split
 from coffee_core.clock import now_us
 from coffee_core.pipelines.constants import V1
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 
 async def audit_v1(servers: Servers, *, unique_timestamps: bool) -> Balance:
@@ -26,7 +26,7 @@ async def audit_v1(servers: Servers, *, unique_timestamps: bool) -> Balance:
     return balance
 
 
-def balance_v1(shown: Tally, due: Tally, newer: Tally, twins: Tally) -> Balance:
+def balance_v1(shown: Totals, due: Totals, newer: Totals, twins: Totals) -> Balance:
     """Balance metrics against the rows that the last run has seen (``due``) and those it has not (``newer``)."""
     # What a run has shown stood in the table; all three totals say so, or else somebody has touched a key.
     witnessed = min(shown.orders, sum(shown.drink_counts.values()), sum(shown.store_counts.values()))
@@ -40,7 +40,7 @@ def balance_v1(shown: Tally, due: Tally, newer: Tally, twins: Tally) -> Balance:
         duplicates_dropped=None,
         dead_letters=None,
         in_flight=newer.orders,
-        lost_orders=lost,
+        lost=lost,
         duplicated=twins,
         drift=difference(shown, due),
     )

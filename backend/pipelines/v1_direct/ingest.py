@@ -12,7 +12,7 @@ from uuid import UUID
 
 from backend.clients.postgres import BROKEN, COMMIT_TIMEOUT_S, Connection, PostgresBackend, first_line
 from backend.clients.redis import RedisBackend
-from backend.pipelines.interface import _AWAY, Found
+from backend.pipelines.interface import AWAY, Found
 from coffee_core import keys
 from coffee_core.clock import from_datetime
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
@@ -40,7 +40,7 @@ Row = tuple[UUID, str, str, int, int, int]
 """Message id, content, and when the API accepted it, in microseconds since the epoch."""
 
 
-class Direct:
+class DirectIngest:
     """v1: a row, committed."""
 
     def __init__(self, postgres: PostgresBackend) -> None:
@@ -188,7 +188,7 @@ class DirectLookup:
                 "MGET", self._keys.fence, self._keys.total_orders, reading=True
             )
             asked = True
-        except _AWAY:
+        except AWAY:
             fence, total, asked = None, None, False
         snapshot = None if fence is None or total is None else fence.decode().rpartition(" ")[0]
         row = await self._postgres.read(_SELECT_STATUS, message_id, snapshot)

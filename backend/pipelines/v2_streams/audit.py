@@ -15,14 +15,14 @@ from backend.pipelines.balance import (
     number,
     same_content,
     same_source,
-    shown_tally,
+    shown_totals,
     unlogged,
 )
 from backend.pipelines.v2_streams.reconcile import expected_totals, mapping, take_cut
 from coffee_core.keys import DEAD_STREAM, STREAM, STREAM_GROUP
 from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua, sql
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ async def audit_v2(servers: Servers, *, unique_timestamps: bool) -> Balance:
     Raises the errors of both servers.
     """
     cut: Any = await take_cut(servers.client)
-    shown = shown_tally(cut["orders"], cut["revenue"], [mapping(held) for held in cut["hashes"]])
+    shown = shown_totals(cut["orders"], cut["revenue"], [mapping(held) for held in cut["hashes"]])
     log = StreamLog(**{name: number(name, value) for name, value in cut["log"].items()})
     connection = servers.database
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -67,7 +67,7 @@ async def audit_v2(servers: Servers, *, unique_timestamps: bool) -> Balance:
 
 
 def balance_v2(
-    log: StreamLog, shown: Tally, stored: Tally, copies: Tally, foreign: int, alike: Tally | None = None
+    log: StreamLog, shown: Totals, stored: Totals, copies: Totals, foreign: int, alike: Totals | None = None
 ) -> Balance:
     """Balance a cut: ``stored`` are the rows whose entry has left the stream.
 
@@ -98,7 +98,7 @@ def balance_v2(
         duplicates_dropped=log.duplicates,
         dead_letters=log.dead,
         in_flight=log.length,
-        lost_orders=max(0, rest) + max(0, letters_gone),
+        lost=max(0, rest) + max(0, letters_gone),
         duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
         drift=difference(shown, stored),
         log_short=foreign + max(0, -rest),

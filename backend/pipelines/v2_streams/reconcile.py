@@ -17,7 +17,7 @@ from backend.clients.daemon import Database
 from backend.pipelines.v2_streams.batch import SCRIPT_KEYS
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.resources import lua, sql
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 _TOTALS = sql("backend.pipelines.v2_streams", "totals")
 _SCAN_TIMEOUT_S = 110.0
@@ -95,12 +95,12 @@ async def take_cut(client: Redis, token: str = "") -> Any:
     return None if answer is None else json.loads(answer)
 
 
-async def expected_totals(connection: Database, cut: Any) -> Tally:
+async def expected_totals(connection: Database, cut: Any) -> Totals:
     """Add up the rows that the metrics of a cut must show. Raises asyncpg's errors."""
     groups = await connection.fetch(
         _TOTALS, int(cut["id_ms"]), int(cut["id_seq"]), cut["in_stream"].split(), timeout=_SCAN_TIMEOUT_S
     )
-    return Tally.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
+    return Totals.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
 
 
 def mapping(flat: list[str] | dict[str, str]) -> dict[str, int]:

@@ -40,7 +40,7 @@ from coffee_core.money import from_cents
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import sql
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 from coffee_core.windows import MOST_MINUTES, WINDOW_S, StoreSums, starts
 
 # The windows of v3 against its rows: which window counts an order is a function of the row alone.
@@ -166,7 +166,7 @@ def _length(bounds: dict[int, tuple[int, int]]) -> int:
 
 
 def balance_v3(
-    log: TopicLog, shown: Tally, stored: Tally, copies: Tally, foreign: int, alike: Tally | None = None
+    log: TopicLog, shown: Totals, stored: Totals, copies: Totals, foreign: int, alike: Totals | None = None
 ) -> Balance:
     """Balance what was read in the order metrics, rows, length; arguments as of ``balance_v2``."""
     from_the_log = stored.orders - copies.orders - foreign
@@ -198,7 +198,7 @@ def balance_v3(
         duplicates_dropped=log.duplicates,
         dead_letters=log.dead,
         in_flight=in_flight,
-        lost_orders=(behind if behind > log.unflushed else 0) + letters_gone,
+        lost=(behind if behind > log.unflushed else 0) + letters_gone,
         duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
         drift=NOTHING if in_step else difference(shown, stored),
         log_short=foreign + short,

@@ -13,7 +13,7 @@ from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.api_reader import Journey, ask
 from coffee_tui.data.connection import Attachment
@@ -230,7 +230,7 @@ async def test_escape_closes_an_open_field_first_and_help_has_the_page_s_keys(tm
 async def test_every_row_says_what_is_measured_and_nothing_is_cut(tmp_path: Path) -> None:
     running, feed, _ = app()
     async with running.run_test(size=(80, 80)) as pilot:
-        account = Account(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
+        account = PipelineCounts(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
         feed.queue.put_nowait(
             snapshot(pipelines=tuple(replace(column(each), account=account) for each in PIPELINES))
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 from coffee_core.windows import window_of
 from flink.redis_sink import SHOWN, RedisTally, RedisWindows
 
@@ -17,8 +17,8 @@ LANES = 4
 
 def tally_row(orders: Sequence[Order], repeats: int = 0, dead: int = 0) -> tuple[Any, ...]:
     """Return the tally of these orders; every lane has come to the latest acceptance."""
-    tally = Tally.of(orders)
-    late = Tally.of(each for each in orders if window_of(each.ordered_at_us, each.accepted_at_us) is None)
+    tally = Totals.of(orders)
+    late = Totals.of(each for each in orders if window_of(each.ordered_at_us, each.accepted_at_us) is None)
     drinks = [cell for name in DRINKS for cell in (tally.drink_counts[name], tally.drink_revenue_cents[name])]
     accepted = [each.accepted_at_us for each in orders]
     counters = (str(sum(accepted)), len(orders) + repeats, dead)
@@ -35,10 +35,10 @@ def window_rows(orders: Sequence[Order]) -> list[tuple[int, ...]]:
         start_s = window_of(order.ordered_at_us, order.accepted_at_us)
         if start_s is not None:
             placed[start_s].append(order)
-    return [(start_s, *_of_stores(Tally.of(each))) for start_s, each in placed.items()]
+    return [(start_s, *_of_stores(Totals.of(each))) for start_s, each in placed.items()]
 
 
-def _of_stores(tally: Tally) -> list[int]:
+def _of_stores(tally: Totals) -> list[int]:
     return [cell for name in STORES for cell in (tally.store_counts[name], tally.store_revenue_cents[name])]
 
 

@@ -1,12 +1,12 @@
 """The blocks of a column: the audit line, what waits and what it costs, the chart; and what there is room for."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from rich.text import Text
 
 from coffee_core.pipelines.constants import V1, V2, V3
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.data.readings import Cost, ReadingError, parse_lab
 from coffee_tui.data.snapshot import CostView, Health, Mood, Stage
 from coffee_tui.data.state import own_cost, shared_costs, waiting, with_links
@@ -21,10 +21,10 @@ from tests.unit.coffee_tui.scripted import column
 from tests.unit.coffee_tui.test_sentence import GOOD
 
 FRAMED = Shared()
-FINE = Account(12_396, 12_391, 12_391, 0, 3, 2, 0, 0, 0)
+FINE = PipelineCounts(12_396, 12_391, 12_391, 0, 3, 2, 0, 0, 0)
 
 
-def _rows(account: Account | None, width: int, shared: Shared = FRAMED) -> list[str]:
+def _rows(account: PipelineCounts | None, width: int, shared: Shared = FRAMED) -> list[str]:
     view = replace(column(V2), account=account, cost=CostView("worker", 9, 61))
     return [row.plain for row in Audit().rows(view, width, shared)]
 
@@ -62,7 +62,7 @@ def test_what_nobody_knows_is_a_dash() -> None:
 
 def test_repeats_and_dead_letters_stand_below_the_sentence() -> None:
     assert dropped(FINE, 40) == "3 repeats · 2 dead letters"
-    assert dropped(replace(FINE, duplicates=1, dead=0), 40) == "1 repeat"
+    assert dropped(replace(FINE, duplicates_dropped=1, dead_letters=0), 40) == "1 repeat"
     assert [row.plain for row in Said().rows(replace(column(V2), account=FINE), 40, Shared())][1] == (
         "  3 repeats · 2 dead letters"
     )
@@ -91,9 +91,9 @@ def test_every_link_has_a_rate_and_the_processor_its_queue() -> None:
     stages = [Stage(label, Health.GOOD) for label in "abcd"]
     linked = with_links(stages, (204.0, 200.0, 199.0), 17)
     assert [(stage.rate, stage.waiting) for stage in linked] == [(204, None), (200, 17), (199, None), (None, None)]
-    assert waiting(V2, None, 5) == 5
-    assert waiting(V3, replace(FINE, in_flight=9), 5) == 9
-    assert waiting(V3, None, 5) is None
+    assert waiting(V2, None, {V2: 5}) == 5
+    assert waiting(V3, replace(FINE, in_flight=9), {V2: 5}) == 9
+    assert waiting(V3, None, {V2: 5}) is None
 
 
 def test_numbers_in_few_cells() -> None:
@@ -176,10 +176,10 @@ def test_every_palette_names_the_same_colours() -> None:
     assert all(one == names[0] for one in names)
     for name in PALETTES:
         found = styles(name).styles
-        assert found["bold $c-ground on $c-v1"].bold
+        assert found["bold $c-ground on $c-slot-0"].bold
         plain = styles(name, plain=True).styles
         assert plain["$c-red"] == plain["$c-amber"] == found["$c-text"], "without colours as strong as text"
-    assert styles("another").styles["$c-v1"] == styles("dark").styles["$c-v1"]
+    assert styles("another").styles["$c-slot-0"] == styles("dark").styles["$c-slot-0"]
 
 
 def _brightness(colour: str) -> float:
@@ -191,7 +191,7 @@ def _brightness(colour: str) -> float:
 @pytest.mark.parametrize("name", ["dark", "light"])
 def test_everything_that_is_read_stands_out_from_its_ground(name: str) -> None:
     palette = PALETTES[name]
-    for ink in ("text", "grey", "red", "amber", "v1", "v2", "v3", "well", "dim"):
+    for ink in ("text", "grey", "red", "amber", "well", "dim", *(f"slot-{slot}" for slot in range(5))):
         for ground in ("ground", "raised"):
             pair = sorted((_brightness(palette[f"$c-{ink}"]), _brightness(palette[f"$c-{ground}"])))
             contrast = (pair[1] + 0.05) / (pair[0] + 0.05)
@@ -211,7 +211,7 @@ def test_an_api_may_tell_of_accounts_and_costs_or_not() -> None:
     said = parse_lab(
         {
             **raw,
-            "accounts": {"v2": asdict(FINE)},
+            "accounts": {"v2": FINE.as_json()},
             "costs": {"kafka": {"cores": None, "memory_bytes": 5}},
         }
     )

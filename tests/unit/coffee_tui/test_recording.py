@@ -14,8 +14,9 @@ import pytest
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V2
-from coffee_core.totals import Account
+from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
+from coffee_tui.data.plain import from_plain, to_plain
 from coffee_tui.data.recording import SPEEDS, Frame, Player, Recorder, RecordingError, delta, patch, read_recording
 from coffee_tui.data.snapshot import CostView, Health, KeyOrder, OrdersView, PartView, Snapshot
 from coffee_tui.data.sources import demo, played, recorded
@@ -31,7 +32,7 @@ NEXT_SECOND = snapshot(
 )
 COUNTED = snapshot(
     pipelines=tuple(
-        replace(column(each), account=Account(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
+        replace(column(each), account=PipelineCounts(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
         for each in PIPELINES
     )
 )
@@ -199,3 +200,9 @@ def test_json_lines_for_scripts(tmp_path: Path) -> None:
     assert first["pipelines"][0]["orders"] == 12_406
     assert first["pipelines"][0]["drinks"]["cappuccino"] == 5_210
     assert "rate_history" not in first["pipelines"][0]
+
+
+def test_counts_have_the_keys_of_older_recordings() -> None:
+    plain = to_plain(PipelineCounts(9, 8, 7, 1, 3, 2, 0, 0, 0))
+    assert (plain["duplicates"], plain["dead"]) == (3, 2)
+    assert from_plain(PipelineCounts, plain).dead_letters == 2

@@ -1,11 +1,21 @@
 """The balance by counts: what is on its way is not lost, and what is lost is said."""
 
-from backend.api.live_audit import PATIENCE_S, Counts, Steady, balance
+from backend.api.live_audit import PATIENCE_S, Steady
+from backend.pipelines import live
+from backend.pipelines.backend import backend_of
+from backend.pipelines.live import Counts
+from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
-from coffee_core.totals import Account
+from coffee_core.settings import Settings
+from coffee_core.totals import PipelineCounts
 
 
-def _findings(account: Account) -> tuple[int, int, int]:
+def balance(pipeline: Pipeline, before: Counts, rows: int, after: Counts, length: int | None) -> PipelineCounts:
+    log = backend_of(pipeline).open_live_log(Settings(), runs_here=False)
+    return live.balance(log, before, rows, after, length)
+
+
+def _findings(account: PipelineCounts) -> tuple[int, int, int]:
     return account.lost, account.duplicated, account.drift
 
 
@@ -50,7 +60,7 @@ def test_v3_without_kafka_knows_what_it_knows() -> None:
 
 
 def test_a_finding_of_v3_must_stand_for_a_while() -> None:
-    def found(rows: int) -> Account:
+    def found(rows: int) -> PipelineCounts:
         return balance(V3, Counts(10, counted=10), rows, Counts(10, counted=10), 10)
 
     steady = Steady()

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.pipelines.balance import difference, excused, is_zero, shown_tally, total
+from backend.pipelines.balance import difference, excused, is_zero, shown_totals, total
 from backend.pipelines.v1_direct.audit import balance_v1
 from backend.pipelines.v2_streams.audit import StreamLog, balance_v2
 from backend.pipelines.v3_kafka.audit import TopicLog, balance_v3
 from coffee_core.errors import CoffeeError
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 Orders: TypeAlias = Sequence[tuple[str, str, int, int]]
 ONE = st.tuples(st.sampled_from(DRINKS), st.sampled_from(STORES), st.just(1), st.integers(1, 1_000_000))
@@ -21,8 +21,8 @@ MANY = st.lists(ONE, max_size=12)
 SOME = st.integers(0, 5)
 
 
-def of(orders: Orders) -> Tally:
-    return Tally.of_groups(orders)
+def of(orders: Orders) -> Totals:
+    return Totals.of_groups(orders)
 
 
 @given(MANY, MANY)
@@ -56,31 +56,31 @@ def test_one_drink_ahead_and_another_behind_need_both_sides() -> None:
 
 
 def test_money_alone_needs_two_orders_on_their_way() -> None:
-    dearer = Tally(0, 5, {"latte": 0}, {"latte": 5}, {"uptown": 0}, {"uptown": 5})
-    assert not excused(Tally(), dearer, 9, 0)
-    assert not excused(Tally(), dearer, 0, 9)
-    assert excused(Tally(), dearer, 1, 1)
-    assert not excused(Tally(), Tally(0, 10**15, {"latte": 0}, {"latte": 10**15}), 10**6, 10**6)
+    dearer = Totals(0, 5, {"latte": 0}, {"latte": 5}, {"uptown": 0}, {"uptown": 5})
+    assert not excused(Totals(), dearer, 9, 0)
+    assert not excused(Totals(), dearer, 0, 9)
+    assert excused(Totals(), dearer, 1, 1)
+    assert not excused(Totals(), Totals(0, 10**15, {"latte": 0}, {"latte": 10**15}), 10**6, 10**6)
 
 
 def test_a_metric_that_is_no_number_is_named() -> None:
     with pytest.raises(CoffeeError, match=r"drink_counts\.latte"):
-        shown_tally("1", "1", [{"latte": "many"}, {}, {}, {}])
+        shown_totals("1", "1", [{"latte": "many"}, {}, {}, {}])
 
 
 @given(MANY, MANY)
 def test_v1_shows_its_last_run_and_the_rest_is_in_flight(due: Orders, newer: Orders) -> None:
-    balance = balance_v1(of(due), of(due), of(newer), Tally())
+    balance = balance_v1(of(due), of(due), of(newer), Totals())
     assert balance.balanced
     assert (balance.accepted, balance.in_flight) == (len(due) + len(newer), len(newer))
 
 
 @given(st.lists(ONE, min_size=1, max_size=9), MANY)
 def test_v1_a_row_that_was_shown_and_has_gone_is_lost(due: Orders, newer: Orders) -> None:
-    balance = balance_v1(of(due), of(due[1:]), of(newer), Tally())
+    balance = balance_v1(of(due), of(due[1:]), of(newer), Totals())
     assert not balance.balanced
-    assert balance.lost_orders == 1
-    assert balance.lost == of(due[:1])
+    assert balance.lost == 1
+    assert balance.lost_totals == of(due[:1])
 
 
 @given(MANY, SOME, SOME, SOME)
@@ -89,13 +89,13 @@ def test_v2_balances_and_names_an_entry_that_went_nowhere(
 ) -> None:
     added = len(rows) + waiting + repeats + dead
     log = StreamLog(added, waiting, repeats, dead, letters=dead)
-    balance = balance_v2(log, of(rows), of(rows), Tally(), 0)
+    balance = balance_v2(log, of(rows), of(rows), Totals(), 0)
     assert balance.balanced
     assert (balance.accepted, balance.in_flight) == (added, waiting)
     dropped = balance_v2(
-        StreamLog(added + 1, waiting, repeats, dead, letters=dead), of(rows), of(rows), Tally(), 0
+        StreamLog(added + 1, waiting, repeats, dead, letters=dead), of(rows), of(rows), Totals(), 0
     )
-    assert (dropped.lost_orders, dropped.lost, dropped.balanced) == (1, None, False)
+    assert (dropped.lost, dropped.lost_totals, dropped.balanced) == (1, None, False)
 
 
 @given(st.lists(ONE, min_size=1, max_size=9))
@@ -105,22 +105,22 @@ def test_v2_a_loss_and_a_copy_do_not_cancel(rows: Orders) -> None:
     distinct = len(rows) - 1
     balance = balance_v2(StreamLog(len(rows), 0, 0, 0), of(rows), stored, copy, 0)
     assert balance.stored.orders == distinct + 1
-    assert (balance.lost_orders, balance.duplicated) == (1, copy)
-    assert balance.lost == of(rows[:1])
+    assert (balance.lost, balance.duplicated) == (1, copy)
+    assert balance.lost_totals == of(rows[:1])
 
 
 @given(MANY, SOME)
 def test_v2_a_log_that_is_too_short_is_said_to_be_lost_and_never_negative(rows: Orders, short: int) -> None:
-    balance = balance_v2(StreamLog(max(0, len(rows) - short), 0, 0, 0), of(rows), of(rows), Tally(), 0)
-    assert balance.lost_orders == 0
+    balance = balance_v2(StreamLog(max(0, len(rows) - short), 0, 0, 0), of(rows), of(rows), Totals(), 0)
+    assert balance.lost == 0
     assert balance.log_short == min(short, len(rows))
     assert balance.balanced == (balance.log_short == 0)
 
 
 def test_v2_a_dead_letter_that_somebody_deleted_is_lost_and_one_that_was_dropped_is_not() -> None:
     gone = StreamLog(added=3, length=0, duplicates=0, dead=3, letters=1, requeued=0, dropped=1)
-    balance = balance_v2(gone, Tally(), Tally(), Tally(), 0)
-    assert balance.lost_orders == 1
+    balance = balance_v2(gone, Totals(), Totals(), Totals(), 0)
+    assert balance.lost == 1
     assert "orders:dead" in balance.notes[0]
 
 
@@ -130,7 +130,7 @@ def test_v3_rows_may_be_ahead_by_what_is_in_flight(
 ) -> None:
     records = len(shown) + len(ahead) + behind + repeats + dead
     log = TopicLog(records, len(shown), repeats, dead, letters=dead)
-    balance = balance_v3(log, of(shown), of([*shown, *ahead]), Tally(), 0)
+    balance = balance_v3(log, of(shown), of([*shown, *ahead]), Totals(), 0)
     assert balance.balanced
     assert balance.in_flight == len(ahead) + behind
 
@@ -138,40 +138,40 @@ def test_v3_rows_may_be_ahead_by_what_is_in_flight(
 @given(st.lists(ONE, min_size=1, max_size=9), SOME)
 def test_v3_a_row_that_is_missing_is_lost(rows: Orders, repeats: int) -> None:
     log = TopicLog(len(rows) + repeats, len(rows), repeats, 0, 0)
-    balance = balance_v3(log, of(rows), of(rows[1:]), Tally(), 0)
-    assert (balance.lost_orders, balance.lost, balance.drift) == (1, of(rows[:1]), of(rows[:1]))
+    balance = balance_v3(log, of(rows), of(rows[1:]), Totals(), 0)
+    assert (balance.lost, balance.lost_totals, balance.drift) == (1, of(rows[:1]), of(rows[:1]))
 
 
 @given(st.lists(ONE, min_size=1, max_size=9), SOME)
 def test_v3_rows_may_follow_what_was_shown_above_the_last_checkpoint(rows: Orders, unflushed: int) -> None:
     log = TopicLog(len(rows), len(rows), 0, 0, 0, unflushed)
-    balance = balance_v3(log, of(rows), Tally(), Tally(), 0)
+    balance = balance_v3(log, of(rows), Totals(), Totals(), 0)
     assert balance.balanced == (unflushed >= len(rows))
-    assert balance.lost_orders == (0 if unflushed >= len(rows) else len(rows))
+    assert balance.lost == (0 if unflushed >= len(rows) else len(rows))
 
 
 @given(MANY, SOME)
 def test_v3_a_key_that_was_counted_up_is_drift_whatever_is_in_flight(rows: Orders, in_flight: int) -> None:
-    shown = total(of(rows), Tally(orders=1))
-    balance = balance_v3(TopicLog(len(rows) + in_flight, len(rows), 0, 0, 0), shown, of(rows), Tally(), 0)
-    assert (balance.lost_orders, balance.drift.orders, balance.balanced) == (0, 1, False)
+    shown = total(of(rows), Totals(orders=1))
+    balance = balance_v3(TopicLog(len(rows) + in_flight, len(rows), 0, 0, 0), shown, of(rows), Totals(), 0)
+    assert (balance.lost, balance.drift.orders, balance.balanced) == (0, 1, False)
 
 
 @given(st.lists(ONE, min_size=1, max_size=9))
 def test_v3_a_flushed_redis_is_drift_and_not_in_flight(rows: Orders) -> None:
-    balance = balance_v3(TopicLog(len(rows), None, 0, 0, 0), Tally(), of(rows), Tally(), 0)
+    balance = balance_v3(TopicLog(len(rows), None, 0, 0, 0), Totals(), of(rows), Totals(), 0)
     assert (balance.in_flight, balance.drift.orders, balance.balanced) == (0, -len(rows), False)
     assert "next order" in balance.notes[0]
 
 
 def test_v3_a_topic_that_was_deleted_is_a_lost_log_and_no_negative_number() -> None:
     rows = of([("latte", "uptown", 1, 500)] * 3)
-    balance = balance_v3(TopicLog(0, 3, 2, 0, 0), rows, rows, Tally(), 0)
-    assert (balance.log_short, balance.lost_orders, balance.in_flight) == (5, 0, 0)
+    balance = balance_v3(TopicLog(0, 3, 2, 0, 0), rows, rows, Totals(), 0)
+    assert (balance.log_short, balance.lost, balance.in_flight) == (5, 0, 0)
     assert not balance.balanced
 
 
 def test_v3_a_dead_letter_that_never_reached_its_topic_is_lost() -> None:
-    assert balance_v3(TopicLog(2, 0, 0, 2, letters=1), Tally(), Tally(), Tally(), 0).lost_orders == 1
+    assert balance_v3(TopicLog(2, 0, 0, 2, letters=1), Totals(), Totals(), Totals(), 0).lost == 1
     # After a restore a letter may be written again.
-    assert balance_v3(TopicLog(2, 0, 0, 2, letters=3), Tally(), Tally(), Tally(), 0).balanced
+    assert balance_v3(TopicLog(2, 0, 0, 2, letters=3), Totals(), Totals(), Totals(), 0).balanced

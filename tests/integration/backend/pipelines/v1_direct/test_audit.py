@@ -8,8 +8,7 @@ from redis.asyncio import Redis
 
 from backend.cli.main import coffee
 from backend.clients.daemon import Database
-from backend.lab.audit import audit
-from backend.lab.repair import reconcile
+from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
 from coffee_core.clock import now_us
@@ -17,6 +16,7 @@ from coffee_core.ids import new_message_id
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
+from tests.integration.backend.pipelines.repairs import reconcile
 from tests.integration.backend.pipelines.v1_direct.test_run import place
 
 COPY = """
@@ -79,9 +79,9 @@ async def test_a_deleted_row_is_lost_with_what_it_was(
         "delete from orders where message_id = (select message_id from orders limit 1) returning price_cents"
     )
     balance = await look(settings)
-    assert (balance.balanced, balance.lost_orders, balance.drift.orders) == (False, 1, 1)
-    assert balance.lost is not None
-    assert balance.lost.revenue_cents == cents
+    assert (balance.balanced, balance.lost, balance.drift.orders) == (False, 1, 1)
+    assert balance.lost_totals is not None
+    assert balance.lost_totals.revenue_cents == cents
 
 
 async def test_a_key_that_was_counted_up_is_drift_until_it_is_reconciled(
@@ -92,7 +92,7 @@ async def test_a_key_that_was_counted_up_is_drift_until_it_is_reconciled(
     await client.incr(METRICS.total_orders)
     await client.hincrby(METRICS.store_revenue, "uptown", 30)
     balance = await look(settings)
-    assert (balance.balanced, balance.lost_orders, balance.drift.orders) == (False, 0, 1)
+    assert (balance.balanced, balance.lost, balance.drift.orders) == (False, 0, 1)
     assert balance.drift.store_revenue_cents["uptown"] == 30
     due = await client.hget(METRICS.counters, "next_run_us")
     done = await reconcile(settings, V1)
@@ -108,7 +108,7 @@ async def test_a_deleted_snapshot_loses_no_order(settings: Settings, connection:
     assert (await look(settings)).balanced
     await place(connection, 1)
     balance = await look(settings)
-    assert (balance.lost_orders, balance.drift.orders) == (0, -1)
+    assert (balance.lost, balance.drift.orders) == (0, -1)
     await run(connection, client)
     assert (await look(settings)).balanced
 

@@ -11,7 +11,7 @@ from backend.pipelines.v1_direct import aggregator as run_module
 from backend.pipelines.v1_direct.aggregator import (
     METRICS,
     Aggregator,
-    Totals,
+    RunTotals,
     read_fence,
     read_totals,
     write_totals,
@@ -20,7 +20,7 @@ from coffee_core.clock import now_us, to_datetime
 from coffee_core.ids import new_message_id
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 from tests.integration.shown import latency_count, shown, stored
 
 INSERT = """
@@ -49,7 +49,7 @@ async def run(connection: Database, client: Redis) -> bool:
 
 async def test_no_order_at_all_is_zeros_for_the_whole_menu(connection: Database, client: Redis) -> None:
     assert await run(connection, client)
-    assert await shown(client, METRICS) == Tally()
+    assert await shown(client, METRICS) == Totals()
     assert await client.get(METRICS.total_orders) == "0"
     assert await latency_count(client, METRICS) == 0
 
@@ -70,7 +70,7 @@ async def test_other_pipelines_do_not_count(connection: Database, client: Redis)
             INSERT.replace("'v1'", f"'{version}'"), new_message_id(), "latte", "uptown", 5, to_datetime(now_us())
         )
     await run(connection, client)
-    assert await shown(client, METRICS) == Tally()
+    assert await shown(client, METRICS) == Totals()
 
 
 async def test_a_run_overwrites_whatever_is_there(connection: Database, client: Redis) -> None:
@@ -165,8 +165,8 @@ async def test_a_lab_key_of_the_wrong_type_stops_the_write_before_it_begins(
 
 async def test_the_counters_say_when_and_how_long(connection: Database, client: Redis) -> None:
     before = now_us()
-    totals: Totals = await read_totals(connection, await read_fence(client))
-    assert await write_totals(client, await read_fence(client), totals, 1234, 5678)
+    run: RunTotals = await read_totals(connection, await read_fence(client))
+    assert await write_totals(client, await read_fence(client), run, 1234, 5678)
     counters = await client.hgetall(METRICS.counters)
     assert before <= int(counters.pop("last_update_us")) <= now_us()
     assert counters == {"last_run_us": "1234", "next_run_us": "5678"}

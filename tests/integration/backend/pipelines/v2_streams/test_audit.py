@@ -5,8 +5,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database, open_redis
-from backend.lab.audit import audit
-from backend.lab.repair import reconcile
+from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from backend.pipelines.v2_streams.batch import METRICS, parse, store
 from backend.pipelines.v2_streams.worker import Worker
@@ -14,6 +13,7 @@ from coffee_core import keys
 from coffee_core.ids import new_message_id
 from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
+from tests.integration.backend.pipelines.repairs import reconcile
 from tests.integration.backend.pipelines.v2_streams.bench import drain, mixed, order, post, started
 
 
@@ -86,9 +86,9 @@ async def test_a_deleted_row_is_lost_with_what_it_was(
         "delete from orders where message_id = (select message_id from orders limit 1) returning price_cents"
     )
     balance = await look(settings)
-    assert (balance.lost_orders, balance.drift.orders, balance.balanced) == (1, 1, False)
-    assert balance.lost is not None
-    assert balance.lost.revenue_cents == cents
+    assert (balance.lost, balance.drift.orders, balance.balanced) == (1, 1, False)
+    assert balance.lost_totals is not None
+    assert balance.lost_totals.revenue_cents == cents
 
 
 async def test_a_key_that_was_counted_up_is_drift_until_it_is_reconciled(
@@ -97,7 +97,7 @@ async def test_a_key_that_was_counted_up_is_drift_until_it_is_reconciled(
     await filled(connection, client)
     await client.incr(METRICS.total_orders)
     balance = await look(settings)
-    assert (balance.lost_orders, balance.drift.orders, balance.balanced) == (0, 1, False)
+    assert (balance.lost, balance.drift.orders, balance.balanced) == (0, 1, False)
     done = await reconcile(settings, V2)
     assert (done.mended, done.orders) == (True, -1)
     assert (await look(settings)).balanced
@@ -110,9 +110,9 @@ async def test_an_entry_that_was_deleted_before_it_was_read_is_lost(
     (entry_id,) = await post(client, order())
     await client.xdel(keys.STREAM, entry_id)
     balance = await look(settings)
-    assert (balance.lost_orders, balance.lost, balance.drift.orders, balance.balanced) == (1, None, 0, False)
+    assert (balance.lost, balance.lost_totals, balance.drift.orders, balance.balanced) == (1, None, 0, False)
     await drain(await started(connection, client), client)
-    assert (await look(settings)).lost_orders == 1
+    assert (await look(settings)).lost == 1
 
 
 async def test_a_pending_entry_that_was_deleted_is_named(
@@ -124,7 +124,7 @@ async def test_a_pending_entry_that_was_deleted_is_named(
     await worker._group.new()
     await client.xdel(keys.STREAM, entry_id)
     balance = await look(settings, deep=True)
-    assert balance.lost_orders == 1
+    assert balance.lost == 1
     assert balance.deep is not None
     assert balance.deep.lost_ids == [entry_id]
 
@@ -138,7 +138,7 @@ async def test_a_second_row_of_one_entry_is_a_duplicate(
         " stored_at, source_id from orders limit 1"
     )
     balance = await look(settings)
-    assert (balance.duplicated.orders, balance.lost_orders, balance.log_short) == (1, 0, 0)
+    assert (balance.duplicated.orders, balance.lost, balance.log_short) == (1, 0, 0)
     assert (balance.drift.orders, balance.balanced) == (-1, False)
 
 
@@ -150,7 +150,7 @@ async def test_one_order_under_two_ids_is_a_duplicate_where_timestamps_are_uniqu
     await drain(await started(connection, client), client)
     assert (await look(settings)).balanced
     balance = await look(settings, unique_timestamps=True)
-    assert (balance.duplicated.orders, balance.duplicated.revenue_cents, balance.lost_orders) == (1, 500, 0)
+    assert (balance.duplicated.orders, balance.duplicated.revenue_cents, balance.lost) == (1, 500, 0)
     assert not balance.balanced
 
 
@@ -170,7 +170,7 @@ async def test_a_dead_letter_that_was_deleted_by_hand_is_lost(
     await filled(connection, client)
     await client.xtrim(keys.DEAD_STREAM, maxlen=0)
     balance = await look(settings)
-    assert (balance.lost_orders, balance.balanced) == (1, False)
+    assert (balance.lost, balance.balanced) == (1, False)
 
 
 async def test_an_audit_claims_nothing(settings: Settings, connection: Database, client: Redis) -> None:

@@ -7,12 +7,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
-from backend.lab.repair import reconcile
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 from tests.integration.backend.pipelines.job import KEYS, Job, done_with
+from tests.integration.backend.pipelines.repairs import reconcile
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 
 
@@ -21,7 +21,7 @@ async def test_everything_that_was_accepted_is_somewhere(job: Job) -> None:
     await job.accept(*mixed(2, seed=2))
     balance = await job.look(deep=True)
     assert balance.balanced, balance
-    assert (balance.accepted, balance.stored.orders, balance.shown) == (10, 6, Tally.of(orders))
+    assert (balance.accepted, balance.stored.orders, balance.shown) == (10, 6, Totals.of(orders))
     assert (balance.duplicates_dropped, balance.dead_letters, balance.in_flight) == (1, 1, 2)
     assert balance.deep is not None
     assert balance.deep.compared == 10
@@ -31,7 +31,7 @@ async def test_a_deleted_row_is_lost_and_named(job: Job, connection: Database) -
     orders, places = await done_with(job)
     await connection.execute("delete from orders where message_id = $1", orders[2].message_id)
     balance = await job.look(deep=True)
-    assert (balance.lost_orders, balance.lost, balance.balanced) == (1, Tally.of(orders[2:3]), False)
+    assert (balance.lost, balance.lost_totals, balance.balanced) == (1, Totals.of(orders[2:3]), False)
     assert balance.deep is not None
     assert balance.deep.lost_ids == [places[2]]
     done = await reconcile(job.settings, V3, settle_s=0)
@@ -48,7 +48,7 @@ async def test_rows_may_follow_until_the_next_checkpoint(job: Job) -> None:
     assert "2 shown orders have yet to become rows" in balance.notes[0]
     await job.commit()
     balance = await job.look(deep=True)
-    assert (balance.lost_orders, balance.drift.orders) == (2, 2)
+    assert (balance.lost, balance.drift.orders) == (2, 2)
     assert balance.deep is not None
     assert sorted(balance.deep.lost_ids) == sorted(places)
 
@@ -77,7 +77,7 @@ async def test_a_second_row_of_one_record_is_a_duplicate(job: Job) -> None:
     orders, places = await done_with(job)
     await job.store([replace(orders[0], message_id=UUID(int=1))], places[:1])
     balance = await job.look(deep=True)
-    assert (balance.duplicated, balance.lost_orders, balance.drift.orders) == (Tally.of(orders[:1]), 0, -1)
+    assert (balance.duplicated, balance.lost, balance.drift.orders) == (Totals.of(orders[:1]), 0, -1)
     assert balance.deep is not None
     assert balance.deep.unlogged == 1
 
@@ -86,7 +86,7 @@ async def test_a_key_that_was_counted_up_is_drift(job: Job, client: Redis) -> No
     await done_with(job)
     await client.hincrby(KEYS.store_counts, "uptown", 1)
     balance = await job.look()
-    assert (balance.lost_orders, balance.drift.store_counts["uptown"], balance.balanced) == (0, 1, False)
+    assert (balance.lost, balance.drift.store_counts["uptown"], balance.balanced) == (0, 1, False)
 
 
 async def test_a_deleted_topic_is_a_lost_log(job: Job, broker: Settings) -> None:
@@ -96,4 +96,4 @@ async def test_a_deleted_topic_is_a_lost_log(job: Job, broker: Settings) -> None
     await admin.delete_topics([TOPIC])
     await admin.close()
     balance = await job.look()
-    assert (balance.log_short, balance.lost_orders, balance.in_flight, balance.balanced) == (8, 0, 0, False)
+    assert (balance.log_short, balance.lost, balance.in_flight, balance.balanced) == (8, 0, 0, False)

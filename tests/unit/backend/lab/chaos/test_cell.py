@@ -8,9 +8,9 @@ import pytest
 from backend.lab.chaos.report import Cell, as_table
 from backend.lab.chaos.verdict import Verdict
 from coffee_core.pipelines.constants import V2
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
-GOOD = Cell("kill-redis", V2, Verdict(9, 8, 8, (), (), (), 1, 0, ()), Tally(), 0.81, still_s=1.5)
+GOOD = Cell("kill-redis", V2, Verdict(9, 8, 8, (), (), (), 1, 0, ()), Totals(), 0.81, still_s=1.5)
 
 
 def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
@@ -23,10 +23,10 @@ def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        (replace(GOOD, drift=Tally(orders=1, revenue_cents=450)), "+1 (+450 ¢)"),
+        (replace(GOOD, drift=Totals(orders=1, revenue_cents=450)), "+1 (+450 ¢)"),
         # Orders agree, cents do not: still adrift.
-        (replace(GOOD, drift=Tally(revenue_cents=-5)), "+0 (-5 ¢)"),
-        (replace(GOOD, drift=replace(Tally(), drink_counts={"latte": 1, "americano": -1})), "+0 (+0 ¢)"),
+        (replace(GOOD, drift=Totals(revenue_cents=-5)), "+0 (-5 ¢)"),
+        (replace(GOOD, drift=replace(Totals(), drink_counts={"latte": 1, "americano": -1})), "+0 (+0 ¢)"),
         (replace(GOOD, verdict=replace(GOOD.verdict, lost=("key-1",))), "lost: 1: key-1"),
         (replace(GOOD, verdict=replace(GOOD.verdict, duplicated=("id-2",))), "duplicated: 1: id-2"),
         (replace(GOOD, wrong=("its own log does not balance",)), "its own log does not balance"),

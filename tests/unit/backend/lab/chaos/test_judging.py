@@ -15,10 +15,10 @@ from backend.pipelines.balance import NOTHING, Balance
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V2, V3
-from coffee_core.totals import Tally
+from coffee_core.totals import Totals
 
 VERDICT = Verdict(10, 10, 10, (), (), (), 0, 0, ())
-BALANCE = Balance(V2, 10, Tally(), Tally(), 0, 3, 0, 0, NOTHING, NOTHING)
+BALANCE = Balance(V2, 10, Totals(), Totals(), 0, 3, 0, 0, NOTHING, NOTHING)
 KILL, POISON = FAULTS["kill-redis"], FAULTS["poison-stream"]
 
 
@@ -35,7 +35,7 @@ def judge(
     sent = client._mix.next(pipeline)
     # An id of our own: of the orders that are sent, some have no key.
     client.answers += [Answer(sent, Outcome.REFUSED, 503, None, f"down: {uuid4()}", 1)] * verdict.refused
-    return _cell(fault, Settled(verdict, Tally(), balance), BALANCE, done, client, visible_s)
+    return _cell(fault, Settled(verdict, Totals(), balance), BALANCE, done, client, visible_s)
 
 
 def test_all_is_well() -> None:
@@ -58,7 +58,7 @@ def test_a_failed_request_is_wrong_only_where_the_fault_must_not_cause_it() -> N
     [
         (judge(visible_s=None), "no order from after the fault was visible"),
         (judge(done=Done("killed", problem="redis did not come back")), "redis did not come back"),
-        (judge(balance=replace(BALANCE, lost_orders=2)), "its own log does not balance: v2: lost 2"),
+        (judge(balance=replace(BALANCE, lost=2)), "its own log does not balance: v2: lost 2"),
         (judge(balance=replace(BALANCE, in_flight=7)), "7 orders are still in flight"),
         (judge(balance=replace(BALANCE, dead_letters=4)), "1 dead letters where 0 belong"),
         (judge(POISON, done=Done("put", poison=10)), "0 dead letters where 10 belong"),
