@@ -1,7 +1,7 @@
 """SQL and Lua, loaded from files that lie beside the code that runs them.
 
-A package has one page of SQL, as a rule ``queries.sql``; ``-- name: NAME`` begins a statement, which reaches to the
-next, and what is above the first is a comment on the page.
+A package has one page of SQL, as a rule ``queries.sql``; ``-- name: NAME`` begins a statement, which reaches to
+the next, and what is above the first is a comment on the page.
 A Lua script is a file of its own; a line ``-- include: FILE`` in it stands for that file of the same folder.
 """
 

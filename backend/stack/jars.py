@@ -284,13 +284,14 @@ _MEGABYTE = 1_000_000
 _BAR_CELLS = 20
 
 
-def _bar(done: int, total: int) -> str:
+def progress_bar(done: int, total: int) -> str:
+    """Return a bar of text, filled as far as ``done`` is of ``total``."""
     full = _BAR_CELLS * done // max(total, 1)
     return "█" * full + "░" * (_BAR_CELLS - full)
 
 
 def _say_bytes(done: int, total: int) -> None:
-    say(f"fetching jars {_bar(done, total)} {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB")
+    say(f"fetching jars {progress_bar(done, total)} {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB")
 
 
 async def fetch_jars() -> JarPaths:

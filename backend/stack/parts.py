@@ -117,6 +117,6 @@ def _parts(settings: Settings) -> list[Part]:
             flink.job_manager(settings),
             flink.task_manager(settings, 1),
             flink.task_manager(settings, 2),
-            flink.part(settings),
+            flink.submitter(settings),
         ]
     return parts

@@ -23,7 +23,7 @@ from coffee_core.settings import Settings
 from flink.statements import statement, values
 settings = Settings.from_env({})
 print(checkpoints_uri(settings, "1"))
-print(statement("tally", values(settings)).count("mocha"), statement("validated_orders", values(settings)).count("mocha"))
+print(*(statement(name, values(settings)).count("mocha") for name in ("tally", "validated_orders")))
 """
 
 
