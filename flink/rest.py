@@ -114,6 +114,30 @@ class FlinkRest:
             managers = (await response.json())["taskmanagers"]
         return [_task_manager(each) for each in managers]
 
+    async def task_managers_of(self, job: Job) -> list[str]:
+        """Return the names of the TaskManagers that run the tasks of a job, in the order of its tasks."""
+        async with self._session.get(f"{self._base}/jobs/{job.id}") as response:
+            vertices = (await response.json())["vertices"]
+        names: list[str] = []
+        for vertex in vertices:
+            path = f"/jobs/{job.id}/vertices/{vertex['id']}/taskmanagers"
+            async with self._session.get(f"{self._base}{path}") as response:
+                managers = (await response.json())["taskmanagers"]
+            names += [str(manager["taskmanager-id"]) for manager in managers]
+        return names
+
+    async def complete_checkpoint(self, job: Job, step_s: float = 0.05) -> bool:
+        """Have a job take a checkpoint and wait until it has ended; return whether it was completed."""
+        url = f"{self._base}/jobs/{job.id}/checkpoints"
+        async with self._session.post(url, json={}) as response:
+            trigger = (await response.json())["request-id"]
+        while True:
+            async with self._session.get(f"{url}/{trigger}") as response:
+                answer = await response.json()
+            if answer["status"]["id"] == "COMPLETED":
+                return "failureCause" not in answer["operation"]
+            await asyncio.sleep(step_s)
+
     async def submit(self, plan: Path) -> str:
         """Submit a planned job under a new id and return it.
 
