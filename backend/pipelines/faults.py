@@ -1,10 +1,10 @@
 """Faults on purpose, as far as pipelines have a part in them: what a fault is, and what it needs to strike.
 
-A pipeline may have a ``faults.py`` in its package, with ``FAULTS``: a tuple of those that concern it alone, its own
-daemons and servers, its own log, its own replay. Where the name of a part stands for whichever of several
+A pipeline may have a ``faults.py`` in its package, with ``FAULTS``: a tuple of those that concern it alone (its
+own daemons and servers, its own log, its own replay). Where the name of a part stands for whichever of several
 processes does the work, ``LOCATORS`` says how it is found. What is about the servers and the API that all share
-stands in ``backend.lab.chaos.faults``, which puts the menu together. Nothing here may import a driver: the menu is
-listed where no server runs.
+stands in ``backend.lab.chaos.faults``, which puts the menu together. Drivers are imported by the actions alone:
+the menu is listed where no server runs.
 """
 
 from collections.abc import Awaitable, Callable

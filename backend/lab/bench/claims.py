@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backend.lab.bench.harness import PERIODIC
+from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import SIZES
-from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V2, V3
+from backend.lab.bench.steps_drain import runs_on_flink
+from coffee_core.pipelines import LogKind, Pipeline, Repair
 
 NOT = "not measured"
 """What stands where a figure is missing."""
@@ -19,8 +19,14 @@ class Row:
     """A line of the table."""
 
     aspect: str
-    claims: tuple[str, str, str]
+    claim: str
+    """Name of the claim in ``coffee_core.pipelines.declaration.Claims``."""
     measured: Callable[[Result, Pipeline], str]
+
+    def claim_of(self, pipeline: Pipeline) -> str:
+        """Return what is claimed of a pipeline."""
+        claimed: str = getattr(pipeline.info.claims, self.claim)
+        return claimed
 
 
 def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
@@ -35,8 +41,8 @@ def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
 
 def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
     def measured(result: Result, pipeline: Pipeline) -> str:
-        of_v1 = pipeline == V1 and kind == "dashboard"
-        name = PERIODIC if of_v1 else f"{pipeline}.alone.{result.rates[0]}.{kind}"
+        by_runs = pipeline.info.shown_in_runs and kind == "dashboard"
+        name = periodic(pipeline) if by_runs else f"{pipeline}.alone.{result.rates[0]}.{kind}"
         if result.figures.get(f"{name}.p50") is None:
             return NOT
         return f"p50 {spread(result, f'{name}.p50', duration)}, p99 {spread(result, f'{name}.p99', duration)}"
@@ -56,22 +62,24 @@ def _guarantee(result: Result, pipeline: Pipeline) -> str:
 
 def _persistence(result: Result, pipeline: Pipeline) -> str:
     policy = result.facts["durability"]
+    log = pipeline.info.log
+    if log is not None and log.kind is LogKind.TOPIC:
+        return f"topic, {policy['kafka']}; the broker leaves the disk to the system"
     fsync = spread(result, "ceiling.fsync.p50", duration)
-    return {
-        V1: f"PostgreSQL, synchronous_commit {policy['synchronous_commit']}; a synced block takes {fsync}",
-        V2: f"append-only file, appendfsync {policy['appendfsync']}; a synced block takes {fsync}",
-        V3: f"topic, {policy['kafka']}; the broker leaves the disk to the system",
-    }[pipeline]
+    if log is not None:
+        return f"append-only file, appendfsync {policy['appendfsync']}; a synced block takes {fsync}"
+    return f"PostgreSQL, synchronous_commit {policy['synchronous_commit']}; a synced block takes {fsync}"
 
 
 def _replay(result: Result, pipeline: Pipeline) -> str:
-    if pipeline == V1:
+    if pipeline.info.log is None:
         return "no log; every run counts the whole table anew"
     waited = spread(result, f"{pipeline}.drain.whole", _seconds)
     taken_up = "" if waited == NOT else f"; a backlog was taken up in {waited}"
-    if pipeline == V2:
+    if pipeline.info.log.kind is LogKind.STREAM:
         return f"what was pending when the worker died is delivered again{taken_up}"
-    return f"from its newest checkpoint{taken_up}; `coffee replay v3` counts from the first record on"
+    whole = f"; `coffee replay {pipeline}` counts from the first record on"
+    return f"from its newest checkpoint{taken_up}{whole if Repair.REPLAY in pipeline.info.repairs else ''}"
 
 
 def _downtime(result: Result, pipeline: Pipeline) -> str:
@@ -85,8 +93,8 @@ def _downtime(result: Result, pipeline: Pipeline) -> str:
 
 
 def _aggregation(result: Result, pipeline: Pipeline) -> str:
-    if pipeline == V1:
-        run = result.figures.middle("v1.table.run")
+    if pipeline.info.shown_in_runs:
+        run = result.figures.middle(f"{pipeline}.table.run")
         rows = SIZES[result.size].table_rows
         full = "" if run is None else f"; with {rows:,} rows a run takes {_seconds(run)}"
         return f"one update of the dashboard every {result.facts['aggregator_interval_s']} s, by its setting{full}"
@@ -101,7 +109,7 @@ def _scalability(result: Result, pipeline: Pipeline) -> str:
     if most == NOT:
         return NOT
     one, two = (result.figures.middle(f"{pipeline}.{name}.rate") for name in ("drain", "drain2"))
-    kind = "slots" if pipeline == V3 else "workers"
+    kind = "slots" if runs_on_flink(pipeline) else "workers"
     gain = f"; two {kind} drain {two / one:.2f} times as fast as one" if one and two else ""
     return f"one process of each kind kept up with {most}{gain}"
 
@@ -115,12 +123,12 @@ def _per_s(value: float) -> str:
 
 
 ROWS = (
-    Row("API response time", ("~10-20ms", "~2-5ms", "~5-10ms"), _latency("api")),
-    Row("Dashboard latency", ("10-60s", "~50-100ms", "~100ms"), _latency("dashboard")),
-    Row("Delivery guarantee", ("Exactly-once", "At-least-once", "Exactly-once"), _guarantee),
-    Row("Message persistence", ("N/A", "Durable (Redis)", "Durable (Kafka)"), _persistence),
-    Row("Replay capability", ("N/A", "Yes (pending)", "Yes (full history)"), _replay),
-    Row("Worker downtime", ("N/A", "Messages queued", "Messages queued"), _downtime),
-    Row("Aggregation", ("Batch (cron)", "Real-time (worker)", "Real-time (Flink)"), _aggregation),
-    Row("Scalability", ("Single node", "Consumer groups", "Horizontally scalable"), _scalability),
+    Row("API response time", "api_response", _latency("api")),
+    Row("Dashboard latency", "dashboard_latency", _latency("dashboard")),
+    Row("Delivery guarantee", "delivery", _guarantee),
+    Row("Message persistence", "persistence", _persistence),
+    Row("Replay capability", "replay", _replay),
+    Row("Worker downtime", "downtime", _downtime),
+    Row("Aggregation", "aggregation", _aggregation),
+    Row("Scalability", "scalability", _scalability),
 )

@@ -1,4 +1,4 @@
-"""One load from beginning to end: clients, dashboard, and what both say of it."""
+"""``coffee load``, one load from beginning to end: the clients, the dashboard, and what both say of it."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -7,17 +7,16 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from backend.lab.bench.load_clients import Clients, OnReport
-from backend.lab.bench.visibility import Buckets, Visible, read_buckets
+from backend.lab.bench.load_clients import LoadClients, OnReport
+from backend.lab.bench.visibility import Buckets, VisibilityWatcher, read_buckets
 from coffee_core.latency import difference, quantile_us
 from coffee_core.load.plan import Plan
 from coffee_core.load.statistics import Outcome, Sample
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
-# What a load has measured of one pipeline, as a value for reports and conditions.
-
-
+SCHEMA = "coffee-load/1"
+"""Name and version of the JSON: the number grows where a reader of the one before would be wrong."""
 _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 MOST_SLIPPED = 0.01
 """Share of its requests that a generator may begin late by itself; beyond, what it measured is not valid."""
@@ -153,27 +152,27 @@ async def load(
 ) -> Loaded:
     """Run a plan with so many client processes, and wait up to ``settle_s`` until what was accepted is visible.
 
-    Where Redis cannot be reached, only the answers are measured. Raises ClientError.
+    Where Redis cannot be reached, only the answers are measured. Raises LoadClientError.
     """
     notes: list[str] = []
     async with AsyncExitStack() as stack:
-        sending = await stack.enter_async_context(Clients(settings.api_url, clients))
-        visible, before = await _watching(stack, settings, plan, notes)
-        bases = {pipeline: visible.flows[pipeline].total for pipeline in plan.pipelines} if visible else {}
+        sending = await stack.enter_async_context(LoadClients(settings.api_url, clients))
+        watcher, before = await _watching(stack, settings, plan, notes)
+        bases = {pipeline: watcher.histories[pipeline].total for pipeline in plan.pipelines} if watcher else {}
         start_s, samples = await sending.run(plan, on_report)
         after = None
-        if visible is not None:
+        if watcher is not None:
             wanted = {pipeline: bases[pipeline] + len(sample.intended) for pipeline, sample in samples.items()}
-            await visible.reached(wanted, settle_s)
+            await watcher.reached(wanted, settle_s)
             after = await _buckets(settings, plan, notes)
         measured = {}
         for pipeline, sample in samples.items():
-            lateness = visible.flows[pipeline].lateness(bases[pipeline], sample.intended) if visible else None
+            lateness = watcher.histories[pipeline].lateness(bases[pipeline], sample.intended) if watcher else None
             added = difference(after[pipeline], before[pipeline]) if after and before else None
             measured[pipeline] = Measured.of(sample, (start_s, plan.for_s), lateness, added)
-            if visible is not None:
+            if watcher is not None:
                 notes += _doubts(
-                    pipeline, measured[pipeline], visible.flows[pipeline].total - bases[pipeline], settle_s
+                    pipeline, measured[pipeline], watcher.histories[pipeline].total - bases[pipeline], settle_s
                 )
     return Loaded(measured, tuple(notes))
 
@@ -189,11 +188,11 @@ def _doubts(pipeline: Pipeline, measured: Measured, more: int, settle_s: float) 
 
 async def _watching(
     stack: AsyncExitStack, settings: Settings, plan: Plan, notes: list[str]
-) -> tuple[Visible | None, Buckets | None]:
+) -> tuple[VisibilityWatcher | None, Buckets | None]:
     before = await _buckets(settings, plan, notes)
     if before is None:
         return None, None
-    return await stack.enter_async_context(Visible(settings.redis_url, plan.pipelines)), before
+    return await stack.enter_async_context(VisibilityWatcher(settings.redis_url, plan.pipelines)), before
 
 
 async def _buckets(settings: Settings, plan: Plan, notes: list[str]) -> Buckets | None:
@@ -202,12 +201,6 @@ async def _buckets(settings: Settings, plan: Plan, notes: list[str]) -> Buckets 
     except (RedisError, OSError) as error:
         notes.append(f"Redis cannot be read ({error}): what is visible was not measured")
         return None
-
-
-# A load in words, and as JSON with a versioned schema.
-
-
-SCHEMA = "coffee-load/1"
 
 
 def as_json(loaded: Loaded, plan: Plan, clients: int, unmet: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Self
 from backend.stack.log_files import last_line, open_log
 from backend.stack.parts import stack
 from coffee_core.errors import StackError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PACKAGES_SETTING, Pipeline
 from coffee_core.runstate import State, read_states
 from coffee_core.settings import Settings
 
@@ -95,15 +95,16 @@ class OwnStack:
     def require(self) -> None:
         """Raise StackError where the stack has ended."""
         if self._process is not None and self._process.returncode is not None:
-            said = last_line(self.home / "bench.log")
-            raise StackError(f"the stack of the bench has ended: {said or 'no reason given'}")
+            reason = last_line(self.home / "bench.log")
+            raise StackError(f"the stack of the bench has ended: {reason or 'no reason given'}")
 
 
 def _environment(home: Path, pipelines: Sequence[Pipeline]) -> dict[str, str]:
-    def theirs(name: str) -> bool:
+    def is_setting(name: str) -> bool:
         return name in _GIVEN or name.startswith(("COFFEE_", "KAFKA_"))
 
-    kept = {name: value for name, value in os.environ.items() if not theirs(name)}
+    # Which pipelines there are is no setting of a stack: ours knows the same as this process.
+    kept = {name: value for name, value in os.environ.items() if not is_setting(name) or name == PACKAGES_SETTING}
     return (
         kept
         | dict(zip(_PORTS, map(str, free_ports(len(_PORTS))), strict=True))

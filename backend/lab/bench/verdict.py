@@ -4,11 +4,10 @@ import math
 from itertools import combinations, pairwise
 
 from backend.lab.bench.figures import Figure
-from backend.lab.bench.harness import PERIODIC
+from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1
 
 _ALIKE = 1.15
 """Closer than this factor, two figures are called alike."""
@@ -54,10 +53,9 @@ def _lateness(result: Result) -> list[str]:
 
 
 def _lateness_at(result: Result, rate: int) -> list[tuple[float, Pipeline]]:
-    """Return p99 of each dashboard in µs, the lowest first. What makes v1 late is its interval, not the rate."""
-    whenever = result.figures.middle(f"{PERIODIC}.p99")
+    """Return p99 of each dashboard in µs, the lowest first; of one written by runs, at any rate."""
     ranked = _by(result, f"alone.{rate}.dashboard.p99")
-    return sorted((whenever if pipeline == V1 and whenever else value, pipeline) for value, pipeline in ranked)
+    return sorted((result.figures.middle(f"{periodic(each)}.p99") or value, each) for value, each in ranked)
 
 
 def _choice(result: Result) -> list[str]:
@@ -177,10 +175,10 @@ def curve(result: Result, pipeline: Pipeline, kind: str) -> Curve:
         # At a rate that was measured both ways, the loads alone were repeated more often.
         if parts[1] == "alone" or float(parts[2]) not in points:
             points[float(parts[2])] = figure
-    periodic = result.figures.get(f"{PERIODIC}.p99")
-    if pipeline == V1 and kind == "dashboard" and periodic is not None:
+    whenever = result.figures.get(f"{periodic(pipeline)}.p99")
+    if kind == "dashboard" and whenever is not None:
         # Its interval makes it late, not the rate.
-        points = dict.fromkeys(points, periodic)
+        points = dict.fromkeys(points, whenever)
     return sorted(points.items())
 
 

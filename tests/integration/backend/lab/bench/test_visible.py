@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from backend.lab.bench.visibility import Visible, connect
+from backend.lab.bench.visibility import VisibilityWatcher, connect
 from coffee_core.errors import UnavailableError
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V1, V2
@@ -17,9 +17,9 @@ V1, V2 = (MetricKeys(pipeline).total_orders for pipeline in BOTH)
 
 async def test_every_change_is_seen(redis_url: str, client: Redis) -> None:
     await client.set(V2, 7)
-    async with Visible(redis_url, BOTH) as visible:
-        flow = visible.flows[V2]
-        assert (flow.total, visible.flows[V1].total) == (7, 0), "before the block begins"
+    async with VisibilityWatcher(redis_url, BOTH) as visible:
+        flow = visible.histories[V2]
+        assert (flow.total, visible.histories[V1].total) == (7, 0), "before the block begins"
         for total in range(8, 30):
             await client.incr(V2)
             assert await visible.reached({V2: total}, 10)
@@ -34,8 +34,8 @@ async def test_every_change_is_seen(redis_url: str, client: Redis) -> None:
 async def test_a_change_right_behind_an_answer_is_seen(
     redis_url: str, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.lab.bench.visibility._TOLD_S", 3_600)  # by what it is told alone
-    async with Visible(redis_url, BOTH) as visible:
+    monkeypatch.setattr("backend.lab.bench.visibility._TRACKED_POLL_S", 3_600)  # by what it is told alone
+    async with VisibilityWatcher(redis_url, BOTH) as visible:
         for total in range(50, 5_001, 50):
             await asyncio.gather(*(client.incr(V2) for _ in range(50)))
             assert await visible.reached({V2: total}, 10)
@@ -61,7 +61,7 @@ async def test_a_lost_connection_is_made_again(redis_url: str, client: Redis) ->
     async def mine() -> list[dict[str, str]]:
         return [each for each in await client.client_list() if each["name"] == "coffee-bench"]
 
-    async with Visible(redis_url, BOTH) as visible:
+    async with VisibilityWatcher(redis_url, BOTH) as visible:
         for total in (1, 2):
             (connection,) = await mine()
             await client.client_kill_filter(_id=connection["id"])
@@ -79,7 +79,7 @@ async def test_a_server_that_tells_nothing_is_looked_at(redis_url: str, client: 
         link, will_tell = await connect(blind, lambda: None)
         link.close()
         assert not will_tell
-        async with Visible(blind, BOTH) as visible:
+        async with VisibilityWatcher(blind, BOTH) as visible:
             for total in range(1, 20):
                 await client.incr(V2)
                 assert await visible.reached({V2: total}, 10)
@@ -89,5 +89,5 @@ async def test_a_server_that_tells_nothing_is_looked_at(redis_url: str, client: 
 
 async def test_where_nobody_answers_it_says_so() -> None:
     with pytest.raises(UnavailableError, match="cannot connect"):
-        async with Visible("redis://127.0.0.1:9", BOTH):
+        async with VisibilityWatcher("redis://127.0.0.1:9", BOTH):
             pass
