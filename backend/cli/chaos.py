@@ -87,7 +87,7 @@ def chaos_command(
 
 
 def _tell(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:
-    from backend.lab.chaos.report import FaultResult, as_table
+    from backend.lab.chaos.fault_result import FaultResult, as_table
 
     if as_lines:
         ended = {

@@ -10,12 +10,12 @@ from backend.lab.bench.size import SIZES
 from backend.lab.bench.steps_drain import runs_on_flink
 from coffee_core.pipelines import LogKind, Pipeline, Repair
 
-NOT = "not measured"
+NOT_MEASURED = "not measured"
 """What stands where a figure is missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ClaimRow:
     """A line of the table."""
 
     aspect: str
@@ -33,7 +33,7 @@ def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
     """Return the middle of a figure, and from where to where its repetitions reach."""
     figure = result.figures.get(name)
     if figure is None:
-        return NOT
+        return NOT_MEASURED
     if len(figure.values) == 1:
         return show(figure.middle)
     return f"{show(figure.middle)} ({show(figure.low)} – {show(figure.high)})"
@@ -44,7 +44,7 @@ def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
         by_runs = pipeline.info.shown_in_runs and kind == "dashboard"
         name = periodic(pipeline) if by_runs else f"{pipeline}.alone.{result.rates[0]}.{kind}"
         if result.figures.get(f"{name}.p50") is None:
-            return NOT
+            return NOT_MEASURED
         return f"p50 {spread(result, f'{name}.p50', duration)}, p99 {spread(result, f'{name}.p99', duration)}"
 
     return measured
@@ -53,7 +53,7 @@ def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
 def _guarantee(result: Result, pipeline: Pipeline) -> str:
     found = result.audit.get(str(pipeline))
     if found is None:
-        return NOT
+        return NOT_MEASURED
     killed = result.flow.get(str(pipeline), {}).get("part")
     tail = f", {killed} killed once" if killed else ""
     counts = f"lost {found['lost']:,}, duplicated {found['duplicated']:,}, drift {found['drift']:,}"
@@ -75,7 +75,7 @@ def _replay(result: Result, pipeline: Pipeline) -> str:
     if pipeline.info.log is None:
         return "no log; every run counts the whole table anew"
     waited = spread(result, f"{pipeline}.drain.whole", _seconds)
-    taken_up = "" if waited == NOT else f"; a backlog was taken up in {waited}"
+    taken_up = "" if waited == NOT_MEASURED else f"; a backlog was taken up in {waited}"
     if pipeline.info.log.kind is LogKind.STREAM:
         return f"what was pending when the worker died is delivered again{taken_up}"
     whole = f"; `coffee replay {pipeline}` counts from the first record on"
@@ -84,11 +84,11 @@ def _replay(result: Result, pipeline: Pipeline) -> str:
 
 def _downtime(result: Result, pipeline: Pipeline) -> str:
     still = spread(result, f"{pipeline}.recovery", _seconds)
-    if still == NOT:
-        return NOT
+    if still == NOT_MEASURED:
+        return NOT_MEASURED
     failed = result.figures.middle(f"{pipeline}.recovery.failed") or 0
     rate = spread(result, f"{pipeline}.drain.rate", _per_s)
-    drained = "" if rate == NOT else f"; a backlog drains at {rate}"
+    drained = "" if rate == NOT_MEASURED else f"; a backlog drains at {rate}"
     return f"killed: its dashboard stood still for {still}, {failed:,.0f} requests failed meanwhile{drained}"
 
 
@@ -99,15 +99,15 @@ def _aggregation(result: Result, pipeline: Pipeline) -> str:
         full = "" if run is None else f"; with {rows:,} rows a run takes {_seconds(run)}"
         return f"one update of the dashboard every {result.facts['aggregator_interval_s']} s, by its setting{full}"
     updates = spread(result, f"{pipeline}.alone.{result.rates[-1]}.updates", _per_s)
-    if updates == NOT:
-        return NOT
+    if updates == NOT_MEASURED:
+        return NOT_MEASURED
     return f"{updates} updates of the dashboard at {result.rates[-1]:,} orders/s"
 
 
 def _scalability(result: Result, pipeline: Pipeline) -> str:
     most = spread(result, f"{pipeline}.breakpoint", _per_s)
-    if most == NOT:
-        return NOT
+    if most == NOT_MEASURED:
+        return NOT_MEASURED
     one, two = (result.figures.middle(f"{pipeline}.{name}.rate") for name in ("drain", "drain2"))
     kind = "slots" if runs_on_flink(pipeline) else "workers"
     gain = f"; two {kind} drain {two / one:.2f} times as fast as one" if one and two else ""
@@ -123,12 +123,12 @@ def _per_s(value: float) -> str:
 
 
 ROWS = (
-    Row("API response time", "api_response", _latency("api")),
-    Row("Dashboard latency", "dashboard_latency", _latency("dashboard")),
-    Row("Delivery guarantee", "delivery", _guarantee),
-    Row("Message persistence", "persistence", _persistence),
-    Row("Replay capability", "replay", _replay),
-    Row("Worker downtime", "downtime", _downtime),
-    Row("Aggregation", "aggregation", _aggregation),
-    Row("Scalability", "scalability", _scalability),
+    ClaimRow("API response time", "api_response", _latency("api")),
+    ClaimRow("Dashboard latency", "dashboard_latency", _latency("dashboard")),
+    ClaimRow("Delivery guarantee", "delivery", _guarantee),
+    ClaimRow("Message persistence", "persistence", _persistence),
+    ClaimRow("Replay capability", "replay", _replay),
+    ClaimRow("Worker downtime", "downtime", _downtime),
+    ClaimRow("Aggregation", "aggregation", _aggregation),
+    ClaimRow("Scalability", "scalability", _scalability),
 )

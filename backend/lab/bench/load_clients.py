@@ -75,7 +75,7 @@ class LoadClients:
         for process in self._processes:
             assert process.stdin is not None, "it was started with a pipe"
             process.stdin.close()
-        await asyncio.wait([asyncio.create_task(each.wait()) for each in self._processes], timeout=_LEAVE_S)
+        await asyncio.wait([asyncio.create_task(process.wait()) for process in self._processes], timeout=_LEAVE_S)
         for process in self._processes:
             if process.returncode is None:
                 process.kill()

@@ -25,7 +25,7 @@ _UP_WITHIN_S = 300.0
 _DOWN_WITHIN_S = 40.0
 _STEP_S = 0.05
 _PORTS = [
-    name for each in fields(Settings) if each.type is int and (name := each.metadata["env"]).endswith("_PORT")
+    name for field in fields(Settings) if field.type is int and (name := field.metadata["env"]).endswith("_PORT")
 ]
 _GIVEN = ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL")
 

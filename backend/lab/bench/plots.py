@@ -98,7 +98,7 @@ def _rates(figure: Figure, result: Result) -> bool:
         for pipeline in result.pipelines:
             points = curve(result, pipeline, kind)
             if points:
-                axes.plot([rate for rate, _ in points], [each.middle for _, each in points], **_line(pipeline))
+                axes.plot([rate for rate, _ in points], [late.middle for _, late in points], **_line(pipeline))
                 drawn = True
         axes.axhline(BOUND_US, color=_INK, linewidth=0.8, linestyle=":")
         axes.set_title(title)

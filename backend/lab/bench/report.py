@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from backend.lab.bench.changes import Change
 from backend.lab.bench.claims import ROWS, spread
-from backend.lab.bench.compare import Change
 from backend.lab.bench.figures import Figure
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
@@ -44,7 +44,7 @@ Rows = list[list[str]]
 
 def target_rows(result: Result) -> Rows:
     """Return what is to be reached beside what was measured."""
-    rows = [[each.what, each.bound, each.measured, each.verdict] for each in targets(result)]
+    rows = [[target.what, target.bound, target.measured, target.verdict] for target in targets(result)]
     return [["target", "bound", "measured", ""], *rows]
 
 

@@ -65,15 +65,15 @@ class Result:
             seconds=seconds,
             facts=facts,
             figures=harness.figures,
-            audit={str(each.pipeline): _audited(each) for each in balances},
-            distributions={name: _distribution(each) for name, each in harness.histograms.items()},
+            audit={str(balance.pipeline): _audited(balance) for balance in balances},
+            distributions={name: _distribution(histogram) for name, histogram in harness.histograms.items()},
             flow=flow,
             notes=harness.notes,
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has room for it."""
-        raw = {each: getattr(self, each) for each in self.__slots__}
+        raw = {name: getattr(self, name) for name in self.__slots__}
         return {"schema": SCHEMA, **raw, "figures": self.figures.as_json()}
 
     def write(self, path: Path) -> None:
@@ -107,7 +107,7 @@ def _audited(balance: Balance) -> dict[str, int]:
 def _distribution(histogram: Any) -> list[tuple[float, float]]:
     if not histogram.get_total_count():
         return []
-    return [(each, histogram.get_value_at_percentile(each)) for each in _PERCENTILES]
+    return [(percentile, histogram.get_value_at_percentile(percentile)) for percentile in _PERCENTILES]
 
 
 def _flow(harness: Harness, timeline: KillTimeline, load: PendingLoad) -> dict[str, Any]:

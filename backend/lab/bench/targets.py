@@ -44,7 +44,7 @@ def targets(result: Result) -> list[Target]:
         *_two(result),
     ]
     gone = tuple(f"{pipeline}:" for pipeline in PIPELINES if pipeline not in result.pipelines)
-    return [each for each in found if not each.what.startswith(gone)]
+    return [target for target in found if not target.what.startswith(gone)]
 
 
 def _at_most(what: str, value: float | None, most: float, show: Show) -> Target:

@@ -55,7 +55,9 @@ def _lateness(result: Result) -> list[str]:
 def _lateness_at(result: Result, rate: int) -> list[tuple[float, Pipeline]]:
     """Return p99 of each dashboard in µs, the lowest first; of one written by runs, at any rate."""
     ranked = _by(result, f"alone.{rate}.dashboard.p99")
-    return sorted((result.figures.middle(f"{periodic(each)}.p99") or value, each) for value, each in ranked)
+    return sorted(
+        (result.figures.middle(f"{periodic(pipeline)}.p99") or value, pipeline) for value, pipeline in ranked
+    )
 
 
 def _choice(result: Result) -> list[str]:
@@ -133,14 +135,16 @@ def _burden(result: Result) -> list[str]:
         parts = ", ".join(f"{_name(pipeline)} for {value:.2g} s" for value, pipeline in ranked)
         sentences.append(f"With its worker killed under load, a dashboard stood still: {parts}.")
     wrong = [
-        name for name, each in result.audit.items() if any(each[key] for key in ("lost", "duplicated", "drift"))
+        name
+        for name, counts in result.audit.items()
+        if any(counts[key] for key in ("lost", "duplicated", "drift"))
     ]
     if wrong:
         sentences.append(
             f"Orders were lost or counted twice by {', '.join(wrong)}: nothing else here matters then."
         )
     elif result.audit:
-        orders = sum(each["stored"] for each in result.audit.values())
+        orders = sum(counts["stored"] for counts in result.audit.values())
         sentences.append(f"Of {orders:,} orders, none was lost and none counted twice.")
     return sentences
 
@@ -188,11 +192,11 @@ def crossing(one: Curve, other: Curve) -> list[tuple[float, bool]]:
     Between two rates at which both were measured, both are taken for straight on logarithmic axes. Rates at which
     their repetitions overlap do not count.
     """
-    there = dict(other)
+    figures = dict(other)
     clear = [
-        (rate, math.log(figure.middle / there[rate].middle))
+        (rate, math.log(figure.middle / figures[rate].middle))
         for rate, figure in one
-        if rate in there and _apart(figure, there[rate])
+        if rate in figures and _apart(figure, figures[rate])
     ]
     found = []
     for (rate, gap), (next_rate, next_gap) in pairwise(clear):

@@ -96,7 +96,7 @@ class TotalHistory:
 
     def first_s(self, total: int) -> float:
         """Return when at least so many orders were first seen, monotonic seconds; infinity where never."""
-        place = next((place for place, each in enumerate(self.totals) if each >= total), None)
+        place = next((place for place, shown in enumerate(self.totals) if shown >= total), None)
         return math.inf if place is None else self.times_s[place]
 
     def total_at(self, at_s: float) -> int:

@@ -16,7 +16,7 @@ from typing import Self
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from backend.lab.chaos.verdict import failed
+from backend.lab.chaos.comparison import failed
 from coffee_core.keys import MetricKeys
 from coffee_core.load.generator import Generator
 from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings

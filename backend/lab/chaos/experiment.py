@@ -13,9 +13,9 @@ from backend.clients.servers import Servers, UnreachableError, open_servers
 from backend.lab.audit import audit
 from backend.lab.chaos.actions import Context, strike
 from backend.lab.chaos.client import Client, Watcher
-from backend.lab.chaos.report import FaultResult
+from backend.lab.chaos.comparison import Row, Verdict, compare
+from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.site import Site
-from backend.lab.chaos.verdict import Row, Verdict, compare
 from backend.pipelines.balance import Balance, difference, is_zero, read_shown, sentence, stored
 from backend.pipelines.faults import Action, Effect, Fault, NotReadyError
 from backend.stack.polling import poll

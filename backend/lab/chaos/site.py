@@ -1,5 +1,6 @@
 """The local stack that is to be broken: its addresses, its parts, their processes."""
 
+import re
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -88,5 +89,5 @@ class Site:
         state = read_state(self.settings.home, part)
         if state is not None:
             return [state]
-        numbered = (each for each in read_states(self.settings.home) if each.name.startswith(f"{part}-"))
-        return [each for each in numbered if each.name.removeprefix(f"{part}-").isdecimal()]
+        numbered = re.compile(rf"{re.escape(part)}-\d+")
+        return [state for state in read_states(self.settings.home) if numbered.fullmatch(state.name)]

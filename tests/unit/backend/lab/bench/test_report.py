@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from backend.cli.main import coffee
+from backend.lab.bench.changes import compare, unlike
 from backend.lab.bench.claims import ROWS
-from backend.lab.bench.compare import compare, unlike
 from backend.lab.bench.figures import LOWER, Figure, Figures
 from backend.lab.bench.plots import draw
 from backend.lab.bench.report import as_markdown, as_text, changes_as_text, write

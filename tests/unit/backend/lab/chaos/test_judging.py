@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 
 from backend.lab.chaos.client import Client
+from backend.lab.chaos.comparison import Verdict
 from backend.lab.chaos.experiment import Settled, _result
+from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.faults import FAULTS
-from backend.lab.chaos.report import FaultResult
-from backend.lab.chaos.verdict import Verdict
 from backend.pipelines.balance import NOTHING, Balance
 from backend.pipelines.faults import Effect, Fault
 from coffee_core.load.statistics import Answer, Outcome

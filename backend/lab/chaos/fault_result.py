@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backend.lab.chaos.verdict import Verdict
+from backend.lab.chaos.comparison import Verdict
 from backend.pipelines.balance import is_zero
 from coffee_core.pipelines import Pipeline
 from coffee_core.totals import Tally

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from backend.lab.chaos.report import FaultResult, as_table
-from backend.lab.chaos.verdict import Verdict
+from backend.lab.chaos.comparison import Verdict
+from backend.lab.chaos.fault_result import FaultResult, as_table
 from coffee_core.pipelines.constants import V2
 from coffee_core.totals import Tally
 
