@@ -16,10 +16,10 @@ from aiokafka.errors import KafkaError
 from backend.clients.daemon import OUTAGES
 from backend.lab.audit import audit
 from backend.lab.bench import ceilings
+from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.figures import HIGHER, Figures
 from backend.lab.bench.harness import Harness
 from backend.lab.bench.load_clients import LoadClients
-from backend.lab.bench.own_stack import OwnStack
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import Size
 from backend.lab.bench.steps_drain import can_drain, drain, drain_by_two, runs_on_flink, worker_of
@@ -54,11 +54,13 @@ class Step:
     name: str
     about_s: float
     """How long it is likely to take."""
-    do: Callable[[], Coroutine[Any, Any, None]]
+    run: Callable[[], Coroutine[Any, Any, None]]
 
 
-async def bench(size: Size, beside: Path, pipelines: Sequence[Pipeline], announce: Announce) -> Result:
-    """Run everything on a stack of its own; SIGINT and SIGTERM end it early, with what is done.
+async def bench(size: Size, parent: Path, pipelines: Sequence[Pipeline], announce: Announce) -> Result:
+    """Run everything on a stack of its own, whose data lie in a folder within ``parent`` for as long as it runs.
+
+    SIGINT, SIGTERM and SIGHUP end it early, with what is done.
 
     Raises StackError where the stack does not come up.
     """
@@ -66,7 +68,7 @@ async def bench(size: Size, beside: Path, pipelines: Sequence[Pipeline], announc
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stopped = asyncio.create_task(stop.wait())
-    running = asyncio.create_task(_bench(size, beside, pipelines, announce, stopped))
+    running = asyncio.create_task(_bench(size, parent, pipelines, announce, stopped))
     try:
         return await running
     finally:
@@ -74,11 +76,11 @@ async def bench(size: Size, beside: Path, pipelines: Sequence[Pipeline], announc
 
 
 async def _bench(
-    size: Size, beside: Path, pipelines: Sequence[Pipeline], announce: Announce, stopped: "asyncio.Task[bool]"
+    size: Size, parent: Path, pipelines: Sequence[Pipeline], announce: Announce, stopped: "asyncio.Task[bool]"
 ) -> Result:
     started_s, timeline = time.monotonic(), KillTimeline()
-    own = OwnStack(beside, pipelines)
-    async with _harness(size, own, announce, stopped) as harness, baselines() as urls:
+    stack = BenchStack(parent, pipelines)
+    async with _harness(size, stack, announce, stopped) as harness, baselines() as urls:
         complete = await _run(list(all_steps(harness, urls, timeline)), harness, announce, stopped)
         announce("waiting until the last orders are visible")
         wanted = {pipeline: harness.accepted[pipeline] for pipeline in harness.pipelines}
@@ -91,7 +93,7 @@ async def _bench(
     if size.two_slots and complete:
         for pipeline in filter(runs_on_flink, pipelines):
             try:
-                result.complete &= await _two_slots(size, beside, pipeline, result.figures, announce, stopped)
+                result.complete &= await _two_slots(size, parent, pipeline, result.figures, announce, stopped)
             except CoffeeError as error:
                 result.complete = False
                 result.notes.append(f"{pipeline} with two slots could not be measured: {error}")
@@ -101,15 +103,15 @@ async def _bench(
 
 async def _two_slots(
     size: Size,
-    beside: Path,
+    parent: Path,
     pipeline: Pipeline,
     figures: Figures,
     announce: Announce,
     stopped: "asyncio.Task[bool]",
 ) -> bool:
     """Measure a drain once more with two slots, on a stack of its own; return whether it was measured."""
-    own = OwnStack(beside, (pipeline,), {"COFFEE_FLINK_PARALLELISM": "2"})
-    async with _harness(size, own, announce, stopped) as harness:
+    stack = BenchStack(parent, (pipeline,), {"COFFEE_FLINK_PARALLELISM": "2"})
+    async with _harness(size, stack, announce, stopped) as harness:
         name = f"{pipeline} with two slots: its job down, then draining"
         steps = [Step(name, 90, partial(drain, harness, pipeline))] * 2
         complete = await _run(steps, harness, announce, stopped)
@@ -121,18 +123,18 @@ async def _two_slots(
 
 @asynccontextmanager
 async def _harness(
-    size: Size, own: OwnStack, announce: Announce, stopped: "asyncio.Task[bool]"
+    size: Size, stack: BenchStack, announce: Announce, stopped: "asyncio.Task[bool]"
 ) -> AsyncIterator[Harness]:
     """Start a stack and all that measures it. Raises CoffeeError where we are asked to end before it is up."""
-    async with own:
-        announce(f"a stack of the bench's own starts in {own.home}: your own data is not touched")
-        if not await poll(lambda: not is_free(own.settings.redis_port), 0.02, _REDIS_WITHIN_S):
-            own.require()
+    async with stack:
+        announce(f"a stack of the bench's own starts in {stack.home}: your own data is not touched")
+        if not await poll(lambda: not is_free(stack.settings.redis_port), 0.02, _REDIS_WITHIN_S):
+            stack.require()
         async with (
-            VisibilityWatcher(own.settings.redis_url, own.settings.pipelines) as watcher,
-            LoadClients(own.settings.api_url, 1, own.environ) as clients,
+            VisibilityWatcher(stack.settings.redis_url, stack.settings.pipelines) as watcher,
+            LoadClients(stack.settings.api_url, 1, stack.environ) as clients,
         ):
-            harness = Harness(size, own, watcher, clients)
+            harness = Harness(size, stack, watcher, clients)
             if not await _unless(stopped, _start(harness)):
                 raise CoffeeError("interrupted before anything was measured")
             yield harness
@@ -140,7 +142,7 @@ async def _harness(
 
 async def _start(harness: Harness) -> None:
     await first_orders(harness)
-    await harness.own.until_up()
+    await harness.stack.until_up()
 
 
 async def _run(steps: Sequence[Step], harness: Harness, announce: Announce, stopped: "asyncio.Task[bool]") -> bool:
@@ -150,12 +152,12 @@ async def _run(steps: Sequence[Step], harness: Harness, announce: Announce, stop
         minutes, seconds = divmod(round(sum(later.about_s for later in steps[place:]) + _STOP_S), 60)
         announce(f"{place + 1:>3} of {len(steps)}  {step.name} · about {minutes}:{seconds:02} left")
         try:
-            if not await _unless(stopped, step.do()):
+            if not await _unless(stopped, step.run()):
                 announce("ending: what is done is kept")
                 harness.notes.append(f"interrupted at {step.name!r}: nothing after it was measured")
                 return False
         except _TROUBLE as error:
-            harness.own.require()
+            harness.stack.require()
             announce(f"{step.name}: {error}")
             harness.notes.append(f"{step.name} could not be measured: {error}")
             await harness.resync()
@@ -220,7 +222,7 @@ def all_steps(harness: Harness, urls: dict[str, str], timeline: KillTimeline) ->
 
 def _ceilings(harness: Harness, label: str) -> Iterator[Step]:
     figures, settings, for_s = harness.figures, harness.settings, harness.size.closed_s
-    fsync = partial(ceilings.fsync, figures, harness.own.home, for_s)
+    fsync = partial(ceilings.fsync, figures, harness.stack.home, for_s)
     yield Step(f"{label}: fsync of the disk", for_s * 1.5, partial(asyncio.to_thread, fsync))
     yield Step(f"{label}: bare XADD", for_s, partial(ceilings.xadd, figures, settings, for_s))
     yield Step(f"{label}: bare bulk INSERT", for_s, partial(ceilings.insert, figures, settings, for_s))

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.figures import HIGHER, Figures
 from backend.lab.bench.load_clients import LoadClients
 from backend.lab.bench.load_run import Measured
-from backend.lab.bench.own_stack import OwnStack
 from backend.lab.bench.size import Size
 from backend.lab.bench.visibility import VisibilityWatcher, read_buckets
 from coffee_core.errors import CoffeeError
@@ -64,7 +64,7 @@ class Harness:
     """Everything a step of the bench needs."""
 
     size: Size
-    own: OwnStack
+    stack: BenchStack
     watcher: VisibilityWatcher
     clients: LoadClients
     figures: Figures = field(default_factory=Figures)
@@ -82,7 +82,7 @@ class Harness:
     @property
     def settings(self) -> Settings:
         """The settings of the stack."""
-        return self.own.settings
+        return self.stack.settings
 
     @property
     def pipelines(self) -> tuple[Pipeline, ...]:

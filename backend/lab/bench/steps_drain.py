@@ -170,10 +170,10 @@ async def _second_worker(harness: Harness, pipeline: Pipeline) -> AsyncIterator[
     """Run another worker for the length of the block; yield its process id once it is ready."""
     service = worker_of(pipeline)
     assert service is not None, f"{pipeline} has a worker"
-    ready = harness.own.home / "bench-worker.ready"
-    environ = harness.own.environ | harness.settings.addresses
+    ready = harness.stack.home / "bench-worker.ready"
+    environ = harness.stack.environ | harness.settings.addresses
     environ |= {READY_FILE: str(ready), "COFFEE_WORKER_NAME": "bench"}
-    with open_log(harness.own.home / "bench-worker.log") as log:
+    with open_log(harness.stack.home / "bench-worker.log") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", service.module),
             env=environ,

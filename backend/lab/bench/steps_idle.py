@@ -32,27 +32,27 @@ async def first_orders(harness: Harness) -> None:
 async def _first(harness: Harness, sender: Sender, mix: Mix, pipeline: Pipeline) -> None:
     deadline = time.monotonic() + _FIRST_WITHIN_S
     while (answer := await sender.send(mix.next(pipeline))).outcome is not Outcome.ACKNOWLEDGED:
-        harness.own.require()
+        harness.stack.require()
         if time.monotonic() > deadline:
             raise StackError(f"{pipeline} takes no order {_FIRST_WITHIN_S:g} s after the start: {answer.reason}")
         await asyncio.sleep(_AGAIN_S)
-    harness.figures.add(f"{pipeline}.first.accepted", time.monotonic() - harness.own.started_s, "s")
+    harness.figures.add(f"{pipeline}.first.accepted", time.monotonic() - harness.stack.started_s, "s")
     harness.accepted[pipeline] += 1
     if await harness.watcher.reached({pipeline: 1}, _FIRST_WITHIN_S):
         shown_s = harness.watcher.histories[pipeline].first_s(1)
-        harness.figures.add(f"{pipeline}.first.visible", shown_s - harness.own.started_s, "s")
+        harness.figures.add(f"{pipeline}.first.visible", shown_s - harness.stack.started_s, "s")
 
 
 async def calm(harness: Harness) -> None:
     """Wait until the stack has come to rest: after its start it prepares what a failure of Flink will need."""
     on_flink = [pipeline for pipeline in harness.pipelines if runs_on_flink(pipeline)]
-    if on_flink and not await poll(partial(_prepared, harness.own.home), 1, _PREPARED_WITHIN_S):
+    if on_flink and not await poll(partial(_prepared, harness.stack.home), 1, _PREPARED_WITHIN_S):
         names = ", ".join(on_flink)
         harness.notes.append(f"{names} was still preparing for a failure of Flink when the first round began")
     for _ in range(_CALM_LOOKS):
-        before = await usage(harness.own.home)
+        before = await usage(harness.stack.home)
         await asyncio.sleep(1)
-        if (await usage(harness.own.home)).cpu_s - before.cpu_s < _CALM_CPU_S:
+        if (await usage(harness.stack.home)).cpu_s - before.cpu_s < _CALM_CPU_S:
             return
     harness.notes.append("the stack had not come to rest when the first round began")
 
@@ -64,7 +64,7 @@ def _prepared(home: Path) -> bool:
 
 async def beforehand(harness: Harness) -> None:
     """Look at the memory before anything is measured: of all, and of what each pipeline alone needs."""
-    used = await usage(harness.own.home)
+    used = await usage(harness.stack.home)
     harness.figures.add("idle.memory", used.memory_bytes, "bytes")
     for pipeline in harness.pipelines:
         own = [memory for part, memory in used.memory_of.items() if part.startswith(pipeline.info.cost_parts)]
@@ -74,12 +74,12 @@ async def beforehand(harness: Harness) -> None:
 
 async def idle(harness: Harness) -> None:
     """Look at the processor while nobody orders anything."""
-    before = await usage(harness.own.home)
+    before = await usage(harness.stack.home)
     await asyncio.sleep(harness.size.idle_s)
-    after = await usage(harness.own.home)
+    after = await usage(harness.stack.home)
     harness.figures.add("idle.cpu", (after.cpu_s - before.cpu_s) / harness.size.idle_s, "s per second")
 
 
 async def afterwards(harness: Harness) -> None:
     """Look at the memory once everything was done."""
-    harness.figures.add("after.memory", (await usage(harness.own.home)).memory_bytes, "bytes")
+    harness.figures.add("after.memory", (await usage(harness.stack.home)).memory_bytes, "bytes")

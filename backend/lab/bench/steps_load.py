@@ -9,10 +9,10 @@ from itertools import product
 from typing import Any
 
 from backend.lab.bench.baseline_apps import BASELINES
+from backend.lab.bench.bench_stack import free_ports
 from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.harness import MILLION, QUANTILES, Harness, live
 from backend.lab.bench.load_run import Measured
-from backend.lab.bench.own_stack import free_ports
 from backend.lab.bench.steps_drain import can_drain, fill
 from backend.lab.bench.usage import Kept, Usage, kept, usage
 from backend.stack.polling import poll
@@ -63,7 +63,7 @@ async def rate(harness: Harness, pipelines: Sequence[Pipeline], rate_per_s: int)
 
 
 async def _spent(harness: Harness, pipeline: Pipeline) -> tuple[Usage, Kept]:
-    return await usage(harness.own.home), await kept(harness.settings, pipeline)
+    return await usage(harness.stack.home), await kept(harness.settings, pipeline)
 
 
 def _note_cost(

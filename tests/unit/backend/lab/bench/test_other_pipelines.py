@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 
 from backend.lab.bench.bench import all_steps
+from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.claims import ROWS
 from backend.lab.bench.conditions import Condition
 from backend.lab.bench.harness import Harness
-from backend.lab.bench.own_stack import OwnStack
 from backend.lab.bench.plots import draw
 from backend.lab.bench.report import as_markdown, as_text, pipeline_rows
 from backend.lab.bench.size import TINY
@@ -22,8 +22,8 @@ from tests.unit.backend.lab.bench.made import result
 
 def names_of(*pipelines: Pipeline) -> list[str]:
     settings = SimpleNamespace(api_url="http://127.0.0.1:1", pipelines=pipelines)
-    own = cast("OwnStack", SimpleNamespace(settings=settings, home=Path("/nowhere")))
-    harness = Harness(TINY, own, cast("Any", None), cast("Any", None))
+    stack = cast("BenchStack", SimpleNamespace(settings=settings, home=Path("/nowhere")))
+    harness = Harness(TINY, stack, cast("Any", None), cast("Any", None))
     urls = {"noop": "http://127.0.0.1:2", "starlette": "http://127.0.0.1:3"}
     return [step.name for step in all_steps(harness, urls, KillTimeline())]
 
@@ -74,6 +74,6 @@ def test_a_condition_may_be_about_it(toy: Pipeline) -> None:
 def test_the_stack_of_the_bench_knows_the_same_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PACKAGES_SETTING, "tests.unit.backend.lab.toy")
     monkeypatch.setenv("COFFEE_AGGREGATOR_INTERVAL_S", "3")
-    own = OwnStack(tmp_path, (V2,))
-    assert own.environ[PACKAGES_SETTING] == "tests.unit.backend.lab.toy"
-    assert "COFFEE_AGGREGATOR_INTERVAL_S" not in own.environ, "its settings are the defaults"
+    stack = BenchStack(tmp_path, (V2,))
+    assert stack.environ[PACKAGES_SETTING] == "tests.unit.backend.lab.toy"
+    assert "COFFEE_AGGREGATOR_INTERVAL_S" not in stack.environ, "its settings are the defaults"

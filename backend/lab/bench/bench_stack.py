@@ -30,15 +30,18 @@ _PORTS = [
 _GIVEN = ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL")
 
 
-class OwnStack:
-    """Use it as an asynchronous context manager; it is gone with its block, also where we are killed."""
+class BenchStack:
+    """Use it as an asynchronous context manager; it is gone with its block, also where we are killed.
+
+    Its home is a fresh folder within ``parent``; ``extra`` are settings that differ from the defaults.
+    """
 
     def __init__(
-        self, beside: Path, pipelines: Sequence[Pipeline], extra: Mapping[str, str] | None = None
+        self, parent: Path, pipelines: Sequence[Pipeline], extra: Mapping[str, str] | None = None
     ) -> None:
-        self._made = None if beside.exists() else beside
-        beside.mkdir(parents=True, exist_ok=True)
-        self.home = Path(tempfile.mkdtemp(prefix="coffee-bench-", dir=beside))
+        self._created = None if parent.exists() else parent
+        parent.mkdir(parents=True, exist_ok=True)
+        self.home = Path(tempfile.mkdtemp(prefix="coffee-bench-", dir=parent))
         """Folder of its data: on the disk on which the user's own would lie."""
         self.environ = _environment(self.home, pipelines) | dict(extra or {})
         """Environment of every process of it."""
@@ -76,8 +79,8 @@ class OwnStack:
                 process.kill()  # its children go with it
                 await process.wait()
         await asyncio.to_thread(shutil.rmtree, self.home)
-        if self._made is not None and not any(self._made.iterdir()):
-            self._made.rmdir()
+        if self._created is not None and not any(self._created.iterdir()):
+            self._created.rmdir()
 
     async def until_up(self) -> None:
         """Wait until every part is up. Raises StackError where one does not come up, or the stack ends."""
