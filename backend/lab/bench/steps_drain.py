@@ -153,7 +153,6 @@ async def _cancel_job(settings: Settings) -> None:
     from flink.rest import FlinkRest
 
     flink = FlinkRest(settings.flink_rest_url)
-
     try:
         for job in await flink.jobs(JOB_NAME):
             if job.state == "RUNNING":
