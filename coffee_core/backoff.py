@@ -6,7 +6,8 @@ import random
 class Backoff:
     """Doubles from ``first_s`` to ``longest_s`` seconds, and begins anew after ``reset``.
 
-    With ``jitter`` (0 to 1) so much of a pause is left to chance: who fails together does not come back together.
+    With ``jitter`` (0 to 1) so much of a pause is left to chance, so that those who fail together do not come back
+    together.
     """
 
     def __init__(self, first_s: float, longest_s: float, *, jitter: float = 0.0) -> None:

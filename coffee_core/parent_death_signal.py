@@ -1,4 +1,4 @@
-"""Ties a child process to us, so that it cannot outlive us, however we end (on Linux)."""
+"""Lets a child process end with its parent, however the parent ends: Linux' parent-death signal."""
 
 import ctypes
 import os
@@ -11,22 +11,22 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
 
-def tied(death_signal: int = signal.SIGKILL, niceness: int = 0) -> Callable[[], None]:
-    """Return what a child must run before its program (``preexec_fn``), so that it gets this signal when we die.
+def dies_with_parent(death_signal: int = signal.SIGKILL, niceness: int = 0) -> Callable[[], None]:
+    """Return a ``preexec_fn`` by which a child process gets this signal when we die. Elsewhere it does nothing.
 
     The kernel watches the *thread* that starts the child: start it from the main thread, or from one that outlives
-    it. A program that changes its account loses the tie and must ask for it again. ``niceness`` lowers its claim
-    to the processor, 0 to 19.
+    it. A program that changes its account loses the signal and must ask for it again. ``niceness`` (0 to 19) is
+    added to its own.
     """
-    return partial(_tie, os.getpid(), death_signal, niceness)
+    return partial(_set_death_signal, os.getpid(), death_signal, niceness)
 
 
-def tie_to(parent: int, death_signal: int = signal.SIGTERM) -> None:
-    """Tie ourselves to the process that has started us: where it is gone already, we end at once."""
-    _tie(parent, death_signal, 0)
+def die_with(parent: int, death_signal: int = signal.SIGTERM) -> None:
+    """Ask for the signal when the process that has started us ends; where it is gone already, we end at once."""
+    _set_death_signal(parent, death_signal, 0)
 
 
-def _tie(parent: int, death_signal: int, niceness: int) -> None:
+def _set_death_signal(parent: int, death_signal: int, niceness: int) -> None:
     if niceness:
         os.nice(niceness)
     if _libc is not None:

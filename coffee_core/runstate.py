@@ -111,13 +111,13 @@ def read_states(home: Path) -> list[PartState]:
     return [state for state in states if state is not None]
 
 
-def tell_remarks(home: Path, remarks: Mapping[str, str]) -> None:
+def write_remarks(home: Path, remarks: Mapping[str, str]) -> None:
     """Publish what is to be said of Flink's parts, by the address of a TaskManager's process or a part's name."""
     write_private(run_dir(home) / "flink-remarks", json.dumps(dict(remarks)))
 
 
 def read_remarks(home: Path) -> dict[str, str]:
-    """Return what was last said of Flink's parts, as ``tell_remarks`` names them; nothing where nobody has."""
+    """Return what was last said of Flink's parts, as ``write_remarks`` names them; nothing where nobody has."""
     try:
         remarks: dict[str, str] = json.loads((run_dir(home) / "flink-remarks").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -136,6 +136,12 @@ def alive(pid: int) -> bool:
     return True
 
 
+def forget_states(home: Path) -> None:
+    """Remove the states that an earlier stack has left, also those of parts that no longer run."""
+    for path in run_dir(home).glob("*.json"):
+        path.unlink(missing_ok=True)
+
+
 def write_env(home: Path, values: Mapping[str, str]) -> None:
     """Publish the addresses of the running stack as KEY=VALUE lines."""
     write_private(run_dir(home) / "env", "".join(f"{key}={value}\n" for key, value in values.items()))
@@ -148,3 +154,8 @@ def read_env(home: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def forget_env(home: Path) -> None:
+    """Remove the addresses: nothing answers there any more."""
+    (run_dir(home) / "env").unlink(missing_ok=True)

@@ -80,13 +80,13 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
     """Show the dashboard until it is left; return the exit code."""
     os.environ.setdefault("TEXTUAL_FPS", str(_PAINTS_PER_S))
     from coffee_core.errors import CoffeeError
-    from coffee_core.parent_death_signal import tie_to
+    from coffee_core.parent_death_signal import die_with
     from coffee_tui.app import CoffeeApp
     from coffee_tui.data.preferences import Preferences, load_preferences, preferences_path, save_preferences
     from coffee_tui.web import SERVER
 
     if server := os.environ.pop(SERVER, None):
-        tie_to(int(server))
+        die_with(int(server))
     path = preferences_path()
     try:
         preferences = load_preferences(path)

@@ -19,7 +19,7 @@ from typing import Self
 from aiohttp import web
 
 from coffee_core.errors import CoffeeError
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.settings import Settings
 
 # Takes the job that a client submits, in place of a JobManager.
@@ -94,7 +94,7 @@ async def plan(arguments: Sequence[str], niceness: int = 0) -> bytes:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=tied(niceness=niceness),
+            preexec_fn=dies_with_parent(niceness=niceness),
         )
         try:
             async with asyncio.timeout(_WITHIN_S):

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V3
-from coffee_core.runstate import tell_remarks, write_private
+from coffee_core.runstate import write_private, write_remarks
 from coffee_core.settings import Settings
 from flink.checkpoints import restoring
 from flink.options import EPOCH_PARAMETER, JOB_NAME
@@ -255,7 +255,7 @@ class Watch:
     def _tell(self, of_the_job: str) -> None:
         remarks = self._spare.remarks | {_PART: of_the_job}
         if remarks != self._told:
-            tell_remarks(self._settings.home, remarks)
+            write_remarks(self._settings.home, remarks)
             self._told = remarks
 
     async def _refuse_unfit(self, job: Job) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from backend.stack.part import Part
-from backend.stack.process import child_env, how
+from backend.stack.spawn import child_env, spawn_options
 from coffee_core.settings import Settings
 from tests.waiting import until
 
@@ -48,7 +48,7 @@ def serving(
     """Keep this part running for the length of the block; it dies with this process, whatever kills that."""
     run(part.prepare)
     with log.open("ab") as output:
-        process = subprocess.Popen(part.argv, **how(child_env(settings, part.env), output))
+        process = subprocess.Popen(part.argv, **spawn_options(child_env(settings, part.env), output))
     try:
 
         async def up() -> bool:

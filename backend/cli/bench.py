@@ -57,12 +57,12 @@ def bench_command(
     from backend.lab.bench.plots import draw
     from backend.lab.bench.report import as_text, write
     from backend.lab.bench.size import SIZES
-    from backend.stack import state
+    from backend.stack import locks
     from backend.stack.supported_pipelines import supported_pipelines
 
     settings = Settings.from_env()
     say = _sayer()
-    if state.holders(settings.home):
+    if locks.holders(settings.home):
         say(f"a stack runs in {settings.home}: it takes its share of this machine from what is measured")
     wanted, missing = supported_pipelines(settings)
     if missing:

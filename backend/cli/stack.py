@@ -75,10 +75,10 @@ def _line(part: PartState) -> str:
 @click.pass_context
 def env_command(ctx: click.Context) -> None:
     """Print the addresses of the running stack, for `eval`, `.env` files and other tools."""
-    from backend.stack import state
+    from backend.stack import locks
 
     settings = Settings.attach()
-    if not state.holders(settings.home):
+    if not locks.holders(settings.home):
         click.echo(f"coffee: no stack runs in {settings.home}: start it with `coffee up`", err=True)
         ctx.exit(NOT_RUNNING)
     published = read_env(settings.home)
@@ -106,11 +106,11 @@ def doctor_command(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset_command(*, yes: bool) -> None:
     """Delete every order, total, checkpoint and log of COFFEE_HOME. The fetched jars stay in the user's cache."""
-    from backend.stack.down import present, require_down, wipe
+    from backend.stack.down import data_folders, require_down, wipe
 
     home = Settings.from_env().home
     require_down(home)
-    folders = present(home)
+    folders = data_folders(home)
     if not folders:
         click.echo(f"nothing to delete in {home}")
         return

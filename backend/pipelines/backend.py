@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from backend.pipelines.dead_letters import Letter
     from backend.pipelines.interface import Intake, Lookup
     from backend.pipelines.live import LiveLog
-    from backend.pipelines.repair import Mended, Progress, Replay
-    from backend.pipelines.v3_kafka.repair import Savepoint
+    from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
     from backend.pipelines.windows import WindowsSource
     from coffee_core.pipelines import Pipeline
     from coffee_core.settings import Settings

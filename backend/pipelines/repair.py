@@ -60,3 +60,17 @@ class Mended:
         if not advice or not found.drifted:
             return found
         return cls(pipeline, found.orders, found.revenue_cents, fields, mended=False, advice=advice)
+
+
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    """A savepoint that is complete."""
+
+    uri: str
+    """Where it lies."""
+    job: str
+    """The job whose state it is."""
+    stopped: bool
+    """The job has ended with it: nothing was counted after it."""
+    seconds: float
+    """How long it took."""

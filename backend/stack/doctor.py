@@ -1,23 +1,25 @@
 """Checks what this machine has, before or instead of a start."""
 
-import importlib.util
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from backend.stack import postgres, redis, state
+from backend.stack import locks, postgres, redis
+from backend.stack.parts import wanted_servers
 from backend.stack.ports import is_free, owner
+from backend.stack.supported_pipelines import missing_package, supported_pipelines
 from coffee_core.errors import StackError
-from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
 _LEAST_DISK_BYTES = 2_000_000_000
-_WITHIN_S = 10
+_PROGRAM_WITHIN_S = 10
+_ON_JAVA = {"kafka", "flink"}
+"""Servers that run on a Java virtual machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +42,24 @@ def checkup(settings: Settings) -> list[Check]:
         _disk(settings.home),
     ]
     if not settings.given_database_url:
-        checks.append(_program("PostgreSQL", postgres.binary_of_server, "--version"))
+        checks.append(_program("PostgreSQL", postgres.server_binary, "--version"))
     if not settings.given_redis_url:
         checks.append(_program("Redis server", redis.binary, "--version"))
-    if V3 in settings.pipelines:
-        from backend.stack.jvm import java  # not needed where v3 is not wanted
+    if _ON_JAVA & wanted_servers(settings):
+        from backend.stack.jvm import java  # not needed where nothing runs on it
 
-        checks += [_program("Java", java, "-version"), _flink()]
-    return checks + _ports(settings)
+        checks.append(_program("Java", java, "-version"))
+    return [*checks, *_packages(settings), *_ports(settings)]
 
 
 def _account() -> Check:
     if os.geteuid() != 0:
         return Check("account", ok=True, detail=f"uid {os.geteuid()}")
     found = shutil.which("setpriv") is not None
-    how = (
+    detail = (
         "PostgreSQL will run as nobody" if found else "install setpriv (util-linux), or do not run coffee as root"
     )
-    return Check("account", found, f"root; {how}")
+    return Check("account", found, f"root; {detail}")
 
 
 def _disk(home: Path) -> Check:
@@ -70,40 +72,46 @@ def _disk(home: Path) -> Check:
 
 def _program(name: str, find: Callable[[], Path], flag: str) -> Check:
     try:
-        path = find()
-        said = subprocess.run([path, flag], capture_output=True, text=True, timeout=_WITHIN_S, check=True)
+        result = subprocess.run(
+            [find(), flag], capture_output=True, text=True, timeout=_PROGRAM_WITHIN_S, check=True
+        )
     except (StackError, OSError, subprocess.SubprocessError) as error:
         return Check(name, ok=False, detail=str(error))
-    return Check(name, ok=True, detail=(said.stdout or said.stderr).strip().splitlines()[0])
+    return Check(name, ok=True, detail=(result.stdout or result.stderr).strip().splitlines()[0])
 
 
-def _flink() -> Check:
-    found = importlib.util.find_spec("pyflink") is not None
-    return Check(
-        "apache-flink", found, "installed" if found else "no wheel for this machine: v1 and v2 alone will run"
-    )
+def _packages(settings: Settings) -> Iterator[Check]:
+    """Yield a check for each Python package that one of the chosen pipelines requires."""
+    supported, _ = supported_pipelines(settings)
+    others = " and ".join(supported.pipelines)
+    for pipeline in settings.pipelines:
+        missing = missing_package(pipeline)
+        for each in pipeline.info.requires:
+            detail = f"{each.hint}: {others} alone will run" if missing else "installed"
+            yield Check(each.package, not missing, detail)
 
 
 def _ports(settings: Settings) -> list[Check]:
-    if state.holders(settings.home):
+    if locks.holders(settings.home):
         return [Check("ports", ok=True, detail="in use by the stack that runs here")]
+    started = _started_servers(settings)
     checks = []
-    for each in fields(settings):
-        setting = each.metadata["env"]
-        if setting.endswith("_PORT") and _wanted(setting, settings):
-            port = getattr(settings, each.name)
+    for field in fields(settings):
+        setting: str = field.metadata["env"]  # COFFEE_API_PORT, COFFEE_KAFKA_CONTROLLER_PORT, …
+        if setting.endswith("_PORT") and setting.split("_")[1].lower() in started:
+            port = getattr(settings, field.name)
             free = is_free(port)
             detail = "free" if free else f"taken by {owner(port)}: end that, or set {setting}"
             checks.append(Check(f"port {port}", free, detail))
     return checks
 
 
-def _wanted(setting: str, settings: Settings) -> bool:
-    v3 = V3 in settings.pipelines
+def _started_servers(settings: Settings) -> set[str]:
+    """Return what listens on a port of this machine: the API and the wanted servers that are not given."""
     given = {
-        "POSTGRES": bool(settings.given_database_url),
-        "REDIS": bool(settings.given_redis_url),
-        "KAFKA": bool(settings.given_kafka_servers) or not v3,
-        "FLINK": bool(settings.given_flink_rest_url) or not v3,
+        "postgres": settings.given_database_url,
+        "redis": settings.given_redis_url,
+        "kafka": settings.given_kafka_servers,
+        "flink": settings.given_flink_rest_url,
     }
-    return not any(skip for word, skip in given.items() if f"_{word}_" in setting)
+    return {"api", *wanted_servers(settings)} - {name for name, address in given.items() if address}

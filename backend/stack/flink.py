@@ -18,10 +18,10 @@ from typing import Any
 
 from backend.stack.jars import JarPaths, _bar, cache_dir, exclusive, fetch_jars, jar_paths
 from backend.stack.jvm import Archive, Background, java, join, write_argument_file
-from backend.stack.part import Part, say, silent
+from backend.stack.part import Part, no_remark, report_progress
 from backend.stack.probes import http_get
 from coffee_core.errors import StackError
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import read_remarks, write_private
 from coffee_core.settings import Settings
 from flink.options import JOB_NAME as JOB
@@ -65,7 +65,7 @@ def _compile(files: list[Path], progress: Callable[[int, int], None]) -> None:
     chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
     done = 0
     # Fresh processes: forked ones would hold our locks, and none may outlive us.
-    with ProcessPoolExecutor(_AT_ONCE, get_context("spawn"), tied()) as pool:
+    with ProcessPoolExecutor(_AT_ONCE, get_context("spawn"), dies_with_parent()) as pool:
         futures = {pool.submit(_compile_chunk, chunk): len(chunk) for chunk in chunks}
         for future in as_completed(futures):
             future.result()
@@ -80,7 +80,7 @@ def _compile_chunk(files: list[Path]) -> None:
 
 
 def _say_files(done: int, total: int) -> None:
-    say(f"compiling PyFlink once {_bar(done, total)} {done:,} of {total:,} files")
+    report_progress(f"compiling PyFlink once {_bar(done, total)} {done:,} of {total:,} files")
 
 
 async def compile_wheel() -> None:
@@ -396,7 +396,7 @@ def _part(
     program: _Program,
     ready: Question,
     port: int | None,
-    remark: Callable[[], str] = silent,
+    remark: Callable[[], str] = no_remark,
 ) -> Part:
     if settings.given_flink_rest_url:
         return Part(name, (), ready, external=True)

@@ -5,7 +5,6 @@ touched; a stamp of size and mtime spares the hashing at a warm start.
 """
 
 import asyncio
-import fcntl
 import hashlib
 import json
 import shutil
@@ -21,8 +20,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from backend.stack.part import say
+from backend.stack.part import report_progress
 from coffee_core.errors import StackError
+from coffee_core.file_lock import file_lock
 from coffee_core.runstate import write_private
 
 # The checked-in lock of every jar: Maven coordinate, size in bytes, SHA-256.
@@ -154,8 +154,7 @@ def cache_dir() -> Path:
 def exclusive(folder: Path) -> Iterator[None]:
     """Let one process at a time work in a folder of the cache; the lock ends with its holder."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with file_lock(folder / ".lock"):
         yield
 
 
@@ -290,7 +289,7 @@ def _bar(done: int, total: int) -> str:
 
 
 def _say_bytes(done: int, total: int) -> None:
-    say(f"fetching jars {_bar(done, total)} {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB")
+    report_progress(f"fetching jars {_bar(done, total)} {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB")
 
 
 async def fetch_jars() -> JarPaths:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.stack.jars import cache_dir
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import write_private
 
 _SETTLED_S = 20.0
@@ -99,7 +99,7 @@ class Archive:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=tied(niceness=19),
+            preexec_fn=dies_with_parent(niceness=19),
         )
         try:
             if await process.wait() == 0:

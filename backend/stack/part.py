@@ -13,8 +13,8 @@ async def nothing() -> None:
     """Do nothing: the default of a part that has nothing to prepare."""
 
 
-def silent() -> str:
-    """Say nothing: the default of a part of which there is no more to say than that it is up."""
+def no_remark() -> str:
+    """Return nothing: the default of a part of which there is no more to say than that it is up."""
     return ""
 
 
@@ -48,27 +48,28 @@ class Part:
     prepare: Callable[[], Awaitable[None]] = nothing
     """What must be done before each start, idempotent; raises StackError with what to do.
 
-    What takes longer than a second tells of it by ``say``, and does not block the loop.
+    What takes longer than a second calls ``report_progress``, and does not block the loop.
     """
     settle: Callable[[], Awaitable[None]] = nothing
     """What must be done once it answers and before others may use it, idempotent: migrations, topics."""
-    remark: Callable[[], str] = silent
+    remark: Callable[[], str] = no_remark
     """What else there is to say of it while it is up; asked after each ``ready``."""
     external: bool = False
     """Given by a URL: not started here."""
 
 
-# How a part's ``prepare`` and ``settle`` tell what they are at: the dashboard and the terminal show it.
+def _ignore(text: str) -> None:
+    """Drop progress that is reported outside of a wrapper."""
 
 
-def _unheard(text: str) -> None:
-    """Drop what is said outside of a wrapper."""
+progress_listener: ContextVar[Callable[[str], None]] = ContextVar("progress_listener", default=_ignore)
+"""Takes what ``report_progress`` is given; set by the wrapper of the part, inherited by its tasks and by
+``asyncio.to_thread``."""
 
 
-listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_unheard)
-"""Who hears it; set by the wrapper of the part, and inherited by its tasks and by ``asyncio.to_thread``."""
+def report_progress(text: str) -> None:
+    """Report in a few words what ``prepare`` or ``settle`` does now, e.g. ``fetching jars, 12 of 45 MB``.
 
-
-def say(text: str) -> None:
-    """Say in a few words what is being done now, e.g. ``fetching jars, 12 of 45 MB``. Cheap; call it often."""
-    listener.get()(text)
+    The dashboard and the terminal show it. Cheap: call it often.
+    """
+    progress_listener.get()(text)

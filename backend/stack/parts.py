@@ -1,78 +1,58 @@
 """All parts of the stack for given settings: what runs, what does not, and why."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from backend.stack import postgres, redis
 from backend.stack.part import Part
 from backend.stack.probes import http_ok
 from backend.stack.supported_pipelines import supported_pipelines
-from coffee_core.pipelines.constants import V1, V2, V3
-from coffee_core.runstate import READY_FILE, run_dir
+from coffee_core.pipelines import PIPELINES, Service
+from coffee_core.runstate import READY_FILE, read_env, run_dir, write_env
 from coffee_core.settings import Settings
 
-# The Python services of the lab as parts: the API, the aggregator, the stream worker.
-
-
 API = "cafe-order-api"
-AGGREGATOR = "cafe-order-aggregator"
-WORKER = "stream-worker"
-
-_ANY = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
-_NEEDS = (postgres.NAME, redis.NAME)
+"""The order API, which takes the orders of every pipeline."""
+_API_NEEDS = (postgres.NAME, redis.NAME)
 
 
-def api(settings: Settings) -> Part:
-    """Return the order API; ready when it answers, whatever its backends do."""
-    host = "127.0.0.1" if settings.host in _ANY else settings.host
-    url = f"{settings.api_scheme}://{host}:{settings.api_port}/livez"
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """How a server of the stack is made."""
 
-    async def ready() -> bool:
-        return await http_ok(url)
-
-    return Part(API, _python("backend.api"), ready, port=settings.api_port, needs=_NEEDS)
+    names: tuple[str, ...]
+    """Names of its parts."""
+    build: Callable[[Settings], list[Part]]
 
 
-def aggregator(settings: Settings) -> Part:
-    """Return v1's aggregator."""
-    return _daemon(settings, AGGREGATOR, "backend.pipelines.v1_direct.aggregator")
+def _kafka(settings: Settings) -> list[Part]:
+    from backend.stack import kafka  # not loaded where it does not run
+
+    return [kafka.part(settings)]
 
 
-def worker(settings: Settings) -> Part:
-    """Return one stream worker of v2."""
-    return _daemon(settings, WORKER, "backend.pipelines.v2_streams.worker")
+def _flink(settings: Settings) -> list[Part]:
+    from backend.stack import flink  # not loaded where it does not run
+
+    workers = [flink.task_manager(settings, number) for number in (1, 2)]
+    return [flink.job_manager(settings), *workers, flink.part(settings)]
 
 
-def _daemon(settings: Settings, name: str, module: str) -> Part:
-    """Return a daemon that listens nowhere: ready while the file is there by which it says so."""
-    file = run_dir(settings.home) / f"{name}.ready"
-
-    async def prepare() -> None:
-        file.unlink(missing_ok=True)
-
-    async def ready() -> bool:
-        return file.exists()
-
-    return Part(name, _python(module), ready, env={READY_FILE: str(file)}, needs=_NEEDS, prepare=prepare)
-
-
-def _python(module: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module)
-
+_SERVERS = {
+    "postgres": _Server((postgres.NAME,), lambda settings: [postgres.part(settings)]),
+    "redis": _Server((redis.NAME,), lambda settings: [redis.part(settings)]),
+    "kafka": _Server(("kafka",), _kafka),
+    "flink": _Server(("flink-jobmanager", "flink-taskmanager-1", "flink-taskmanager-2", "flink-job"), _flink),
+}
+"""The servers that a pipeline may declare, in the order in which they are shown."""
 
 NAMES = (
-    "postgres",
-    "redis",
-    "kafka",
-    "flink-jobmanager",
-    "flink-taskmanager-1",
-    "flink-taskmanager-2",
-    "flink-job",
+    *(name for server in _SERVERS.values() for name in server.names),
     API,
-    AGGREGATOR,
-    WORKER,
+    *(service.name for pipeline in PIPELINES for service in pipeline.info.services),
 )
-"""Every process name of the Procfile."""
+"""Every process name of the Procfile, in the order in which they are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,40 +63,80 @@ class Stack:
     """The settings with the pipelines that can run here."""
     parts: dict[str, Part]
     missing: str = ""
-    """Why v3 does not run although it was asked for; empty where it does, or was not."""
+    """Why a pipeline does not run although it was asked for; empty where all do."""
 
     def dependents(self, name: str) -> tuple[str, ...]:
         """Return the names of the parts that need this one."""
         return tuple(part.name for part in self.parts.values() if name in part.needs)
 
+    def publish(self) -> None:
+        """Publish addresses and pipelines for whoever attaches; several wrappers may do so at once."""
+        settings = self.settings
+        values = {**settings.addresses, "COFFEE_PIPELINES": ",".join(settings.pipelines)}
+        if read_env(settings.home) != values:
+            write_env(settings.home, values)
+
 
 def stack(settings: Settings) -> Stack:
-    """Return the parts for these settings; without apache-flink v3 is left out.
+    """Return the parts for these settings, without the pipelines that cannot run here.
 
     Raises StackError where a program of the lab is not installed.
     """
     settings, missing = supported_pipelines(settings)
-    parts = {part.name: part for part in _parts(settings)}
-    return Stack(settings, {name: parts[name] for name in NAMES if name in parts}, missing)
+    servers = wanted_servers(settings)
+    parts = [part for name in _SERVERS if name in servers for part in _SERVERS[name].build(settings)]
+    parts += [_api(settings), *(_daemon(settings, service) for service in _wanted_services(settings))]
+    by_name = {part.name: part for part in parts}
+    return Stack(settings, {name: by_name[name] for name in NAMES if name in by_name}, missing)
 
 
-def _parts(settings: Settings) -> list[Part]:
-    parts = [postgres.part(settings), redis.part(settings), api(settings)]
-    if V1 in settings.pipelines or settings.reconcile_interval_s:
-        parts.append(aggregator(settings))
-    if V2 in settings.pipelines:
-        parts.append(worker(settings))
-    if V3 in settings.pipelines:
-        from backend.stack import (
-            flink,  # not loaded where they do not run
-            kafka,
-        )
+def wanted_servers(settings: Settings) -> frozenset[str]:
+    """Return the servers that the API and the chosen pipelines stand on, given or embedded."""
+    return frozenset(_API_NEEDS).union(*(pipeline.info.servers for pipeline in settings.pipelines))
 
-        parts += [
-            kafka.part(settings),
-            flink.job_manager(settings),
-            flink.task_manager(settings, 1),
-            flink.task_manager(settings, 2),
-            flink.part(settings),
-        ]
-    return parts
+
+def _wanted_services(settings: Settings) -> list[Service]:
+    return [
+        service
+        for pipeline in PIPELINES
+        for service in pipeline.info.services
+        if pipeline in settings.pipelines or (service.also_with and getattr(settings, service.also_with))
+    ]
+
+
+_ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
+
+
+def _api(settings: Settings) -> Part:
+    """Return the order API; ready when it answers, whatever its backends do."""
+    host = "127.0.0.1" if settings.host in _ANY_ADDRESS else settings.host
+    url = f"{settings.api_scheme}://{host}:{settings.api_port}/livez"
+
+    async def ready() -> bool:
+        return await http_ok(url)
+
+    return Part(API, _python("backend.api"), ready, port=settings.api_port, needs=_API_NEEDS)
+
+
+def _daemon(settings: Settings, service: Service) -> Part:
+    """Return a daemon that listens nowhere: ready while the file exists by which it says so."""
+    file = run_dir(settings.home) / f"{service.name}.ready"
+
+    async def prepare() -> None:
+        file.unlink(missing_ok=True)
+
+    async def ready() -> bool:
+        return file.exists()
+
+    return Part(
+        service.name,
+        _python(service.module),
+        ready,
+        env={READY_FILE: str(file)},
+        needs=_API_NEEDS,
+        prepare=prepare,
+    )
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module)

@@ -1,11 +1,11 @@
-"""Waits for what other processes do: they set no event of ours."""
+"""Waits for what other processes do, which set no event of ours."""
 
 import asyncio
 from collections.abc import Callable
 
 
 async def poll(condition: Callable[[], bool], step_s: float, within_s: float | None = None) -> bool:
-    """Ask until it is true, or until the time is up; return the last answer."""
+    """Check a condition every ``step_s`` until it holds or the time is up; return whether it holds."""
     try:
         async with asyncio.timeout(within_s):
             while not condition():  # noqa: ASYNC110

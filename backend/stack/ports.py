@@ -1,4 +1,4 @@
-"""Whether a port is free, and whose it is where it is not."""
+"""Whether a port is free, and which program has it where it is not."""
 
 import socket
 from dataclasses import fields

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from backend.stack.part import Part, say
+from backend.stack.part import Part, report_progress
 from backend.stack.privileges import account, dropped, own
 from backend.stack.probes import postgres_answers
 from backend.stack.process import run
@@ -85,7 +85,7 @@ def binary(name: str) -> Path:
     raise StackError("PostgreSQL's wheel is not installed: install coffee-rt[lab] or set DATABASE_URL")
 
 
-def binary_of_server() -> Path:
+def server_binary() -> Path:
     """Return the server's program. Raises StackError where the wheel is not installed."""
     return binary("postgres")
 
@@ -99,18 +99,18 @@ async def _initialise(data: Path, password: str) -> None:
     """Make the data folder where there is none: aside, then renamed, so that a half-made one is never used."""
     uid, gid = account(data)
     if _adopt(data, uid, gid):
-        await _protect(data, password)
+        await _set_password(data, password)
         return
-    say("first start: creating the database cluster")
+    report_progress("first start: creating the database cluster")
     fresh = _fresh(data.with_name(f"{data.name}.new"), uid, gid)
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     initdb = (str(binary("initdb")), "-D", str(fresh), "-U", "postgres", "-A", "reject", "--data-checksums")
     await run("initdb", dropped((*initdb, *locale, "--no-instructions"), uid, gid))
-    await _protect(fresh, password, _BOOTSTRAP)
+    await _set_password(fresh, password, _BOOTSTRAP)
     fresh.rename(data)
 
 
-async def _protect(data: Path, password: str, before: str = "") -> None:
+async def _set_password(data: Path, password: str, before: str = "") -> None:
     """Let in nobody but coffee with this password; a folder made with another one, or with none, is changed.
 
     coffee is no superuser: whoever has the password has the lab's tables, not its files. ``before`` is executed
@@ -124,9 +124,9 @@ async def _protect(data: Path, password: str, before: str = "") -> None:
     # A statement that fails is not repeated in the log: it may hold the password.
     server = (str(binary("postgres")), "--single", "-D", str(data), "-clog_min_error_statement=panic", "postgres")
     statements = f"{before}ALTER ROLE coffee PASSWORD '{password}'\n"
-    said = await run("setting up the database", dropped(server, *account(data)), statements)
+    output = await run("setting up the database", dropped(server, *account(data)), statements)
     # The single-user server goes on after a failed statement and ends with 0.
-    if failed := [line for line in said.splitlines() if "ERROR:" in line or "FATAL:" in line]:
+    if failed := [line for line in output.splitlines() if "ERROR:" in line or "FATAL:" in line]:
         raise StackError(f"setting up the database failed: {failed[0]}")
     access.write_text(f"host all coffee 127.0.0.1/32 scram-sha-256\n# its password: {digest}\n", encoding="ascii")
 
@@ -154,5 +154,5 @@ def _fresh(folder: Path, uid: int, gid: int) -> Path:
 
 async def _migrate(url: str) -> None:
     """Apply the migrations in a process of their own: their library is large, a wrapper is small."""
-    say("applying migrations")
+    report_progress("applying migrations")
     await run("migrating", (sys.executable, "-m", "backend.db"), env={"DATABASE_URL": url})

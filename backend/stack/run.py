@@ -3,13 +3,13 @@
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
-from backend.stack import state
+from backend.stack import locks
 from backend.stack.parts import NAMES, Stack, stack
-from backend.stack.state import publish
 from backend.stack.stop_signal import run_and_leave, stop_on_signals, stop_with_launchers
-from backend.stack.terminal import say_line
+from backend.stack.terminal import print_line
 from backend.stack.wrapper import Wrapper
 from coffee_core.errors import CoffeeError, ConfigError
 from coffee_core.settings import Settings
@@ -25,32 +25,34 @@ def run(name: str) -> NoReturn:
         raise ConfigError(f"there is no part {name!r}; choose from {', '.join(NAMES)}")
     here = stack(Settings.from_env())
     if name in here.parts:
-        state.hold(here.settings.home, name)
-        publish(here.settings)
+        locks.hold(here.settings.home, name)
+        here.publish()
     run_and_leave(_run(name, here))
 
 
 async def _run(name: str, here: Stack) -> int:
-    stopping = asyncio.Event()
-    stop_on_signals(stopping.set)
     if name not in here.parts:
         # honcho ends everything when one line ends: what is not wanted waits with the others.
         _announce(here.missing or f"not wanted: COFFEE_PIPELINES is {','.join(here.settings.pipelines)}", False)
-        kin = asyncio.create_task(stop_with_launchers(stopping.set, with_parent=True))
-        await stopping.wait()
-        kin.cancel()
+        stopping = asyncio.Event()
+        await _until_stopped(stopping.wait(), stopping.set)
         return 0
     wrapper = Wrapper(here.parts[name], here.settings, _announce, here.dependents(name))
-    stop_on_signals(wrapper.stop)
-    kin = asyncio.create_task(stop_with_launchers(wrapper.stop, with_parent=True))
-    await wrapper.run()
-    kin.cancel()
+    await _until_stopped(wrapper.run(), wrapper.stop)
     return 0
+
+
+async def _until_stopped(work: Awaitable[object], stop: Callable[[], None]) -> None:
+    """Wait for ``work``, which ``stop`` ends: called on a signal, and once our parent or a launcher has gone."""
+    stop_on_signals(stop)
+    watch = asyncio.create_task(stop_with_launchers(stop, with_parent=True))
+    await work
+    watch.cancel()
 
 
 def _announce(line: str, passing: bool) -> None:
     if not passing:
-        say_line(line)
+        print_line(line)
 
 
 def main() -> None:

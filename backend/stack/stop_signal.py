@@ -1,15 +1,21 @@
-"""Ends a daemon of the stack: on a signal, when a pipe closes, when whoever started it has gone."""
+"""Ends a daemon of the stack: on a signal, when a pipe closes, when the process that started it has gone."""
 
 import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from backend.stack.polling import poll
 
-_STEP_S = 0.3
-_ASIDE_WITHIN_S = 1.0
+if TYPE_CHECKING:
+    import psutil
+
+_LAUNCHERS = ("uv", "uvx", "honcho")
+"""Programs between us and the terminal whose death ends us. They pass no death on: a killed ``uv run`` leaves its
+child behind, a killed honcho its children's parents."""
+_POLL_S = 0.3
+_TASKS_END_WITHIN_S = 1.0
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
@@ -20,29 +26,58 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
 
 def stop_at_eof(stop: Callable[[], None]) -> None:
-    """Call ``stop`` when standard input, a pipe held open by whoever started us, is closed."""
+    """Call ``stop`` when standard input, a pipe held open by the process that started us, is closed."""
     loop = asyncio.get_running_loop()
 
-    def look() -> None:
+    def read() -> None:
         if not os.read(0, 4_096):
             loop.remove_reader(0)
             stop()
 
     os.set_blocking(0, False)
-    loop.add_reader(0, look)
+    loop.add_reader(0, read)
 
 
 async def stop_with_launchers(stop: Callable[[], None], *, with_parent: bool) -> None:
     """Call ``stop`` once a launcher has gone, or, where asked, the parent whatever it is."""
     parent = os.getppid()
-    await asyncio.sleep(_STEP_S)  # the start comes first: psutil takes a while to load
-    from backend.stack.launchers import launchers, lives
-
-    watched = launchers()
-    if not watched and not with_parent:
+    await asyncio.sleep(_POLL_S)  # the start comes first: psutil takes a while to load
+    launchers = _launchers()
+    if not launchers and not with_parent:
         return
-    await poll(lambda: os.getppid() != parent or not all(lives(each) for each in watched), _STEP_S)
+    await poll(lambda: os.getppid() != parent or not all(map(_lives, launchers)), _POLL_S)
     stop()
+
+
+def _launchers() -> "list[psutil.Process]":
+    """Return our parent, grandparent and so on for as long as they are launchers."""
+    import psutil
+
+    found: list[psutil.Process] = []
+    try:
+        shells: list[psutil.Process] = []
+        for process in psutil.Process().parents():
+            words = [word.rpartition("/")[2] for word in process.cmdline()[:3]]
+            if any(word in _LAUNCHERS for word in words):
+                found += [*shells, process]
+                shells = []
+            elif words[1:2] == ["-c"]:  # honcho runs a line by `sh -c`: counts where a launcher stands behind it
+                shells.append(process)
+            else:
+                break
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # gone while we looked: our parent's pid will tell
+        return found
+    return found
+
+
+def _lives(process: "psutil.Process") -> bool:
+    """Tell whether a process still runs; one that waits to be reaped does not."""
+    import psutil
+
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def run_and_leave(main: Coroutine[Any, Any, int]) -> NoReturn:
@@ -52,9 +87,9 @@ def run_and_leave(main: Coroutine[Any, Any, int]) -> NoReturn:
     """
     loop = asyncio.new_event_loop()
     code = loop.run_until_complete(main)
-    if aside := asyncio.all_tasks(loop):
-        # What runs on the side has processes of its own to end.
-        for task in aside:
+    if tasks := asyncio.all_tasks(loop):
+        # What runs in the background has processes of its own to end.
+        for task in tasks:
             task.cancel()
-        loop.run_until_complete(asyncio.wait(aside, timeout=_ASIDE_WITHIN_S))
+        loop.run_until_complete(asyncio.wait(tasks, timeout=_TASKS_END_WITHIN_S))
     os._exit(code)

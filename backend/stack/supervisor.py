@@ -9,18 +9,17 @@ import os
 import sys
 from typing import NoReturn
 
-from backend.stack import state
+from backend.stack import locks
 from backend.stack.parts import Stack, stack
 from backend.stack.polling import poll
-from backend.stack.state import forget_addresses, forget_states, publish
 from backend.stack.stop_signal import run_and_leave, stop_at_eof, stop_on_signals, stop_with_launchers
 from backend.stack.terminal import Terminal
 from backend.stack.wrapper import Wrapper
 from coffee_core.errors import CoffeeError
-from coffee_core.runstate import State, read_state
+from coffee_core.runstate import State, forget_env, forget_states, read_state
 from coffee_core.settings import Settings
 
-_STEP_S = 0.05
+_POLL_S = 0.05
 
 
 def supervise(settings: Settings, *, until_eof: bool = False) -> NoReturn:
@@ -32,16 +31,17 @@ def supervise(settings: Settings, *, until_eof: bool = False) -> NoReturn:
     terminal = Terminal()
     here = stack(settings)
     home = here.settings.home
-    for name in (state.SUPERVISOR, *here.parts):
-        state.hold(home, name)
-    forget_states(here.settings)
-    publish(here.settings)
+    for name in (locks.SUPERVISOR, *here.parts):
+        locks.hold(home, name)
+    forget_states(home)
+    here.publish()
     run_and_leave(_supervise(here, terminal, until_eof=until_eof))
 
 
 async def _supervise(here: Stack, terminal: Terminal, *, until_eof: bool) -> int:
     wrappers = [
-        Wrapper(part, here.settings, terminal.of(name), here.dependents(name)) for name, part in here.parts.items()
+        Wrapper(part, here.settings, terminal.announcer(name), here.dependents(name))
+        for name, part in here.parts.items()
     ]
     stopping = asyncio.Event()
 
@@ -58,30 +58,30 @@ async def _supervise(here: Stack, terminal: Terminal, *, until_eof: bool) -> int
     if here.missing:
         terminal.line("coffee", here.missing)
     runs = [asyncio.create_task(wrapper.run()) for wrapper in wrappers]
-    aside = [
+    watchers = [
         asyncio.create_task(stop_with_launchers(stop, with_parent=False)),
-        asyncio.create_task(_tell_when_up(here, terminal)),
+        asyncio.create_task(_announce_when_up(here, terminal)),
     ]
     # A wrapper ends before it is told to only by a fault of its own: then all end, and loudly.
     await asyncio.wait(runs, return_when=asyncio.FIRST_COMPLETED)
     stop()
     outcomes = await asyncio.gather(*runs, return_exceptions=True)
-    for task in aside:
+    for task in watchers:
         task.cancel()
     faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for fault in faults:
         terminal.line("coffee", f"{type(fault).__name__}: {fault}")
-    forget_addresses(here.settings)
+    forget_env(here.settings.home)
     terminal.line("coffee", "everything has stopped")
     return 1 if faults else 0
 
 
-async def _tell_when_up(here: Stack, terminal: Terminal) -> None:
+async def _announce_when_up(here: Stack, terminal: Terminal) -> None:
     def all_up() -> bool:
         states = [read_state(here.settings.home, name) for name in here.parts]
         return all(state is not None and state.state in (State.UP, State.EXTERNAL) for state in states)
 
-    await poll(all_up, _STEP_S)
+    await poll(all_up, _POLL_S)
     terminal.line("coffee", f"all up; orders to {here.settings.api_url}; `coffee-tui` shows them, Ctrl-C ends it")
 
 

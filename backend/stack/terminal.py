@@ -1,4 +1,4 @@
-"""What ``coffee up --headless`` prints: a line for each change, progress in place where there is a terminal."""
+"""What ``coffee up`` prints, and the terminal as it was before: lines for a daemon, progress, modes to restore."""
 
 import os
 import sys
@@ -8,11 +8,18 @@ from typing import TextIO
 
 from backend.stack.part import Announce
 
-# Prints for a daemon: a terminal that has gone must not end the stack in disorder.
+_NAME_WIDTH = 22
+_PROGRESS_EVERY_S = 2.0
+_REPORTS = (1000, 1002, 1003, 1004, 1006, 1015, 2004)
+_RESET = "".join(f"\x1b[?{mode}l" for mode in _REPORTS) + "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
+"""Mouse, paste and focus reports off, keyboard protocol, main screen and cursor back."""
 
 
-def say_to(stream: TextIO, text: str) -> None:
-    """Print at once; where nobody reads the stream any more, this and all that follows goes nowhere."""
+def print_to(stream: TextIO, text: str) -> None:
+    """Print at once; where nobody reads the stream any more, this and all that follows goes nowhere.
+
+    A terminal that has gone must not end the stack in disorder.
+    """
     try:
         stream.write(text)
         stream.flush()
@@ -22,34 +29,30 @@ def say_to(stream: TextIO, text: str) -> None:
         os.close(nowhere)
 
 
-def say_line(text: str) -> None:
-    """Print a line to stdout."""
-    say_to(sys.stdout, f"{text}\n")
-
-
-_WIDTH = 22
-_PASSING_EVERY_S = 2.0
+def print_line(text: str) -> None:
+    """Print a line to stdout, as ``print_to`` does."""
+    print_to(sys.stdout, f"{text}\n")
 
 
 class Terminal:
-    """Prints lines with the seconds since the start and the name of the part."""
+    """Prints lines with the seconds since the start and the name of the part; progress stays in its place."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._in_place = sys.stderr.isatty()
-        self._passed: dict[str, float] = {}
+        self._progress_at_s: dict[str, float] = {}
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
-    def of(self, name: str) -> Announce:
+    def announcer(self, name: str) -> Announce:
         """Return what prints the lines of one part."""
 
         def announce(line: str, passing: bool) -> None:
             if passing:
-                self._pass(name, line)
+                self._print_progress(name, line)
             else:
                 self.line(name, line)
 
@@ -58,43 +61,35 @@ class Terminal:
     def line(self, name: str, text: str) -> None:
         """Print a line that stays."""
         self._clear()
-        say_line(self._format(name, text))
+        print_line(self._format(name, text))
 
-    def _pass(self, name: str, text: str) -> None:
+    def _print_progress(self, name: str, text: str) -> None:
         """Print progress: over the last one on a terminal, else a line every two seconds for each part."""
         line = self._format(name, text)
         if self._in_place:
-            say_to(sys.stderr, f"\r\x1b[K{line}")
-        elif self.elapsed_s - self._passed.get(name, -_PASSING_EVERY_S) >= _PASSING_EVERY_S:
-            self._passed[name] = self.elapsed_s
-            say_to(sys.stderr, f"{line}\n")
+            print_to(sys.stderr, f"\r\x1b[K{line}")
+        elif self.elapsed_s - self._progress_at_s.get(name, -_PROGRESS_EVERY_S) >= _PROGRESS_EVERY_S:
+            self._progress_at_s[name] = self.elapsed_s
+            print_to(sys.stderr, f"{line}\n")
 
     def _clear(self) -> None:
         if self._in_place:
-            say_to(sys.stderr, "\r\x1b[K")
+            print_to(sys.stderr, "\r\x1b[K")
 
     def _format(self, name: str, text: str) -> str:
-        return f"{self.elapsed_s:6.1f} s  {name:<{_WIDTH}}{text}"
+        return f"{self.elapsed_s:6.1f} s  {name:<{_NAME_WIDTH}}{text}"
 
 
-# The terminal as it was before the dashboard: put back, however that ended.
-
-
-_REPORTS = (1000, 1002, 1003, 1004, 1006, 1015, 2004)
-_RESET = "".join(f"\x1b[?{mode}l" for mode in _REPORTS) + "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
-"""Mouse, paste and focus reports off, keyboard protocol, main screen and cursor back."""
-
-
-class Screen:
-    """The settings of the terminal at the time it is made."""
+class TerminalModes:
+    """The modes of the terminal when this is made, to be restored after the dashboard, however that ended."""
 
     def __init__(self) -> None:
         self._before = termios.tcgetattr(sys.stdin.fileno())
 
     def restore(self, *, reset: bool) -> None:
-        """Put the terminal back; ``reset`` also leaves the modes that a killed program could not leave."""
+        """Restore them; ``reset`` also leaves the modes that a killed program could not leave."""
         if reset:
-            say_to(sys.stdout, _RESET)
+            print_to(sys.stdout, _RESET)
         try:
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
         except (termios.error, OSError):  # the terminal itself has gone

@@ -6,28 +6,17 @@ import subprocess
 import sys
 import time
 
-from backend.stack.child import child_env
 from backend.stack.down import require_down
 from backend.stack.log_files import last_line, log_path, open_log
+from backend.stack.spawn import child_env
 from backend.stack.supported_pipelines import supported_pipelines
-from backend.stack.terminal import Screen, say_line
+from backend.stack.terminal import TerminalModes, print_line
 from coffee_core.errors import StackError
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.passwords import make_password
 from coffee_core.settings import Settings
 
-# The passwords of the servers that this stack starts.
-
-
-def make_passwords(settings: Settings) -> None:
-    """See to it that the URLs of the embedded servers have their passwords from now on. Raises ConfigError."""
-    if not settings.given_database_url:
-        make_password(settings.home, "postgres")
-    if not settings.given_redis_url:
-        make_password(settings.home, "redis")
-
-
-_STEP_S = 0.1
+_POLL_S = 0.1
 _DASHBOARD_WITHIN_S = 3.0
 _STACK_WITHIN_S = 30.0
 
@@ -42,38 +31,44 @@ def up(settings: Settings) -> int:
     require_down(settings.home)
     settings, _ = supported_pipelines(settings)
     os.umask(0o077)
-    screen = Screen()
-    ends = _Ends()
-    make_passwords(settings)
+    modes = TerminalModes()
+    end = _EndRequest()
+    _make_passwords(settings)
     # The dashboard first, and with the addresses: it is on screen before the stack has published them.
     env = child_env(settings, settings.addresses)
-    dashboard = subprocess.Popen([sys.executable, "-m", "coffee_tui"], env=env, preexec_fn=tied(signal.SIGTERM))
+    dashboard = subprocess.Popen(
+        [sys.executable, "-m", "coffee_tui"], env=env, preexec_fn=dies_with_parent(signal.SIGTERM)
+    )
     stack, pipe = _start_stack(settings)
-    while dashboard.poll() is None and stack.poll() is None and not ends.asked:
-        time.sleep(_STEP_S)
-    failed = dashboard.poll() not in (None, 0) and not ends.asked
+    while dashboard.poll() is None and stack.poll() is None and not end.requested:
+        time.sleep(_POLL_S)
+    failed = dashboard.poll() not in (None, 0) and not end.requested
     _end_dashboard(dashboard)
-    screen.restore(reset=dashboard.returncode != 0)
+    modes.restore(reset=dashboard.returncode != 0)
     if failed:
-        say_line(f"the dashboard has failed ({_how(dashboard.returncode)})")
+        print_line(f"the dashboard has failed ({_outcome(dashboard.returncode)})")
     if stack.poll() is not None:
-        say_line(f"the stack has ended: {last_line(log_path(settings.home, 'up')) or 'no reason given'}")
+        print_line(f"the stack has ended: {last_line(log_path(settings.home, 'up')) or 'no reason given'}")
         return 0 if stack.returncode == 0 else 1
-    say_line("stopping …")
+    print_line("stopping …")
     os.close(pipe)
     try:
         stack.wait(_STACK_WITHIN_S)
     except subprocess.TimeoutExpired:
         stack.kill()  # its children go with it
         stack.wait()
-        say_line(f"the stack did not stop within {_STACK_WITHIN_S:g} s and was killed")
+        print_line(f"the stack did not stop within {_STACK_WITHIN_S:g} s and was killed")
         return 1
-    say_line(f"everything has stopped; data and logs are in {settings.home}")
+    print_line(f"everything has stopped; data and logs are in {settings.home}")
     return 1 if failed else 0
 
 
-def _how(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+def _make_passwords(settings: Settings) -> None:
+    """Make the passwords of the servers that this stack starts: their URLs have them from then on."""
+    if not settings.given_database_url:
+        make_password(settings.home, "postgres")
+    if not settings.given_redis_url:
+        make_password(settings.home, "redis")
 
 
 def _start_stack(settings: Settings) -> tuple["subprocess.Popen[bytes]", int]:
@@ -105,18 +100,22 @@ def _end_dashboard(dashboard: "subprocess.Popen[bytes]") -> None:
         dashboard.wait()
 
 
-class _Ends:
-    """Whether we were asked to end: by a signal, or by the end of whoever started us."""
+def _outcome(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class _EndRequest:
+    """Whether we were asked to end: by a signal, or by the end of the process that started us."""
 
     def __init__(self) -> None:
         self._parent = os.getppid()
-        self._told = False
+        self._signalled = False
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._tell)
+            signal.signal(number, self._note)
 
-    def _tell(self, _number: int, _frame: object) -> None:
-        self._told = True
+    def _note(self, _number: int, _frame: object) -> None:
+        self._signalled = True
 
     @property
-    def asked(self) -> bool:
-        return self._told or os.getppid() != self._parent
+    def requested(self) -> bool:
+        return self._signalled or os.getppid() != self._parent

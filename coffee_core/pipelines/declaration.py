@@ -3,7 +3,6 @@
 Its doing is a package of its own (``package``), which declares nothing and is loaded only where orders are taken.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
@@ -51,6 +50,20 @@ class Service:
     name: str
     """Its name in the Procfile and in the dashboard."""
     module: str
+    also_with: str = ""
+    """Field of ``Settings``: where it is set, the service runs also without its pipeline, for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A Python package without which a pipeline cannot run."""
+
+    module: str
+    """What is imported of it."""
+    package: str
+    """Its name on PyPI."""
+    hint: str
+    """Why it may be missing."""
 
 
 class Windows(Enum):
@@ -121,13 +134,12 @@ class Declaration:
     windows: Windows = Windows.NONE
     repairs: frozenset[Repair] = frozenset()
     claims: Claims = field(default_factory=Claims)
+    requires: tuple[Requirement, ...] = ()
     schema: str = ""
     """Name of a statement in the package's ``queries.sql`` that makes what its rows need, after the migrations.
 
     It must be harmless where that is there already. Empty where the migrations know its rows.
     """
-    requires: Mapping[str, str] = field(default_factory=dict)
-    """Python module without which it cannot run → why that may be missing."""
     default: bool = True
     """Runs where nobody chooses."""
 

@@ -14,7 +14,11 @@ DECLARATION = Declaration(
         Stage("Redis", ("redis",)),
     ),
     colour=0,
-    services=(Service("cafe-order-aggregator", "backend.pipelines.v1_direct.aggregator"),),
+    services=(
+        Service(
+            "cafe-order-aggregator", "backend.pipelines.v1_direct.aggregator", also_with="reconcile_interval_s"
+        ),
+    ),
     processor="cafe-order-aggregator",
     cost_label="cron",
     cost_parts=("cafe-order-aggregator",),

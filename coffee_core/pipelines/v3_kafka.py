@@ -1,6 +1,15 @@
 """v3: a Kafka topic in front; a Flink job stores each record and keeps the totals in its state."""
 
-from coffee_core.pipelines.declaration import Claims, Declaration, Log, LogKind, Repair, Stage, Windows
+from coffee_core.pipelines.declaration import (
+    Claims,
+    Declaration,
+    Log,
+    LogKind,
+    Repair,
+    Requirement,
+    Stage,
+    Windows,
+)
 
 DECLARATION = Declaration(
     name="v3",
@@ -31,5 +40,5 @@ DECLARATION = Declaration(
         aggregation="Real-time (Flink)",
         scalability="Horizontally scalable",
     ),
-    requires={"pyflink": "apache-flink is not installed (no wheel of it exists for this machine)"},
+    requires=(Requirement("pyflink", "apache-flink", "no wheel of it exists for this machine"),),
 )

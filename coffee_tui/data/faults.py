@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from coffee_core.errors import CoffeeError
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import Pipeline, pipeline_named
 from coffee_core.runstate import State, read_env, read_states
 from coffee_core.settings import Settings
@@ -212,7 +212,7 @@ class Faults:
             stderr=asyncio.subprocess.PIPE,
             limit=_LONGEST_LINE,
             # However we die, it ends in order.
-            preexec_fn=tied(signal.SIGTERM),
+            preexec_fn=dies_with_parent(signal.SIGTERM),
         )
 
     async def _follow(self, process: asyncio.subprocess.Process) -> None:

@@ -13,7 +13,7 @@ from typing import Self
 from backend.stack.jars import ensure_jars
 from backend.stack.jvm import java, join
 from backend.stack.probes import kafka_answers
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from tests.outside.certificates import Certificate
 from tests.servers import free_port, run, tail
 from tests.waiting import until
@@ -95,7 +95,7 @@ class Brokers:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=tied(),
+                preexec_fn=dies_with_parent(),
             )
 
     def _format(self, properties: Path, cluster: str) -> None:

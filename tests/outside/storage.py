@@ -9,7 +9,7 @@ from typing import Self
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from tests.servers import free_port, run, tail
 from tests.waiting import until
 
@@ -58,7 +58,7 @@ class Storage:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=tied(),
+                preexec_fn=dies_with_parent(),
             )
         try:
             run(lambda: until(self._answers, 60, "the storage answers"))

@@ -65,7 +65,7 @@ async def _audit(servers: Servers, *, unique_timestamps: bool) -> Balance:
         duplicates_dropped=None,
         dead_letters=None,
         in_flight=0,
-        lost_orders=max(0, -behind.orders),
+        lost=max(0, -behind.orders),
         duplicated=await same_content(servers.database, TOY, unique_timestamps),
         drift=difference(shown, rows),
     )

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from redis.asyncio import Redis
 
 from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, open_redis, run_daemon, sleep
-from backend.pipelines.balance import tally
+from backend.pipelines.balance import totals_of_rows
 from coffee_core.clock import now_us
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
@@ -24,7 +24,7 @@ _STEP_S = 0.1
 
 async def project(connection: Database, client: Redis) -> None:
     """Write the six keys as one, total_orders last. Only one process does so: there is nothing to fence."""
-    totals = tally(await connection.fetch(_TOTALS))
+    totals = totals_of_rows(await connection.fetch(_TOTALS))
     hashes = (
         (KEYS.drink_counts, totals.drink_counts),
         (KEYS.drink_revenue, totals.drink_revenue_cents),
@@ -44,7 +44,7 @@ async def project(connection: Database, client: Redis) -> None:
 
 async def _run(stop: asyncio.Event) -> None:
     settings = Settings.attach()
-    outage = Outage(stop, logging.getLogger(__name__))
+    outage = Outage(stop, logging.getLogger("backend.toy_projector"))
     while not stop.is_set():
         try:
             async with AsyncExitStack() as stack:

@@ -12,7 +12,7 @@ from typing import Self
 from coffee_core.errors import CoffeeError
 from coffee_core.load.plan import LoadReport, Plan
 from coffee_core.load.statistics import Sample
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import Pipeline, pipeline_named
 
 _LEAD_S = 0.15
@@ -46,7 +46,7 @@ class Clients:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 limit=_LONGEST_LINE,
-                preexec_fn=tied(),
+                preexec_fn=dies_with_parent(),
             )
             self._processes.append(process)
         await asyncio.gather(*map(_ready, self._processes))

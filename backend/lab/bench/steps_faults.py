@@ -22,7 +22,6 @@ from backend.lab.chaos.faults import WORKING_TASK_MANAGER
 from backend.lab.chaos.restorer import frozen
 from backend.lab.chaos.site import NotReadyError, Site
 from backend.stack.log_files import open_log
-from backend.stack.parts import AGGREGATOR, WORKER
 from backend.stack.polling import poll
 from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
@@ -30,7 +29,7 @@ from coffee_core.keys import STREAM, TOPIC
 from coffee_core.load.schedule import Shape
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import READY_FILE
@@ -86,7 +85,7 @@ _DRAIN_WITHIN_S = 300.0
 _BEFORE_S = 2.0
 _WARM_S = 4.0
 _STEP_S = 0.05
-PROCESSOR = {V1: AGGREGATOR, V2: WORKER, V3: WORKING_TASK_MANAGER}
+PROCESSOR = {V1: V1.info.processor, V2: V2.info.processor, V3: WORKING_TASK_MANAGER}
 """What works on each pipeline's orders."""
 
 
@@ -140,7 +139,7 @@ async def warm(rig: Rig) -> None:
 async def drain_stream(rig: Rig) -> None:
     """Let orders pile up in the stream of v2 while its worker is stopped, then measure how fast it catches up."""
     await rig.settle([V2])
-    worker = await Site(rig.settings).find(WORKER)
+    worker = await Site(rig.settings).find(V2.info.processor)
     assert worker.pid is not None
     with frozen(worker.pid):
         down_s = time.monotonic()
@@ -153,7 +152,7 @@ async def drain_stream(rig: Rig) -> None:
 async def drain_stream_by_two(rig: Rig) -> None:
     """Do the same with a second worker beside the stack's own."""
     await rig.settle([V2])
-    worker = await Site(rig.settings).find(WORKER)
+    worker = await Site(rig.settings).find(V2.info.processor)
     assert worker.pid is not None
     async with _second_worker(rig) as second:
         with frozen(worker.pid), frozen(second):
@@ -173,7 +172,7 @@ async def _second_worker(rig: Rig) -> AsyncIterator[int]:
             env=environ,
             stdout=log,
             stderr=log,
-            preexec_fn=tied(),
+            preexec_fn=dies_with_parent(),
         )
     try:
         if not await poll(ready.exists, _STEP_S, _UP_WITHIN_S):

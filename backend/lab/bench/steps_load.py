@@ -17,7 +17,7 @@ from backend.stack.polling import poll
 from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError
 from coffee_core.load.schedule import Pattern, Shape
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import Pipeline, pipeline_named
 from coffee_core.pipelines.constants import V1
 
@@ -95,7 +95,7 @@ async def _closed(rig: Rig, url: str, clients: int) -> dict[str, Any]:
         *(sys.executable, "-m", "backend.lab.bench.closed_loop", url, str(clients), str(rig.size.closed_s)),
         *rig.settings.authorization.values(),
         stdout=asyncio.subprocess.PIPE,
-        preexec_fn=tied(),
+        preexec_fn=dies_with_parent(),
     )
     said, _ = await process.communicate()
     if process.returncode != 0:
@@ -114,7 +114,9 @@ async def yardsticks() -> AsyncIterator[dict[str, str]]:
 
 @asynccontextmanager
 async def _served(module: str, port: int) -> AsyncIterator[str]:
-    process = await asyncio.create_subprocess_exec(*(sys.executable, "-m", module, str(port)), preexec_fn=tied())
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, str(port)), preexec_fn=dies_with_parent()
+    )
     try:
         if not await poll(lambda: not is_free(port), 0.05, _SERVED_WITHIN_S):
             raise CoffeeError(f"{module} does not come up on port {port}")

@@ -11,7 +11,6 @@ from backend.lab.bench.steps_load import independent
 from backend.lab.chaos.restorer import frozen
 from backend.lab.chaos.site import Site
 from backend.pipelines.v1_direct.aggregator import Aggregator, open_scanner
-from backend.stack.parts import AGGREGATOR
 from coffee_core.clock import now_us
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
@@ -23,7 +22,7 @@ _STATEMENT_WITHIN_S = 120.0
 async def big_table(rig: Rig) -> None:
     """Put many rows into v1's table, aggregate again and again under load, and take them out again."""
     await rig.settle(rig.pipelines)
-    daemon = await Site(rig.settings).find(AGGREGATOR)
+    daemon = await Site(rig.settings).find(V1.info.processor)
     assert daemon.pid is not None
     connection = await open_postgres(rig.settings.database_url, _STATEMENT_WITHIN_S)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from backend.clients.daemon import open_postgres, open_redis
-from backend.stack.parts import AGGREGATOR, API, WORKER
+from backend.stack.parts import API
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.resources import sql
@@ -20,7 +20,7 @@ from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
 
 _ALL = (API, "postgres", "redis")
-ONLY = {V1: (AGGREGATOR,), V2: (WORKER,), V3: ("kafka", "flink-")}
+ONLY = {V1: V1.info.cost_parts, V2: V2.info.cost_parts, V3: ("kafka", "flink-")}
 """How the names of the parts begin that only this pipeline needs."""
 
 

@@ -27,7 +27,7 @@ from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, ope
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import Pipeline, Repair
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import lua, sql
@@ -59,7 +59,7 @@ class Schedule:
 # Orders come first: the process of PostgreSQL that scans for the aggregator stands back, where it is here.
 
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("backend.pipelines.v1_direct.aggregator")  # run with -m this module is __main__
 NICE = 10
 """A tenth of what a process that takes orders gets where both want the same core; alone, all of it."""
 
@@ -277,7 +277,9 @@ async def _reconcile(pipeline: Pipeline, stop: asyncio.Event) -> None:
     # A process of its own: v1's runs do not wait for it, and what the others need is not loaded here.
     options = ("--compare",) if Repair.COMPARE in pipeline.info.repairs else ()
     command = (sys.executable, "-m", "backend.cli", "reconcile", str(pipeline), *options)
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, preexec_fn=tied())
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=PIPE, stderr=STDOUT, preexec_fn=dies_with_parent()
+    )
     ended, stopped = asyncio.create_task(process.communicate()), asyncio.create_task(stop.wait())
     await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

@@ -1,9 +1,7 @@
 """The loop: read what is there, store it, give it its effect."""
 
 import asyncio
-import fcntl
 import gc
-import itertools
 import logging
 import os
 import platform
@@ -22,6 +20,7 @@ from backend.clients.tracing import Spans, asked_for, trace_id
 from backend.pipelines.v2_streams.batch import Batch, ConsumerGroup, Effects, Entry, RowVanishedError, parse, store
 from backend.pipelines.v2_streams.reconcile import reconcile
 from coffee_core.errors import ConfigError
+from coffee_core.file_lock import lock_file
 from coffee_core.keys import STREAM
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
@@ -54,15 +53,10 @@ def consumer_name(home: Path, given: str = "") -> Iterator[str]:
 
 
 def _lowest_free(folder: Path) -> tuple[int, int]:
-    for number in itertools.count(1):
-        handle = os.open(folder / f"stream-worker-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            continue
-        return handle, number
-    raise AssertionError("the numbers do not end")
+    number = 1
+    while (handle := lock_file(folder / f"stream-worker-{number}.lock")) is None:
+        number += 1
+    return handle, number
 
 
 # Several things at once, of which none outlives the others' failure.
@@ -85,7 +79,7 @@ async def together(*work: Coroutine[Any, Any, None]) -> None:
 # What is said of a batch that has had its effect: lines of the log and, where they are asked for, spans.
 
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("backend.pipelines.v2_streams.worker")  # run with -m this module is __main__
 _DEAD = "a dead letter"
 
 

@@ -21,7 +21,7 @@ from backend.clients.servers import Servers, UnreachableError, naming_servers, o
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, number, read_shown, sentence
 from backend.pipelines.dead_letters import KEPT, Letter, LetterError, choose, new_message_id, requeued_id
-from backend.pipelines.repair import LOST_THE_RACE, Mended, Progress
+from backend.pipelines.repair import LOST_THE_RACE, Mended, Progress, Savepoint
 from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, read_order
 from coffee_core.clock import to_datetime
 from coffee_core.errors import CoffeeError
@@ -175,20 +175,6 @@ async def _balanced(servers: Servers, logs: KafkaLogs, rows: int) -> Balance:
 _REQUEST = ClientTimeout(total=10)
 _WITHIN_S = 300.0
 _SAVEPOINT_STEP_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Savepoint:
-    """A savepoint that is complete."""
-
-    uri: str
-    """Where it lies."""
-    job: str
-    """The job whose state it is."""
-    stopped: bool
-    """The job has ended with it: nothing was counted after it."""
-    seconds: float
-    """How long it took."""
 
 
 async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 
 REPOSITORY = Path(__file__).parents[3]
 USER = 10001
@@ -70,7 +70,7 @@ class Stage:
                 user=switch,
                 group=switch,
                 extra_groups=[] if switch else None,
-                preexec_fn=tied(),
+                preexec_fn=dies_with_parent(),
             )
         finally:
             if not isinstance(output, int):

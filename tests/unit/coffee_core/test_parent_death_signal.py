@@ -1,17 +1,17 @@
-"""A tied child ends with its parent, and may be told to step back."""
+"""A child ends with its parent, and may be told to step back."""
 
 import os
 import subprocess
 import sys
 
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import alive
 from tests.waiting import until_sync
 
 PARENT = """
 import subprocess, sys
-from coffee_core.parent_death_signal import tied
-child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], preexec_fn=tied())
+from coffee_core.parent_death_signal import dies_with_parent
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], preexec_fn=dies_with_parent())
 print(child.pid, flush=True)
 sys.stdin.read()
 """
@@ -34,7 +34,7 @@ def test_niceness_is_added_to_ours() -> None:
         capture_output=True,
         text=True,
         check=True,
-        preexec_fn=tied(niceness=3),
+        preexec_fn=dies_with_parent(niceness=3),
     )
     assert int(done.stdout) == min(19, os.nice(0) + 3)
 

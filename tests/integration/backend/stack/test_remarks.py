@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from coffee_core.runstate import State, read_remarks, tell_remarks
+from coffee_core.runstate import State, read_remarks, write_remarks
 from tests.integration.backend.stack.programs import SLEEPER, kept, program
 from tests.waiting import until
 
@@ -33,5 +33,5 @@ async def test_a_part_with_a_pause_stays_down_for_it_once_it_was_killed(tmp_path
 
 def test_remarks_are_nothing_until_somebody_has_made_some(tmp_path: Path) -> None:
     assert read_remarks(tmp_path) == {}
-    tell_remarks(tmp_path, {"127.0.0.1:1234": "works"})
+    write_remarks(tmp_path, {"127.0.0.1:1234": "works"})
     assert read_remarks(tmp_path) == {"127.0.0.1:1234": "works"}

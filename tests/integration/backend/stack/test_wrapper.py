@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.stack.part import Part, say
+from backend.stack.part import Part, report_progress
 from coffee_core.errors import StackError
 from coffee_core.runstate import PartState, State, alive, read_state, write_state
 from tests.integration.backend.stack.programs import NAME, SLEEPER, kept, program
@@ -188,7 +188,7 @@ async def test_progress_is_published_while_a_part_is_prepared(tmp_path: Path) ->
     seen: list[str] = []
 
     async def prepare() -> None:
-        say("fetching, 1 of 2 MB")
+        report_progress("fetching, 1 of 2 MB")
         await until(lambda: run.state.detail == "fetching, 1 of 2 MB")
         seen.append(run.state.detail)
 
@@ -202,7 +202,7 @@ async def test_progress_is_published_while_a_part_is_prepared(tmp_path: Path) ->
 async def test_a_killed_wrapper_takes_its_process_with_it(tmp_path: Path) -> None:
     code = (
         "import asyncio, pathlib, sys\n"
-        "from tests.integration.stack.programs import SLEEPER, Kept, program\n"
+        "from tests.integration.backend.stack.programs import SLEEPER, Kept, program\n"
         "async def main():\n"
         f"    await Kept(pathlib.Path({str(tmp_path)!r}), program(SLEEPER)).task\n"
         "asyncio.run(main())"

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli.main import COMMANDS, coffee, main
-from backend.stack import state
+from backend.stack import locks
 from coffee_core.runstate import PartState, State, write_env, write_state
 from tests.servers import free_port
 
@@ -64,7 +64,7 @@ def test_status_lists_the_parts_and_tells_by_its_exit_code(home: Path) -> None:
 
 def test_env_prints_what_the_running_stack_has_published(home: Path) -> None:
     assert call("env").return_value == 3
-    handle = state.hold(home, "redis")
+    handle = locks.hold(home, "redis")
     write_env(home, {"API_URL": "http://127.0.0.1:8123", "COFFEE_PIPELINES": "v1"})
     try:
         lines = call("env").stdout.splitlines()

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.stack import parts, privileges
-from backend.stack import wrapper as backoff_module
+from backend.stack import parts, privileges, wrapper
 from backend.stack.down import wipe
 from backend.stack.log_files import last_line, open_log, rotate
 from backend.stack.ports import is_free, require_free
 from backend.stack.supported_pipelines import supported_pipelines
-from backend.stack.wrapper import Backoff
+from backend.stack.wrapper import RestartBackoff
 from coffee_core.errors import StackError
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2
@@ -25,14 +24,14 @@ ROOT = Path(__file__).parents[4]
 
 def test_backoff_doubles_to_its_bound_and_forgets_after_a_steady_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(backoff_module.time, "monotonic", lambda: now)
-    backoff = Backoff()
+    monkeypatch.setattr(wrapper.time, "monotonic", lambda: now)
+    backoff = RestartBackoff()
     assert [backoff.next_s() for _ in range(9)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
     backoff.is_up()
-    now += backoff_module.STEADY_S / 2
+    now += wrapper.STEADY_S / 2
     assert backoff.next_s() == 5.0
     backoff.is_up()
-    now += backoff_module.STEADY_S
+    now += wrapper.STEADY_S
     assert backoff.next_s() == 0.05
 
 

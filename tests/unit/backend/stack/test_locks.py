@@ -7,45 +7,45 @@ from pathlib import Path
 
 import pytest
 
-from backend.stack import state
+from backend.stack import locks
 from backend.stack.down import down, require_down
 from tests.waiting import until_sync
 
 
 def _holder(home: Path) -> "subprocess.Popen[bytes]":
     code = (
-        "import pathlib, signal, sys; from backend.stack import state; "
-        "state.hold(pathlib.Path(sys.argv[1]), 'redis'); signal.pause()"
+        "import pathlib, signal, sys; from backend.stack import locks; "
+        "locks.hold(pathlib.Path(sys.argv[1]), 'redis'); signal.pause()"
     )
     return subprocess.Popen([sys.executable, "-c", code, str(home)])
 
 
 def test_a_second_holder_is_told_who_runs_and_how_to_attach(tmp_path: Path) -> None:
-    handle = state.hold(tmp_path, state.SUPERVISOR)
-    with pytest.raises(state.AlreadyRunningError, match=rf"already runs in .* \(pid {os.getpid()}\).*coffee-tui"):
-        state.hold(tmp_path, state.SUPERVISOR)
-    with pytest.raises(state.AlreadyRunningError):
+    handle = locks.hold(tmp_path, locks.SUPERVISOR)
+    with pytest.raises(locks.AlreadyRunningError, match=rf"already runs in .* \(pid {os.getpid()}\).*coffee-tui"):
+        locks.hold(tmp_path, locks.SUPERVISOR)
+    with pytest.raises(locks.AlreadyRunningError):
         require_down(tmp_path)
     os.close(handle)
-    os.close(state.hold(tmp_path, state.SUPERVISOR))
+    os.close(locks.hold(tmp_path, locks.SUPERVISOR))
     require_down(tmp_path)
 
 
 def test_the_kernel_lifts_the_lock_of_a_killed_holder(tmp_path: Path) -> None:
     child = _holder(tmp_path)
     try:
-        until_sync(lambda: state.holders(tmp_path) == {"redis": child.pid})
+        until_sync(lambda: locks.holders(tmp_path) == {"redis": child.pid})
     finally:
         child.kill()
         child.wait()
-    assert state.holders(tmp_path) == {}
+    assert locks.holders(tmp_path) == {}
 
 
 def test_down_ends_every_holder_and_says_whether_there_was_one(tmp_path: Path) -> None:
     assert down(tmp_path) is False
     child = _holder(tmp_path)
     try:
-        until_sync(lambda: state.holders(tmp_path))
+        until_sync(lambda: locks.holders(tmp_path))
         assert down(tmp_path) is True
         assert child.wait(5) == -15
     finally:

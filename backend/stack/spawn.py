@@ -1,29 +1,29 @@
-"""How a part's process is started: in a session of its own, tied to us, with an environment and a log."""
+"""How a part's process is started: in a session of its own, to end with us, with an environment and a log."""
 
 import os
 import subprocess
 from collections.abc import Mapping
 from typing import IO, Any
 
-from coffee_core.parent_death_signal import tied
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.settings import Settings
 
 
-def how(env: Mapping[str, str], output: IO[bytes]) -> dict[str, Any]:
-    """Return how a part's process is started, as keyword arguments of subprocess and of asyncio alike."""
+def spawn_options(env: Mapping[str, str], output: IO[bytes]) -> dict[str, Any]:
+    """Return the keyword arguments that start a part's process, for subprocess and asyncio alike."""
     return {
         "env": env,
         "stdin": subprocess.DEVNULL,
         "stdout": output,
         "stderr": subprocess.STDOUT,
         "start_new_session": True,
-        "preexec_fn": tied(),
+        "preexec_fn": dies_with_parent(),
         "umask": 0o077,
     }
 
 
 def child_env(settings: Settings, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return our environment for a child: with the home and the pipelines as we understood them, and ``extra``.
+    """Return our environment for a child: with the home and the pipelines as we have read them, and ``extra``.
 
     PYTHONDONTWRITEBYTECODE stays behind: with it every restart of a Python part compiles its libraries anew.
     """

@@ -1,0 +1,73 @@
+"""Who runs what in a home: one lock a part and one for the supervisor, which the kernel releases when they die."""
+
+import os
+import time
+from pathlib import Path
+
+from coffee_core.errors import StackError
+from coffee_core.file_lock import open_lock_file, try_lock
+from coffee_core.runstate import run_dir
+
+SUPERVISOR = "up"
+"""The lock of ``coffee up``; every other is named after its part."""
+
+_ATTEMPTS = 10
+_RETRY_AFTER_S = 0.02
+
+
+class AlreadyRunningError(StackError):
+    """The stack already runs in this home."""
+
+
+def hold(home: Path, name: str) -> int:
+    """Take a lock for the life of this process and write our pid into it; the descriptor is not inherited.
+
+    Raises AlreadyRunningError where another process holds it.
+    """
+    folder = run_dir(home)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = open_lock_file(folder / f"{name}.lock")
+    if not _locked(handle):
+        owner = os.read(handle, 32).decode().strip() or "unknown"
+        os.close(handle)
+        raise already_running(home, "the stack" if name == SUPERVISOR else name, owner)
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)
+    return handle
+
+
+def _locked(handle: int) -> bool:
+    # Whoever asks for the holder has the lock for an instant: that alone must not turn us away.
+    for _ in range(_ATTEMPTS):
+        if try_lock(handle):
+            return True
+        time.sleep(_RETRY_AFTER_S)
+    return False
+
+
+def already_running(home: Path, what: str, pid: int | str) -> AlreadyRunningError:
+    """Return the error that names what runs there, and what to do about it."""
+    return AlreadyRunningError(
+        f"{what} already runs in {home} (pid {pid}): `coffee-tui` attaches to it, `coffee down` ends it"
+    )
+
+
+def holder(home: Path, name: str) -> int | None:
+    """Return the pid of the process that holds a lock, or None where none does."""
+    try:
+        handle = os.open(run_dir(home) / f"{name}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        if try_lock(handle, shared=True):
+            return None
+        text = os.read(handle, 32).decode().strip()
+        return int(text) if text.isdecimal() else None
+    finally:
+        os.close(handle)
+
+
+def holders(home: Path) -> dict[str, int]:
+    """Return the pid of every holder of a lock in this home, by the name of the lock."""
+    found = {path.stem: holder(home, path.stem) for path in sorted(run_dir(home).glob("*.lock"))}
+    return {name: pid for name, pid in found.items() if pid is not None}
