@@ -45,13 +45,13 @@ def preferences_path(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def save_preferences(path: Path, preferences: Preferences) -> None:
-    """Write it down. Raises OSError where that cannot be done."""
+    """Write the file. Raises OSError where that cannot be done."""
     kept = {"load": to_plain(preferences.plan), "theme": preferences.theme}
     write_private(path, json.dumps(kept) + "\n")
 
 
 def load_preferences(path: Path) -> Preferences:
-    """Return what was written down; of a file that is no memory of ours, nothing. Raises OSError."""
+    """Read the file; one that is absent or cannot be understood gives the defaults. Raises OSError."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         plan = from_plain(LoadPlan, raw["load"])
