@@ -6,9 +6,6 @@ import asyncpg
 
 from coffee_core.errors import StackError
 
-# Where the migrations lie, and which is the newest.
-
-
 PACKAGE = Path(__file__).parent
 """Folder with ``env.py``, ``versions/`` and ``sql/``."""
 
