@@ -179,7 +179,7 @@ def load_command(
 
 
 def _plan(pipelines: tuple[Pipeline, ...], options: Mapping[str, Any]) -> "Plan":
-    from coffee_core.load.orders import MixSettings
+    from coffee_core.load.orders import OrderMix
     from coffee_core.load.plan import Plan
     from coffee_core.load.schedule import Pattern, Shape
 
@@ -195,7 +195,7 @@ def _plan(pipelines: tuple[Pipeline, ...], options: Mapping[str, Any]) -> "Plan"
                 options["every_s"],
             ),
             options["for_s"],
-            MixSettings(repeats=options["repeats"], malformed=options["malformed"], **weights),
+            OrderMix(repeats=options["repeats"], malformed=options["malformed"], **weights),
             random.getrandbits(48) if options["seed"] is None else options["seed"],
         )
     except ValueError as error:

@@ -23,7 +23,7 @@ class Sender:
         connections: int = 128,
         authorization: Mapping[str, str] | None = None,
     ) -> None:
-        # A dashboard that was there before its stack learns of the address later.
+        # A dashboard that was started before its stack learns the address later.
         self._api_url = api_url if callable(api_url) else lambda: api_url
         self._timeout_s = timeout_s
         self._connections = connections
@@ -60,11 +60,11 @@ class Sender:
         try:
             async with self._session.post(url, data=attempt.body, headers=headers) as response:
                 status = response.status
-                said = _json(await response.read())
+                body = _json_object(await response.read())
                 outcome, reason = outcome_of(status), ""
-                message_id = said.get("message_id")
+                message_id = body.get("message_id")
                 if outcome is not Outcome.ACKNOWLEDGED:
-                    reason = _problem(status, said)
+                    reason = _problem(status, body)
         except ClientConnectorError as error:
             outcome, reason = Outcome.REFUSED, f"no connection: {error.os_error.strerror or error}"
         except TimeoutError:
@@ -75,15 +75,15 @@ class Sender:
         return Answer(attempt, outcome, status, message_id, reason, latency_us, begun_s)
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _json_object(raw: bytes) -> dict[str, Any]:
     # A proxy in between may answer with a page of its own.
     try:
-        said = json.loads(body)
+        body = json.loads(raw)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return body if isinstance(body, dict) else {}
 
 
-def _problem(status: int, said: dict[str, Any]) -> str:
-    words = [str(said[name]) for name in ("title", "detail") if said.get(name)]
-    return ": ".join(words) or f"HTTP {status}"
+def _problem(status: int, body: dict[str, Any]) -> str:
+    texts = [str(body[name]) for name in ("title", "detail") if body.get(name)]
+    return ": ".join(texts) or f"HTTP {status}"

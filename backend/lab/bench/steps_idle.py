@@ -9,7 +9,7 @@ from backend.lab.bench.harness import Rig
 from backend.lab.bench.usage import ONLY, usage
 from backend.stack.polling import poll
 from coffee_core.errors import StackError
-from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Outcome
 from coffee_core.pipelines import Pipeline
@@ -24,12 +24,12 @@ _CALM_LOOKS, _CALM_CPU_S = 15, 0.5
 
 async def first_orders(rig: Rig) -> None:
     """Send an order into each pipeline as soon as it is taken; note when it was, and when it was visible."""
-    mix = Mix(MixSettings(repeats=0, malformed=0, keyless=1))
+    mix = RandomOrders(OrderMix(repeats=0, malformed=0, keyless=1))
     async with Sender(rig.settings.api_url, authorization=rig.settings.authorization) as sender:
         await asyncio.gather(*(_first(rig, sender, mix, pipeline) for pipeline in rig.pipelines))
 
 
-async def _first(rig: Rig, sender: Sender, mix: Mix, pipeline: Pipeline) -> None:
+async def _first(rig: Rig, sender: Sender, mix: RandomOrders, pipeline: Pipeline) -> None:
     deadline = time.monotonic() + _FIRST_WITHIN_S
     while (answer := await sender.send(mix.next(pipeline))).outcome is not Outcome.ACKNOWLEDGED:
         rig.own.require()
