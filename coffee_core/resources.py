@@ -1,6 +1,7 @@
 """SQL and Lua, loaded from files that lie beside the code that runs them.
 
-A package has one page of SQL, ``queries.sql``; ``-- name: NAME`` begins a statement, which reaches to the next.
+A package has one page of SQL, as a rule ``queries.sql``; ``-- name: NAME`` begins a statement, which reaches to
+the next, and what is above the first is a comment on the page.
 A Lua script is a file of its own; a line ``-- include: FILE`` in it stands for that file of the same folder.
 """
 
@@ -8,13 +9,19 @@ import re
 from functools import lru_cache
 from importlib.resources import files
 
+_PAGE = "queries.sql"
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _INCLUDE = re.compile(r"^-- include: (\S+)\n", re.MULTILINE)
 
 
-def sql(package: str, name: str) -> str:
-    """Return a statement of the package's ``queries.sql`` with its comments. Raises KeyError."""
-    return _queries(package)[name]
+def sql(package: str, name: str, page: str = _PAGE) -> str:
+    """Return a statement of the package's page with its comments. Raises KeyError."""
+    return _statements(package, page)[name]
+
+
+def sql_names(package: str, page: str = _PAGE) -> tuple[str, ...]:
+    """Return the names of the statements of a page, in its order."""
+    return tuple(_statements(package, page))
 
 
 def lua(package: str, name: str) -> str:
@@ -23,8 +30,8 @@ def lua(package: str, name: str) -> str:
 
 
 @lru_cache
-def _queries(package: str) -> dict[str, str]:
-    _, *parts = _NAME.split(_text(package, "queries.sql"))
+def _statements(package: str, page: str) -> dict[str, str]:
+    _, *parts = _NAME.split(_text(package, page))
     return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 

@@ -1,7 +1,7 @@
 """Colours by name, and glyphs: much grey, one accent for each pipeline, red for what is broken alone.
 
-The names are variables of the theme in force, in style sheets as in styles of texts; ``palettes`` says what each
-of them is.
+The names are variables of the theme in force, in style sheets as in styles of texts; ``PALETTES`` says what each
+of them is: on a dark ground, on a light one, or of the terminal's own sixteen colours.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from rich.theme import Theme as Styles
 from textual.app import App
 from textual.theme import BUILTIN_THEMES, Theme
 
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.data.snapshot import Health, Mood
 
 GROUND = "$c-ground"
@@ -27,8 +27,18 @@ WELL = "$c-well"
 FELT = "$c-felt"
 """Ground of the time in which a fault on purpose is felt."""
 
-ACCENT = {pipeline: f"$c-{pipeline}" for pipeline in PIPELINES}
-"""Orange, sky blue and pink of the Okabe–Ito set, which colour-blind eyes tell apart."""
+SLOTS = tuple(f"$c-slot-{slot}" for slot in range(5))
+"""Accents that pipelines choose from by their ``colour``: orange, sky blue, pink, bluish green and yellow of the
+Okabe–Ito set, which colour-blind eyes tell apart."""
+
+
+def slot(pipeline: Pipeline) -> int:
+    """Return the index in ``SLOTS`` of a pipeline's accent; more pipelines than slots share them."""
+    return pipeline.info.colour % len(SLOTS)
+
+
+ACCENT = {pipeline: SLOTS[slot(pipeline)] for pipeline in PIPELINES}
+"""Accent of each pipeline."""
 
 HEALTH = {
     Health.GOOD: ("●", WELL),
@@ -42,12 +52,6 @@ HEALTH = {
 MOOD = {Mood.GOOD: ("✓", GREY), Mood.CALM: ("·", GREY), Mood.BUSY: ("…", AMBER), Mood.BROKEN: ("×", RED)}
 """Glyph and colour of each kind of sentence."""
 
-
-# What the names of ``theme`` are: on a dark ground, on a light one, or of the terminal's own sixteen colours.
-
-
-_V1, _V2, _V3 = "$c-v1", "$c-v2", "$c-v3"
-
 # The greys are so little coloured that a terminal of 256 colours shows them as greys.
 _DARK = {
     GROUND: "#121518",
@@ -60,9 +64,7 @@ _DARK = {
     AMBER: "#e3b341",
     WELL: "#9fb8a3",
     FELT: "#3a1c1e",
-    _V1: "#e69f00",
-    _V2: "#56b4e9",
-    _V3: "#cc79a7",
+    **dict(zip(SLOTS, ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442"), strict=True)),
 }
 _LIGHT = {
     GROUND: "#fbfbf9",
@@ -75,9 +77,7 @@ _LIGHT = {
     AMBER: "#8a5a00",
     WELL: "#3f7050",
     FELT: "#f8d9d6",
-    _V1: "#9c5700",
-    _V2: "#0069a6",
-    _V3: "#a03a78",
+    **dict(zip(SLOTS, ("#9c5700", "#0069a6", "#a03a78", "#00704f", "#6b6100"), strict=True)),
 }
 _TERMINAL = {
     GROUND: "default",
@@ -90,9 +90,7 @@ _TERMINAL = {
     AMBER: "yellow",
     WELL: "green",
     FELT: "default",
-    _V1: "yellow",
-    _V2: "cyan",
-    _V3: "magenta",
+    **dict(zip(SLOTS, ("yellow", "cyan", "magenta", "green", "bright_blue"), strict=True)),
 }
 _OF_THE_TERMINAL = "terminal"
 PALETTES: Mapping[str, Mapping[str, str]] = {"dark": _DARK, "light": _LIGHT, _OF_THE_TERMINAL: _TERMINAL}
@@ -114,8 +112,8 @@ def themes(*, plain: bool = False) -> Iterator[Theme]:
         colour = {each: f"ansi_{value}" if ansi else value for each, value in palette.items()}
         yield Theme(
             name,
-            primary=colour[_V2],
-            secondary=colour[_V1],
+            primary=colour[SLOTS[1]],
+            secondary=colour[SLOTS[0]],
             accent=colour[AMBER],
             warning=colour[AMBER],
             error=colour[RED],

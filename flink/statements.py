@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from coffee_core.clock import MAX_TIME_US
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.pipelines.constants import V3
+from coffee_core.resources import sql, sql_names
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 
@@ -78,13 +78,12 @@ def _kafka_quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-DEFINITIONS = (
-    *("source", "fields", "judged", "records", "seen", "first", "placed"),
-    *("dead", "dead_conflicts", "stored", "counted", "tally", "windows", "shown", "shown_windows"),
-)
-"""Tables and views, in the order in which they build on one another."""
-INSERTS = ("store", "bury", "bury_conflicts", "show", "show_windows")
+_PAGE = "job.sql"
+_INSERT = re.compile(r"^INSERT INTO ", re.MULTILINE)
+INSERTS = tuple(name for name in sql_names("flink", _PAGE) if _INSERT.search(sql("flink", name, _PAGE)))
 """What the job does, as one statement set. Each has a table of its own: two into one would be a task more."""
+DEFINITIONS = tuple(name for name in sql_names("flink", _PAGE) if name not in INSERTS)
+"""Tables and views, in the order in which they build on one another."""
 TALLY_FUNCTION, WINDOW_FUNCTION = "show_in_redis", "show_window_in_redis"
 """Names of the functions that write to Redis."""
 
@@ -198,8 +197,7 @@ def values_without_orders(settings: Settings) -> dict[str, str]:
 
 def statement(name: str, values: Mapping[str, str]) -> str:
     """Return a statement with its placeholders filled in. Raises KeyError of one that has no value."""
-    text = files("flink").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], sql("flink", name, _PAGE))
 
 
 def _quoted(text: str) -> str:

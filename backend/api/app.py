@@ -26,10 +26,7 @@ from backend.api.orders import BatchEndpoint, OrderEndpoint, Taking
 from backend.api.problems import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING, ProblemError
 from backend.api.responses import request_id
 from backend.clients.counters import Counters
-from backend.clients.kafka import LogEnd
-from coffee_core.keys import TOPIC
 from coffee_core.pipelines import PIPELINES
-from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
 
@@ -53,8 +50,7 @@ def create_app(
     registry = CollectorRegistry()
     counts = RequestCounts(counters)
     feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
-    log_end = LogEnd(settings, TOPIC) if V3 in settings.pipelines else None
-    ledger = Ledger(backends.postgres, backends.redis, log_end)
+    ledger = Ledger(backends.postgres, backends.redis, backends.live_logs)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:

@@ -43,7 +43,7 @@ def audit_command(
     cannot be reached.
     """
     from backend.clients.servers import UnreachableError
-    from backend.lab.audit import audit
+    from backend.pipelines.audit import audit
     from backend.pipelines.balance import as_json as report
     from backend.pipelines.balance import as_table, sentence
 

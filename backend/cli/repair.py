@@ -13,15 +13,20 @@ import click
 from backend.cli.main import FAILED, NOT_RUNNING
 from coffee_core.clock import to_datetime
 from coffee_core.money import from_cents
-from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
-from coffee_core.pipelines.constants import V2, V3
+from coffee_core.pipelines import PIPELINES, Pipeline, Repair, pipeline_named
 from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
-    from backend.lab.repair import Mended
     from backend.pipelines.dead_letters import Letter
+    from backend.pipelines.repair import Mended
 
 _LINE_EVERY_S = 5.0
+_SETTLE_S = 5.0
+"""Seconds for which a difference is looked at again before it is called one."""
+
+
+def _offering(repair: Repair) -> list[Pipeline]:
+    return [pipeline for pipeline in PIPELINES if repair in pipeline.info.repairs]
 
 
 class Progress:
@@ -53,7 +58,7 @@ class Progress:
 
 
 @click.command("replay")
-@click.argument("pipeline", type=click.Choice([V2, V3]))
+@click.argument("pipeline", type=click.Choice(_offering(Repair.REPLAY)))
 @click.option("--json", "as_json", is_flag=True, help="v2: {entries, consumers, …}; v3: {epoch, orders, …}.")
 @click.pass_context
 def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
@@ -64,34 +69,20 @@ def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
     do not meet, or nothing moves; 3: a server cannot be reached.
     """
     from backend.clients.servers import UnreachableError
+    from backend.pipelines.backend import backend_of
 
     try:
         with Progress(pipeline) as progress:
-            said, result = asyncio.run(_replay(Settings.attach(), pipeline_named(pipeline), progress))
+            backend = backend_of(pipeline_named(pipeline))
+            done = asyncio.run(backend.replay(Settings.attach(), progress.tell))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
-    click.echo(json.dumps(result, indent=2) if as_json else said)
-
-
-async def _replay(settings: Settings, pipeline: Pipeline, progress: Progress) -> tuple[str, dict[str, object]]:
-    """Return what to say and the same as JSON."""
-    if pipeline == V2:
-        from backend.pipelines.v2_streams.repair import replay_v2
-
-        taken = await replay_v2(settings, progress.tell)
-        whose = ", ".join(f"{count:,} of {name}" for name, count in taken.consumers.items())
-        said = f"v2: {taken.entries:,} pending entries taken over" + (f" ({whose})" if whose else "")
-        return f"{said} in {taken.seconds} s", asdict(taken)
-    from backend.pipelines.v3_kafka.repair import replay_v3
-
-    done = await replay_v3(settings, progress.tell)
-    said = f"v3: {done.records:,} records replayed in {done.seconds} s, now in epoch {done.epoch}:"
-    return f"{said} {done.orders:,} orders, {from_cents(done.revenue_cents)}, the same as the rows", asdict(done)
+    click.echo(json.dumps(done.as_json(), indent=2) if as_json else done.summary)
 
 
 @click.command("reconcile")
-@click.argument("pipeline", type=click.Choice(PIPELINES))
+@click.argument("pipeline", type=click.Choice(_offering(Repair.RECONCILE)))
 @click.option(
     "--new-balance", is_flag=True, help="v2, whose log was lost: balance it from the rows there are, and say so."
 )
@@ -111,9 +102,10 @@ def reconcile_command(
     """
     from backend.clients.servers import UnreachableError
 
-    if new_balance and pipeline != V2:
+    repairs = pipeline_named(pipeline).info.repairs
+    if new_balance and Repair.NEW_BALANCE not in repairs:
         raise click.UsageError("--new-balance is for v2: the log of v3 is Kafka's, v1 has none")
-    if compare and pipeline != V3:
+    if compare and Repair.COMPARE not in repairs:
         raise click.UsageError("--compare is for v3; `coffee audit` compares them all")
     try:
         done, written_off = asyncio.run(_do(Settings.attach(), pipeline_named(pipeline), new_balance, compare))
@@ -138,17 +130,15 @@ def reconcile_command(
 
 async def _do(settings: Settings, pipeline: Pipeline, new_balance: bool, compare: bool) -> "tuple[Mended, int]":
     """Return what was mended, and the orders with which a new balance begins."""
-    from backend.lab.repair import reconcile
-    from backend.pipelines.v2_streams.repair import begin_new_balance
+    from backend.pipelines.backend import backend_of
 
-    mended = await reconcile(settings, pipeline)
+    backend = backend_of(pipeline)
+    mended = await backend.reconcile(settings, _SETTLE_S)
     if not mended.mended and not compare:
-        from backend.pipelines.v3_kafka.repair import replay_v3
-
         with Progress(pipeline) as progress:
-            await replay_v3(settings, progress.tell)
+            await backend.replay(settings, progress.tell)
         mended = replace(mended, mended=True, advice="")
-    return mended, await begin_new_balance(settings) if new_balance else 0
+    return mended, await backend.begin_new_balance(settings) if new_balance else 0
 
 
 @click.command("savepoint")
@@ -163,17 +153,18 @@ def savepoint_command(ctx: click.Context, *, stop: bool, as_json: bool) -> None:
     reached.
     """
     from backend.clients.servers import UnreachableError
-    from backend.pipelines.v3_kafka.repair import take_savepoint
+    from backend.pipelines.backend import backend_of
 
+    (pipeline,) = _offering(Repair.SAVEPOINT)  # the only one whose processor keeps state
     try:
-        taken = asyncio.run(take_savepoint(Settings.attach(), stop=stop))
+        taken = asyncio.run(backend_of(pipeline).take_savepoint(Settings.attach(), stop=stop))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
     if as_json:
         click.echo(json.dumps(asdict(taken), indent=2))
     else:
-        click.echo(f"v3: {'stopped with ' if stop else ''}savepoint {taken.uri} in {taken.seconds} s")
+        click.echo(f"{pipeline}: {'stopped with ' if stop else ''}savepoint {taken.uri} in {taken.seconds} s")
 
 
 def _repairs(_ctx: click.Context, _option: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
@@ -187,7 +178,7 @@ def _repairs(_ctx: click.Context, _option: click.Parameter, pairs: Sequence[str]
 
 
 @click.command("dead-letters")
-@click.argument("pipeline", type=click.Choice([V2, V3]))
+@click.argument("pipeline", type=click.Choice(_offering(Repair.DEAD_LETTERS)))
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @click.option("--requeue", is_flag=True, help="Put them back on the log: all, or those named.")
 @click.option("--drop", is_flag=True, help="Deal with them for good: all, or those named.")
@@ -218,7 +209,7 @@ def dead_letters_command(
     go back, or is not there; 3: a server cannot be reached.
     """
     from backend.clients.servers import UnreachableError
-    from backend.lab.repair import deal_with
+    from backend.pipelines.backend import backend_of
     from backend.pipelines.dead_letters import KEPT, LetterError
 
     if repairs and not requeue:
@@ -227,7 +218,8 @@ def dead_letters_command(
         raise click.UsageError("either --requeue or --drop")
     action = "requeue" if requeue else "drop" if drop else None
     try:
-        done = asyncio.run(deal_with(Settings.attach(), pipeline_named(pipeline), ids, action, repairs))
+        backend = backend_of(pipeline_named(pipeline))
+        done = asyncio.run(backend.settle_dead_letters(Settings.attach(), ids, action, repairs))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)

@@ -5,6 +5,8 @@ from pathlib import Path
 import asyncpg
 
 from coffee_core.errors import StackError
+from coffee_core.pipelines import PIPELINES
+from coffee_core.resources import sql
 
 PACKAGE = Path(__file__).parent
 """Folder with ``env.py``, ``versions/`` and ``sql/``."""
@@ -37,13 +39,28 @@ async def migrate(database_url: str) -> None:
     Raises StackError where the database has a revision that this program does not know, and asyncpg's errors.
     """
     revision = await current_revision(database_url)
-    if revision == HEAD:
-        return
     if revision is not None and revision > HEAD:
         raise StackError(
             f"the database is at revision {revision}, this program knows {HEAD} and older: update coffee-rt"
         )
-    await _upgrade(database_url)
+    if revision != HEAD:
+        await _upgrade(database_url)
+    await _make_schemas(database_url)
+
+
+async def _make_schemas(database_url: str) -> None:
+    """Make what the rows of pipelines need that the migrations do not know."""
+    statements = [sql(each.info.package, each.info.schema) for each in PIPELINES if each.info.schema]
+    if not statements:
+        return
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock($1)", _LOCK_ID)
+            for statement in statements:
+                await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 async def _upgrade(database_url: str) -> None:

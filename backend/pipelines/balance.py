@@ -11,8 +11,7 @@ from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.money import from_cents
-from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V2, V3
+from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.resources import sql
 from coffee_core.totals import Totals
 
@@ -106,7 +105,8 @@ _SAME_SOURCE = sql("backend.pipelines", "audit_same_source")
 _SAME_CONTENT = sql("backend.pipelines", "audit_same_content")
 _UNLOGGED = sql("backend.pipelines", "audit_unlogged")
 _STORED = sql("backend.pipelines", "audit_stored")
-_SOURCE = {V2: "^[0-9]{1,18}-[0-9]{1,20}$", V3: "^[0-9]{1,9}:[0-9]{1,18}$"}
+_SOURCE = {LogKind.STREAM: "^[0-9]{1,18}-[0-9]{1,20}$", LogKind.TOPIC: "^[0-9]{1,9}:[0-9]{1,18}$"}
+"""Regular expression of a place on a log: an entry id, or partition:offset."""
 
 
 async def stored(connection: Database, pipeline: Pipeline) -> Totals:
@@ -129,8 +129,10 @@ async def same_content(connection: Database, pipeline: Pipeline, unique_timestam
 
 
 async def unlogged(connection: Database, pipeline: Pipeline) -> int:
-    """Count rows whose source is no place on the pipeline's log. Raises asyncpg's errors."""
-    return int(await connection.fetchval(_UNLOGGED, str(pipeline), _SOURCE[pipeline]))
+    """Count rows whose source is no place on the pipeline's log; it must have one. Raises asyncpg's errors."""
+    log = pipeline.info.log
+    assert log is not None, f"{pipeline} has no log"
+    return int(await connection.fetchval(_UNLOGGED, str(pipeline), _SOURCE[log.kind]))
 
 
 def totals_of_rows(rows: Iterable[Any]) -> Totals:

@@ -1,4 +1,4 @@
-"""v1 and v2: what makes an order durable before it is acknowledged."""
+"""How the API takes an order into a pipeline, and asks what has become of it."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -37,7 +37,8 @@ class Intake(Protocol):
 
 
 _STATUS = sql("backend.pipelines", "select_status")
-_AWAY = (UnavailableError, OutcomeUnknownError)
+AWAY = (UnavailableError, OutcomeUnknownError)
+"""What a server that cannot be asked raises."""
 
 
 class Found(NamedTuple):
@@ -60,14 +61,16 @@ class Lookup(Protocol):
         """Return what is known, or None of nothing at all; raises UnavailableError where nobody can be asked."""
 
 
-class _OnLog:
+class LoggedLookup:
+    """The base of a lookup of a pipeline with a log: an order that is no row yet may be on its way."""
+
     def __init__(self, postgres: PostgresBackend, redis: RedisBackend, pipeline: Pipeline) -> None:
         self._postgres = postgres
         self._redis = redis
         self._pipeline = pipeline
         self._keys = keys.MetricKeys(pipeline)
 
-    async def _row(self, message_id: UUID) -> tuple[Found, str]:
+    async def row(self, message_id: UUID) -> tuple[Found, str]:
         """Return what the table knows of it, and where on the log it was read."""
         try:
             row = await self._postgres.read(_STATUS, str(self._pipeline), message_id)

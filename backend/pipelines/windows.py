@@ -11,7 +11,6 @@ from coffee_core.errors import UnavailableError
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import STORES
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V3
 from coffee_core.resources import sql
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S, StoreSums, Windows
 
@@ -36,11 +35,11 @@ def of_rows(rows: Iterable[Any], known: Sequence[int]) -> tuple[dict[int, StoreS
     return windows, StoreSums(counts[None], cents[None])
 
 
-# Where the windows of a pipeline are: v1 has rows to ask, v3 a job that keeps them.
+# Where the windows of a pipeline are: in its rows, or with a processor that keeps them.
 
 
 ON_ITS_WAY_S = 10
-"""Seconds after its acceptance in which an order of v1 has been committed, or given up."""
+"""Seconds after its acceptance in which an order has been committed, or given up."""
 
 
 class WindowsSource(Protocol):
@@ -51,23 +50,24 @@ class WindowsSource(Protocol):
 
 
 class RowWindows:
-    """v1: one scan of its partition, each time."""
+    """Rows that are committed by the request: one scan of the pipeline's partition, each time."""
 
-    def __init__(self, postgres: PostgresBackend) -> None:
+    def __init__(self, postgres: PostgresBackend, pipeline: Pipeline) -> None:
         self._postgres = postgres
+        self._pipeline = pipeline
 
     async def read(self, known: Sequence[int], now_us: int) -> Windows:
         """Ask PostgreSQL; what is final is a matter of the clock alone."""
-        rows = await self._postgres.read_all(QUERY, *arguments(V1, known))
+        rows = await self._postgres.read_all(QUERY, *arguments(self._pipeline, known))
         return Windows(*of_rows(rows, known), now_us - (LATE_AFTER_S + ON_ITS_WAY_S) * 1_000_000)
 
 
 class JobWindows:
-    """v3: the job's sums in Redis, of one moment."""
+    """Sums that the processor keeps in Redis, of one moment."""
 
-    def __init__(self, redis: RedisBackend) -> None:
+    def __init__(self, redis: RedisBackend, pipeline: Pipeline) -> None:
         self._redis = redis
-        self._keys = MetricKeys(V3)
+        self._keys = MetricKeys(pipeline)
 
     async def read(self, known: Sequence[int], now_us: int) -> Windows:  # noqa: ARG002
         """Ask Redis."""

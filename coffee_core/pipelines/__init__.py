@@ -1,8 +1,8 @@
 """The registry of pipelines: each is declared in a module of its own, and everything else asks here.
 
 Pipelines beside the built-in ones come from the packages that ``COFFEE_PIPELINE_PACKAGES`` names, separated by
-commas: each must have a ``DECLARATION``. They are loaded with this module, so that no process can disagree about
-which there are.
+commas: each must have a module ``declaration`` with a ``DECLARATION``. They are loaded with this module, so that
+no process can disagree about which there are.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ def load_packages(text: str) -> tuple[str, ...]:
     names = tuple(filter(None, (item.strip() for item in text.split(","))))
     for name in names:
         try:
-            declaration = importlib.import_module(name).DECLARATION
+            declaration = importlib.import_module(f"{name}.declaration").DECLARATION
         except (ImportError, AttributeError) as error:
             raise ValueError(f"{name!r} declares no pipeline: {error}") from error
         if _declared.setdefault(declaration.name, declaration) != declaration:

@@ -82,6 +82,10 @@ class Repair(StrEnum):
     RECONCILE = "reconcile"
     REPLAY = "replay"
     SAVEPOINT = "savepoint"
+    NEW_BALANCE = "reconcile --new-balance"
+    """Where the log can be lost while the rows are not."""
+    COMPARE = "reconcile --compare"
+    """Where only a replay mends a drift, so that somebody has to ask for it."""
     DEAD_LETTERS = "dead-letters"
 
 
@@ -108,7 +112,7 @@ class Declaration:
     title: str
     """Short name, for a column's headline."""
     package: str
-    """The package of its doing, with a ``BACKEND`` (see ``backend.pipelines.interface``)."""
+    """The package of its doing, with a module ``backend`` (see ``backend.pipelines.backend``)."""
     accepted_status: int
     """HTTP status of an accepted order: 201 where it is committed, 202 where a log has acknowledged it."""
     chain: tuple[Stage, ...]
@@ -131,6 +135,11 @@ class Declaration:
     repairs: frozenset[Repair] = frozenset()
     claims: Claims = field(default_factory=Claims)
     requires: tuple[Requirement, ...] = ()
+    schema: str = ""
+    """Name of a statement in the package's ``queries.sql`` that makes what its rows need, after the migrations.
+
+    It must be harmless where that is there already. Empty where the migrations know its rows.
+    """
     default: bool = True
     """Runs where nobody chooses."""
 

@@ -1,4 +1,4 @@
-"""The windows in event time as the dashboard reads them: v3's from Redis, v1's by way of the API."""
+"""The windows in event time as the dashboard reads them: from Redis where they are kept, else from the API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from coffee_core.clock import now_us
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines.constants import V1, V3
+from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from coffee_core.windows import SHOWN_MINUTES, StoreSums, Windows, starts
 from coffee_tui.data.connection import one_line
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _TIMEOUT_S = 3.0
-_KEYS = MetricKeys(V3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class WindowsView:
     """Why they are not known, or no longer read."""
 
 
-async def read_v3(settings: Settings, last: WindowsView) -> WindowsView:
+async def read_redis(settings: Settings, pipeline: Pipeline, last: WindowsView) -> WindowsView:
     """Read Redis; where that fails, the last windows stay, with the reason."""
     from redis.exceptions import RedisError
 
@@ -38,26 +37,26 @@ async def read_v3(settings: Settings, last: WindowsView) -> WindowsView:
 
     try:
         async with connect(settings.redis_url) as client:
-            return WindowsView(await _of_redis(client, starts(now_us(), SHOWN_MINUTES)))
+            return WindowsView(await _of_redis(client, MetricKeys(pipeline), starts(now_us(), SHOWN_MINUTES)))
     except (RedisError, OSError, TimeoutError, ReadingError) as error:
         return WindowsView(last.windows, one_line(error))
 
 
-async def read_v1(settings: Settings, last: WindowsView) -> WindowsView:
+async def read_api(settings: Settings, pipeline: Pipeline, last: WindowsView) -> WindowsView:
     """Ask the API; where that fails, the last windows stay, with the reason."""
     from aiohttp import ClientError, ClientSession
 
     try:
         async with ClientSession(headers=settings.authorization) as session:
-            return WindowsView(await _of_api(session, settings.api_url))
+            return WindowsView(await _of_api(session, settings.api_url, pipeline))
     except (ClientError, OSError, TimeoutError, ReadingError) as error:
         return WindowsView(last.windows, one_line(error))
 
 
-async def _of_redis(client: "Redis", known: Sequence[int]) -> Windows:
+async def _of_redis(client: "Redis", keys: MetricKeys, known: Sequence[int]) -> Windows:
     async with client.pipeline(transaction=True) as batch:
-        batch.get(_KEYS.watermark)
-        for key in (*map(_KEYS.window, known), _KEYS.late):
+        batch.get(keys.watermark)
+        for key in (*map(keys.window, known), keys.late):
             batch.hgetall(key)
         watermark, *found = await batch.execute()
     try:
@@ -68,10 +67,10 @@ async def _of_redis(client: "Redis", known: Sequence[int]) -> Windows:
     return Windows(dict(zip(known, windows, strict=True)), late, watermark_us)
 
 
-async def _of_api(session: "ClientSession", api_url: str) -> Windows:
+async def _of_api(session: "ClientSession", api_url: str, pipeline: Pipeline) -> Windows:
     from aiohttp import ClientTimeout
 
-    path = f"/api/{V1}/windows"
+    path = f"/api/{pipeline}/windows"
     timeout = ClientTimeout(total=_TIMEOUT_S)
     async with session.get(f"{api_url}{path}", params={"minutes": SHOWN_MINUTES}, timeout=timeout) as answer:
         if answer.status != 200:

@@ -9,7 +9,6 @@ from typing import Generic, TypeVar
 from coffee_core.clock import now_us
 from coffee_core.latency import difference, quantile_us
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1
 from coffee_tui.data.readings import MetricsReading
 from coffee_tui.data.snapshot import Quantiles
 
@@ -131,8 +130,8 @@ class PipelineHistory:
     """What the dashboard remembers of one pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        # v1 is written by a run every few seconds: between two runs nothing is slow, nothing has stopped.
-        self._in_runs = pipeline == V1
+        # Such a pipeline is written by a run every few seconds: between two runs nothing is slow or has stopped.
+        self._in_runs = pipeline.info.shown_in_runs
         self._orders, self._taken, self._accepted = Meter(RATE_S), Meter(RATE_S), Meter(RATE_S)
         self._runs: Changes[tuple[int, int]] = Changes(0.0)
         self._api, self._dashboard = Histogram(), Histogram()
@@ -187,7 +186,7 @@ class PipelineHistory:
         return self._accepted.rate(now_s)
 
     def taken(self, now_s: float) -> float | None:
-        """Return how many entries of its log the processor finishes per second; of v1, what its runs show."""
+        """Return how many entries of its log the processor finishes per second; of runs, what they show."""
         return self.rate(now_s) if self._in_runs else self._taken.rate(now_s)
 
     def dashboard(self, now_s: float) -> Quantiles:

@@ -314,7 +314,7 @@ class LiveOrders:
 
     def _show_key(self, order: KeyOrder) -> None:
         others = [one for one in self._view.keys if one.pipeline != order.pipeline]
-        self._show(keys=tuple(sorted([*others, order], key=lambda one: one.pipeline)))
+        self._show(keys=tuple(sorted([*others, order], key=lambda one: PIPELINES.index(one.pipeline))))
 
     def _report(self, report: LoadReport) -> None:
         """Take what the load process counts; a process started anew counts from 0 again."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coffee_core.errors import CoffeeError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.runstate import PartState, State
 from coffee_core.totals import PipelineCounts
 
@@ -38,8 +38,14 @@ class RedisReading:
 
     metrics: Mapping[Pipeline, MetricsReading]
     """Each pipeline's keys."""
-    stream_entries: int
-    """Entries in v2's stream: orders that the worker has not finished."""
+    stream_entries: Mapping[Pipeline, int] = field(default_factory=dict)
+    """Pipeline whose log is a Redis stream → entries in it: orders that its workers have not finished."""
+
+
+def stream_of(pipeline: Pipeline) -> str | None:
+    """Return the key of the Redis stream that is a pipeline's log; None where its log is none."""
+    log = pipeline.info.log
+    return log.name if log is not None and log.kind is LogKind.STREAM else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, ResponseError
 
-from coffee_core.keys import STREAM, MetricKeys
+from coffee_core.keys import MetricKeys
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
-from coffee_tui.data.readings import MetricsReading, ReadingError, RedisReading
+from coffee_tui.data.readings import MetricsReading, ReadingError, RedisReading, stream_of
 
 _TIMEOUT_S = 2.0
 
@@ -69,6 +69,7 @@ async def read(client: Redis, pipelines: Sequence[Pipeline]) -> RedisReading:
 
     Raises ReadingError where a key holds what no pipeline writes there.
     """
+    streams = {pipeline: key for pipeline in pipelines if (key := stream_of(pipeline)) is not None}
     async with client.pipeline(transaction=True) as batch:
         for pipeline in pipelines:
             keys = MetricKeys(pipeline)
@@ -78,7 +79,8 @@ async def read(client: Redis, pipelines: Sequence[Pipeline]) -> RedisReading:
             batch.hgetall(keys.store_counts)
             batch.hgetall(keys.latency)
             batch.hgetall(keys.counters)
-        batch.xlen(STREAM)
+        for stream in streams.values():
+            batch.xlen(stream)
         try:
             answers: list[Any] = await batch.execute()
         except ResponseError as error:
@@ -87,7 +89,8 @@ async def read(client: Redis, pipelines: Sequence[Pipeline]) -> RedisReading:
         pipeline: _metrics(pipeline, answers[6 * index : 6 * index + 6])
         for index, pipeline in enumerate(pipelines)
     }
-    return RedisReading(metrics, int(answers[-1]))
+    entries = map(int, answers[6 * len(pipelines) :])
+    return RedisReading(metrics, dict(zip(streams, entries, strict=True)))
 
 
 def _metrics(pipeline: Pipeline, answers: Sequence[Any]) -> MetricsReading:

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V2
 from coffee_core.pipelines.declaration import Stage as DeclaredStage
 from coffee_core.runstate import PartState, State
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
-from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading
+from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading, stream_of
 from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Snapshot, Stage
 from coffee_tui.data.status_line import Known, sentence
 
@@ -57,17 +56,20 @@ _WAITS_AT = 1
 """In every chain orders wait on the second link: before the cron, the worker, the job."""
 
 
-def waiting(pipeline: Pipeline, account: PipelineCounts | None, stream_entries: int) -> int | None:
-    """Return the orders that wait for the processor; v2 says so itself, of the others the API must know."""
-    if pipeline == V2:
-        return stream_entries
+def waiting(
+    pipeline: Pipeline, account: PipelineCounts | None, stream_entries: Mapping[Pipeline, int]
+) -> int | None:
+    """Return the orders that wait for the processor; a Redis stream says so itself, else the API must know."""
+    if stream_of(pipeline) is not None:
+        return stream_entries.get(pipeline, 0)
     return account.in_flight if account is not None else None
 
 
 def with_links(stages: Sequence[Stage], rates: Sequence[float | None], queued: int | None) -> tuple[Stage, ...]:
     """Return the stages with a rate for each link, first to last, and with what waits for the processor."""
     linked = [replace(stage, rate=rate) for stage, rate in zip(stages, rates, strict=False)]
-    linked[_WAITS_AT] = replace(linked[_WAITS_AT], waiting=queued)
+    if len(linked) > _WAITS_AT:
+        linked[_WAITS_AT] = replace(linked[_WAITS_AT], waiting=queued)
     return (*linked, *stages[len(linked) :])
 
 
@@ -284,8 +286,8 @@ class Board:
             metrics=metrics,
             troubled=[part for stage in stages for part in parts_of(stage, parts) if not part.good],
             ready=ready.get(pipeline),
-            stalled_s=None if pipeline == V1 else column.stall.seconds(moment),
-            queued=waiting(pipeline, account, self._metrics.stream_entries if self._metrics else 0),
+            stalled_s=None if pipeline.info.shown_in_runs else column.stall.seconds(moment),
+            queued=waiting(pipeline, account, self._metrics.stream_entries if self._metrics else {}),
             account=account,
             rate=rate,
             interval_us=history.interval_us,

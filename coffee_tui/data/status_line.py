@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V2
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, OVERDUE
-from coffee_tui.data.readings import MetricsReading
+from coffee_tui.data.readings import MetricsReading, stream_of
 from coffee_tui.data.snapshot import Health, Link, Mood, PartView, Sentence
 
 
@@ -37,9 +36,9 @@ class Known:
     rate: float | None
     """Orders that became visible per second."""
     interval_us: int | None
-    """v1: microseconds between its last two runs, as seen; None where fewer than two were seen."""
+    """Microseconds between its last two runs, as seen; None where fewer than two were seen, or where none are."""
     accepted_since_run: int
-    """v1: orders that the API has accepted since the last run that was seen."""
+    """Orders that the API has accepted since anything was last shown."""
 
 
 def sentence(known: Known) -> Sentence:
@@ -87,7 +86,7 @@ def _troubled(known: Known) -> Sentence | None:
 
 def _progress(known: Known) -> Sentence:
     assert known.metrics is not None, "the links come first"
-    if known.pipeline == V1:
+    if known.pipeline.info.shown_in_runs:
         return _runs(known, known.metrics)
     queued = known.queued or 0
     if known.stalled_s is not None:
@@ -102,7 +101,7 @@ def _progress(known: Known) -> Sentence:
     dead = known.metrics.counters.get("dead", 0)
     # Where the account is known it stands beside: nothing is said twice.
     refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead and known.account is None else ""
-    if known.pipeline == V2:
+    if stream_of(known.pipeline) is not None:
         # While orders flow some are always in hand: a number that flickers would say nothing.
         queue = "less than a second queued" if known.rate else "nothing queued"
         return Sentence(f"in step, {queue}{refused}", Mood.GOOD)

@@ -1,4 +1,4 @@
-"""Compare: what is claimed of the three, beside what was measured just now."""
+"""Compare: what is claimed of each pipeline, beside what was measured just now."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from textual.containers import VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Static
 
-from coffee_core.pipelines import PIPELINES
-from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.data.snapshot import PipelineView, Quantiles, Snapshot
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, DIM, GREY, TEXT
@@ -25,12 +24,17 @@ class Claim:
 
     aspect: str
     """What is compared."""
-    claimed: tuple[str, str, str]
-    """What is claimed of v1, v2 and v3."""
+    name: str
+    """Which of the ``Claims`` that a pipeline declares."""
     measured: Callable[[PipelineView], Quantiles | str] | None
     """What this dashboard has measured just now; None of a row that is a fact."""
     see: str
     """How to see it."""
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """What is claimed of each pipeline."""
+        return tuple(str(getattr(pipeline.info.claims, self.name)) for pipeline in PIPELINES)
 
 
 def _shown(view: PipelineView) -> str:
@@ -46,7 +50,7 @@ def _audited(view: PipelineView) -> str:
 
 def _logged(view: PipelineView) -> str:
     accepted = view.account.accepted if view.account else None
-    return "—" if accepted is None else f"{accepted:,} {_LOGS[view.pipeline]}"
+    return "—" if accepted is None else f"{accepted:,} {_logs(view.pipeline)}"
 
 
 def _queued(view: PipelineView) -> str:
@@ -54,54 +58,57 @@ def _queued(view: PipelineView) -> str:
     return f"{waiting:,} queued · {view.sentence.text}" if waiting else view.sentence.text
 
 
-_LOGS = {V1: "rows, no log", V2: "entries logged", V3: "records logged"}
+def _logs(pipeline: Pipeline) -> str:
+    log = pipeline.info.log
+    return "rows, no log" if log is None else f"{log.entries} logged"
+
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         "API Response Time",
-        ("~10-20ms", "~2-5ms", "~5-10ms"),
+        "api_response",
         lambda view: view.api,
         "space sends a load; the figures are of the last 10 s",
     ),
     Claim(
         "Dashboard Latency",
-        ("10-60s", "~50-100ms", "~100ms"),
+        "dashboard_latency",
         lambda view: view.dashboard,
         "1, 2 and 3 send one order each: watch when its total moves",
     ),
     Claim(
         "Delivery Guarantee",
-        ("Exactly-once", "At-least-once", "Exactly-once"),
+        "delivery",
         _audited,
         "x, kill-stream-worker: every order is compared with its row; in effect all three are exactly once",
     ),
     Claim(
         "Message Persistence",
-        ("N/A", "Durable (Redis)", "Durable (Kafka)"),
+        "persistence",
         _logged,
         "x, kill-redis or kill-kafka; coffee down, then coffee up: every order and every total is there again",
     ),
     Claim(
         "Replay Capability",
-        ("N/A", "Yes (pending)", "Yes (full history)"),
+        "replay",
         None,
         "x, replay-v2: what a dead worker had in hand is handed on; x, replay-v3: the whole topic is counted anew",
     ),
     Claim(
         "Worker Downtime",
-        ("N/A", "Messages queued", "Messages queued"),
+        "downtime",
         _queued,
         "x, freeze-stream-worker or kill-flink-taskmanager: orders are still accepted, then the backlog drains",
     ),
     Claim(
         "Aggregation",
-        ("Batch (cron)", "Real-time (worker)", "Real-time (Flink)"),
+        "aggregation",
         _shown,
         "b sends a burst: v1 moves at its next run, v2 and v3 at once",
     ),
     Claim(
         "Scalability",
-        ("Single node", "Consumer groups", "Horizontally scalable"),
+        "scalability",
         None,
         "more stream workers share the group; COFFEE_FLINK_PARALLELISM spreads the job over the partitions",
     ),
@@ -113,7 +120,7 @@ _EVERY_S = 0.5
 
 
 class CompareScreen(Page):
-    """The comparison table of the three pipelines."""
+    """The comparison table of the pipelines."""
 
     def __init__(self, now: Callable[[], Snapshot]) -> None:
         super().__init__("Compare · claimed, measured here now, and how to see it")
@@ -168,11 +175,11 @@ def _fold(text: str, width: int) -> list[str]:
 
 
 def _cell(width: int) -> int:
-    return max(10, (width - _LABEL) // 3)
+    return max(10, (width - _LABEL) // len(PIPELINES))
 
 
 def heads(width: int) -> Text:
-    """Return the names of the three, over two lines where they have no room beside their versions."""
+    """Return the names of the pipelines, over two lines where they have no room beside their versions."""
     cell = _cell(width)
     folded = max(len(f"{each}  {each.info.title}") for each in PIPELINES) >= cell
     text = Text(" " * _LABEL, no_wrap=True, overflow="ellipsis")

@@ -12,7 +12,7 @@ from textual.events import Resize
 from textual.message import Message
 from textual.reactive import reactive
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.data.snapshot import OrdersView, Snapshot, largest_count, largest_rate
 from coffee_tui.data.sources import Sources
 from coffee_tui.screens.base_screen import HELP, Manners
@@ -23,10 +23,11 @@ from coffee_tui.screens.logs import LogsScreen, local_logs
 from coffee_tui.screens.sent_orders import SentScreen
 from coffee_tui.screens.windows import WindowsScreen
 from coffee_tui.widgets.column import PipelineColumn, said_shared
+from coffee_tui.widgets.format import in_words
 from coffee_tui.widgets.header import Header
 from coffee_tui.widgets.keybar import KeyBar
 from coffee_tui.widgets.latency_bar import Lateness
-from coffee_tui.widgets.orders import OrdersPanel
+from coffee_tui.widgets.orders import OrdersPanel, order_key
 from coffee_tui.widgets.parts import Parts
 from coffee_tui.widgets.rows import Shared
 from coffee_tui.widgets.summary import summary
@@ -63,10 +64,16 @@ class Ordered(Message):
 
 
 KEYS: tuple[Binding, ...] = (
-    Binding("1", "order('v1')", "order v1", tooltip="one order into v1 (Direct)"),
-    Binding("2", "order('v2')", "v2", tooltip="one order into v2 (Streams)"),
-    Binding("3", "order('v3')", "v3", tooltip="one order into v3 (Kafka + Flink)"),
-    Binding("a", "order('v1,v2,v3')", "all", tooltip="one order into each"),
+    *(
+        Binding(
+            order_key(pipeline),
+            f"order('{pipeline}')",
+            str(pipeline) if index else f"order {pipeline}",
+            tooltip=f"one order into {pipeline} ({pipeline.info.title})",
+        )
+        for index, pipeline in enumerate(PIPELINES)
+    ),
+    Binding("a", f"order('{','.join(PIPELINES)}')", "all", tooltip="one order into each"),
     Binding("space", "load", "start/stop", tooltip="start or stop the load"),
     Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
@@ -114,11 +121,15 @@ def choices(pipelines: tuple[Pipeline, ...]) -> list[tuple[Pipeline, ...]]:
 
 
 COLUMNS_CELLS = 100
-"""From this many cells on all columns are there; below, one at a time."""
-WIDE_CELLS = 150
-"""From this many cells on a column has a margin inside."""
+"""From this many cells on three columns are there; below, one at a time."""
+_COLUMN_CELLS = 34
+"""Cells that each column needs where there are more than three."""
+_WIDE_CELLS = 50
+"""From this many cells for each column on it has a margin inside."""
+_FEWEST = 3
+"""Fewer columns are laid out as so many."""
 
-_HEADER, _BAND, _TABS, _ORDERS, _FRAME, _KEYS = 1, 4, 1, 3, 2, 1
+_HEADER, _TABS, _ORDERS, _FRAME, _KEYS = 1, 1, 3, 2, 1
 _COLUMN = 21
 """Rows of a column whose blocks stand one below the other: 2 + 3 + 4 + 3 + 4 + 3 + 2."""
 _ALONE = 14
@@ -159,11 +170,21 @@ class Plan:
     """Rows of the latency chart; 0: there is none."""
 
 
-def plan(cells: int, rows: int) -> Plan:
-    """Share out a terminal of so many cells and rows."""
-    alone = cells < COLUMNS_CELLS or rows < COLUMNS_ROWS
+def columns_cells(columns: int) -> int:
+    """Return from how many cells on so many columns stand beside one another."""
+    return COLUMNS_CELLS if columns <= _FEWEST else _COLUMN_CELLS * columns
+
+
+def band_rows(columns: int) -> int:
+    """Return the rows of the band: its axis, and one for each column."""
+    return 1 + max(_FEWEST, columns)
+
+
+def plan(cells: int, rows: int, columns: int = _FEWEST) -> Plan:
+    """Share out a terminal of so many cells and rows between so many columns."""
+    alone = cells < columns_cells(columns) or rows < COLUMNS_ROWS
     left = rows - _HEADER - _ORDERS - _KEYS - (_TABS + _ALONE if alone else _FRAME + _COLUMN)
-    band, left = _take(left, _BAND)
+    band, left = _take(left, band_rows(columns))
     framed, left = _take(left, _FRAME)
     gaps = min(MOST_GAPS, max(0, left))
     left -= gaps
@@ -173,7 +194,9 @@ def plan(cells: int, rows: int) -> Plan:
     high = _HIGHEST_SPARK - 1
     chart = left - high - 1 if left > high + _LOWEST_CHART else 0
     more = high if chart else min(high, max(0, left) // _SPARKS)
-    return Plan(alone, band, framed, lifted, airy, cells >= WIDE_CELLS, gaps, 1 + more, chart)
+    return Plan(
+        alone, band, framed, lifted, airy, cells >= _WIDE_CELLS * max(_FEWEST, columns), gaps, 1 + more, chart
+    )
 
 
 def _take(left: int, rows: int) -> tuple[bool, int]:
@@ -205,7 +228,8 @@ class LiveScreen(Manners):
         self._orders = sources.orders
         self._panel = OrdersPanel(self._pipelines, welcome=welcome)
         self._header, self._band = Header(), Lateness()
-        self._room = plan(80, 24)
+        self._room = plan(80, 24, len(self._pipelines))
+        self._band.styles.height = band_rows(len(self._pipelines))
         self._newest: Snapshot | None = None
         self._has_been_up = False
 
@@ -271,8 +295,10 @@ class LiveScreen(Manners):
 
     def on_resize(self, event: Resize) -> None:
         """Fit the layout to the cells there are."""
-        self._room = plan(event.size.width, event.size.height)
-        self._header.hint = f"all three from {COLUMNS_CELLS} × {COLUMNS_ROWS}" if self._room.alone else ""
+        columns = len(self._pipelines)
+        self._room = plan(event.size.width, event.size.height, columns)
+        hint = f"all {in_words(columns)} from {columns_cells(columns)} × {COLUMNS_ROWS}"
+        self._header.hint = hint if self._room.alone else ""
         for name in ("alone", "band", "framed", "lifted", "airy", "wide"):
             self.set_class(getattr(self._room, name), name)
         self._show()

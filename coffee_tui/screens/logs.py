@@ -12,12 +12,11 @@ from textual.events import Click
 from textual.widget import Widget
 from textual.widgets import Input, RichLog, Static
 
-from coffee_core.pipelines.constants import V1
 from coffee_core.runstate import read_env
 from coffee_core.settings import Settings
 from coffee_tui.data.connection import one_line
 from coffee_tui.screens.base_screen import Page
-from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, TEXT
+from coffee_tui.theme import AMBER, DIM, GREY, GROUND, SLOTS, TEXT
 
 # The logs of a stack on this machine: which there are, and what is new in one.
 
@@ -109,7 +108,7 @@ class LogsScreen(Page):
             return
         self._index = index % len(self._paths)
         self._tail = Tail(self._paths[self._index])
-        names, chosen = Text(), f"bold {GROUND} on {ACCENT[V1]}"
+        names, chosen = Text(), f"bold {GROUND} on {SLOTS[0]}"
         for at, path in enumerate(self._paths):
             names.append(f" {path.stem} ", chosen if at == self._index else GREY)
             names.apply_meta({_LOG: at}, len(names) - len(path.stem) - 2)

@@ -17,6 +17,7 @@ from coffee_tui.data.orders import Journal, SentOrder
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
 from coffee_tui.widgets.format import latency
+from coffee_tui.widgets.orders import ORDER_KEYS
 
 # One order's journey: accepted, stored, shown, each with its time where somebody knows it.
 
@@ -73,7 +74,7 @@ _ROOMY = 118
 _EASY = 72
 """From this many cells on there are milliseconds and the price."""
 _TITLE = "Orders · the latest sent from here, and one's journey"
-_EMPTY = "no order sent from here yet: go back, 1 2 3 send one, space a load"
+_EMPTY = f"no order sent from here yet: go back, {ORDER_KEYS} send one, space a load"
 
 
 class SentScreen(Page):

@@ -1,4 +1,4 @@
-"""Windows: orders of the last ten minutes by their own time, as v3 keeps them and as v1 asks for them."""
+"""Windows: orders of the last ten minutes by their own time, as the pipelines keep them or ask for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,11 +10,10 @@ from textual.widgets import Static
 
 from coffee_core.clock import to_datetime
 from coffee_core.menu import STORES
-from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V3
+from coffee_core.pipelines import PIPELINES, Pipeline, Windows
 from coffee_core.settings import Settings
 from coffee_core.windows import StoreSums
-from coffee_tui.data.event_windows import WindowsView, read_v1, read_v3
+from coffee_tui.data.event_windows import WindowsView, read_api, read_redis
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
 from coffee_tui.widgets.format import clip, count, money
@@ -77,21 +76,26 @@ def _figures(text: Text, sums: StoreSums, stores: bool) -> None:
             text.append(count(sums.store_counts.get(each, 0), _STORE), GREY)
 
 
-_SOURCES: dict[Pipeline, tuple[Callable[[Settings, WindowsView], Awaitable[WindowsView]], float]] = {
-    V3: (read_v3, 1.0),
-    # Each time a scan of its partition.
-    V1: (read_v1, 5.0),
+_Read = Callable[[Settings, Pipeline, WindowsView], Awaitable[WindowsView]]
+_SOURCES: dict[Windows, tuple[_Read, float]] = {
+    Windows.REDIS: (read_redis, 1.0),
+    # Each time a scan of the pipeline's rows.
+    Windows.ROWS: (read_api, 5.0),
 }
-"""Who is asked, and every how many seconds."""
+"""Where windows are → who is asked, and every how many seconds; in the order of the panels."""
+_WITHOUT = [pipeline for pipeline in PIPELINES if pipeline.info.windows not in _SOURCES]
 _SIDE_BY_SIDE = 110
 _BELOW_ONE_ANOTHER = 34
 """Cells of width, and rows from which on long bars are worth more."""
 _NONE = "a recording has no windows: start a lab with `coffee up`"
-_NOTE = "v2 keeps no windows · an order counts where its own timestamp says; it is late once its minute is closed"
+_NOTE = (
+    f"{', '.join(_WITHOUT)} keep{'s' * (len(_WITHOUT) == 1)} no windows · " * bool(_WITHOUT)
+    + "an order counts where its own timestamp says; it is late once its minute is closed"
+)
 
 
 class WindowsScreen(Page):
-    """The last windows of v3 and v1, one scale for both."""
+    """The last windows of every pipeline that has some, one scale for all."""
 
     CSS = """
     #windows { layout: vertical; padding: 1 2; }
@@ -105,7 +109,9 @@ class WindowsScreen(Page):
         self._settings = settings
         found = settings()
         running = found.pipelines if found else ()
-        self._views = {each: WindowsView() for each in _SOURCES if each in running}
+        self._views = {
+            pipeline: WindowsView() for kind in _SOURCES for pipeline in running if pipeline.info.windows is kind
+        }
         self._panels = {each: WindowsPanel(each) for each in self._views}
 
     def body(self) -> Iterable[Widget]:
@@ -132,9 +138,9 @@ class WindowsScreen(Page):
         return "\n\n".join(lines(each, view, self._most(), 100).plain for each, view in self._views.items())
 
     async def _follow(self, pipeline: Pipeline) -> None:
-        read, every_s = _SOURCES[pipeline]
+        read, every_s = _SOURCES[pipeline.info.windows]
         while settings := self._settings():
-            self._views[pipeline] = await read(settings, self._views[pipeline])
+            self._views[pipeline] = await read(settings, pipeline, self._views[pipeline])
             self._draw()
             await asyncio.sleep(every_s)
 

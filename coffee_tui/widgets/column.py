@@ -9,10 +9,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from coffee_core.pipelines import PIPELINES, Pipeline
-from coffee_core.pipelines.constants import V1
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.snapshot import CostView, Health, Mood, PipelineView, Stage
-from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT
+from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT, slot
 from coffee_tui.widgets.charts import LATENCY, LATENCY_LABELS, LatencyChart, bar, marked, sparkline
 from coffee_tui.widgets.format import UNKNOWN, clip, compact, count, latency, memory, money, rate
 from coffee_tui.widgets.rows import Block, Lines, Shared, accent
@@ -244,12 +243,14 @@ _HIGHEST_PILE = 100_000
 """Orders that fill a link."""
 
 
+_CHAINS = tuple(pipeline.info.chain for pipeline in PIPELINES)
+_ARROWS = max(1, *(len(chain) - 1 for chain in _CHAINS))
+"""Arrows of the chain with the most stages."""
+
+
 def _cells(gap: str, *, short: bool) -> int:
     """Return the cells of the longest chain without its arrows: all columns are spaced alike."""
-    return max(
-        sum(len(gap) + 1 + len(_label(stage.label, short=short)) for stage in info.chain)
-        for info in (each.info for each in PIPELINES)
-    )
+    return max(sum(len(gap) + 1 + len(_label(stage.label, short=short)) for stage in chain) for chain in _CHAINS)
 
 
 def _label(label: str, *, short: bool) -> str:
@@ -267,16 +268,17 @@ class Chain(Block):
 
     def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
         """Return both rows; on a narrow column the names are cut, then the gaps go."""
-        short = width < _cells(" ", short=False) + 3
-        gap = " " if width >= _cells(" ", short=short) + 3 else ""
-        arrow = max(1, min(_WIDEST_ARROW, (width - _cells(gap, short=short)) // 3))
+        short = width < _cells(" ", short=False) + _ARROWS
+        gap = " " if width >= _cells(" ", short=short) + _ARROWS else ""
+        arrow = max(1, min(_WIDEST_ARROW, (width - _cells(gap, short=short)) // _ARROWS))
+        periodic = {stage.label for stage in view.pipeline.info.chain if stage.periodic}
         parts, links = Text(), Text()
         for stage, after in zip_longest(view.chain, view.chain[1:]):
-            glyph, colour = _glyph(stage)
+            glyph, colour = _glyph(stage, periodic=stage.label in periodic)
             parts.append(glyph + gap, colour)
             parts.append(_label(stage.label, short=short), TEXT if stage.health is Health.GOOD else colour)
             if after is not None:
-                piled = _pile(view.pipeline, stage, after)
+                piled = _pile(stage, after, by_design=after.label in periodic)
                 middle = parts.cell_len + arrow // 2
                 parts.append(_arrow(arrow, piled[0] if piled else 0), piled[1] if piled else DIM)
                 said, said_in = (f"▪{compact(piled[0])}", piled[1]) if piled else (rate(stage.rate), GREY)
@@ -285,21 +287,20 @@ class Chain(Block):
         return [parts, links]
 
 
-def _glyph(stage: Stage) -> tuple[str, str]:
+def _glyph(stage: Stage, *, periodic: bool) -> tuple[str, str]:
     # A cron that does its work is not always at work: a clock, not a lamp.
-    if stage.label == "cron" and stage.health is Health.GOOD:
+    if periodic and stage.health is Health.GOOD:
         return "◷", HEALTH[Health.GOOD][1]
     return HEALTH[stage.health]
 
 
-def _pile(pipeline: Pipeline, stage: Stage, after: Stage) -> tuple[int, str] | None:
+def _pile(stage: Stage, after: Stage, *, by_design: bool) -> tuple[int, str] | None:
     """Return what piles up on a link and its colour; None where it is no pile."""
     if not stage.waiting:
         return None
     if after.health is Health.BROKEN:
         return stage.waiting, RED
-    # Before the cron orders wait by design.
-    if pipeline == V1:
+    if by_design:
         return stage.waiting, GREY
     return (stage.waiting, AMBER) if stage.waiting > max(_FEW, stage.rate or 0) else None
 
@@ -419,7 +420,7 @@ class PipelineColumn(Lines):
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(id=f"column-{pipeline}", classes=str(pipeline))
+        super().__init__(id=f"column-{pipeline}", classes=f"slot-{slot(pipeline)}")
         self.border_title = f"{pipeline}  {pipeline.info.title}"
         self._view, self._shared = PipelineView(pipeline), Shared()
         self._chain, self._audit, self._said = Chain(), Audit(), Said()

@@ -1,6 +1,12 @@
 """Numbers as they are written on the screen: fixed widths, so that nothing jumps."""
 
 UNKNOWN = "—"
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def in_words(number: int) -> str:
+    """Write a small number in words: ``three``."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
 
 
 def latency(span_us: float | None) -> str:

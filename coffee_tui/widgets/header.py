@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.reactive import reactive
 
+from coffee_core.pipelines import PIPELINES
 from coffee_tui.data.snapshot import Health, Link, PartView, Snapshot
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, RED, TEXT
-from coffee_tui.widgets.format import uptime
+from coffee_tui.widgets.format import in_words, uptime
 from coffee_tui.widgets.rows import Lines
 
 _SHORT = {
@@ -46,7 +47,7 @@ class Header(Lines):
         right = Text("  ").join([*_groups(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
         left = Text("coffee-rt", f"bold {TEXT}")
         if width > right.cell_len + 48:
-            left.append("  three ways to take an order", GREY)
+            left.append(f"  {in_words(len(PIPELINES))} ways to take an order", GREY)
         if left.cell_len + 1 + right.cell_len > width:
             left = Text()
         if right.cell_len > width:

@@ -33,7 +33,8 @@ class Lateness(Lines):
         """Return the axis and one row for each pipeline."""
         cells = max(20, width - _LABEL)
         rows = [Text(TITLE.ljust(_LABEL), f"bold {TEXT}").append(axis(cells), f"not bold {GREY}")]
-        return [*rows, *(_row(view, cells) for view in self.snapshot.pipelines)]
+        names = max((len(view.pipeline) for view in self.snapshot.pipelines), default=0)
+        return [*rows, *(_row(view, names, cells) for view in self.snapshot.pipelines)]
 
 
 def _drawn_from(snapshot: Snapshot) -> object:
@@ -53,10 +54,11 @@ def axis(cells: int) -> str:
     return "".join(line)
 
 
-def _row(view: PipelineView, cells: int) -> Text:
+def _row(view: PipelineView, names: int, cells: int) -> Text:
     accent = ACCENT[view.pipeline]
     said = f"none shown for {view.stalled_s} s" if view.stalled_s is not None else _figure(view)
-    row = Text(f"  {view.pipeline}  ", f"bold {accent}").append(said.ljust(_LABEL - 6), TEXT)
+    row = Text(f"  {view.pipeline.ljust(names)}  ", f"bold {accent}")
+    row.append(said.ljust(_LABEL - row.cell_len), TEXT)
     line: list[tuple[str, str]] = [("─", RULE)] * cells
     p50_us, p99_us = view.dashboard.p50_us, view.dashboard.p99_us
     if p50_us is not None and p99_us is not None:

@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.reactive import reactive
 
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.data.load_plan import RATES, LoadPlan, Weights
 from coffee_tui.data.snapshot import KeyOrder, OrdersView
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, RED, TEXT
 from coffee_tui.widgets.format import latency, rate
 from coffee_tui.widgets.rows import Lines
+
+
+def order_key(pipeline: Pipeline) -> str:
+    """Return the key that sends one order into a pipeline."""
+    return str(PIPELINES.index(pipeline) + 1)
+
+
+ORDER_KEYS = " ".join(map(order_key, PIPELINES))
+"""The keys that send one order, e.g. ``1 2 3``."""
 
 # The last order of each key: what became of it, and why where it was not taken.
 
@@ -120,7 +129,7 @@ def _mix(weights: Weights) -> str:
 _WIDE = 110
 _MIDDLE = 76
 _WELCOME = (
-    ("1 2 3", "send one order into v1, v2, v3: see whose total moves first"),
+    (ORDER_KEYS, f"send one order into {', '.join(PIPELINES)}: see whose total moves first"),
     ("space", "starts and stops a stream of orders, + and - change its rate, g its shape and mix"),
     ("?", "shows every key, q ends it"),
 )
@@ -185,7 +194,7 @@ class OrdersPanel(Lines):
 
     def _keys(self, view: OrdersView) -> Text:
         if not view.keys:
-            return Text("no order by key yet: 1 2 3 send one, a sends one into each", DIM)
+            return Text(f"no order by key yet: {ORDER_KEYS} send one, a sends one into each", DIM)
         return keys_row(view.keys, self.size.width)
 
 

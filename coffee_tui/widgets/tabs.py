@@ -1,4 +1,4 @@
-"""Where the terminal is too narrow for three columns: one at a time, and how the others stand."""
+"""Where the terminal is too narrow for all columns: one at a time, and how the others stand."""
 
 from rich.text import Text
 from textual import events
@@ -13,6 +13,9 @@ from coffee_tui.widgets.rows import Lines
 
 _TITLED = 76
 """From this many cells on the current pipeline's name is written out."""
+_LATE, _TAB = "late ", 14
+"""What stands before the tabs, and the cells of one with its latency: where they do not fit, only the current
+one has it."""
 
 
 class ColumnTabs(Lines):
@@ -45,7 +48,8 @@ class ColumnTabs(Lines):
     def lines(self, width: int) -> list[Text]:
         """Return the tabs, and at the right what is hidden and how to see it."""
         views = {view.pipeline: view for view in self.snapshot.pipelines}
-        row, self._ends = Text("late ", GREY), []
+        row, self._ends = Text(_LATE, GREY), []
+        roomy = width >= len(_LATE) + _TAB * len(self._pipelines)
         for index, pipeline in enumerate(self._pipelines):
             view = views.get(pipeline, PipelineView(pipeline))
             glyph, colour = MOOD[view.sentence.mood]
@@ -54,7 +58,9 @@ class ColumnTabs(Lines):
                 row.append(f" {pipeline}{title} ", f"bold {GROUND} on {ACCENT[pipeline]}")
             else:
                 row.append(f" {pipeline} ", f"bold {ACCENT[pipeline]}")
-            row.append(glyph, colour).append(f"{latency(view.dashboard.p50_us):>8} ", TEXT)
+            row.append(glyph, colour)
+            figure = roomy or index == self.current
+            row.append(f"{latency(view.dashboard.p50_us):>8} " if figure else " ", TEXT)
             self._ends.append(row.cell_len)
         others = " ".join(each for index, each in enumerate(self._pipelines) if index != self.current)
         hints = (f"tab shows {others}", f"tab: {others}") if others else ()

@@ -14,7 +14,6 @@ from aiohttp import ClientError
 from aiokafka.errors import KafkaError
 
 from backend.clients.daemon import OUTAGES
-from backend.lab.audit import audit
 from backend.lab.bench import ceilings
 from backend.lab.bench.figures import HIGHER, Figures
 from backend.lab.bench.harness import Rig
@@ -28,6 +27,7 @@ from backend.lab.bench.steps_load import breakpoint_of, closed, rate, yardsticks
 from backend.lab.bench.steps_table import big_table
 from backend.lab.bench.usage import facts
 from backend.lab.bench.visibility import Visible
+from backend.pipelines.audit import audit
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError

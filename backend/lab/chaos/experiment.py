@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from backend.clients.servers import Servers, UnreachableError, open_servers
-from backend.lab.audit import audit
 from backend.lab.chaos.actions import inflict
 from backend.lab.chaos.client import Client, Watcher
 from backend.lab.chaos.faults import Deed, Fault
 from backend.lab.chaos.report import Cell
 from backend.lab.chaos.site import Done, NotReadyError, Scene, Site
 from backend.lab.chaos.verdict import Row, Verdict, compare
+from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, difference, is_zero, read_shown, sentence, stored
 from backend.stack.polling import poll
 from coffee_core.clock import from_datetime, to_datetime

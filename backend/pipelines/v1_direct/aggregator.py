@@ -28,8 +28,8 @@ from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
 from coffee_core.parent_death_signal import dies_with_parent
-from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V3
+from coffee_core.pipelines import Pipeline, Repair
+from coffee_core.pipelines.constants import V1
 from coffee_core.resources import lua, sql
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
@@ -59,7 +59,7 @@ class Schedule:
 # Orders come first: the process of PostgreSQL that scans for the aggregator stands back, where it is here.
 
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("backend.pipelines.v1_direct.aggregator")  # run with -m this module is __main__
 NICE = 10
 """A tenth of what a process that takes orders gets where both want the same core; alone, all of it."""
 
@@ -275,8 +275,8 @@ async def run_reconciliations(stop: asyncio.Event, pipelines: Sequence[Pipeline]
 
 async def _reconcile(pipeline: Pipeline, stop: asyncio.Event) -> None:
     # A process of its own: v1's runs do not wait for it, and what the others need is not loaded here.
-    options = ("--compare",) if pipeline == V3 else ()
-    command = (sys.executable, "-m", "backend.cli", "reconcile", pipeline, *options)
+    options = ("--compare",) if Repair.COMPARE in pipeline.info.repairs else ()
+    command = (sys.executable, "-m", "backend.cli", "reconcile", str(pipeline), *options)
     process = await asyncio.create_subprocess_exec(
         *command, stdout=PIPE, stderr=STDOUT, preexec_fn=dies_with_parent()
     )
@@ -322,7 +322,7 @@ def aggregate_once() -> int:
 
 async def _run(stop: asyncio.Event) -> None:
     settings = Settings.attach()
-    others = [each for each in settings.pipelines if each != V1]
+    others = [each for each in settings.pipelines if each != V1 and Repair.RECONCILE in each.info.repairs]
     async with asyncio.TaskGroup() as both:
         if V1 in settings.pipelines:
             urls = (settings.database_url, settings.redis_url)

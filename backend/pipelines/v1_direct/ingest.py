@@ -10,7 +10,7 @@ import asyncpg
 
 from backend.clients.postgres import BROKEN, INSERT_GROUP, Content, PostgresBackend, first_line
 from backend.clients.redis import RedisBackend
-from backend.pipelines.interface import _AWAY, Found
+from backend.pipelines.interface import AWAY, Found
 from coffee_core import keys
 from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
@@ -186,7 +186,7 @@ class DirectLookup:
                 "MGET", self._keys.fence, self._keys.total_orders, reading=True
             )
             asked = True
-        except _AWAY:
+        except AWAY:
             fence, total, asked = None, None, False
         snapshot = None if fence is None or total is None else fence.decode().rpartition(" ")[0]
         row = await self._postgres.read(_STATUS_V1, message_id, snapshot)

@@ -5,12 +5,10 @@ from collections.abc import Set as AbstractSet
 from uuid import UUID
 
 from backend.clients import tracing
-from backend.clients.postgres import PostgresBackend
 from backend.clients.redis import RedisBackend, Script
 from backend.clients.tracing import FIELD
-from backend.pipelines.interface import _AWAY, Found, _OnLog
 from coffee_core import keys
-from coffee_core.errors import KeyConflictError, UnavailableError
+from coffee_core.errors import KeyConflictError
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua
@@ -65,45 +63,3 @@ def _fields(order: Order) -> list[str | int]:
     if trace := tracing.traceparent():
         fields += (FIELD, trace)
     return fields
-
-
-_FIND = Script(lua("backend.pipelines.v2_streams", "find_order"))
-
-LOOK_MS = 2_000
-"""Milliseconds after its message id was made in which the API will have added an order to the stream."""
-LOOK_ENTRIES = 1_000
-"""Most entries of the stream that one question looks at."""
-
-
-class StreamsLookup(_OnLog):
-    """v2: the memory of keys and the stream, then the row, then whether its entry has been counted."""
-
-    def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
-        super().__init__(postgres, redis, V2)
-
-    async def find(self, message_id: UUID) -> Found | None:
-        """Ask Redis first: an order leaves the stream only after it has become a row."""
-        text = str(message_id)
-        made_ms = str(message_id.int >> 80) if message_id.version == 7 else ""
-        known: bool | None
-        try:
-            names = (keys.STREAM, self._keys.idempotency(text))
-            args = (text, made_ms, LOOK_MS, LOOK_ENTRIES)
-            known = bool(await self._redis.call(_FIND, names, *args, reading=True))
-        except _AWAY:
-            known = None
-        found, source_id = await self._row(message_id)
-        if found.stored:
-            return found._replace(shown=await self._is_counted(source_id))
-        if known:
-            return found._replace(shown=False if found.stored is False else None)
-        if known is None or found.stored is None:
-            raise UnavailableError("redis and postgres cannot both be asked, and neither knows the order")
-        return None
-
-    async def _is_counted(self, source_id: str) -> bool | None:
-        # The worker counts an entry and deletes it in one script.
-        try:
-            return not await self._redis.command("XRANGE", keys.STREAM, source_id, source_id, reading=True)
-        except _AWAY:
-            return None

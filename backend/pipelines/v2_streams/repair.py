@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 
 from backend.clients.servers import Servers, open_servers
 from backend.pipelines.balance import read_shown, unlogged
-from backend.pipelines.dead_letters import Letter, requeued_id
+from backend.pipelines.dead_letters import Letter, choose, requeued_id
+from backend.pipelines.repair import LOST_THE_RACE, Mended, Progress
+from backend.pipelines.v2_streams import reconcile as reconciliation
 from backend.pipelines.v2_streams.audit import audit_v2
 from backend.pipelines.v2_streams.batch import MIN_IDLE_MS
 from coffee_core.errors import CoffeeError
@@ -32,8 +34,6 @@ _LOOK_FOR_S = 3.0
 _WITHIN_S = 30.0
 _STEP_S = 0.1
 _AT_ONCE = 1_000
-Tell = Callable[[int, int], None]
-"""Told how many entries are dealt with, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,19 @@ class TakenOver:
     seconds: float
     """How long it took."""
 
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        whose = ", ".join(f"{count:,} of {name}" for name, count in self.consumers.items())
+        taken = f"{self.pipeline}: {self.entries:,} pending entries taken over" + (f" ({whose})" if whose else "")
+        return f"{taken} in {self.seconds} s"
 
-async def replay_v2(settings: Settings, tell: Tell, within_s: float = _WITHIN_S) -> TakenOver:
+    def as_json(self) -> dict[str, object]:
+        """Return the same for a program."""
+        return asdict(self)
+
+
+async def replay_v2(settings: Settings, tell: Progress, within_s: float = _WITHIN_S) -> TakenOver:
     """Let go of what the dead have left, and return once it is finished.
 
     Raises UnreachableError, and CoffeeError where no worker takes it over; it stays pending then.
@@ -78,7 +89,7 @@ async def _let_go(client: Redis) -> dict[str, str]:
     return left
 
 
-async def _finished(client: Redis, ids: list[str], tell: Tell, within_s: float) -> None:
+async def _finished(client: Redis, ids: list[str], tell: Progress, within_s: float) -> None:
     waiting = ids
     give_up_at = time.monotonic() + within_s
     while waiting:
@@ -146,6 +157,36 @@ async def drop(client: Redis, letter: Letter) -> bool:
     return answer is not None
 
 
+async def settle_dead_letters(
+    settings: Settings, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
+) -> list[tuple[Letter, str]]:
+    """List, requeue or drop letters. Raises LetterError, UnreachableError and CoffeeError."""
+    done = []
+    async with open_servers(settings) as servers:
+        for letter in choose(await letters(servers.client), ids):
+            outcome = ""
+            if action == "requeue":
+                entry_id = await requeue(servers.client, letter, repairs)
+                outcome = LOST_THE_RACE if entry_id is None else f"requeued as {entry_id}"
+            elif action == "drop":
+                outcome = "dropped" if await drop(servers.client, letter) else LOST_THE_RACE
+            done.append((letter, outcome))
+    return done
+
+
+async def reconcile(settings: Settings) -> Mended:
+    """Add what a cut of the metrics lacks. Raises UnreachableError, and CoffeeError where others keep at it."""
+    async with open_servers(settings) as servers:
+        for _ in range(_ATTEMPTS):
+            drift = await reconciliation.reconcile(servers.database, servers.client)
+            if drift is not None:
+                return Mended(V2, drift.orders, drift.revenue_cents, dict(drift.fields), mended=True)
+            await asyncio.sleep(_PAUSE_S)
+    raise CoffeeError(
+        "another reconciliation is under way (one that was broken off holds its place for two minutes): try again"
+    )
+
+
 # A new balance for v2 after its log was lost: begun from the rows there are, and said ever after.
 #
 # What a flushed stream held unprocessed is gone and cannot be counted. All that can be had back is an audit that
@@ -154,6 +195,7 @@ async def drop(client: Redis, letter: Letter) -> bool:
 
 _METRICS = MetricKeys(V2)
 _ATTEMPTS = 20
+_PAUSE_S = 0.25
 
 
 async def begin_new_balance(settings: Settings) -> int:

@@ -79,7 +79,7 @@ async def together(*work: Coroutine[Any, Any, None]) -> None:
 # What is said of a batch that has had its effect: lines of the log and, where they are asked for, spans.
 
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("backend.pipelines.v2_streams.worker")  # run with -m this module is __main__
 _DEAD = "a dead letter"
 
 

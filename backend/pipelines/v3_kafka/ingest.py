@@ -9,10 +9,8 @@ import msgspec
 
 from backend.clients import tracing
 from backend.clients.kafka_producer import KafkaBackend
-from backend.clients.postgres import PostgresBackend
 from backend.clients.redis import RedisBackend
 from backend.clients.tracing import FIELD
-from backend.pipelines.interface import _AWAY, Found, _OnLog
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order
@@ -112,26 +110,3 @@ class Log:
             await self._redis.command("SET", key, order.content, "NX", "PX", self._horizon_ms)
         except (UnavailableError, OutcomeUnknownError):
             return  # best effort: see _known_otherwise
-
-
-class LogLookup(_OnLog):
-    """v3: the memory of keys, then the row; which orders Flink's totals contain nobody can tell."""
-
-    def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
-        super().__init__(postgres, redis, V3)
-
-    async def find(self, message_id: UUID) -> Found | None:
-        """Ask Redis and PostgreSQL."""
-        known: bool | None
-        try:
-            known = bool(
-                await self._redis.command("EXISTS", self._keys.idempotency(str(message_id)), reading=True)
-            )
-        except _AWAY:
-            known = None
-        found, _ = await self._row(message_id)
-        if found.stored or known:
-            return found
-        if known is None or found.stored is None:
-            raise UnavailableError("redis and postgres cannot both be asked, and neither knows the order")
-        return None

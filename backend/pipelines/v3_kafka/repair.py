@@ -7,8 +7,8 @@ and the submitter of the job cancels it and submits another, whether this comman
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
@@ -18,12 +18,15 @@ from redis.asyncio import Redis
 from backend.clients.daemon import Database, open_redis
 from backend.clients.kafka import KafkaLogs, Record, kafka_options, naming_kafka, open_logs
 from backend.clients.servers import Servers, UnreachableError, naming_servers, open_servers
+from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, number, read_shown, sentence
-from backend.pipelines.dead_letters import KEPT, Letter, LetterError, new_message_id, requeued_id
+from backend.pipelines.dead_letters import KEPT, Letter, LetterError, choose, new_message_id, requeued_id
+from backend.pipelines.repair import LOST_THE_RACE, Mended, Progress, Savepoint
 from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, read_order
 from coffee_core.clock import to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import DEAD_TOPIC, SAVEPOINTS, TOPIC, MetricKeys
+from coffee_core.money import from_cents
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua, sql
@@ -37,8 +40,6 @@ _SETTLE_S = 30.0
 """Seconds in which the rows, which go to PostgreSQL on their own, have followed what is shown."""
 STALLED_AFTER_S = 180.0
 """Seconds without progress after which the command gives up; a job is submitted in ten."""
-Tell = Callable[[int, int], None]
-"""Told, now and then, how many records have been counted, and how many there are to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,20 @@ class Replayed:
     seconds: float
     """How long it took."""
 
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        replayed = (
+            f"{self.pipeline}: {self.records:,} records replayed in {self.seconds} s, now in epoch {self.epoch}:"
+        )
+        return f"{replayed} {self.orders:,} orders, {from_cents(self.revenue_cents)}, the same as the rows"
 
-async def replay_v3(settings: Settings, tell: Tell, stalled_after_s: float = STALLED_AFTER_S) -> Replayed:
+    def as_json(self) -> dict[str, object]:
+        """Return the same for a program."""
+        return asdict(self)
+
+
+async def replay_v3(settings: Settings, tell: Progress, stalled_after_s: float = STALLED_AFTER_S) -> Replayed:
     """Replay, and return once totals and rows agree; orders may keep flowing.
 
     Raises UnreachableError; CoffeeError before anything is changed where the topic is not whole or nobody would
@@ -120,7 +133,7 @@ async def counted_records(client: Redis) -> int:
     return sum(number(name, counters.get(name)) for name in ("shown_orders", "duplicates", "dead"))
 
 
-async def _counted(client: Redis, records: int, tell: Tell, stalled_after_s: float) -> None:
+async def _counted(client: Redis, records: int, tell: Progress, stalled_after_s: float) -> None:
     """Wait until what was on the topic at the beginning has been counted."""
     last, moved_at = -1, time.monotonic()
     while True:
@@ -162,20 +175,6 @@ async def _balanced(servers: Servers, logs: KafkaLogs, rows: int) -> Balance:
 _REQUEST = ClientTimeout(total=10)
 _WITHIN_S = 300.0
 _SAVEPOINT_STEP_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Savepoint:
-    """A savepoint that is complete."""
-
-    uri: str
-    """Where it lies."""
-    job: str
-    """The job whose state it is."""
-    stopped: bool
-    """The job has ended with it: nothing was counted after it."""
-    seconds: float
-    """How long it took."""
 
 
 async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
@@ -351,3 +350,30 @@ async def _record(connection: Database, letter: Letter, repairs: Mapping[str, st
 async def handled(client: Redis, letter: Letter, how: str) -> bool:
     """Remember that a letter was dealt with; False where it was before. Raises an error of Redis."""
     return bool(await client.hsetnx(HANDLED, letter.origin, how))  # type: ignore[misc]
+
+
+async def settle_dead_letters(
+    settings: Settings, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
+) -> list[tuple[Letter, str]]:
+    """List, requeue or drop letters. Raises LetterError, UnreachableError and CoffeeError."""
+    async with open_servers(settings) as servers:
+        async with open_logs(settings) as logs:
+            chosen = choose(await letters(logs, servers.client), ids)
+        if action == "requeue":
+            return list(zip(chosen, await requeue(servers, chosen, repairs), strict=True))
+        if action == "drop":
+            firsts = [await handled(servers.client, letter, "dropped") for letter in chosen]
+            return [
+                (letter, "dropped" if ours else LOST_THE_RACE) for letter, ours in zip(chosen, firsts, strict=True)
+            ]
+        return [(letter, "") for letter in chosen]
+
+
+async def compare(settings: Settings, settle_s: float) -> Mended:
+    """Tell how far the metrics have drifted. Raises UnreachableError, and CoffeeError where a server refuses.
+
+    A patched key would be undone, for the totals come whole out of the job's state: only a replay mends them.
+    """
+    (balance,) = await audit(settings, (V3,), settle_s=settle_s)
+    advice = "Flink's state is its truth: `coffee replay v3` counts the whole topic anew"
+    return Mended.of_drift(V3, balance.drift, advice=advice)

@@ -1,4 +1,4 @@
-"""What the dashboard costs; run by hand, ``python -m tests.integration.tui.bench``: it asserts no time.
+"""What the dashboard costs; run by hand, ``python -m tests.integration.coffee_tui.bench``: it asserts no time.
 
 The app runs in a terminal of its own, fed by a board as a stack of 1,000 orders a second (or an idle one) would
 feed it; its process is measured from outside. ``--profile`` writes what cProfile saw instead.
@@ -16,7 +16,7 @@ from pathlib import Path
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import PIPELINES, Pipeline
-from coffee_core.pipelines.constants import V1
+from coffee_core.pipelines.constants import V1, V2
 from coffee_core.runstate import PartState, State
 from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
@@ -39,7 +39,7 @@ class Stack:
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._random = random.Random(1)
-        self.orders = dict.fromkeys(Pipeline, 10_000.0)
+        self.orders = dict.fromkeys(PIPELINES, 10_000.0)
         self._latency: dict[Pipeline, dict[int, int]] = {each: {} for each in PIPELINES}
 
     def grow(self, span_s: float) -> None:
@@ -53,7 +53,7 @@ class Stack:
 
     def redis(self, moment: Moment) -> RedisReading:
         """Return what Redis would say; v1 as its last run left it."""
-        return RedisReading({each: self._metrics(each, moment) for each in PIPELINES}, int(self._rate / 100))
+        return RedisReading({each: self._metrics(each, moment) for each in PIPELINES}, {V2: int(self._rate / 100)})
 
     def _metrics(self, pipeline: Pipeline, moment: Moment) -> MetricsReading:
         since_s = moment.at_s % _V1_RUN_S if pipeline == V1 else 0.0

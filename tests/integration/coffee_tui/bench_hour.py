@@ -1,6 +1,6 @@
 """Whether the dashboard's memory is flat: an hour of snapshots, ten a second, as fast as they can be drawn.
 
-Run by hand: ``python -m tests.integration.tui.bench_hour``; it writes the memory after every five minutes of it.
+Run by hand: ``python -m tests.integration.coffee_tui.bench_hour``; it writes the memory every five minutes of it.
 ``--trace`` says at the end which lines hold more than after the first five minutes.
 """
 

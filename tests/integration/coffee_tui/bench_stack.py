@@ -1,7 +1,8 @@
-"""What the dashboard costs on a running stack, how fast it is (``python -m tests.integration.tui.bench_stack``).
+"""What the dashboard costs on a running stack, how fast it is.
 
-Run by hand where ``coffee up`` runs (REDIS_URL and API_URL, or COFFEE_HOME), with ``--loaded`` beside a load.
-It writes a total of v2 again, the same, to see how long a notification takes to the screen: a stack to play with.
+Run by hand (``python -m tests.integration.coffee_tui.bench_stack``) where ``coffee up`` runs (REDIS_URL and
+API_URL, or COFFEE_HOME), with ``--loaded`` beside a load. It writes a total of v2 again, the same, to see how long
+a notification takes to the screen: a stack to play with.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from coffee_core.menu import STORES
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
 from coffee_core.windows import StoreSums, Windows
@@ -98,7 +98,7 @@ async def journey(_: Settings, order: SentOrder) -> Journey:
     return Journey(True, True, accepted_us=order.answered_us - 2_100, stored_us=order.answered_us + 9_300)
 
 
-async def windows(_: Settings, __: WindowsView) -> WindowsView:
+async def windows(_: Settings, __: Pipeline, ___: WindowsView) -> WindowsView:
     """Tell of ten minutes, the last of which is open."""
     first_s = NOW_US // 60_000_000 * 60 - 540
     counts = [{store: 40 * at + 97 * place for place, store in enumerate(STORES, 1)} for at in range(10)]

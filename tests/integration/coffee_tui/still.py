@@ -1,4 +1,4 @@
-"""The README's picture: the Live screen at a second of the demo, ``python -m tests.integration.tui.still 40``."""
+"""The README's picture: Live at a second of the demo, ``python -m tests.integration.coffee_tui.still 40``."""
 
 import argparse
 import asyncio

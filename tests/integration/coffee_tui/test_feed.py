@@ -21,7 +21,7 @@ from tests.servers import free_port, serving
 from tests.waiting import until
 
 READ_ONLY = ["+@read", "+@pubsub", "+@connection", "+@transaction"]
-V2 = MetricKeys(V2)
+KEYS = MetricKeys(V2)
 
 
 class Watched:
@@ -67,9 +67,9 @@ def only_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_change_is_seen_at_once(redis_url: str, tmp_path: Path) -> None:
     async with watching(_settings(redis_url, tmp_path)) as watched, Redis.from_url(redis_url) as redis:
         await until(lambda: watched.last.mode == LIVE and watched.orders() == 0)
-        await redis.hset(V2.drink_counts, "latte", 1)
-        await redis.incrby(V2.total_revenue, 500)
-        await redis.incr(V2.total_orders)
+        await redis.hset(KEYS.drink_counts, "latte", 1)
+        await redis.incrby(KEYS.total_revenue, 500)
+        await redis.incr(KEYS.total_orders)
         await until(lambda: watched.orders() == 1)
         view = watched.last.pipelines[1]
         assert dict(view.drinks)["latte"] == 1
@@ -82,7 +82,7 @@ async def test_a_flood_of_changes_is_few_snapshots(redis_url: str, tmp_path: Pat
         loop, before = asyncio.get_running_loop(), len(watched.snapshots)
         begun_s = loop.time()
         for _ in range(2_000):
-            await redis.incr(V2.total_orders)
+            await redis.incr(KEYS.total_orders)
         await until(lambda: watched.orders() == 2_000)
         took_s = loop.time() - begun_s
         assert len(watched.snapshots) - before <= took_s * 10 + 2
@@ -100,7 +100,7 @@ async def test_after_a_restart_it_reads_the_state_again_and_hears_again(tmp_path
                 await until(lambda orders=orders: watched.orders() == orders - 1, within_s=20)
                 await until(lambda: watched.last.mode == LIVE)
                 async with Redis.from_url(settings.redis_url) as redis:
-                    await redis.incr(V2.total_orders)
+                    await redis.incr(KEYS.total_orders)
                 await until(lambda orders=orders: watched.orders() == orders)
             await until(lambda: watched.last.redis.up is False)
 
@@ -115,7 +115,7 @@ async def test_where_nothing_is_notified_it_polls_and_says_so(
         try:
             async with watching(_settings(redis_url, tmp_path)) as watched:
                 await until(lambda: watched.last.mode == POLLING)
-                await redis.incr(V2.total_orders)
+                await redis.incr(KEYS.total_orders)
                 await until(lambda: watched.orders() == 1)
         finally:
             await redis.config_set("notify-keyspace-events", given)
@@ -130,7 +130,7 @@ async def test_a_server_that_refuses_the_question_is_live_once_it_notifies(redis
             url = f"redis://viewer:any@{redis_url.rpartition('@')[2]}"
             async with watching(_settings(url, tmp_path)) as watched:
                 await until(lambda: watched.last.mode == POLLING and watched.orders() == 0)
-                await redis.incr(V2.total_orders)
+                await redis.incr(KEYS.total_orders)
                 await until(lambda: watched.last.mode == LIVE and watched.orders() == 1)
         finally:
             await redis.acl_deluser("viewer")
@@ -139,30 +139,30 @@ async def test_a_server_that_refuses_the_question_is_live_once_it_notifies(redis
 async def test_a_key_of_the_wrong_kind_is_said_and_healed(redis_url: str, tmp_path: Path) -> None:
     async with watching(_settings(redis_url, tmp_path)) as watched, Redis.from_url(redis_url) as redis:
         await until(lambda: watched.orders() == 0)
-        await redis.lpush(V2.drink_counts, "not a hash")
+        await redis.lpush(KEYS.drink_counts, "not a hash")
         await until(lambda: watched.last.redis.up is False)
         assert "Redis refuses the read" in watched.last.redis.detail
-        await redis.delete(V2.drink_counts)
+        await redis.delete(KEYS.drink_counts)
         await until(lambda: watched.last.redis.up is True)
 
 
 async def test_in_a_flood_it_looks_unasked_and_listens_again_afterwards(redis_url: str, tmp_path: Path) -> None:
     async with watching(_settings(redis_url, tmp_path)) as watched, Redis.from_url(redis_url) as redis:
         await until(lambda: watched.last.mode == LIVE and watched.orders() == 0)
-        channel = f"__keyspace@{redis.connection_pool.connection_kwargs.get('db', 0)}__:{V2.total_orders}"
+        channel = f"__keyspace@{redis.connection_pool.connection_kwargs.get('db', 0)}__:{KEYS.total_orders}"
 
         async def listeners() -> int:
             return int((await redis.pubsub_numsub(channel))[0][1])
 
         async def deaf() -> bool:
             for _ in range(40):
-                await redis.incr(V2.total_orders)
+                await redis.incr(KEYS.total_orders)
             return await listeners() == 0
 
         assert await listeners() == 1
         await until(deaf, what="it stops listening")
-        total = int(await redis.incr(V2.total_orders))
+        total = int(await redis.incr(KEYS.total_orders))
         await until(lambda: watched.orders() == total)
         await until(listeners, what="it listens again")
-        await redis.incr(V2.total_orders)
+        await redis.incr(KEYS.total_orders)
         await until(lambda: watched.orders() == total + 1)

@@ -1,6 +1,6 @@
 """Pictures of every screen, compared with those that somebody has looked at.
 
-After a change that is meant: ``pytest tests/integration/tui/test_pictures.py --snapshot-update``, and look.
+After a change that is meant: ``pytest tests/integration/coffee_tui/test_pictures.py --snapshot-update``, and look.
 """
 
 import time
@@ -15,7 +15,6 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from coffee_core.pipelines.constants import V1, V3
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.snapshot import Snapshot
 from coffee_tui.data.sources import Sources
@@ -85,7 +84,7 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     export = CoffeeApp.export_screenshot
     monkeypatch.setattr(CoffeeApp, "export_screenshot", lambda *args, **how: self_contained(export(*args, **how)))
     monkeypatch.setattr(sent_orders, "ask", page_scenes.journey)
-    monkeypatch.setattr(windows, "_SOURCES", dict.fromkeys((V3, V1), (page_scenes.windows, 3_600)))
+    monkeypatch.setattr(windows, "_SOURCES", dict.fromkeys(windows._SOURCES, (page_scenes.windows, 3_600)))
     monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: page_scenes.STRUCK_S + 4))
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
-from backend.lab.audit import audit
+from backend.pipelines.audit import audit
 from backend.stack import kafka as kafka_stack
 from backend.stack.topics import create_topics
 from coffee_core.keys import TOPIC, MetricKeys

@@ -42,7 +42,7 @@ PARTS = tuple(
 
 def _board(lab: LabReading | None = None) -> Board:
     board = Board(ALL)
-    board.read_metrics(_at(0), RedisReading({pipeline: MetricsReading() for pipeline in ALL}, 0))
+    board.read_metrics(_at(0), RedisReading({pipeline: MetricsReading() for pipeline in ALL}, {V2: 0}))
     board.read_lab(_at(0), lab or LabReading(uptime_s=1, ready=READY, parts=PARTS))
     return board
 
@@ -96,14 +96,14 @@ def test_a_stack_without_wrappers_is_known_by_its_dependencies() -> None:
 def test_a_lost_link_keeps_the_figures_and_the_time_of_its_loss() -> None:
     board = Board(ALL)
     shown = MetricsReading(orders=42)
-    board.read_metrics(_at(0), RedisReading(dict.fromkeys(ALL, shown), 0))
+    board.read_metrics(_at(0), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
     board.lost_redis(_at(5), "connection refused")
     board.lost_redis(_at(9), "connection refused")
     snapshot = board.snapshot(_at(10))
     assert snapshot.redis.up is False
     assert snapshot.redis.since_us == _at(5).time_us
     assert snapshot.pipelines[0].orders == 42
-    board.read_metrics(_at(11), RedisReading(dict.fromkeys(ALL, shown), 0))
+    board.read_metrics(_at(11), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
     assert board.snapshot(_at(11)).redis.up is True
 
 

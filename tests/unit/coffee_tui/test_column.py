@@ -91,9 +91,9 @@ def test_every_link_has_a_rate_and_the_processor_its_queue() -> None:
     stages = [Stage(label, Health.GOOD) for label in "abcd"]
     linked = with_links(stages, (204.0, 200.0, 199.0), 17)
     assert [(stage.rate, stage.waiting) for stage in linked] == [(204, None), (200, 17), (199, None), (None, None)]
-    assert waiting(V2, None, 5) == 5
-    assert waiting(V3, replace(FINE, in_flight=9), 5) == 9
-    assert waiting(V3, None, 5) is None
+    assert waiting(V2, None, {V2: 5}) == 5
+    assert waiting(V3, replace(FINE, in_flight=9), {V2: 5}) == 9
+    assert waiting(V3, None, {V2: 5}) is None
 
 
 def test_numbers_in_few_cells() -> None:
@@ -176,10 +176,10 @@ def test_every_palette_names_the_same_colours() -> None:
     assert all(one == names[0] for one in names)
     for name in PALETTES:
         found = styles(name).styles
-        assert found["bold $c-ground on $c-v1"].bold
+        assert found["bold $c-ground on $c-slot-0"].bold
         plain = styles(name, plain=True).styles
         assert plain["$c-red"] == plain["$c-amber"] == found["$c-text"], "without colours as strong as text"
-    assert styles("another").styles["$c-v1"] == styles("dark").styles["$c-v1"]
+    assert styles("another").styles["$c-slot-0"] == styles("dark").styles["$c-slot-0"]
 
 
 def _brightness(colour: str) -> float:
@@ -191,7 +191,7 @@ def _brightness(colour: str) -> float:
 @pytest.mark.parametrize("name", ["dark", "light"])
 def test_everything_that_is_read_stands_out_from_its_ground(name: str) -> None:
     palette = PALETTES[name]
-    for ink in ("text", "grey", "red", "amber", "v1", "v2", "v3", "well", "dim"):
+    for ink in ("text", "grey", "red", "amber", "well", "dim", *(f"slot-{slot}" for slot in range(5))):
         for ground in ("ground", "raised"):
             pair = sorted((_brightness(palette[f"$c-{ink}"]), _brightness(palette[f"$c-{ground}"])))
             contrast = (pair[1] + 0.05) / (pair[0] + 0.05)

@@ -26,7 +26,7 @@ GOOD = Known(
     interval_us=None,
     accepted_since_run=0,
 )
-V1 = replace(GOOD, pipeline=V1, interval_us=10_000_000)
+IN_RUNS = replace(GOOD, pipeline=V1, interval_us=10_000_000)
 STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US - 3_000_000)
 
 
@@ -42,11 +42,11 @@ STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US
         (replace(GOOD, stalled_s=4), "orders accepted, none shown for 4 s", Mood.BUSY),
         (replace(GOOD, troubled=[STARTING]), "flink-taskmanager starting for 3 s", Mood.BUSY),
         (replace(GOOD, ready=False), "the API takes no v2 orders now", Mood.BUSY),
-        (V1, "in step · next run in 4 s", Mood.GOOD),
-        (replace(V1, accepted_since_run=7), "in step at next run, in 4 s", Mood.CALM),
-        (replace(V1, interval_us=None), "last run 6 s ago", Mood.CALM),
-        (replace(V1, interval_us=2_000_000), "a run is overdue, last 6 s ago", Mood.BROKEN),
-        (replace(V1, metrics=MetricsReading()), "no order yet", Mood.CALM),
+        (IN_RUNS, "in step · next run in 4 s", Mood.GOOD),
+        (replace(IN_RUNS, accepted_since_run=7), "in step at next run, in 4 s", Mood.CALM),
+        (replace(IN_RUNS, interval_us=None), "last run 6 s ago", Mood.CALM),
+        (replace(IN_RUNS, interval_us=2_000_000), "a run is overdue, last 6 s ago", Mood.BROKEN),
+        (replace(IN_RUNS, metrics=MetricsReading()), "no order yet", Mood.CALM),
         (replace(GOOD, pipeline=V3), "last order shown 6 s ago", Mood.GOOD),
     ],
 )

@@ -35,7 +35,7 @@ def test_a_password_may_have_quotes_of_every_kind() -> None:
     settings = Settings.from_env(environ)
     login = kafka_properties(settings)["properties.sasl.jaas.config"]
     assert login.endswith('ScramLoginModule required username="o\'neill" password="a\\"b\\\\c\'d";')
-    for name in ("source", "dead"):
+    for name in ("orders_log", "dead_letters"):
         assert "'properties.sasl.jaas.config' = '" + login.replace("'", "''") + "'" in statement(
             name, values(settings)
         )

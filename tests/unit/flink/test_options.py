@@ -68,7 +68,7 @@ def test_a_tally_with_other_columns_finds_no_checkpoint_of_this_one() -> None:
 def test_the_job_reads_from_the_first_order_and_the_warm_up_reads_none(
     filled: dict[str, str], startup: str, bounded: str
 ) -> None:
-    text = statement("source", filled)
+    text = statement("orders_log", filled)
     assert f"'scan.startup.mode' = '{startup}'" in text
     assert f"'scan.bounded.mode' = '{bounded}'" in text
 

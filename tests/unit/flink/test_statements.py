@@ -85,13 +85,13 @@ def test_every_statement_is_filled_in(name: str) -> None:
 
 def test_a_quote_in_a_value_cannot_end_its_literal() -> None:
     settings = Settings.from_env({"DATABASE_URL": "postgresql://o'hara:it's@db/coffee"})
-    text = statement("stored", values(settings))
+    text = statement("stored_orders", values(settings))
     assert "'username' = 'o''hara'" in text
     assert "'password' = 'it''s'" in text
 
 
 def test_the_dead_letter_reasons_carry_the_bounds_of_the_table() -> None:
-    text = statement("judged", values(Settings.from_env({})))
+    text = statement("validated_orders", values(Settings.from_env({})))
     assert f"NOT BETWEEN 1 AND {MAX_PRICE_CENTS}" in text
     assert text.count(f"> {MAX_TIME_US}") == 2
     assert all(f"'{name}'" in text for name in (*DRINKS, *STORES))
@@ -99,9 +99,12 @@ def test_the_dead_letter_reasons_carry_the_bounds_of_the_table() -> None:
 
 def test_an_id_is_remembered_once_for_repeats_and_conflicts() -> None:
     texts = {name: statement(name, values(Settings.from_env({}))) for name in (*DEFINITIONS, *INSERTS)}
-    assert [name for name, text in texts.items() if "PARTITION BY" in text] == ["seen"]
-    assert all("FROM seen_records" in texts[name] for name in ("first", "bury_conflicts", "placed"))
-    assert all("FROM placed_records" in texts[name] for name in ("counted", "windows"))
+    assert [name for name, text in texts.items() if "PARTITION BY" in text] == ["deduplicated_records"]
+    assert all(
+        "FROM deduplicated_records" in texts[name]
+        for name in ("first_orders", "dead_letter_conflicts", "windowed_records")
+    )
+    assert all("FROM windowed_records" in texts[name] for name in ("counted", "windows"))
 
 
 def test_no_two_inserts_share_a_table() -> None:
@@ -111,14 +114,14 @@ def test_no_two_inserts_share_a_table() -> None:
 
 def test_rows_go_straight_into_the_partition_whose_trigger_keeps_the_first() -> None:
     schema = (files("backend.db") / "sql" / "0001_orders.sql").read_text()
-    table = re.search(r"'table-name' = '(\w+)'", statement("stored", values(Settings.from_env({}))))
+    table = re.search(r"'table-name' = '(\w+)'", statement("stored_orders", values(Settings.from_env({}))))
     assert table is not None
     assert f"create table {table[1]} partition of orders for values in ('{V3}')" in schema
     assert f"before update on {table[1]}" in schema
 
 
 def test_the_windows_follow_the_rule_of_the_core() -> None:
-    text = statement("placed", values(Settings.from_env({})))
+    text = statement("windowed_records", values(Settings.from_env({})))
     assert f"MOD(event_us, {WINDOW_S} * 1000000)" in text
     assert f"accepted_at_us < (start_s + {WINDOW_S + LATE_AFTER_S}) * 1000000" in text
 

@@ -1,4 +1,4 @@
-"""``python -m tests.integration.api.bench slow|overload``: how the API holds, measured on real servers.
+"""``python -m tests.integration.backend.api.bench slow|overload``: how the API holds, measured on real servers.
 
 slow: the answers to honest clients, alone and beside 500 connections that send a byte now and then.
 overload: the orders taken each second of 64 clients in a closed loop; the breakpoint of 2,000 clients in an open

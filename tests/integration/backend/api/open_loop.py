@@ -1,4 +1,6 @@
-"""``python -m tests.integration.api.open_loop PORT CONNECTIONS RATE SECONDS``: orders of v2 in an open loop.
+"""Orders of v2 in an open loop.
+
+``python -m tests.integration.backend.api.open_loop PORT CONNECTIONS RATE SECONDS``
 
 Each order has its time, whatever became of those before it. It goes out on a connection that waits for no answer;
 where there is none it is not sent, and counted. Rate 0: each connection again as soon as it is answered. Prints

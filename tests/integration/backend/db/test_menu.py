@@ -23,7 +23,8 @@ from coffee_core.settings import Settings
 from flink.statements import statement, values
 settings = Settings.from_env({})
 print(checkpoints_uri(settings, "1"))
-print(statement("tally", values(settings)).count("mocha"), statement("judged", values(settings)).count("mocha"))
+filled = [statement(name, values(settings)) for name in ("tally", "validated_orders")]
+print(*(text.count("mocha") for text in filled))
 """
 
 

@@ -5,7 +5,7 @@ import json
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from backend.clients.daemon import Database
-from backend.lab.audit import audit
+from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from coffee_core.clock import to_datetime
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC, MetricKeys

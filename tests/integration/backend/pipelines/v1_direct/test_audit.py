@@ -8,8 +8,7 @@ from redis.asyncio import Redis
 
 from backend.cli.main import coffee
 from backend.clients.daemon import Database
-from backend.lab.audit import audit
-from backend.lab.repair import reconcile
+from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
 from coffee_core.clock import now_us, to_datetime
@@ -17,6 +16,7 @@ from coffee_core.ids import new_message_id
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
+from tests.integration.backend.pipelines.repairs import reconcile
 from tests.integration.backend.pipelines.v1_direct.test_run import place
 
 COPY = """

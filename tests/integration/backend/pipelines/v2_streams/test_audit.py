@@ -5,8 +5,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database, open_redis
-from backend.lab.audit import audit
-from backend.lab.repair import reconcile
+from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from backend.pipelines.v2_streams.batch import METRICS, parse, store
 from backend.pipelines.v2_streams.worker import Worker
@@ -14,6 +13,7 @@ from coffee_core import keys
 from coffee_core.ids import new_message_id
 from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
+from tests.integration.backend.pipelines.repairs import reconcile
 from tests.integration.backend.pipelines.v2_streams.bench import drain, mixed, order, post, started
 
 

@@ -3,21 +3,21 @@
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
-from backend.lab.audit import audit
-from backend.lab.repair import deal_with
+from backend.pipelines.audit import audit
 from backend.pipelines.dead_letters import Letter, new_message_id
 from backend.pipelines.v2_streams.repair import requeue
 from coffee_core import keys
 from coffee_core.ids import new_message_id as fresh_id
 from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
+from tests.integration.backend.pipelines.repairs import settle_dead_letters
 from tests.integration.backend.pipelines.v2_streams.bench import drain, order, post, started
 
 
 async def letters(
     settings: Settings, action: str | None = None, *ids: str, **repairs: str
 ) -> list[tuple[Letter, str]]:
-    return await deal_with(settings, V2, ids, action, repairs)
+    return await settle_dead_letters(settings, V2, ids, action, repairs)
 
 
 async def work(connection: Database, client: Redis) -> None:

@@ -7,12 +7,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
-from backend.lab.repair import reconcile
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.totals import Totals
 from tests.integration.backend.pipelines.job import KEYS, Job, done_with
+from tests.integration.backend.pipelines.repairs import reconcile
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 
 

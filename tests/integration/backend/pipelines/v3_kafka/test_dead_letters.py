@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from backend.clients.kafka import open_logs
-from backend.lab.repair import deal_with
 from backend.pipelines.dead_letters import Letter, new_message_id
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3
 from tests.integration.backend.pipelines.job import Job, done_with
+from tests.integration.backend.pipelines.repairs import settle_dead_letters
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 
 
 async def letters(job: Job, action: str | None = None, *ids: str, **repairs: str) -> list[tuple[Letter, str]]:
-    return await deal_with(job.settings, V3, ids, action, repairs)
+    return await settle_dead_letters(job.settings, V3, ids, action, repairs)
 
 
 async def test_letters_go_back_once_and_are_not_listed_again(job: Job) -> None:

@@ -4,14 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
-from backend.clients.servers import Servers, open_servers
+from backend.clients.servers import open_servers
+from backend.pipelines.backend import backend_of
 from backend.pipelines.balance import Balance
-from backend.pipelines.v1_direct.audit import audit_v1
-from backend.pipelines.v2_streams.audit import audit_v2
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V2
 from coffee_core.settings import Settings
 
 _PAUSE_S = 0.25
@@ -34,7 +31,10 @@ async def audit(
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(open_servers(settings))
         looks = {
-            pipeline: await _look(stack, servers, pipeline, unique_timestamps, deep) for pipeline in pipelines
+            pipeline: await backend_of(pipeline).open_audit(
+                stack, servers, unique_timestamps=unique_timestamps, deep=deep
+            )
+            for pipeline in pipelines
         }
         return await settled(looks, settle_s)
 
@@ -54,30 +54,3 @@ async def settled(looks: dict[Pipeline, Callable[[], Awaitable[Balance]]], settl
                 balance = balance.saying(f"after {time.monotonic() - started:.1f} s")
             balances[pipeline] = balance
     return list(balances.values())
-
-
-async def _look(
-    stack: AsyncExitStack, servers: Servers, pipeline: Pipeline, unique: bool, deep: bool
-) -> Callable[[], Awaitable[Balance]]:
-    if pipeline == V1:
-        return lambda: audit_v1(servers, unique_timestamps=unique)
-    if pipeline == V2:
-        return lambda: _v2(servers, unique, deep)
-    # Loaded only where there is a Kafka to ask.
-    from backend.clients.kafka import open_logs
-    from backend.pipelines.v3_kafka.audit import audit_v3, deep_v3
-
-    logs = await stack.enter_async_context(open_logs(servers.settings))
-
-    async def v3() -> Balance:
-        balance = await audit_v3(servers, logs, unique_timestamps=unique)
-        return replace(balance, deep=await deep_v3(servers, logs)) if deep else balance
-
-    return v3
-
-
-async def _v2(servers: Servers, unique: bool, deep: bool) -> Balance:
-    from backend.pipelines.v2_streams.audit import deep_v2
-
-    balance = await audit_v2(servers, unique_timestamps=unique)
-    return replace(balance, deep=await deep_v2(servers)) if deep else balance

@@ -1,0 +1,64 @@
+"""The connections of a process that serves requests: opened once, kept by tasks, each with its health."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from backend.clients.health import Health
+from backend.clients.postgres import PostgresBackend
+from backend.clients.redis import RedisBackend
+from coffee_core.settings import Settings
+
+if TYPE_CHECKING:
+    from backend.clients.kafka_producer import KafkaBackend
+
+log = logging.getLogger(__name__)
+
+
+class Connections:
+    """PostgreSQL and Redis, and a Kafka producer for each topic that is asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._runners: list[Callable[[], Coroutine[None, None, None]]] = []
+        self.healths: dict[str, Health] = {}
+        """Health of each dependency by its name."""
+        self.postgres = PostgresBackend(settings.database_url)
+        """PostgreSQL; its rows are counted also for pipelines that do not run here."""
+        self._keep(self.postgres)
+        self.redis = RedisBackend(settings.redis_url)
+        """Redis; what it shows is read also where no pipeline here needs it."""
+        self._keep(self.redis)
+
+    def producer(self, topic: str) -> "KafkaBackend":
+        """Return a Kafka producer for a topic of a pipeline that runs here."""
+        from backend.clients.kafka_producer import KafkaBackend
+
+        kafka = KafkaBackend(self.settings, topic)
+        self._keep(kafka)
+        return kafka
+
+    def _keep(self, backend: "PostgresBackend | RedisBackend | KafkaBackend") -> None:
+        self._runners.append(backend.run)
+        self.healths[backend.health.name] = backend.health
+
+    @asynccontextmanager
+    async def running(self, on_crash: Callable[[], None]) -> AsyncIterator[None]:
+        """Keep all of them connected meanwhile; ``on_crash`` is called where one cannot go on."""
+
+        def done(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled() and (error := task.exception()):
+                log.critical("a dependency can no longer be watched", exc_info=error)
+                on_crash()
+
+        tasks = [asyncio.create_task(run()) for run in self._runners]
+        for task in tasks:
+            task.add_done_callback(done)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # a failure was logged by done()

@@ -1,0 +1,109 @@
+"""What a pipeline does, as everything else sees it: one ``PipelineBackend`` for each, found by the registry.
+
+It is the ``BACKEND`` of the module ``backend`` in the pipeline's package. Its methods import what they need when
+they are called: whoever audits v1 loads no Kafka.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from coffee_core.errors import CoffeeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AsyncExitStack
+
+    from backend.clients.connections import Connections
+    from backend.clients.servers import Servers
+    from backend.pipelines.balance import Balance
+    from backend.pipelines.dead_letters import Letter
+    from backend.pipelines.interface import Intake, Lookup
+    from backend.pipelines.live import LiveLog
+    from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
+    from backend.pipelines.windows import WindowsSource
+    from coffee_core.pipelines import Pipeline
+    from coffee_core.settings import Settings
+
+
+class UnsupportedError(CoffeeError):
+    """The pipeline has nothing of the kind."""
+
+
+class PipelineBackend(ABC):
+    """The doing of one pipeline."""
+
+    pipeline: ClassVar[Pipeline]
+
+    # The API.
+
+    @abstractmethod
+    def open_intake(self, connections: Connections) -> Intake:
+        """Return what makes an order durable before it is acknowledged."""
+
+    @abstractmethod
+    def open_lookup(self, connections: Connections) -> Lookup:
+        """Return where to ask what has become of an order."""
+
+    def open_windows(self, connections: Connections) -> WindowsSource | None:  # noqa: ARG002
+        """Return who can be asked for windows; None of a pipeline that keeps none."""
+        return None
+
+    def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:  # noqa: ARG002
+        """Return what its log says for the live audit; unless overridden, its rows are its log.
+
+        It is asked also of a pipeline that does not run here: its rows are counted all the same.
+        """
+        from backend.pipelines.live import LiveLog
+
+        return LiveLog()
+
+    # The audit and the repairs of the command line. They raise UnreachableError where a server cannot be reached,
+    # and CoffeeError where one refuses.
+
+    @abstractmethod
+    async def open_audit(
+        self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool
+    ) -> Callable[[], Awaitable[Balance]]:
+        """Return what takes the balance, as often as it is called; ``stack`` closes what it opens.
+
+        With ``unique_timestamps`` the same order under two ids is a duplicate; ``deep`` compares ids one by one.
+        """
+
+    async def reconcile(self, settings: Settings, settle_s: float) -> Mended:  # noqa: ARG002
+        """Bring the metrics back to what PostgreSQL holds; a difference may settle for ``settle_s`` seconds."""
+        raise UnsupportedError(f"{self.pipeline} cannot be reconciled")
+
+    async def replay(self, settings: Settings, progress: Progress) -> Replay:  # noqa: ARG002
+        """Go through the log again and end on the same numbers."""
+        raise UnsupportedError(f"{self.pipeline} has no log to replay")
+
+    async def begin_new_balance(self, settings: Settings) -> int:  # noqa: ARG002
+        """Take what a lost log does not account for as given; return how many orders that are."""
+        raise UnsupportedError(f"{self.pipeline} has no log that could be lost without its rows")
+
+    async def take_savepoint(self, settings: Settings, *, stop: bool) -> Savepoint:  # noqa: ARG002
+        """Save the processor's whole state; with ``stop`` end it there."""
+        raise UnsupportedError(f"{self.pipeline} keeps no state of which a savepoint could be taken")
+
+    async def settle_dead_letters(
+        self,
+        settings: Settings,  # noqa: ARG002
+        ids: tuple[str, ...],  # noqa: ARG002
+        action: str | None,  # noqa: ARG002
+        repairs: Mapping[str, str],  # noqa: ARG002
+    ) -> list[tuple[Letter, str]]:
+        """Return the chosen letters (all, without ids) and what became of each: '' where they were only listed.
+
+        ``action`` is None, ``requeue`` or ``drop``; ``repairs`` are fields to change on the way back. Raises
+        LetterError for an id that is not there.
+        """
+        raise UnsupportedError(f"{self.pipeline} has no dead letters: it refuses what it cannot store")
+
+
+def backend_of(pipeline: Pipeline) -> PipelineBackend:
+    """Return the doing of a pipeline; its package is imported at the first call."""
+    backend: PipelineBackend = importlib.import_module(f"{pipeline.info.package}.backend").BACKEND
+    return backend

@@ -1,0 +1,67 @@
+"""v1: an order is a row, committed by the request; a cron shows the totals.
+
+``ingest`` takes orders, ``aggregator`` is the cron, ``audit`` and ``repair`` are for the command line.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from backend.pipelines.backend import PipelineBackend
+from coffee_core.pipelines.constants import V1
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AsyncExitStack
+
+    from backend.clients.connections import Connections
+    from backend.clients.servers import Servers
+    from backend.pipelines.balance import Balance
+    from backend.pipelines.interface import Intake, Lookup
+    from backend.pipelines.repair import Mended
+    from backend.pipelines.windows import WindowsSource
+    from coffee_core.settings import Settings
+
+
+class Direct(PipelineBackend):
+    """v1."""
+
+    pipeline = V1
+
+    def open_intake(self, connections: Connections) -> Intake:
+        """Insert, and commit."""
+        from backend.pipelines.v1_direct.ingest import Direct as Insert
+
+        return Insert(connections.postgres)
+
+    def open_lookup(self, connections: Connections) -> Lookup:
+        """Look at the row, and at the snapshot of the last run."""
+        from backend.pipelines.v1_direct.ingest import DirectLookup
+
+        return DirectLookup(connections.postgres, connections.redis)
+
+    def open_windows(self, connections: Connections) -> WindowsSource:
+        """Sum up the rows."""
+        from backend.pipelines.windows import RowWindows
+
+        return RowWindows(connections.postgres, V1)
+
+    async def open_audit(
+        self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool
+    ) -> Callable[[], Awaitable[Balance]]:
+        """Compare rows with metrics: there is no log to compare ids with."""
+        from backend.pipelines.v1_direct.audit import audit_v1
+
+        del stack, deep
+        return partial(audit_v1, servers, unique_timestamps=unique_timestamps)
+
+    async def reconcile(self, settings: Settings, settle_s: float) -> Mended:
+        """Run the aggregator once."""
+        from backend.pipelines.v1_direct.repair import reconcile
+
+        del settle_s
+        return await reconcile(settings)
+
+
+BACKEND = Direct()

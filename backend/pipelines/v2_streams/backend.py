@@ -1,0 +1,95 @@
+"""v2: an order is an entry of a Redis stream; workers store it and show it.
+
+``ingest`` takes orders; ``worker`` is the daemon and ``batch`` what it does with a batch; ``status`` answers for
+an order; ``audit``, ``reconcile`` and ``repair`` are for the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from backend.pipelines.backend import PipelineBackend
+from coffee_core.pipelines.constants import V2
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AsyncExitStack
+
+    from backend.clients.connections import Connections
+    from backend.clients.servers import Servers
+    from backend.pipelines.balance import Balance
+    from backend.pipelines.dead_letters import Letter
+    from backend.pipelines.interface import Intake, Lookup
+    from backend.pipelines.live import LiveLog
+    from backend.pipelines.repair import Mended, Progress, Replay
+    from coffee_core.settings import Settings
+
+
+class Streams(PipelineBackend):
+    """v2."""
+
+    pipeline = V2
+
+    def open_intake(self, connections: Connections) -> Intake:
+        """Add an entry to the stream."""
+        from backend.pipelines.v2_streams.ingest import Streams as Append
+
+        return Append(connections.redis, connections.settings.dedup_horizon_ms)
+
+    def open_lookup(self, connections: Connections) -> Lookup:
+        """Look into the stream, then at the row."""
+        from backend.pipelines.v2_streams.status import StreamsLookup
+
+        return StreamsLookup(connections.postgres, connections.redis)
+
+    def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
+        """Return the stream, which tells of itself wherever it is read."""
+        from backend.pipelines.live import StreamLog
+
+        del settings, runs_here
+        return StreamLog()
+
+    async def open_audit(
+        self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool
+    ) -> Callable[[], Awaitable[Balance]]:
+        """Balance the stream against the rows."""
+        from backend.pipelines.v2_streams.audit import audit_v2, deep_v2
+
+        del stack
+
+        async def look() -> Balance:
+            balance = await audit_v2(servers, unique_timestamps=unique_timestamps)
+            return replace(balance, deep=await deep_v2(servers)) if deep else balance
+
+        return look
+
+    async def reconcile(self, settings: Settings, settle_s: float) -> Mended:
+        """Take a cut, and add the difference."""
+        from backend.pipelines.v2_streams.repair import reconcile
+
+        del settle_s
+        return await reconcile(settings)
+
+    async def replay(self, settings: Settings, progress: Progress) -> Replay:
+        """Hand on what dead workers have left."""
+        from backend.pipelines.v2_streams.repair import replay_v2
+
+        return await replay_v2(settings, progress)
+
+    async def begin_new_balance(self, settings: Settings) -> int:
+        """Begin from the rows there are."""
+        from backend.pipelines.v2_streams.repair import begin_new_balance
+
+        return await begin_new_balance(settings)
+
+    async def settle_dead_letters(
+        self, settings: Settings, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
+    ) -> list[tuple[Letter, str]]:
+        """Move letters back to the stream, or drop them."""
+        from backend.pipelines.v2_streams.repair import settle_dead_letters
+
+        return await settle_dead_letters(settings, ids, action, repairs)
+
+
+BACKEND = Streams()

@@ -1,0 +1,101 @@
+"""v3: an order is a record of a Kafka topic; the Flink job (``flink/``) stores it and shows it.
+
+``ingest`` takes orders, ``status`` answers for an order; ``audit`` and ``repair`` are for the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from backend.pipelines.backend import PipelineBackend
+from coffee_core.keys import TOPIC
+from coffee_core.pipelines.constants import V3
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AsyncExitStack
+
+    from backend.clients.connections import Connections
+    from backend.clients.servers import Servers
+    from backend.pipelines.balance import Balance
+    from backend.pipelines.dead_letters import Letter
+    from backend.pipelines.interface import Intake, Lookup
+    from backend.pipelines.live import LiveLog
+    from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
+    from backend.pipelines.windows import WindowsSource
+    from coffee_core.settings import Settings
+
+
+class KafkaFlink(PipelineBackend):
+    """v3."""
+
+    pipeline = V3
+
+    def open_intake(self, connections: Connections) -> Intake:
+        """Send a record."""
+        from backend.pipelines.v3_kafka.ingest import Log
+
+        return Log(connections.producer(TOPIC), connections.redis, connections.settings.dedup_horizon_ms)
+
+    def open_lookup(self, connections: Connections) -> Lookup:
+        """Look at the memory of keys, then at the row."""
+        from backend.pipelines.v3_kafka.status import LogLookup
+
+        return LogLookup(connections.postgres, connections.redis)
+
+    def open_windows(self, connections: Connections) -> WindowsSource:
+        """Read the job's sums."""
+        from backend.pipelines.windows import JobWindows
+
+        return JobWindows(connections.redis, V3)
+
+    def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
+        """Ask Kafka how long the topic is, where it runs here."""
+        from backend.pipelines.v3_kafka.status import TopicLog
+
+        return TopicLog(settings if runs_here else None)
+
+    async def open_audit(
+        self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool
+    ) -> Callable[[], Awaitable[Balance]]:
+        """Balance the topic against the job's state and the rows."""
+        from backend.clients.kafka import open_logs
+        from backend.pipelines.v3_kafka.audit import audit_v3, deep_v3
+
+        logs = await stack.enter_async_context(open_logs(servers.settings))
+
+        async def look() -> Balance:
+            balance = await audit_v3(servers, logs, unique_timestamps=unique_timestamps)
+            return replace(balance, deep=await deep_v3(servers, logs)) if deep else balance
+
+        return look
+
+    async def reconcile(self, settings: Settings, settle_s: float) -> Mended:
+        """Compare alone: a patched key would be undone, for the totals come whole out of the job's state."""
+        from backend.pipelines.v3_kafka.repair import compare
+
+        return await compare(settings, settle_s)
+
+    async def replay(self, settings: Settings, progress: Progress) -> Replay:
+        """Count the whole topic into empty state."""
+        from backend.pipelines.v3_kafka.repair import replay_v3
+
+        return await replay_v3(settings, progress)
+
+    async def take_savepoint(self, settings: Settings, *, stop: bool) -> Savepoint:
+        """Save the job's state."""
+        from backend.pipelines.v3_kafka.repair import take_savepoint
+
+        return await take_savepoint(settings, stop=stop)
+
+    async def settle_dead_letters(
+        self, settings: Settings, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
+    ) -> list[tuple[Letter, str]]:
+        """Send letters to the topic again, or mark them as dealt with."""
+        from backend.pipelines.v3_kafka.repair import settle_dead_letters
+
+        return await settle_dead_letters(settings, ids, action, repairs)
+
+
+BACKEND = KafkaFlink()

@@ -1,1 +1,0 @@
-INSERT INTO shown SELECT show_in_redis({arguments}) FROM tally

@@ -1,1 +1,0 @@
-CREATE TEMPORARY TABLE shown_windows LIKE shown
