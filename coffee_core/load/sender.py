@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from coffee_core.load.orders import Attempt
-from coffee_core.load.statistics import Answer, Outcome, outcome_of
+from coffee_core.load.statistics import Answer, Outcome, outcome_of, reason_of
 
 
 class Sender:
@@ -23,7 +23,7 @@ class Sender:
         connections: int = 128,
         authorization: Mapping[str, str] | None = None,
     ) -> None:
-        # A dashboard that was started before its stack learns the address later.
+        # A dashboard that was there before its stack learns of the address later.
         self._api_url = api_url if callable(api_url) else lambda: api_url
         self._timeout_s = timeout_s
         self._connections = connections
@@ -60,11 +60,11 @@ class Sender:
         try:
             async with self._session.post(url, data=attempt.body, headers=headers) as response:
                 status = response.status
-                body = _json_object(await response.read())
+                body = await response.read()
                 outcome, reason = outcome_of(status), ""
-                message_id = body.get("message_id")
+                message_id = _json(body).get("message_id")
                 if outcome is not Outcome.ACKNOWLEDGED:
-                    reason = _problem(status, body)
+                    reason = reason_of(status, body)
         except ClientConnectorError as error:
             outcome, reason = Outcome.REFUSED, f"no connection: {error.os_error.strerror or error}"
         except TimeoutError:
@@ -75,15 +75,10 @@ class Sender:
         return Answer(attempt, outcome, status, message_id, reason, latency_us, begun_s)
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
+def _json(body: bytes) -> dict[str, Any]:
     # A proxy in between may answer with a page of its own.
     try:
-        body = json.loads(raw)
+        said = json.loads(body)
     except ValueError:
         return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _problem(status: int, body: dict[str, Any]) -> str:
-    texts = [str(body[name]) for name in ("title", "detail") if body.get(name)]
-    return ": ".join(texts) or f"HTTP {status}"
+    return said if isinstance(said, dict) else {}

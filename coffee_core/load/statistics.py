@@ -65,6 +65,16 @@ def outcome_of(status: int) -> Outcome:
     return Outcome.REJECTED if 400 <= status < 500 else Outcome.UNKNOWN
 
 
+def reason_of(status: int, body: bytes) -> str:
+    """Return title and detail of a problem document; the status where a proxy answers with a page of its own."""
+    try:
+        problem: Any = json.loads(body)
+        words = [str(problem[name]) for name in ("title", "detail") if problem.get(name)]
+    except (ValueError, AttributeError):
+        words = []
+    return ": ".join(words) or f"HTTP {status}"
+
+
 def new_histogram() -> Any:
     """Return an empty histogram of latencies from 1 µs to an hour, exact to three digits."""
     return HdrHistogram(1, _HIGHEST_US, _DIGITS)
