@@ -3,15 +3,14 @@
 Each process maps a file of its own: to count costs no more than in memory, and what was counted outlives it.
 """
 
-import fcntl
-import itertools
 import mmap
 import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from coffee_core.file_lock import file_lock, lock_file, try_lock
 
 # The files of ``Counters``: how one looks, which one a process takes, and whether its process lives.
 #
@@ -31,18 +30,16 @@ def take(folder: Path) -> tuple[int, int]:
 
     Raises OSError where nothing can be written there.
     """
-    with _starting(folder):
-        for number in itertools.count():
-            path = folder / f"{number}.counts"
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if not _is_taken(handle, fcntl.LOCK_EX):
-                break
-            os.close(handle)
-        others = [each for each in folder.glob("*.counts") if each != path]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with file_lock(folder / "lock"):  # one process at a time looks for its file
+        number = 0
+        while (handle := lock_file(folder / f"{number}.counts")) is None:
+            number += 1
+        others = [path for path in folder.glob("*.counts") if path.name != f"{number}.counts"]
         if not any(lives for _, lives in map(read, others)):
             # All of them have ended: counting begins anew, as it does for a process alone.
-            for each in others:
-                each.unlink()
+            for path in others:
+                path.unlink()
             os.ftruncate(handle, 0)
         if os.fstat(handle).st_size < SIZE:
             # Written, not only made longer: where the disk is full that is said now, not by a signal later.
@@ -54,7 +51,7 @@ def read(path: Path) -> tuple[dict[str, float], bool]:
     """Return the numbers of a file and whether its process lives."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        lives = _is_taken(handle, fcntl.LOCK_SH)
+        lives = not try_lock(handle, shared=True)
         if os.fstat(handle).st_size < SIZE:  # it is just being made
             return {}, lives
         with mmap.mmap(handle, SIZE, access=mmap.ACCESS_READ) as memory:
@@ -71,26 +68,6 @@ def records(memory: bytearray | mmap.mmap) -> Iterator[tuple[str, float]]:
             if not name:
                 return
             yield name.decode(), values[at // DOUBLE]
-
-
-@contextmanager
-def _starting(folder: Path) -> Iterator[None]:
-    """Let one process at a time look for its file."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _is_taken(handle: int, lock: int) -> bool:
-    try:
-        fcntl.flock(handle, lock | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
 
 
 NOW = "now "
