@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import ClientSession
 from aiokafka import AIOKafkaProducer
 
 from backend.clients.daemon import open_redis
@@ -34,6 +33,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
+from flink.rest import FlinkOperationError, FlinkRest, Job
 
 # Puts orders straight into a log, while nobody works on it: the API would be the bottleneck.
 
@@ -85,6 +85,7 @@ _DRAIN_WITHIN_S = 300.0
 _BEFORE_S = 2.0
 _WARM_S = 4.0
 _STEP_S = 0.05
+_FLINK_TIMEOUT_S = 60.0
 PROCESSOR = {V1: V1.info.processor, V2: V2.info.processor, V3: WORKING_TASK_MANAGER}
 """What works on each pipeline's orders."""
 
@@ -186,10 +187,10 @@ async def _second_worker(rig: Rig) -> AsyncIterator[int]:
 
 async def drain_topic(rig: Rig) -> None:
     """Do the same with v3: its job is cancelled, and submitted again from its checkpoint."""
-    from backend.stack.flink import NAME  # not loaded where no Flink runs
+    from backend.stack.flink import SUBMITTER  # not loaded where no Flink runs
 
     await rig.settle([V3])
-    submitter = await Site(rig.settings).find(NAME)
+    submitter = await Site(rig.settings).find(SUBMITTER)
     assert submitter.pid is not None
     with frozen(submitter.pid):
         down_s = time.monotonic()
@@ -218,35 +219,22 @@ async def _drained(rig: Rig, pipeline: Pipeline, name: str, let_go_s: float) -> 
 
 async def _cancel(rest_url: str) -> None:
     """Cancel the job of the orders and wait for its end."""
-    async with ClientSession(rest_url, raise_for_status=True) as session:
-        for job in await _jobs(session):
-            async with session.patch(f"/jobs/{job}", params={"mode": "cancel"}):
-                pass
-        while await _jobs(session):  # noqa: ASYNC110 - another process sets no event of ours
+    async with FlinkRest(rest_url, _FLINK_TIMEOUT_S) as flink:
+        for job in await _jobs(flink):
+            await flink.cancel(job)
+        while await _jobs(flink):  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(_STEP_S)
 
 
 async def _checkpoint(rest_url: str) -> None:
     """Have the job of the orders complete a checkpoint. Raises NotReadyError where it does not."""
-    async with ClientSession(rest_url, raise_for_status=True) as session:
-        for job in await _jobs(session):
-            async with session.post(f"/jobs/{job}/checkpoints", json={}) as response:
-                asked = (await response.json())["request-id"]
-            path = f"/jobs/{job}/checkpoints/{asked}"
-            while (done := await _json(session, path))["status"]["id"] != "COMPLETED":  # noqa: ASYNC110
-                await asyncio.sleep(_STEP_S)
-            if "failureCause" in done["operation"]:
-                raise NotReadyError("v3's job completes no checkpoint")
+    async with FlinkRest(rest_url, _FLINK_TIMEOUT_S) as flink:
+        for job in await _jobs(flink):
+            try:
+                await flink.checkpoint(job)
+            except FlinkOperationError as error:
+                raise NotReadyError("v3's job completes no checkpoint") from error
 
 
-async def _jobs(session: ClientSession) -> list[str]:
-    from flink.options import JOB_NAME as JOB  # not loaded where no Flink runs
-
-    jobs = (await _json(session, "/jobs/overview"))["jobs"]
-    return [job["jid"] for job in jobs if job["name"] == JOB and job["state"] in ("RUNNING", "CANCELLING")]
-
-
-async def _json(session: ClientSession, path: str) -> dict[str, Any]:
-    async with session.get(path) as response:
-        answer: dict[str, Any] = await response.json()
-    return answer
+async def _jobs(flink: FlinkRest) -> list[Job]:
+    return [job for job in await flink.jobs() if job.state in ("RUNNING", "CANCELLING")]

@@ -1,21 +1,21 @@
 """The local stack that is to be broken: its addresses, its parts, their processes."""
 
-import json
 import resource
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from backend.lab.chaos.client import Client
 from backend.lab.chaos.faults import WORKING_TASK_MANAGER, Deed, Fault
 from backend.stack.polling import poll
-from backend.stack.probes import http_get
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, State, read_state, read_states
 from coffee_core.settings import Settings
+from flink.rest import FlinkRest, FlinkUnavailableError
 
 _STEP_S = 0.05
+_FLINK_TIMEOUT_S = 1.0
+_NO_TASK_MANAGER = "no TaskManager runs the job now"
 
 
 class NotLocalError(CoffeeError):
@@ -89,21 +89,14 @@ class Site:
         return await poll(another, _STEP_S, within_s)
 
     async def _working_task_manager(self) -> str:
-        from flink.options import JOB_NAME as JOB  # not loaded where no Flink runs
-
-        jobs = (await self._flink("/jobs/overview")).get("jobs", [])
-        # By its name: the warm-up of the spare is a running job, too.
-        running = [job["jid"] for job in jobs if job["state"] == "RUNNING" and job["name"] == JOB]
-        for job in running:
-            for vertex in (await self._flink(f"/jobs/{job}")).get("vertices", []):
-                where = await self._flink(f"/jobs/{job}/vertices/{vertex['id']}/taskmanagers")
-                for each in where.get("taskmanagers", []):
-                    return str(each["taskmanager-id"])
-        raise NotReadyError("no TaskManager runs the job now: `coffee status` tells")
-
-    async def _flink(self, path: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(await http_get(f"{self.settings.flink_rest_url}{path}") or "{}")
-        return answer
+        try:
+            async with FlinkRest(self.settings.flink_rest_url, _FLINK_TIMEOUT_S) as flink:
+                for job in await flink.jobs():
+                    if job.state == "RUNNING" and (names := await flink.task_managers_of(job)):
+                        return names[0]
+        except FlinkUnavailableError as error:
+            raise NotReadyError(f"{_NO_TASK_MANAGER}: `coffee status` tells") from error
+        raise NotReadyError(f"{_NO_TASK_MANAGER}: `coffee status` tells")
 
 
 # Where a fault strikes, and what is said of it afterwards.
