@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -107,7 +108,7 @@ class FlinkRest:
     async def jobs(self, name: str = JOB_NAME) -> list[Job]:
         """Return the jobs of this name, the newest first: the warm-up of the standby is a running job, too."""
         listed = (await self._ask("GET", "/jobs/overview"))["jobs"]
-        jobs = [_job(each) for each in listed if each["name"] == name]
+        jobs = [_job(entry) for entry in listed if entry["name"] == name]
         return sorted(jobs, key=lambda job: -job.start_ms)
 
     async def state(self, job_id: str) -> str:
@@ -126,14 +127,14 @@ class FlinkRest:
     async def task_managers(self) -> list[TaskManager]:
         """Return the TaskManagers that are registered."""
         listed = (await self._ask("GET", "/taskmanagers"))["taskmanagers"]
-        return [TaskManager(each["id"], each["path"], each["slotsNumber"], each["freeSlots"]) for each in listed]
+        return [_task_manager(entry) for entry in listed]
 
     async def task_managers_of(self, job: Job) -> list[str]:
         """Return the names of the TaskManagers on which a job's tasks are, that of its first task first."""
         names = []
         for vertex in (await self._ask("GET", f"/jobs/{job.id}"))["vertices"]:
             found = await self._ask("GET", f"/jobs/{job.id}/vertices/{vertex['id']}/taskmanagers")
-            names += [str(each["taskmanager-id"]) for each in found["taskmanagers"]]
+            names += [str(entry["taskmanager-id"]) for entry in found["taskmanagers"]]
         return list(dict.fromkeys(names))
 
     async def submit(self, plan: Path) -> str:
@@ -175,8 +176,8 @@ class FlinkRest:
             if error.status == HTTPStatus.NOT_FOUND:  # a job that never came so far as to have any
                 return None
             raise
-        done = [each for kind in ("completed", "savepoint") if (each := latest.get(kind)) is not None]
-        return str(max(done, key=lambda each: each["id"])["external_path"]) if done else None
+        completed = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind) is not None]
+        return str(max(completed, key=itemgetter("id"))["external_path"]) if completed else None
 
     async def checkpoint(self, job: Job) -> None:
         """Have a job complete a checkpoint now. Raises FlinkOperationError where it does not."""
@@ -238,6 +239,10 @@ def _job(listed: dict[str, Any]) -> Job:
     tasks = listed["tasks"]
     all_running = listed["state"] == "RUNNING" and tasks["running"] == tasks["total"]
     return Job(listed["jid"], listed["name"], listed["state"], listed["start-time"], all_running)
+
+
+def _task_manager(listed: dict[str, Any]) -> TaskManager:
+    return TaskManager(listed["id"], listed["path"], listed["slotsNumber"], listed["freeSlots"])
 
 
 def _with_job_id(plan: bytes, job_id: str) -> bytes:

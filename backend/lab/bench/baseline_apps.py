@@ -48,8 +48,6 @@ _ENDPOINTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "noop": (_Noop(), _AS_THE_API),
     "starlette": (_textbook, _AS_IT_COMES),
 }
-BASELINES = tuple(_ENDPOINTS)
-"""Their names, which begin those of their figures."""
 
 
 def main() -> None:

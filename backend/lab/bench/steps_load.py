@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import product
 from typing import Any
 
-from backend.lab.bench.baseline_apps import BASELINES
 from backend.lab.bench.bench_stack import free_ports
 from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.harness import MILLION, QUANTILES, Harness, live
@@ -22,6 +21,8 @@ from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import Pipeline, pipeline_named
 
+_BASELINES = ("noop", "starlette")
+"""Endpoints of ``baseline_apps``; their names begin those of their figures."""
 BOUND_US = 100_000
 """A pipeline keeps up while the p99 of its answers, and of what it shows at once, stay below this."""
 _BACKLOG_S = 0.25
@@ -118,7 +119,7 @@ async def _closed(harness: Harness, url: str, clients: int) -> dict[str, Any]:
 async def baselines() -> AsyncIterator[dict[str, str]]:
     """Serve the endpoints without a pipeline for the length of the block; yield the URL of each by its name."""
     async with AsyncExitStack() as serving:
-        pairs = zip(BASELINES, free_ports(len(BASELINES)), strict=True)
+        pairs = zip(_BASELINES, free_ports(len(_BASELINES)), strict=True)
         yield {name: await serving.enter_async_context(_served(name, port)) for name, port in pairs}
 
 

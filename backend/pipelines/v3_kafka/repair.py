@@ -22,7 +22,6 @@ from backend.pipelines.balance import Balance, number, read_shown, sentence
 from backend.pipelines.dead_letters import KEPT, Letter, LetterError, choose, new_message_id, requeued_id
 from backend.pipelines.repair import LOST_THE_RACE, Mended, Progress, Savepoint
 from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, read_order
-from coffee_core.clock import to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import DEAD_TOPIC, SAVEPOINTS, TOPIC, MetricKeys
 from coffee_core.money import from_cents
@@ -308,7 +307,7 @@ async def _record(connection: Database, letter: Letter, repairs: Mapping[str, st
         [order.drink],
         [order.store],
         [order.price_cents],
-        [to_datetime(order.ordered_at_us)],
+        [order.ordered_at_us],
         [letter.origin],
     )
     return record_of(letter, repairs, taken=bool(row["found"] and not row["same"]))

@@ -1,9 +1,12 @@
 """A pipeline that is not built in is measured like the others: loads, closed loops, drains, a kill, the report."""
 
+import json
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import jsonschema
 import pytest
 
 from backend.lab.bench.bench import all_steps
@@ -65,6 +68,8 @@ def test_the_report_has_a_column_of_it_and_its_claims(toy: Pipeline, tmp_path: P
     names = [row[0] for row in pipeline_rows(made)]
     assert pipeline_rows(made)[names.index("closed.1.p50")][-1].endswith("3.00 × bare XADD")
     assert "toy (Toy)" in text, "the verdict ranks it, too"
+    schema = json.loads((files("backend.lab.bench") / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads(json.dumps(made.as_json())), schema)
 
 
 def test_a_condition_may_be_about_it(toy: Pipeline) -> None:

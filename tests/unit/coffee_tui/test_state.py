@@ -8,7 +8,7 @@ from coffee_core.runstate import PartState, State
 from coffee_tui.data.history import Moment
 from coffee_tui.data.readings import Dependency, LabReading, MetricsReading, ReadingError, RedisReading, parse_lab
 from coffee_tui.data.snapshot import Health, PipelineView, Snapshot
-from coffee_tui.data.state import Board
+from coffee_tui.data.state import DashboardState
 
 ALL = PIPELINES
 READY = dict.fromkeys(PIPELINES, True)
@@ -40,11 +40,11 @@ PARTS = tuple(
 )
 
 
-def _board(lab: LabReading | None = None) -> Board:
-    board = Board(ALL)
-    board.read_metrics(_at(0), RedisReading({pipeline: MetricsReading() for pipeline in ALL}, {V2: 0}))
-    board.read_lab(_at(0), lab or LabReading(uptime_s=1, ready=READY, parts=PARTS))
-    return board
+def _fresh_state(lab: LabReading | None = None) -> DashboardState:
+    state = DashboardState(ALL)
+    state.read_metrics(_at(0), RedisReading({pipeline: MetricsReading() for pipeline in ALL}, {V2: 0}))
+    state.read_lab(_at(0), lab or LabReading(uptime_s=1, ready=READY, parts=PARTS))
+    return state
 
 
 def _healths(view: PipelineView) -> dict[str, Health]:
@@ -56,35 +56,35 @@ def _views(snapshot: Snapshot) -> dict[Pipeline, PipelineView]:
 
 
 def test_a_healthy_stack_is_healthy_all_along_each_chain() -> None:
-    snapshot = _board().snapshot(_at(1))
+    snapshot = _fresh_state().snapshot(_at(1))
     assert not snapshot.coming_up
     for view in snapshot.pipelines:
         assert set(_healths(view).values()) == {Health.GOOD}, view.pipeline
 
 
 def test_a_broken_part_is_seen_where_it_stands() -> None:
-    board = _board()
+    state = _fresh_state()
     broken = tuple(
         _part(part.name, State.BACKOFF) if part.name.startswith("flink-task") else part for part in PARTS
     )
-    board.read_lab(_at(2), LabReading(uptime_s=2, ready=READY, parts=broken))
-    views = _views(board.snapshot(_at(3)))
+    state.read_lab(_at(2), LabReading(uptime_s=2, ready=READY, parts=broken))
+    views = _views(state.snapshot(_at(3)))
     assert _healths(views[V3])["Flink"] is Health.BROKEN
-    assert views[V3].sentence.text == "flink-taskmanager-1 backoff for 3 s"
+    assert views[V3].status_line.text == "flink-taskmanager-1 backoff for 3 s"
     assert set(_healths(views[V2]).values()) == {Health.GOOD}
 
 
 def test_a_server_that_the_api_cannot_reach_is_broken_whatever_its_wrapper_says() -> None:
     silent = {"kafka": Dependency(False, "no broker answers", 1_700_000_000_000_000)}
-    snapshot = _board(LabReading(uptime_s=1, ready=READY, parts=PARTS, dependencies=silent)).snapshot(_at(1))
+    snapshot = _fresh_state(LabReading(uptime_s=1, ready=READY, parts=PARTS, dependencies=silent)).snapshot(_at(1))
     view = _views(snapshot)[V3]
     assert _healths(view)["Kafka"] is Health.BROKEN
-    assert view.sentence.text.startswith("kafka no answer")
+    assert view.status_line.text.startswith("kafka no answer")
 
 
 def test_a_stack_without_wrappers_is_known_by_its_dependencies() -> None:
     known = {name: Dependency(True) for name in ("postgres", "redis", "kafka")}
-    view = _views(_board(LabReading(uptime_s=1, ready=READY, dependencies=known)).snapshot(_at(1)))[V2]
+    view = _views(_fresh_state(LabReading(uptime_s=1, ready=READY, dependencies=known)).snapshot(_at(1)))[V2]
     assert _healths(view) == {
         "POST": Health.GOOD,
         "stream": Health.GOOD,
@@ -94,32 +94,32 @@ def test_a_stack_without_wrappers_is_known_by_its_dependencies() -> None:
 
 
 def test_a_lost_link_keeps_the_figures_and_the_time_of_its_loss() -> None:
-    board = Board(ALL)
+    state = DashboardState(ALL)
     shown = MetricsReading(orders=42)
-    board.read_metrics(_at(0), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
-    board.lost_redis(_at(5), "connection refused")
-    board.lost_redis(_at(9), "connection refused")
-    snapshot = board.snapshot(_at(10))
+    state.read_metrics(_at(0), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
+    state.lost_redis(_at(5), "connection refused")
+    state.lost_redis(_at(9), "connection refused")
+    snapshot = state.snapshot(_at(10))
     assert snapshot.redis.up is False
     assert snapshot.redis.since_us == _at(5).time_us
     assert snapshot.pipelines[0].orders == 42
-    board.read_metrics(_at(11), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
-    assert board.snapshot(_at(11)).redis.up is True
+    state.read_metrics(_at(11), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
+    assert state.snapshot(_at(11)).redis.up is True
 
 
 def test_an_idle_stack_gives_equal_snapshots() -> None:
-    board = _board()
+    state = _fresh_state()
     for second in range(310):
-        board.slot(_at(second))
-    first = board.snapshot(_at(310))
-    board.slot(_at(311))
-    assert board.snapshot(_at(311)) == first
+        state.slot(_at(second))
+    first = state.snapshot(_at(310))
+    state.slot(_at(311))
+    assert state.snapshot(_at(311)) == first
 
 
 def test_nothing_is_claimed_before_anything_was_read() -> None:
-    snapshot = Board(ALL).snapshot(_at(0))
+    snapshot = DashboardState(ALL).snapshot(_at(0))
     assert {view.orders for view in snapshot.pipelines} == {None}
-    assert {view.sentence.text for view in snapshot.pipelines} == {"waiting for Redis"}
+    assert {view.status_line.text for view in snapshot.pipelines} == {"waiting for Redis"}
     assert {health for view in snapshot.pipelines for health in _healths(view).values()} == {Health.UNKNOWN}
 
 

@@ -11,7 +11,7 @@ from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.load_plan import LoadPlan
-from coffee_tui.data.preferences import Memory, memory_path, recall, remember
+from coffee_tui.data.preferences import Preferences, load_preferences, preferences_path, save_preferences
 from coffee_tui.data.snapshot import KeyOrder, OrdersView
 from coffee_tui.data.sources import Sources
 from coffee_tui.screens.live import KEYS
@@ -117,11 +117,11 @@ async def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_was_chosen_is_remembered(tmp_path: Path) -> None:
-    path = memory_path({"XDG_CONFIG_HOME": str(tmp_path)})
-    assert recall(path) == Memory()
-    assert recall(path).first_run
-    remember(path, Memory.after(OrdersView(LoadPlan((V2, V3), 200, Pattern.POISSON))))
-    found = recall(path)
+    path = preferences_path({"XDG_CONFIG_HOME": str(tmp_path)})
+    assert load_preferences(path) == Preferences()
+    assert load_preferences(path).first_run
+    save_preferences(path, Preferences.of(OrdersView(LoadPlan((V2, V3), 200, Pattern.POISSON))))
+    found = load_preferences(path)
     assert not found.first_run
     assert found.applied_to(OrdersView()).plan == LoadPlan((V2, V3), 200, Pattern.POISSON)
     assert found.applied_to(OrdersView(LoadPlan((V1,)))).plan.pipelines == (V1,)
@@ -130,11 +130,11 @@ def test_what_was_chosen_is_remembered(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rate_per_s": 3, "pipelines": ["v9"]}'])
 def test_a_memory_of_another_kind_is_the_defaults(tmp_path: Path, text: str) -> None:
     (tmp_path / "m").write_text(text)
-    assert recall(tmp_path / "m") == replace(Memory(), first_run=False)
+    assert load_preferences(tmp_path / "m") == replace(Preferences(), first_run=False)
 
 
 def test_a_relative_configuration_folder_is_ignored() -> None:
-    assert memory_path({"XDG_CONFIG_HOME": "here"}).is_absolute()
+    assert preferences_path({"XDG_CONFIG_HOME": "here"}).is_absolute()
 
 
 async def test_a_theme_is_chosen_by_key_drawn_everywhere_and_remembered(tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ async def test_a_theme_is_chosen_by_key_drawn_everywhere_and_remembered(tmp_path
             await pilot.pause()
             assert running.theme == name
             assert PALETTES[name][TEXT] in _inks(running, "58,310")
-    path = memory_path({"XDG_CONFIG_HOME": str(tmp_path)})
-    remember(path, Memory.after(OrdersView(), "light"))
-    assert recall(path).theme == "light"
+    path = preferences_path({"XDG_CONFIG_HOME": str(tmp_path)})
+    save_preferences(path, Preferences.of(OrdersView(), "light"))
+    assert load_preferences(path).theme == "light"
 
 
 async def test_any_other_theme_keeps_the_dark_texts() -> None:

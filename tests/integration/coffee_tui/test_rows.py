@@ -8,22 +8,22 @@ from rich.segment import Segment
 from rich.text import Text
 from textual.app import ComposeResult
 
-from coffee_tui.theme import AMBER, GREY, RED, Themed
+from coffee_tui.theme import AMBER, GREY, RED, ThemedApp
 from coffee_tui.widgets.picture import picture
-from coffee_tui.widgets.rows import Lines, Row
+from coffee_tui.widgets.rows import Row, RowsWidget
 
 
-class Rows(Lines):
+class Rows(RowsWidget):
     """Rows that a test writes."""
 
     DEFAULT_CSS = "Rows { border: round $c-rule; padding: 1 2; height: 9; width: 30; }"
     written: ClassVar[list[Text]] = []
 
-    def lines(self, width: int) -> list[Text]:
+    def rows(self, width: int) -> list[Text]:
         return [Text().append(row) for row in self.written]
 
 
-class Host(Themed):
+class Host(ThemedApp):
     def compose(self) -> ComposeResult:
         self.rows = Rows()
         self.rows.border_title = "rows"
@@ -52,7 +52,7 @@ async def test_what_is_drawn_again_looks_as_drawn_anew(
         for at, step in enumerate(STEPS):
             Rows.written = [Text(row, (RED, GREY, AMBER)[(at + y) % 3]) for y, row in enumerate(step)]
             app.rows.redraw()
-            app.rows.frame_says(f"step {at}")
+            app.rows.set_border_subtitle(f"step {at}")
             await pilot.pause()
             drawn_again = picture(app)
             app.rows.refresh()

@@ -7,10 +7,10 @@ import pytest
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.data.readings import MetricsReading
 from coffee_tui.data.snapshot import Health, Link, Mood, PartView
-from coffee_tui.data.status_line import Known, sentence
+from coffee_tui.data.status_line import StatusInputs, status_line
 
 NOW_US = 1_700_000_000_000_000
-GOOD = Known(
+GOOD = StatusInputs(
     pipeline=V2,
     redis=Link(True, NOW_US),
     api=Link(True, NOW_US),
@@ -50,13 +50,13 @@ STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US
         (replace(GOOD, pipeline=V3), "last order shown 6 s ago", Mood.GOOD),
     ],
 )
-def test_it_says(known: Known, says: str, mood: Mood) -> None:
-    said = sentence(known)
+def test_it_says(known: StatusInputs, says: str, mood: Mood) -> None:
+    said = status_line(known)
     assert (said.text, said.mood) == (says, mood)
 
 
 def test_a_lost_redis_is_said_with_its_time_and_reason() -> None:
-    said = sentence(replace(GOOD, redis=Link(False, NOW_US, "connection refused")))
+    said = status_line(replace(GOOD, redis=Link(False, NOW_US, "connection refused")))
     assert said.mood is Mood.BROKEN
     assert said.text.startswith("Redis silent since ")
     assert said.text.endswith(": connection refused")
