@@ -281,7 +281,7 @@ async def _compare(connection: Database, batch: list[Record], letters: set[str],
         [order.drink for _, order in orders],
         [order.store for _, order in orders],
         [order.price_cents for _, order in orders],
-        [to_datetime(order.ordered_at_us) for _, order in orders],
+        [order.ordered_at_us for _, order in orders],
         [record.origin for record, _ in orders],
     )
     for (record, _), row in zip(orders, rows, strict=True):

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
@@ -23,7 +22,6 @@ from backend.pipelines.balance import Balance, number, read_shown, sentence
 from backend.pipelines.dead_letters import KEPT, Letter, LetterError, choose, new_message_id, requeued_id
 from backend.pipelines.repair import LOST_THE_RACE, Mended, Progress, Savepoint
 from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, read_order
-from coffee_core.clock import to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import DEAD_TOPIC, SAVEPOINTS, TOPIC, MetricKeys
 from coffee_core.money import from_cents
@@ -31,8 +29,8 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua, sql
 from coffee_core.settings import Settings
-from flink.options import JOB_NAME as JOB
 from flink.options import checkpoints_uri
+from flink.rest import FlinkRest, FlinkUnavailableError
 
 _EPOCH_WITHIN_S = 5.0
 _STEP_S = 0.2
@@ -172,9 +170,7 @@ async def _balanced(servers: Servers, logs: KafkaLogs, rows: int) -> Balance:
 # stopped with a savepoint begins again there, with whatever code and settings the submitter has by then.
 
 
-_REQUEST = ClientTimeout(total=10)
-_WITHIN_S = 300.0
-_SAVEPOINT_STEP_S = 0.1
+_FLINK_TIMEOUT_S = 10.0
 
 
 async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
@@ -190,46 +186,16 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
     folder = f"{checkpoints_uri(settings, epoch)}/{SAVEPOINTS}"
     started = time.monotonic()
     try:
-        async with ClientSession(settings.flink_rest_url, timeout=_REQUEST, raise_for_status=True) as session:
-            job = await _job(session)
-            uri = await _taken(session, job, folder, stop=stop)
-    except (ClientError, TimeoutError, OSError) as error:
+        async with FlinkRest(settings.flink_rest_url, _FLINK_TIMEOUT_S) as flink:
+            running = [job for job in await flink.jobs() if job.state == "RUNNING"]
+            if not running:
+                raise CoffeeError("no job of v3 runs: see `coffee status`")
+            uri = await flink.savepoint(running[0], folder, stop=stop)
+    except FlinkUnavailableError as error:
         raise UnreachableError(
-            f"Flink at {settings.flink_rest_url} cannot be reached ({error or type(error).__name__}):"
-            " `coffee status` tells what runs"
+            f"Flink at {settings.flink_rest_url} cannot be reached ({error}): `coffee status` tells what runs"
         ) from error
-    return Savepoint(uri, job, stop, round(time.monotonic() - started, 1))
-
-
-async def _job(session: ClientSession) -> str:
-    async with session.get("/jobs/overview") as answer:
-        jobs: list[dict[str, Any]] = (await answer.json())["jobs"]
-    running = [each["jid"] for each in jobs if each["name"] == JOB and each["state"] == "RUNNING"]
-    if not running:
-        raise CoffeeError("no job of v3 runs: see `coffee status`")
-    return str(running[0])
-
-
-async def _taken(session: ClientSession, job: str, folder: str, *, stop: bool) -> str:
-    wanted = (
-        ("stop", {"targetDirectory": folder, "drain": False})
-        if stop
-        else ("savepoints", {"target-directory": folder, "cancel-job": False})
-    )
-    async with session.post(f"/jobs/{job}/{wanted[0]}", json=wanted[1]) as answer:
-        request = (await answer.json())["request-id"]
-    give_up_at = time.monotonic() + _WITHIN_S
-    while time.monotonic() < give_up_at:
-        async with session.get(f"/jobs/{job}/savepoints/{request}") as answer:
-            said = await answer.json()
-        if said["status"]["id"] == "COMPLETED":
-            operation = said["operation"]
-            if "location" not in operation:
-                cause = str(operation["failure-cause"].get("stack-trace", "")).partition("\n")[0]
-                raise CoffeeError(f"Flink could not complete the savepoint: {cause}")
-            return str(operation["location"])
-        await asyncio.sleep(_SAVEPOINT_STEP_S)
-    raise CoffeeError(f"the savepoint is not complete after {_WITHIN_S:.0f} s: see the log of the JobManager")
+    return Savepoint(uri, running[0].id, stop, round(time.monotonic() - started, 1))
 
 
 # v3's dead letters: records of ``orders.dead``. A log forgets nothing: Redis remembers what was dealt with.
@@ -341,7 +307,7 @@ async def _record(connection: Database, letter: Letter, repairs: Mapping[str, st
         [order.drink],
         [order.store],
         [order.price_cents],
-        [to_datetime(order.ordered_at_us)],
+        [order.ordered_at_us],
         [letter.origin],
     )
     return record_of(letter, repairs, taken=bool(row["found"] and not row["same"]))

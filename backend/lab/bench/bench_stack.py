@@ -17,7 +17,7 @@ from typing import Self
 from backend.stack.log_files import last_line, open_log
 from backend.stack.parts import stack
 from coffee_core.errors import StackError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import PACKAGES_SETTING, Pipeline
 from coffee_core.runstate import State, read_states
 from coffee_core.settings import Settings
 
@@ -25,20 +25,23 @@ _UP_WITHIN_S = 300.0
 _DOWN_WITHIN_S = 40.0
 _STEP_S = 0.05
 _PORTS = [
-    name for each in fields(Settings) if each.type is int and (name := each.metadata["env"]).endswith("_PORT")
+    name for field in fields(Settings) if field.type is int and (name := field.metadata["env"]).endswith("_PORT")
 ]
 _GIVEN = ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL")
 
 
-class OwnStack:
-    """Use it as an asynchronous context manager; it is gone with its block, also where we are killed."""
+class BenchStack:
+    """Use it as an asynchronous context manager; it is gone with its block, also where we are killed.
+
+    Its home is a fresh folder within ``parent``; ``extra`` are settings that differ from the defaults.
+    """
 
     def __init__(
-        self, beside: Path, pipelines: Sequence[Pipeline], extra: Mapping[str, str] | None = None
+        self, parent: Path, pipelines: Sequence[Pipeline], extra: Mapping[str, str] | None = None
     ) -> None:
-        self._made = None if beside.exists() else beside
-        beside.mkdir(parents=True, exist_ok=True)
-        self.home = Path(tempfile.mkdtemp(prefix="coffee-bench-", dir=beside))
+        self._created = None if parent.exists() else parent
+        parent.mkdir(parents=True, exist_ok=True)
+        self.home = Path(tempfile.mkdtemp(prefix="coffee-bench-", dir=parent))
         """Folder of its data: on the disk on which the user's own would lie."""
         self.environ = _environment(self.home, pipelines) | dict(extra or {})
         """Environment of every process of it."""
@@ -76,8 +79,8 @@ class OwnStack:
                 process.kill()  # its children go with it
                 await process.wait()
         await asyncio.to_thread(shutil.rmtree, self.home)
-        if self._made is not None and not any(self._made.iterdir()):
-            self._made.rmdir()
+        if self._created is not None and not any(self._created.iterdir()):
+            self._created.rmdir()
 
     async def until_up(self) -> None:
         """Wait until every part is up. Raises StackError where one does not come up, or the stack ends."""
@@ -95,15 +98,16 @@ class OwnStack:
     def require(self) -> None:
         """Raise StackError where the stack has ended."""
         if self._process is not None and self._process.returncode is not None:
-            said = last_line(self.home / "bench.log")
-            raise StackError(f"the stack of the bench has ended: {said or 'no reason given'}")
+            reason = last_line(self.home / "bench.log")
+            raise StackError(f"the stack of the bench has ended: {reason or 'no reason given'}")
 
 
 def _environment(home: Path, pipelines: Sequence[Pipeline]) -> dict[str, str]:
-    def theirs(name: str) -> bool:
+    def is_setting(name: str) -> bool:
         return name in _GIVEN or name.startswith(("COFFEE_", "KAFKA_"))
 
-    kept = {name: value for name, value in os.environ.items() if not theirs(name)}
+    # Which pipelines there are is no setting of a stack: ours knows the same as this process.
+    kept = {name: value for name, value in os.environ.items() if not is_setting(name) or name == PACKAGES_SETTING}
     return (
         kept
         | dict(zip(_PORTS, map(str, free_ports(len(_PORTS))), strict=True))

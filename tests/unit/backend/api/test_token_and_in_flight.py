@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message
 
-from backend.api.admission import BATCH_WEIGHT, HOLD, MAX_IN_FLIGHT, Room
+from backend.api.admission import BATCH_WEIGHT, HOLD, MAX_IN_FLIGHT, InFlight
 from backend.api.app import create_app
 from backend.api.problems import ProblemError
 from coffee_core.settings import Settings
@@ -20,44 +20,44 @@ def _scope(client: str) -> dict[str, Any]:
     return {"client": (client, 1)}
 
 
-def _fill(room: Room, client: str) -> tuple[int, str]:
+def _fill(in_flight: InFlight, client: str) -> tuple[int, str]:
     """Enter as often as one may; return how often, and the kind of the refusal."""
     for count in range(MAX_IN_FLIGHT + 1):
         try:
-            room.enter(_scope(client), 1)
+            in_flight.enter(_scope(client), 1)
         except ProblemError as problem:
-            return count, problem.kind.name
-    raise AssertionError("there is no end of room")
+            return count, problem.type.name
+    raise AssertionError("there is no end")
 
 
 def test_one_client_leaves_room_for_another() -> None:
-    room = Room()
-    count, kind = _fill(room, "a")
+    in_flight = InFlight()
+    count, kind = _fill(in_flight, "a")
     assert (count, kind) == (MAX_IN_FLIGHT * 7 // 8, "too-many-requests")
-    other, kind = _fill(room, "b")
+    other, kind = _fill(in_flight, "b")
     assert (other, kind) == (MAX_IN_FLIGHT // 8, "overloaded")
     for _ in range(count):
-        room.leave("a", 1)
-    assert room.in_flight == other
-    more, kind = _fill(room, "b")
+        in_flight.leave("a", 1)
+    assert in_flight.weight == other
+    more, kind = _fill(in_flight, "b")
     assert (other + more, kind) == (MAX_IN_FLIGHT * 7 // 8, "too-many-requests")
 
 
 def test_who_is_refused_is_held() -> None:
-    room, held = Room(), []
-    _fill(room, "a")
+    in_flight, held = InFlight(), []
+    _fill(in_flight, "a")
     for client in ("a", "b"):
         scope = {**_scope(client), HOLD: lambda client=client: held.append(client)}
         with contextlib.suppress(ProblemError):
-            room.enter(scope, 1)
+            in_flight.enter(scope, 1)
     assert held == ["a"]
 
 
 def test_what_has_left_is_forgotten() -> None:
-    room = Room()
+    in_flight = InFlight()
     for number in range(1000):
-        room.leave(room.enter(_scope(f"10.0.0.{number}"), BATCH_WEIGHT), BATCH_WEIGHT)
-    assert (room.in_flight, len(room._by_client)) == (0, 0)
+        in_flight.leave(in_flight.enter(_scope(f"10.0.0.{number}"), BATCH_WEIGHT), BATCH_WEIGHT)
+    assert (in_flight.weight, len(in_flight._by_client)) == (0, 0)
 
 
 @pytest.fixture

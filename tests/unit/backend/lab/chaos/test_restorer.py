@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.lab.chaos.restorer import Guard
-from backend.lab.chaos.site import NotReadyError
+from backend.lab.chaos.restorer import Restorer
+from backend.pipelines.faults import NotReadyError
 from tests.servers import free_port
 from tests.waiting import until_sync
 
@@ -28,9 +28,9 @@ for line in sys.stdin:
 """
 LIMITER = """
 import sys
-from backend.lab.chaos.restorer import Guard
-with Guard() as guard:
-    guard.keep_from_writing(int(sys.argv[1]))
+from backend.lab.chaos.restorer import Restorer
+with Restorer() as restorer:
+    restorer.keep_from_writing(int(sys.argv[1]))
     print("limited", flush=True)
     sys.stdin.read()
 """
@@ -72,13 +72,13 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
 
 def test_no_file_can_be_written_for_the_length_of_the_block(writer: Writer) -> None:
     assert writer.write() == "written"
-    with Guard() as guard:
-        guard.keep_from_writing(writer.pid)
+    with Restorer() as restorer:
+        restorer.keep_from_writing(writer.pid)
         assert writer.write() == "File too large"
-        guard.mend()
+        restorer.mend()
         assert writer.write() == "written"
-        guard.keep_from_writing(writer.pid)
-        guard.keep_from_writing(writer.pid)
+        restorer.keep_from_writing(writer.pid)
+        restorer.keep_from_writing(writer.pid)
         assert writer.write() == "File too large"
     assert writer.write() == "written"
 
@@ -98,8 +98,8 @@ def test_who_was_started_in_between_may_write_again() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdin is not None
         assert parent.stdout is not None
-        with Guard() as guard:
-            guard.keep_from_writing(parent.pid)
+        with Restorer() as restorer:
+            restorer.keep_from_writing(parent.pid)
             parent.stdin.write("\n")
             parent.stdin.flush()
             child = int(parent.stdout.readline())
@@ -111,11 +111,11 @@ def test_who_was_started_in_between_may_write_again() -> None:
 def test_who_has_ended_is_no_trouble() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", ""]) as process:
         process.wait()
-    with Guard(account_of=process.pid) as guard:
-        guard.stop(process.pid)
-        guard.keep_from_writing(process.pid)
+    with Restorer(account_of=process.pid) as restorer:
+        restorer.stop(process.pid)
+        restorer.keep_from_writing(process.pid)
 
 
 def test_what_cannot_be_broken_is_said() -> None:
-    with Guard() as guard, pytest.raises(NotReadyError, match=r"cannot be broken here: fill .* refused"):
-        guard.fill_memory(f"redis://:word@127.0.0.1:{free_port()}/0")
+    with Restorer() as restorer, pytest.raises(NotReadyError, match=r"cannot be broken here: fill .* refused"):
+        restorer.fill_memory(f"redis://:word@127.0.0.1:{free_port()}/0")

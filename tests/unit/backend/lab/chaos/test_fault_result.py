@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from backend.lab.chaos.report import Cell, as_table
-from backend.lab.chaos.verdict import Verdict
+from backend.lab.chaos.comparison import Verdict
+from backend.lab.chaos.fault_result import FaultResult, as_table
 from coffee_core.pipelines.constants import V2
 from coffee_core.totals import Totals
 
-GOOD = Cell("kill-redis", V2, Verdict(9, 8, 8, (), (), (), 1, 0, ()), Totals(), 0.81, still_s=1.5)
+GOOD = FaultResult("kill-redis", V2, Verdict(9, 8, 8, (), (), (), 1, 0, ()), Totals(), 0.81, still_s=1.5)
 
 
 def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
@@ -21,7 +21,7 @@ def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("result", "said"),
     [
         (replace(GOOD, drift=Totals(orders=1, revenue_cents=450)), "+1 (+450 ¢)"),
         # Orders agree, cents do not: still adrift.
@@ -33,11 +33,11 @@ def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
     ],
     ids=["drift", "cents", "breakdown", "lost", "duplicated", "wrong"],
 )
-def test_a_wrong_cell_is_not_exact_and_names_what_is_wrong(cell: Cell, said: str) -> None:
-    assert not cell.exact
-    assert said in "\n".join(as_table([cell]))
-    assert "NOT EXACT" in cell.sentence()
-    assert json.loads(json.dumps(cell.as_json()))["exact"] is False
+def test_a_wrong_cell_is_not_exact_and_names_what_is_wrong(result: FaultResult, said: str) -> None:
+    assert not result.exact
+    assert said in "\n".join(as_table([result]))
+    assert "NOT EXACT" in result.sentence()
+    assert json.loads(json.dumps(result.as_json()))["exact"] is False
 
 
 def test_json_carries_the_numbers_of_the_table() -> None:

@@ -1,4 +1,4 @@
-"""Where the submitter finds what to continue from: a folder, or what it has noted of Flink's answers in Redis."""
+"""Where the submitter finds what to continue from: a folder, or what it has kept of Flink's answers in Redis."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from coffee_core.settings import Settings
-from flink.checkpoints import NOTED, InFolder, Noted, restoring
+from flink.checkpoints import RECORDED, FolderCheckpoints, RecordedCheckpoints, checkpoint_store
 from flink.rest import FlinkRest
 
 JOB = "a" * 32
@@ -42,48 +42,53 @@ def done(number: int, uri: str) -> dict[str, Any]:
 
 async def test_a_job_without_a_checkpoint_leaves_nothing(client: Redis) -> None:
     async with rest({"completed": None, "savepoint": None}) as flink:
-        noted = Noted(flink, client)
-        await noted.note("1", JOB)
-        assert await noted.newest("1", ()) is None
+        recorded = RecordedCheckpoints(flink, client)
+        await recorded.note_completed("1", JOB)
+        assert await recorded.newest("1", ()) is None
 
 
 async def test_a_job_that_never_began_leaves_nothing_either(client: Redis) -> None:
     async with rest({}) as flink:
-        await Noted(flink, client).note("1", "b" * 32)
-        assert await client.exists(NOTED) == 0
+        await RecordedCheckpoints(flink, client).note_completed("1", "b" * 32)
+        assert await client.exists(RECORDED) == 0
 
 
-async def test_the_last_three_are_noted_and_the_newest_not_refused_counts(client: Redis) -> None:
+async def test_the_last_three_are_recorded_and_the_newest_not_refused_counts(client: Redis) -> None:
     latest: dict[str, Any] = {}
     async with rest(latest) as flink:
-        noted = Noted(flink, client)
+        recorded = RecordedCheckpoints(flink, client)
         for number in range(1, 6):
             latest["completed"] = done(number, f"s3://b/chk-{number}")
-            await noted.note("1", JOB)
-            await noted.note("1", JOB)
-        assert await noted.newest("1", ()) == "s3://b/chk-5"
-        assert await noted.newest("1", {"s3://b/chk-5"}) == "s3://b/chk-4"
-        assert await noted.newest("1", {f"s3://b/chk-{number}" for number in (3, 4, 5)}) is None
+            await recorded.note_completed("1", JOB)
+            await recorded.note_completed("1", JOB)
+        assert await recorded.newest("1", ()) == "s3://b/chk-5"
+        assert await recorded.newest("1", {"s3://b/chk-5"}) == "s3://b/chk-4"
+        assert await recorded.newest("1", {f"s3://b/chk-{number}" for number in (3, 4, 5)}) is None
 
 
 async def test_a_savepoint_counts_where_it_is_the_last(client: Redis) -> None:
     async with rest({"completed": done(7, "s3://b/chk-7"), "savepoint": done(8, "s3://b/savepoint-1")}) as flink:
-        noted = Noted(flink, client)
-        await noted.note("1", JOB)
-        assert await noted.newest("1", ()) == "s3://b/savepoint-1"
+        recorded = RecordedCheckpoints(flink, client)
+        await recorded.note_completed("1", JOB)
+        assert await recorded.newest("1", ()) == "s3://b/savepoint-1"
 
 
 async def test_another_epoch_begins_with_nothing(client: Redis) -> None:
     async with rest({"completed": done(7, "s3://b/chk-7")}) as flink:
-        noted = Noted(flink, client)
-        await noted.note("1", JOB)
-        assert await noted.newest("2", ()) is None
+        recorded = RecordedCheckpoints(flink, client)
+        await recorded.note_completed("1", JOB)
+        assert await recorded.newest("2", ()) is None
 
 
 @pytest.mark.parametrize(
-    ("uri", "kind"), [("", InFolder), ("file:///var/checkpoints", InFolder), ("s3://bucket/checkpoints", Noted)]
+    ("uri", "kind"),
+    [
+        ("", FolderCheckpoints),
+        ("file:///var/checkpoints", FolderCheckpoints),
+        ("s3://bucket/checkpoints", RecordedCheckpoints),
+    ],
 )
 async def test_the_scheme_decides(tmp_path: Path, client: Redis, uri: str, kind: type) -> None:
     settings = Settings.from_env({"COFFEE_HOME": str(tmp_path), "COFFEE_FLINK_CHECKPOINTS": uri})
     async with rest({}) as flink:
-        assert isinstance(restoring(settings, flink, client), kind)
+        assert isinstance(checkpoint_store(settings, flink, client), kind)

@@ -1,4 +1,4 @@
-"""The comparison: what a client attempted and was told, against the rows, one by one."""
+"""The comparison: what a client attempted and what it was answered, against the rows, one by one."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from uuid import UUID
 from coffee_core.load.orders import Attempt, Kind
 from coffee_core.load.statistics import Answer, Outcome
 
-_SHOWN = 5
+_MOST_NAMED = 5
 _KEY_IN_FLIGHT = 409
 """The answer to a repeat whose first is still being taken: certainly not stored by it, and no failure."""
 _TOO_MANY = 429
@@ -89,9 +89,9 @@ class Verdict:
             ("rejected although well-formed", self.rejected),
         )
         return [
-            f"{what}: {len(each):,}: {', '.join(each[:_SHOWN])}{' …' * (len(each) > _SHOWN)}"
-            for what, each in named
-            if each
+            f"{what}: {len(ids):,}: {', '.join(ids[:_MOST_NAMED])}{' …' * (len(ids) > _MOST_NAMED)}"
+            for what, ids in named
+            if ids
         ]
 
 
@@ -105,18 +105,18 @@ def compare(attempts: Iterable[Attempt], answers: Sequence[Answer], rows: Iterab
         rows_of[row.ordered_at_us].append(row)
         if intent is None or not intent.explains(row):
             unexplained.append(str(row.message_id))
-    well = {at: intent for at, intent in intents.items() if intent.attempt.kind is not Kind.MALFORMED}
-    welcomed = [_name(i) for i in intents.values() if i.acknowledged and i.attempt.kind is Kind.MALFORMED]
+    well_formed = {at: intent for at, intent in intents.items() if intent.attempt.kind is not Kind.MALFORMED}
+    wrongly_accepted = [_name(i) for i in intents.values() if i.acknowledged and i.attempt.kind is Kind.MALFORMED]
     return Verdict(
-        attempted=len(well),
-        accepted=sum(intent.acknowledged for intent in well.values()),
-        stored=sum(at in rows_of for at in well),
-        lost=tuple(_name(i) for at, i in well.items() if i.acknowledged and at not in rows_of),
+        attempted=len(well_formed),
+        accepted=sum(intent.acknowledged for intent in well_formed.values()),
+        stored=sum(at in rows_of for at in well_formed),
+        lost=tuple(_name(i) for at, i in well_formed.items() if i.acknowledged and at not in rows_of),
         duplicated=tuple(str(row.message_id) for several in rows_of.values() for row in several[1:]),
-        unexplained=tuple(unexplained + welcomed),
-        refused=sum(failed(each) and each.outcome is not Outcome.UNKNOWN for each in answers),
-        unknown=sum(each.outcome is Outcome.UNKNOWN for each in answers),
-        rejected=tuple(each.reason for each in answers if _wrongly_rejected(each)),
+        unexplained=tuple(unexplained + wrongly_accepted),
+        refused=sum(failed(answer) and answer.outcome is not Outcome.UNKNOWN for answer in answers),
+        unknown=sum(answer.outcome is Outcome.UNKNOWN for answer in answers),
+        rejected=tuple(answer.reason for answer in answers if _wrongly_rejected(answer)),
     )
 
 
@@ -134,20 +134,20 @@ def _intents(attempts: Iterable[Attempt], answers: Iterable[Answer]) -> dict[int
     for answer in answers:
         intent = intents[answer.attempt.ordered_at_us]
         intent.ended += 1
-        intent.acknowledged |= _taken(answer)
+        intent.acknowledged |= _acknowledged(answer)
         intent.unknown |= answer.outcome is Outcome.UNKNOWN
-        if _taken(answer) and answer.message_id:
+        if _acknowledged(answer) and answer.message_id:
             intent.ids.add(answer.message_id)
     return intents
 
 
-def _taken(answer: Answer) -> bool:
+def _acknowledged(answer: Answer) -> bool:
     return answer.outcome is Outcome.ACKNOWLEDGED
 
 
 def _wrongly_rejected(answer: Answer) -> bool:
-    well = answer.attempt.kind is not Kind.MALFORMED
-    return well and answer.outcome is Outcome.REJECTED and answer.status not in (_KEY_IN_FLIGHT, _TOO_MANY)
+    well_formed = answer.attempt.kind is not Kind.MALFORMED
+    return well_formed and answer.outcome is Outcome.REJECTED and answer.status not in (_KEY_IN_FLIGHT, _TOO_MANY)
 
 
 def _name(intent: _Intent) -> str:

@@ -1,10 +1,10 @@
-"""One cell of the matrix: what one fault did to one pipeline."""
+"""What one fault did to one pipeline, and the table of several."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backend.lab.chaos.verdict import Verdict
+from backend.lab.chaos.comparison import Verdict
 from backend.pipelines.balance import is_zero
 from coffee_core.pipelines import Pipeline
 from coffee_core.totals import Totals
@@ -24,7 +24,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class FaultResult:
     """What one fault did to one pipeline."""
 
     fault: str
@@ -74,8 +74,8 @@ class Cell:
 
     def details(self) -> list[str]:
         """Return what stands below the table of it."""
-        said = [*self.verdict.details(), *self.wrong, *self.notes]
-        return [f"{self.fault} {self.pipeline}: {line}" for line in said]
+        lines = [*self.verdict.details(), *self.wrong, *self.notes]
+        return [f"{self.fault} {self.pipeline}: {line}" for line in lines]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as docs/chaos.md describes it; money is in cents, times in seconds."""
@@ -92,9 +92,9 @@ class Cell:
         }
 
 
-def as_table(cells: Sequence[Cell]) -> list[str]:
-    """Return the lines of the table and, below it, what is to be said of some cells."""
-    rows = [_COLUMNS, *(cell.row() for cell in cells)]
+def as_table(results: Sequence[FaultResult]) -> list[str]:
+    """Return the lines of the table and, below it, the details of some results."""
+    rows = [_COLUMNS, *(result.row() for result in results)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     lines = [
         "  ".join(
@@ -103,5 +103,5 @@ def as_table(cells: Sequence[Cell]) -> list[str]:
         )
         for row in rows
     ]
-    details = [line for cell in cells for line in cell.details()]
+    details = [line for result in results for line in result.details()]
     return lines + (["", *details] if details else [])

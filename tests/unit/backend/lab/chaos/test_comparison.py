@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.lab.chaos.verdict import Row, Verdict, compare
+from backend.lab.chaos.comparison import Row, Verdict, compare
 from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines.constants import V2

@@ -5,54 +5,54 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from backend.lab.bench.visibility import Visible, connect
+from backend.lab.bench.visibility import VisibilityWatcher, connect
 from coffee_core.errors import UnavailableError
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V1, V2
 from tests.waiting import until
 
 BOTH = (V1, V2)
-V1, V2 = (MetricKeys(pipeline).total_orders for pipeline in BOTH)
+V1_TOTAL, V2_TOTAL = (MetricKeys(pipeline).total_orders for pipeline in BOTH)
 
 
 async def test_every_change_is_seen(redis_url: str, client: Redis) -> None:
-    await client.set(V2, 7)
-    async with Visible(redis_url, BOTH) as visible:
-        flow = visible.flows[V2]
-        assert (flow.total, visible.flows[V1].total) == (7, 0), "before the block begins"
+    await client.set(V2_TOTAL, 7)
+    async with VisibilityWatcher(redis_url, BOTH) as watcher:
+        history = watcher.histories[V2]
+        assert (history.total, watcher.histories[V1].total) == (7, 0), "before the block begins"
         for total in range(8, 30):
-            await client.incr(V2)
-            assert await visible.reached({V2: total}, 10)
-        await client.set(V1, 1_000)
-        assert await visible.reached({V1: 1_000}, 10)
-        await client.delete(V2)
-        await until(lambda: flow.total == 0)
-        assert flow.totals == [*range(7, 30), 0]
-        assert not await visible.reached({V2: 1}, 0)
+            await client.incr(V2_TOTAL)
+            assert await watcher.reached({V2: total}, 10)
+        await client.set(V1_TOTAL, 1_000)
+        assert await watcher.reached({V1: 1_000}, 10)
+        await client.delete(V2_TOTAL)
+        await until(lambda: history.total == 0)
+        assert history.totals == [*range(7, 30), 0]
+        assert not await watcher.reached({V2: 1}, 0)
 
 
 async def test_a_change_right_behind_an_answer_is_seen(
     redis_url: str, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.lab.bench.visibility._TOLD_S", 3_600)  # by what it is told alone
-    async with Visible(redis_url, BOTH) as visible:
+    monkeypatch.setattr("backend.lab.bench.visibility._TRACKED_POLL_S", 3_600)  # by what it is told alone
+    async with VisibilityWatcher(redis_url, BOTH) as watcher:
         for total in range(50, 5_001, 50):
-            await asyncio.gather(*(client.incr(V2) for _ in range(50)))
-            assert await visible.reached({V2: total}, 10)
+            await asyncio.gather(*(client.incr(V2_TOTAL) for _ in range(50)))
+            assert await watcher.reached({V2: total}, 10)
 
 
 async def test_a_key_that_was_read_is_told_of_once_it_changes(redis_url: str, client: Redis) -> None:
-    told: list[str] = []
-    link, will_tell = await connect(redis_url, lambda: told.append("changed"))
+    changed: list[str] = []
+    link, will_tell = await connect(redis_url, lambda: changed.append("changed"))
     assert will_tell
     try:
-        await link.send("MGET", V1, V2)
+        await link.send("MGET", V1_TOTAL, V2_TOTAL)
         await client.set("another", 1)
-        await client.incr(V2)
-        await until(lambda: told)
-        await client.incr(V2)
-        assert await link.send("MGET", V1, V2) == [None, b"2"]
-        assert told == ["changed"], "not read again in between"
+        await client.incr(V2_TOTAL)
+        await until(lambda: changed)
+        await client.incr(V2_TOTAL)
+        assert await link.send("MGET", V1_TOTAL, V2_TOTAL) == [None, b"2"]
+        assert changed == ["changed"], "not read again in between"
     finally:
         link.close()
 
@@ -61,12 +61,12 @@ async def test_a_lost_connection_is_made_again(redis_url: str, client: Redis) ->
     async def mine() -> list[dict[str, str]]:
         return [each for each in await client.client_list() if each["name"] == "coffee-bench"]
 
-    async with Visible(redis_url, BOTH) as visible:
+    async with VisibilityWatcher(redis_url, BOTH) as watcher:
         for total in (1, 2):
             (connection,) = await mine()
             await client.client_kill_filter(_id=connection["id"])
-            await client.incr(V2)
-            assert await visible.reached({V2: total}, 10)
+            await client.incr(V2_TOTAL)
+            assert await watcher.reached({V2: total}, 10)
             assert len(await until(mine)) == 1
 
 
@@ -79,15 +79,15 @@ async def test_a_server_that_tells_nothing_is_looked_at(redis_url: str, client: 
         link, will_tell = await connect(blind, lambda: None)
         link.close()
         assert not will_tell
-        async with Visible(blind, BOTH) as visible:
+        async with VisibilityWatcher(blind, BOTH) as watcher:
             for total in range(1, 20):
-                await client.incr(V2)
-                assert await visible.reached({V2: total}, 10)
+                await client.incr(V2_TOTAL)
+                assert await watcher.reached({V2: total}, 10)
     finally:
         await client.acl_deluser("blind")
 
 
 async def test_where_nobody_answers_it_says_so() -> None:
     with pytest.raises(UnavailableError, match="cannot connect"):
-        async with Visible("redis://127.0.0.1:9", BOTH):
+        async with VisibilityWatcher("redis://127.0.0.1:9", BOTH):
             pass
