@@ -243,7 +243,7 @@ async def replay_pending(_fault: Fault, scene: Scene, _lasts_s: float) -> Done:
         consumer = ConsumerGroup(client, _CONSUMER, _ENTRIES)
         read, until_s = 0, time.monotonic() + _WITHIN_S
         while read < _ENTRIES and time.monotonic() < until_s:
-            read += len(await consumer.new())
+            read += len(await consumer.read_blocking())
         if not read:
             raise NotReadyError("no entry came into the stream that a consumer could have died with")
         scene.struck()
