@@ -222,10 +222,15 @@ _MOST_NAMED = 10
 
 @dataclass(slots=True)
 class _IdFindings:
+    """What was found so far; ``lost`` and ``altered`` are places on the topic."""
+
     committed: dict[int, int]
+    """Partition → the offset below which both sinks were flushed."""
     compared: int = 0
     own: int = 0
+    """Records that have a row of their own."""
     conflicts: int = 0
+    """Repeats that are another order than the one first stored."""
     lost: list[str] = field(default_factory=list)
     altered: list[str] = field(default_factory=list)
 
@@ -297,9 +302,10 @@ _LOOK_UP = sql("backend.pipelines.v3_kafka", "look_up")
 
 
 async def look_up(connection: Database, orders: Sequence[tuple[str, Order]]) -> list[Any]:
-    """Return of each place on the topic and its order whether there is a row, its own, and the same.
+    """Look for the rows of orders, of which the place on the topic comes first; the answer is in their order.
 
-    A row of the answer has these as ``found``, ``own`` and ``same``. Raises asyncpg's errors.
+    For each it has ``found``: there is a row under the message id; ``own``: that row came from this place; ``same``:
+    it says the same. Raises asyncpg's errors.
     """
     rows: list[Any] = await connection.fetch(
         _LOOK_UP,
