@@ -55,13 +55,13 @@ def main(
 
     try:
         if demo or replay is not None:
-            source = sources.demo(speed=speed) if replay is None else sources.played(replay, speed=speed)
+            source = sources.demo(speed=speed) if replay is None else sources.replay(replay, speed=speed)
         else:
             source = sources.live()
         if web:
             _serve(replay, host, port, demo=demo, speed=speed)
             return
-        with sources.recorded(record, source.pipelines) as recorder:
+        with sources.open_recorder(record, source.pipelines) as recorder:
             code = asyncio.run(_lines(source, recorder) if as_json else show(source, recorder))
     except CoffeeError as error:
         raise click.ClickException(str(error)) from error
@@ -82,21 +82,21 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
     from coffee_core.errors import CoffeeError
     from coffee_core.parent_death_signal import die_with
     from coffee_tui.app import CoffeeApp
-    from coffee_tui.data.preferences import Memory, memory_path, recall, remember
+    from coffee_tui.data.preferences import Preferences, load_preferences, preferences_path, save_preferences
     from coffee_tui.web import SERVER
 
     if server := os.environ.pop(SERVER, None):
         die_with(int(server))
-    path = memory_path()
+    path = preferences_path()
     try:
-        memory = recall(path)
+        preferences = load_preferences(path)
     except OSError as error:
         raise CoffeeError(f"{path} cannot be read: {error.strerror}") from error
-    source.orders.begin_with(memory)
-    app = CoffeeApp(source, recorder, welcome=memory.first_run)
-    if memory.theme in app.available_themes:
-        app.theme = memory.theme
-    # Told to end, it leaves the terminal as it found it and ends its load process.
+    source.orders.restore(preferences)
+    app = CoffeeApp(source, recorder, welcome=preferences.first_run)
+    if preferences.theme in app.available_themes:
+        app.theme = preferences.theme
+    # Asked to end, it leaves the terminal as it found it and ends its load process.
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, app.exit)
     asyncio.get_running_loop().call_later(_LOADED_S, _keep_what_is_loaded)
@@ -107,7 +107,7 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
             await source.faults.close()
     if source.attachment is not None:
         try:
-            remember(path, Memory.after(app.live.orders, app.theme))
+            save_preferences(path, Preferences.of(app.live.orders, app.theme))
         except OSError as error:
             click.echo(f"{path} cannot be written, so nothing is remembered: {error.strerror}", err=True)
     return app.return_code or 0

@@ -11,12 +11,12 @@ from textual.screen import Screen
 from coffee_tui.data.recording import Recorder
 from coffee_tui.data.snapshot import OrdersView, Snapshot
 from coffee_tui.data.sources import Sources
-from coffee_tui.screens.base_screen import Manners
-from coffee_tui.screens.live import Fed, LiveScreen, Ordered
-from coffee_tui.theme import Themed
+from coffee_tui.screens.base_screen import BaseScreen
+from coffee_tui.screens.live import LiveScreen, OrdersChanged, SnapshotChanged
+from coffee_tui.theme import ThemedApp
 
 
-class CoffeeApp(Themed):
+class CoffeeApp(ThemedApp):
     """Three pipelines, live. Its sources are given: a stack, a recording, or a test's own."""
 
     TITLE = "coffee-rt"
@@ -37,7 +37,7 @@ class CoffeeApp(Themed):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return every action of the screen by name, for the command palette."""
-        on = screen if isinstance(screen, Manners) else self.live
+        on = screen if isinstance(screen, BaseScreen) else self.live
         for key in on.shown_keys():
             if key.action != "app.command_palette":
                 run = partial(on.run_action, key.action)
@@ -45,15 +45,15 @@ class CoffeeApp(Themed):
 
     def _start(self) -> None:
         # A worker that fails ends the application with its error: nothing vanishes.
-        self.run_worker(self._sources.feed.run(self._fed), name="feed", exit_on_error=True)
-        self.run_worker(self._sources.orders.run(self._ordered), name="orders", exit_on_error=True)
+        self.run_worker(self._sources.feed.run(self._show_snapshot), name="feed", exit_on_error=True)
+        self.run_worker(self._sources.orders.run(self._show_orders), name="orders", exit_on_error=True)
 
-    def _fed(self, snapshot: Snapshot) -> None:
+    def _show_snapshot(self, snapshot: Snapshot) -> None:
         if self._recorder is not None:
-            self._recorder.note(snapshot)
-        self.live.post_message(Fed(snapshot))
+            self._recorder.write(snapshot)
+        self.live.post_message(SnapshotChanged(snapshot))
 
-    def _ordered(self, orders: OrdersView) -> None:
+    def _show_orders(self, orders: OrdersView) -> None:
         if self._recorder is not None:
-            self._recorder.note(orders)
-        self.live.post_message(Ordered(orders))
+            self._recorder.write(orders)
+        self.live.post_message(OrdersChanged(orders))

@@ -109,7 +109,7 @@ def themes(*, plain: bool = False) -> Iterator[Theme]:
     """Yield the themes for Textual, ``plain`` ones where no colours are wanted."""
     for name in PALETTES:
         palette, ansi = _palette(name, plain=plain), name == _OF_THE_TERMINAL
-        colour = {each: f"ansi_{value}" if ansi else value for each, value in palette.items()}
+        colour = {name: f"ansi_{value}" if ansi else value for name, value in palette.items()}
         yield Theme(
             name,
             primary=colour[SLOTS[1]],
@@ -131,18 +131,18 @@ def themes(*, plain: bool = False) -> Iterator[Theme]:
 def variables(name: str, *, plain: bool = False) -> dict[str, str]:
     """Return the variables of a theme for style sheets."""
     prefix = "ansi_" if name == _OF_THE_TERMINAL else ""
-    return {each.removeprefix("$"): prefix + value for each, value in _palette(name, plain=plain).items()}
+    return {variable.removeprefix("$"): prefix + value for variable, value in _palette(name, plain=plain).items()}
 
 
 def styles(name: str, *, plain: bool = False) -> Styles:
     """Return the styles that texts may name: each colour, also bold and on a ground."""
     palette = _palette(name, plain=plain)
     found: dict[str, Style] = {}
-    for each, colour in palette.items():
+    for variable, colour in palette.items():
         for weight in ("", "bold ", "not bold "):
-            found[f"{weight}{each}"] = Style.parse(f"{weight}{colour}")
+            found[f"{weight}{variable}"] = Style.parse(f"{weight}{colour}")
             for ground in palette:
-                found[f"{weight}{each} on {ground}"] = Style.parse(f"{weight}{_on(colour, palette[ground])}")
+                found[f"{weight}{variable} on {ground}"] = Style.parse(f"{weight}{_on(colour, palette[ground])}")
     return Styles(found)
 
 
@@ -151,11 +151,11 @@ def _on(colour: str, ground: str) -> str:
     return f"reverse {ground}" if colour == "default" and ground != "default" else f"{colour} on {ground}"
 
 
-# An app whose colours are those of a palette, in style sheets and in texts alike.
+class ThemedApp(App[None]):
+    """An app whose colours are those of a palette, in style sheets and in texts alike.
 
-
-class Themed(App[None]):
-    """Has the themes of ``palettes``; any other that is chosen keeps the texts of the default one."""
+    Any other theme that is chosen keeps the texts of the default one.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -169,7 +169,7 @@ class Themed(App[None]):
         return variables(DEFAULT, plain=self.no_color)
 
     def watch_theme(self, theme: str) -> None:
-        """Let texts have the colours of the theme; Textual draws everything again after this."""
+        """Give texts the colours of the theme; Textual draws everything again after this."""
         self.console.pop_theme()
         self.console.push_theme(styles(theme, plain=self.no_color))
 

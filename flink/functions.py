@@ -25,13 +25,13 @@ class _InRedis(ScalarFunction):  # type: ignore[misc]  # pyflink has no types
         return False
 
     def eval(self, *row: Any) -> int:
-        """Show one row."""
+        """Show one row and return what the Redis script answered."""
         assert self._writer is not None
         return self._writer.show(row)
 
 
 class ShowInRedis(_InRedis):
-    """Takes the columns of the tally and returns what the Redis script answered."""
+    """Shows the tally; takes its columns."""
 
     def open(self, function_context: Any) -> None:  # noqa: ARG002
         """Connect, where the function runs."""
@@ -39,7 +39,7 @@ class ShowInRedis(_InRedis):
 
 
 class ShowWindowInRedis(_InRedis):
-    """Takes the columns of a window and returns what the Redis script answered."""
+    """Shows a window; takes its columns."""
 
     def open(self, function_context: Any) -> None:  # noqa: ARG002
         """Connect, where the function runs."""

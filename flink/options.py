@@ -1,4 +1,4 @@
-"""The options of the job."""
+"""The options of the job, and its names."""
 
 import sys
 from hashlib import sha256
@@ -8,25 +8,10 @@ from urllib.parse import urlsplit
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.settings import Settings
 
-# Where the checkpoints of v3's job are, so that no job finds state that is not its own.
-
-
-def checkpoints_uri(settings: Settings, epoch: str) -> str:
-    """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
-
-    No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted. Nor
-    that of another menu or number of partitions: its tally has other columns.
-    """
-    # Not as_uri(): Flink takes the path as it is and would keep a %20.
-    root = settings.given_flink_checkpoints or f"file://{settings.home / 'flink' / 'checkpoints'}"
-    shape = sha256(repr((DRINKS, STORES, settings.topic_partitions)).encode()).hexdigest()[:8]
-    return f"{root}/epoch-{epoch}-{shape}"
-
-
 JOB_NAME = "coffee-orders"
-"""Name by which the submitter knows its job."""
+"""Name by which everybody knows the job of the orders."""
 WARM_UP_NAME = "coffee-warm-up"
-"""Name of the short job that warms a spare TaskManager."""
+"""Name of the short job that warms the standby TaskManager."""
 CHECKPOINT_EVERY = "15 s"
 """Orders that meet one are late, by some 50 ms: fewer than 0.5 %. A crash reads as much again."""
 PLANNED_JOB_ID = "c0ffeec0ffeec0ffeec0ffeec0ffee00"
@@ -91,9 +76,34 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         # the first row: no state of the sink's own has to.
         "table.exec.sink.require-on-conflict": "false",
         "table.exec.sink.upsert-materialize": "NONE",
-        # One source and one deduplication for all three inserts.
+        # One source and one deduplication for all inserts.
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
     }
     if restore is not None:
         chosen["execution.state-recovery.path"] = restore
     return chosen
+
+
+def warm_up_options(settings: Settings, slots: int) -> dict[str, str]:
+    """Return the options of the job that warms this many slots."""
+    chosen = {
+        **options(settings, WARM_UP_NAME, None),
+        "pipeline.name": WARM_UP_NAME,
+        "parallelism.default": str(slots),
+        "restart-strategy.type": "none",
+    }
+    # Without checkpoints it leaves nothing from which the job of the orders could be continued by mistake.
+    del chosen["execution.checkpointing.interval"]
+    return chosen
+
+
+def checkpoints_uri(settings: Settings, epoch: str) -> str:
+    """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
+
+    No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted. Nor
+    that of another menu or number of partitions: its tally has other columns.
+    """
+    # Not as_uri(): Flink takes the path as it is and would keep a %20.
+    root = settings.given_flink_checkpoints or f"file://{settings.home / 'flink' / 'checkpoints'}"
+    shape = sha256(repr((DRINKS, STORES, settings.topic_partitions)).encode()).hexdigest()[:8]
+    return f"{root}/epoch-{epoch}-{shape}"

@@ -1,6 +1,6 @@
 """The jobs as Flink's client plans them, kept on disk.
 
-To plan one takes a JVM and many seconds; a plan that is there can be submitted at once, as often as it is needed.
+To plan one takes a JVM and many seconds; a plan that is kept can be submitted at once, as often as it is needed.
 """
 
 import asyncio
@@ -22,123 +22,23 @@ from coffee_core.errors import CoffeeError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.settings import Settings
 
-# Takes the job that a client submits, in place of a JobManager.
-
-
-_LARGEST_PLAN_BYTES = 64 * 1024 * 1024
-_PLAN_PART = "file_"
-
-
-class Catcher:
-    """A server on loopback that a client takes for Flink. Use it as an asynchronous context manager."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        """Where it listens."""
-        self.plan: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        """The first job that was submitted, as Flink serialises it."""
-        application = web.Application(client_max_size=_LARGEST_PLAN_BYTES)
-        application.router.add_post("/v1/jobs", self._submit)
-        application.router.add_get("/v1/jobs/{id}/status", _status)
-        self._runner = web.AppRunner(application, access_log=None)
-
-    async def __aenter__(self) -> Self:
-        """Listen."""
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Listen no more."""
-        await self._runner.cleanup()
-
-    async def _submit(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        files = [field for name, field in form.items() if name.startswith(_PLAN_PART)]
-        # A second file would be a jar or an archive of the job's own; it has none.
-        (plan,) = (field for field in files if isinstance(field, web.FileField))
-        if not self.plan.done():
-            self.plan.set_result(plan.file.read())
-        return web.json_response({"jobUrl": "/jobs/caught"}, status=202)
-
-
-async def _status(_request: web.Request) -> web.Response:
-    """Answer a client that waits until its job has been initialised."""
-    return web.json_response({"status": "RUNNING"})
-
-
-# Runs PyFlink's client as a process of its own: it needs a JVM, and only while it plans a job.
-
-
-_WITHIN_S = 240.0
-_SAID_LINES = 12
+_BACKGROUND_NICENESS = 10
+_RETRY_AFTER_S = 30.0
+_PLANNED_WITHIN_S = 240.0
+_ERROR_LINES = 12
 _NO_WORKERS = {"_python_worker_execution_mode": "process"}
 """Else PyFlink opens a server on all interfaces, which starts Python for whoever asks; a remote job needs none."""
+_SOURCES = ("flink", "coffee_core")
+_SUFFIXES = (".py", ".sql", ".lua")
+_CONFIGURATION = "config.yaml"
+_LARGEST_PLAN_BYTES = 64 * 1024 * 1024
+_PLAN_FIELD = "file_"
+
+log = logging.getLogger("flink.submit")
 
 
 class SubmitError(CoffeeError):
     """The job could not be submitted."""
-
-
-async def plan(arguments: Sequence[str], niceness: int = 0) -> bytes:
-    """Return the job that a client submits, as Flink serialises it; nothing reaches Flink. Raises SubmitError.
-
-    ``arguments`` are those of Python: a module and its own. The client's JVM ends with the client.
-    """
-    async with Catcher() as catcher:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *arguments),
-            env={**os.environ, "FLINK_REST_URL": catcher.url, **_NO_WORKERS},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            preexec_fn=dies_with_parent(niceness=niceness),
-        )
-        try:
-            async with asyncio.timeout(_WITHIN_S):
-                _, errors = await process.communicate()
-        except TimeoutError:
-            raise SubmitError(f"the client did not plan its job within {_WITHIN_S:.0f} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-        if process.returncode != 0 or not catcher.plan.done():
-            said = errors.decode(errors="replace").strip().splitlines()[-_SAID_LINES:]
-            raise SubmitError("the client could not plan its job: " + "\n".join(said))
-        return catcher.plan.result()
-
-
-# What a plan depends on, in one digest: where any of it changes, the job is planned again.
-
-
-_SOURCES = ("flink", "coffee_core")
-_SUFFIXES = (".py", ".sql", ".lua")
-_CONFIGURATION = "config.yaml"
-
-
-def fingerprint(settings: Settings, arguments: Sequence[str]) -> str:
-    """Return the digest of settings, sources, Flink's jars and configuration, Python, and a client's arguments."""
-    digest = hashlib.sha256()
-    flink_home = os.environ.get("FLINK_HOME", "")  # its name changes with every jar
-    for part in (sys.prefix, sys.version, flink_home, *arguments):
-        digest.update(f"{part}\n".encode())
-    digest.update(json.dumps(asdict(settings), default=str, sort_keys=True).encode())
-    for path in (*_sources(), Path(os.environ.get("FLINK_CONF_DIR", "")) / _CONFIGURATION):
-        digest.update(f"{path}\n".encode())
-        digest.update(path.read_bytes() if path.is_file() else b"")
-    return digest.hexdigest()[:16]
-
-
-def _sources() -> list[Path]:
-    roots = (Path(str(files(package))) for package in _SOURCES)
-    return sorted(path for root in roots for path in root.rglob("*") if path.suffix in _SUFFIXES)
-
-
-_GENTLY = 10
-_AGAIN_AFTER_S = 30.0
-log = logging.getLogger("flink.submit")
 
 
 class Plans:
@@ -161,7 +61,8 @@ class Plans:
 
     async def warm_up(self, slots: int) -> Path:
         """Return the plan of the job that warms this many slots."""
-        return await self._get(f"warm-{slots}", ["-m", "flink.warm", "--slots", str(slots)], _GENTLY)
+        arguments = ["-m", "flink.job", "--warm-up", str(slots)]
+        return await self._get(f"warm-{slots}", arguments, _BACKGROUND_NICENESS)
 
     def make_ahead(self, epoch: str, restore: str) -> None:
         """See to it, in the background, that the job could be restored from this URI without a client."""
@@ -169,7 +70,7 @@ class Plans:
             self._ahead = asyncio.create_task(self._make_ahead(epoch, restore))
 
     def is_ahead(self, epoch: str) -> bool:
-        """Tell whether the job of this epoch could be restored without a client."""
+        """Return whether the job of this epoch could be restored without a client."""
         return self._ahead_of == epoch
 
     async def close(self) -> None:
@@ -180,10 +81,10 @@ class Plans:
 
     async def _make_ahead(self, epoch: str, restore: str) -> None:
         try:
-            await self.orders(epoch, restore, _GENTLY)
+            await self.orders(epoch, restore, _BACKGROUND_NICENESS)
         except SubmitError as error:
             log.warning("the job cannot be planned ahead of its next start: %s", error)
-            await asyncio.sleep(_AGAIN_AFTER_S)
+            await asyncio.sleep(_RETRY_AFTER_S)
         else:
             self._ahead_of = epoch
 
@@ -211,3 +112,94 @@ def _keep(path: Path, kind: str, body: bytes) -> None:
     for old in path.parent.glob(f"{kind}-*.plan"):
         if old != path:
             old.unlink()
+
+
+def fingerprint(settings: Settings, arguments: Sequence[str]) -> str:
+    """Return the digest of all that a plan depends on: where any of it changes, the job is planned again.
+
+    That is settings, sources, Flink's jars and configuration, Python, and the arguments of the client.
+    """
+    digest = hashlib.sha256()
+    flink_home = os.environ.get("FLINK_HOME", "")  # its name changes with every jar
+    for part in (sys.prefix, sys.version, flink_home, *arguments):
+        digest.update(f"{part}\n".encode())
+    digest.update(json.dumps(asdict(settings), default=str, sort_keys=True).encode())
+    for path in (*_sources(), Path(os.environ.get("FLINK_CONF_DIR", "")) / _CONFIGURATION):
+        digest.update(f"{path}\n".encode())
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()[:16]
+
+
+def _sources() -> list[Path]:
+    roots = (Path(str(files(package))) for package in _SOURCES)
+    return sorted(path for root in roots for path in root.rglob("*") if path.suffix in _SUFFIXES)
+
+
+async def plan(arguments: Sequence[str], niceness: int = 0) -> bytes:
+    """Return the job that a client submits, as Flink serialises it; nothing reaches Flink. Raises SubmitError.
+
+    ``arguments`` are those of Python: a module and its own. The client is a process of its own: it needs a JVM,
+    and only while it plans a job.
+    """
+    async with FakeJobManager() as manager:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *arguments),
+            env={**os.environ, "FLINK_REST_URL": manager.url, **_NO_WORKERS},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=dies_with_parent(niceness=niceness),
+        )
+        try:
+            async with asyncio.timeout(_PLANNED_WITHIN_S):
+                _, errors = await process.communicate()
+        except TimeoutError:
+            raise SubmitError(f"the client did not plan its job within {_PLANNED_WITHIN_S:.0f} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if process.returncode != 0 or not manager.plan.done():
+            last_lines = errors.decode(errors="replace").strip().splitlines()[-_ERROR_LINES:]
+            raise SubmitError("the client could not plan its job: " + "\n".join(last_lines))
+        return manager.plan.result()
+
+
+class FakeJobManager:
+    """A server on loopback that a client takes for Flink: it keeps the job that the client submits.
+
+    Use it as an asynchronous context manager.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        """Where it listens."""
+        self.plan: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        """The first job that was submitted, as Flink serialises it."""
+        application = web.Application(client_max_size=_LARGEST_PLAN_BYTES)
+        application.router.add_post("/v1/jobs", self._submit)
+        application.router.add_get("/v1/jobs/{id}/status", _status)
+        self._runner = web.AppRunner(application, access_log=None)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        files = [field for name, field in form.items() if name.startswith(_PLAN_FIELD)]
+        # A second file would be a jar or an archive of the job's own; it has none.
+        (plan,) = (field for field in files if isinstance(field, web.FileField))
+        if not self.plan.done():
+            self.plan.set_result(plan.file.read())
+        return web.json_response({"jobUrl": "/jobs/planned"}, status=202)
+
+
+async def _status(_request: web.Request) -> web.Response:
+    """Answer a client that waits until its job has been initialised."""
+    return web.json_response({"status": "RUNNING"})

@@ -1,6 +1,6 @@
 """Writes what the job has counted to Redis: the tally and the windows, absolute, one Lua call for a row.
 
-Known to no Flink: ``functions`` calls it inside the job, and tests by themselves.
+Knows nothing of Flink: ``flink.functions`` calls it inside the job, and tests by themselves.
 """
 
 import logging
@@ -13,6 +13,7 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from coffee_core.backoff import Backoff
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
@@ -22,18 +23,24 @@ from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua
 from coffee_core.windows import KEPT_S, LATE_AFTER_S, MOST_MINUTES, WINDOW_S, starts
 
-# Writing to Redis as the job does it: what passes is waited out, what stays is told to Flink.
-
-
-_PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
-"""What a Redis server that restarts, fails over or has no memory left answers."""
-GIVE_UP_AFTER_S = 30.0
-"""Seconds after which Flink is to restart the job."""
-TIMEOUT_S = 5.0
-"""Seconds for a connection, or for an answer."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+KEYS = MetricKeys(V3)
 SHOWN, OLDER, OTHER_EPOCH, NO_EPOCH = 1, 0, -1, -2
 """What the scripts answer."""
+TIMEOUT_S = 5.0
+"""Seconds for a connection, or for an answer."""
+GIVE_UP_AFTER_S = 30.0
+"""Seconds after which Flink is to restart the job."""
+BEHIND_S = LATE_AFTER_S + 5
+"""Seconds by which the watermark is behind: the lateness, and what one order may be behind another on its way into
+the log (the API waits for the broker for 3 s)."""
+IDLE_AFTER_S = 10.0
+"""Seconds without an order after which a lane of partitions holds the watermark back no longer."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+_PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+"""What a Redis server that restarts, fails over or has no memory left answers."""
+_CELLS = 2 * (len(DRINKS) + len(STORES))
+_EXPIRING_S = 5.0
+"""Seconds before its expiry in which a window no longer tells whether Redis was flushed."""
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +49,161 @@ class NotShownError(CoffeeError):
     """Redis could not be written for too long; Flink restarts the job from its checkpoint, so nothing is lost."""
 
 
-def shown_at_last(attempt: Callable[[], int], what: str, give_up_after_s: float) -> int:
+class _Writer:
+    """A connection to Redis and the script of one job in one epoch."""
+
+    def __init__(self, redis_url: str, script: str, epoch: str, give_up_after_s: float) -> None:
+        self._redis: Redis = Redis.from_url(
+            redis_url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+        )
+        # A Script object loads itself again where a restarted server answers NOSCRIPT.
+        self._script = self._redis.register_script(lua("flink", script))
+        self._epoch = epoch
+        self._give_up_after_s = give_up_after_s
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+
+class RedisTally(_Writer):
+    """Shows the tally of one job: one Lua call for a row, whole or not at all, and only in the current epoch."""
+
+    def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
+        super().__init__(redis_url, "show", epoch, give_up_after_s)
+        self._watermark = Watermark()
+        self._last: tuple[int, int] | None = None
+        """Orders shown, and the sum of their accepted_at in µs; None until it has been read."""
+
+    def show(self, row: tuple[Any, ...]) -> int:
+        """Show one tally; its columns are those of ``flink.statements.tally_columns``.
+
+        Returns what the script answered; waits and raises as ``retry_until_shown`` does.
+        """
+        return retry_until_shown(lambda: self._attempt(row), "the tally", self._give_up_after_s)
+
+    def _attempt(self, row: tuple[Any, ...]) -> int:
+        if self._last is None:
+            self._last = self._read_last()
+        orders, revenue, *rest = row
+        cells, (accepted_us, valid, dead), late, reached = _split(rest, _CELLS, 3, 2 * len(STORES))
+        now, sum_us = now_us(), int(accepted_us)
+        watermark = self._watermark.after(reached, now)
+        answer, shown_before = self._script(
+            keys=[KEYS.fence, *KEYS.metrics, KEYS.latency, KEYS.counters, KEYS.late, KEYS.watermark],
+            args=[
+                *(self._epoch, orders, revenue, max(0, valid - orders), dead, now, sum_us),
+                *(self._last[0], self._bucket(orders, sum_us, now), "" if watermark is None else watermark),
+                *(len(DRINKS), len(STORES), *_fields((*DRINKS, *STORES), cells), *_fields(STORES, late)),
+            ],
+        )
+        if answer == SHOWN:
+            self._last = (orders, sum_us)
+        elif answer == OLDER and shown_before != self._last[0]:
+            self._last = None
+        return int(answer)
+
+    def _read_last(self) -> tuple[int, int]:
+        found: Any = self._redis.hmget(KEYS.counters, ["shown_orders", "shown_accepted_us"])
+        orders, sum_us = found
+        try:
+            return int(orders or 0), int(sum_us or 0)
+        except ValueError:
+            return 0, 0
+
+    def _bucket(self, orders: int, sum_us: int, now: int) -> int | str:
+        """Return the bucket of the mean latency of the orders since the last row shown, '' if there are none."""
+        assert self._last is not None
+        count = orders - self._last[0]
+        return bucket_of(now - (sum_us - self._last[1]) / count) if count > 0 else ""
+
+
+class RedisWindows(_Writer):
+    """Shows the windows of one job, or of one of its subtasks: absolute sums, one Lua call for a changed window.
+
+    Flink reports a window only when an order falls into it. What a flush of Redis takes away is therefore kept
+    here as well, and written again with the next order.
+    """
+
+    def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
+        super().__init__(redis_url, "show_window", epoch, give_up_after_s)
+        self._shown: dict[int, tuple[int, ...]] | None = None
+        """First second of a window → orders and cents of each store, as they stand in Redis; None until read."""
+        self._unchecked: list[int] = []
+        """Windows of which to see, one with each write, whether they are still there."""
+        self._whole = True
+        """False from a flush until all windows are written again."""
+
+    def show(self, row: Sequence[int]) -> int:
+        """Show a window: its first second since the epoch, then orders and cents of each store.
+
+        Returns what the script answered, ``SHOWN`` also of a window that has expired already or lies in the future
+        (by a record past the API: it must not fill Redis); waits and raises as ``retry_until_shown`` does.
+        """
+        start_s, *cells = row
+        return retry_until_shown(lambda: self._attempt(start_s, tuple(cells)), "a window", self._give_up_after_s)
+
+    def _attempt(self, start_s: int, cells: tuple[int, ...]) -> int:
+        if self._shown is None:
+            self._shown = self._read()
+        self._forget_expired()
+        if _expires_at_s(start_s) <= time.time() or start_s > time.time() + WINDOW_S:
+            return SHOWN
+        self._unchecked = self._unchecked or list(self._shown)
+        checked = self._unchecked.pop() if self._unchecked else None
+        answer, exists = self._call(start_s, cells, checked)
+        if answer < 0:
+            return answer
+        self._whole = self._whole and exists
+        if not self._whole:
+            for known, sums in self._shown.items():
+                self._call(known, sums, None)
+            self._whole = True
+        if answer == SHOWN:
+            self._shown[start_s] = cells
+        return answer
+
+    def _call(self, start_s: int, cells: tuple[int, ...], checked: int | None) -> tuple[int, bool]:
+        """Return what the script answered, and whether the window that was to be checked is there."""
+        answer: Any = self._script(
+            keys=[KEYS.fence, KEYS.window(start_s), KEYS.window(checked or start_s), KEYS.counters],
+            args=[self._epoch, _expires_at_s(start_s), *_fields(STORES, cells)],
+        )
+        return int(answer[0]), checked is None or bool(answer[1])
+
+    def _forget_expired(self) -> None:
+        assert self._shown is not None
+        now = time.time() + _EXPIRING_S
+        for start_s in [known for known in self._shown if _expires_at_s(known) <= now]:
+            del self._shown[start_s]
+            self._unchecked = []
+
+    def _read(self) -> dict[int, tuple[int, ...]]:
+        """Return what this job has shown before it was restarted."""
+        known = starts(now_us(), MOST_MINUTES)
+        with self._redis.pipeline(transaction=True) as batch:
+            batch.get(KEYS.fence)
+            for start_s in known:
+                batch.hgetall(KEYS.window(start_s))
+            epoch, *found = batch.execute(raise_on_error=False)
+        if epoch != self._epoch:
+            return {}
+        return {
+            start_s: cells
+            for start_s, fields in zip(known, found, strict=True)
+            if isinstance(fields, dict) and fields and (cells := _cells(fields))
+        }
+
+
+def retry_until_shown(attempt: Callable[[], int], what: str, give_up_after_s: float) -> int:
     """Attempt until a script answers, and return its answer.
 
     Waits out a server that is away and an epoch that a flush has erased; raises NotShownError after
     ``give_up_after_s`` seconds of it.
     """
     give_up_at = time.monotonic() + give_up_after_s
-    pause = _FIRST_PAUSE_S
+    backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+    logged = False
     while True:
         problem: Exception | str = "the epoch is missing"
         try:
@@ -61,27 +215,17 @@ def shown_at_last(attempt: Callable[[], int], what: str, give_up_after_s: float)
                 return answer
         if time.monotonic() > give_up_at:
             raise NotShownError(f"{what} could not be shown in Redis: {problem}")
-        if pause == _FIRST_PAUSE_S:
+        if not logged:
             log.warning("Redis cannot be written, trying again: %s", problem)
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_S)
-
-
-# The watermark: how far the job has come in all partitions, less the lateness that is allowed and a little.
-
-
-BEHIND_S = LATE_AFTER_S + 5
-"""Seconds by which the watermark is behind: the lateness, and what one order may be behind another on its way into
-the log (the API waits for the broker for 3 s)."""
-IDLE_AFTER_S = 10.0
-"""Seconds without an order after which a lane of partitions holds the watermark back no longer."""
+            logged = True
+        time.sleep(backoff.next_s())
 
 
 class Watermark:
-    """The least progress of the lanes that are not idle."""
+    """How far the job has come in all partitions: the least of the lanes that are not idle, less ``BEHIND_S``."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` tells seconds. A lane counts as busy when the job begins: there may be something in it."""
+        """``clock`` returns seconds. A lane counts as busy when the job begins: there may be something in it."""
         self._clock = clock
         self._begun_s = clock()
         self._lanes: dict[int, tuple[int, float]] = {}
@@ -106,77 +250,8 @@ class Watermark:
         return min(*busy, now_us) // 1_000 - BEHIND_S * 1_000
 
 
-# Shows the tally of v3 in Redis: one Lua call for a row, whole or not at all, and only in the current epoch.
-
-
-KEYS = MetricKeys(V3)
-_CELLS = 2 * (len(DRINKS) + len(STORES))
-
-
-class RedisTally:
-    """The writer of one job."""
-
-    def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
-        self._redis: Redis = Redis.from_url(
-            redis_url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-        )
-        # A Script object loads itself again where a restarted server answers NOSCRIPT.
-        self._show = self._redis.register_script(lua("flink", "show"))
-        self._epoch = epoch
-        self._give_up_after_s = give_up_after_s
-        self._watermark = Watermark()
-        self._seen: tuple[int, int] | None = None
-        """Orders shown, and the sum of their accepted_at in µs; None until it has been read."""
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._redis.close()
-
-    def show(self, row: tuple[Any, ...]) -> int:
-        """Show one tally; its columns are those of ``flink.statements.tally_columns``.
-
-        Returns what the script answered; waits and raises as ``shown_at_last`` does.
-        """
-        return shown_at_last(lambda: self._attempt(row), "the tally", self._give_up_after_s)
-
-    def _attempt(self, row: tuple[Any, ...]) -> int:
-        if self._seen is None:
-            self._seen = self._read_seen()
-        orders, revenue, *rest = row
-        cells, (accepted_us, valid, dead), late, reached = _cut(rest, _CELLS, 3, 2 * len(STORES))
-        now, sum_us = now_us(), int(accepted_us)
-        watermark = self._watermark.after(reached, now)
-        answer, shown_before = self._show(
-            keys=[KEYS.fence, *KEYS.metrics, KEYS.latency, KEYS.counters, KEYS.late, KEYS.watermark],
-            args=[
-                *(self._epoch, orders, revenue, max(0, valid - orders), dead, now, sum_us),
-                *(self._seen[0], self._bucket(orders, sum_us, now), "" if watermark is None else watermark),
-                *(len(DRINKS), len(STORES), *_fields((*DRINKS, *STORES), cells), *_fields(STORES, late)),
-            ],
-        )
-        if answer == SHOWN:
-            self._seen = (orders, sum_us)
-        elif answer == OLDER and shown_before != self._seen[0]:
-            self._seen = None
-        return int(answer)
-
-    def _read_seen(self) -> tuple[int, int]:
-        found: Any = self._redis.hmget(KEYS.counters, ["shown_orders", "shown_accepted_us"])
-        orders, sum_us = found
-        try:
-            return int(orders or 0), int(sum_us or 0)
-        except ValueError:
-            return 0, 0
-
-    def _bucket(self, orders: int, sum_us: int, now: int) -> int | str:
-        """Return the bucket of the mean latency of the orders since the last row shown, '' if there are none."""
-        assert self._seen is not None
-        count = orders - self._seen[0]
-        return bucket_of(now - (sum_us - self._seen[1]) / count) if count > 0 else ""
-
-
-def _cut(cells: Sequence[Any], *lengths: int) -> Iterator[Sequence[Any]]:
-    """Cut into pieces of these lengths, and what is left."""
+def _split(cells: Sequence[Any], *lengths: int) -> Iterator[Sequence[Any]]:
+    """Split into pieces of these lengths, and what is left."""
     for length in lengths:
         yield cells[:length]
         cells = cells[length:]
@@ -190,106 +265,12 @@ def _fields(names: Sequence[str], cells: Sequence[int]) -> list[str | int]:
     return fields
 
 
-# Shows the windows of v3 in Redis: absolute sums, one Lua call for a window that has changed.
-
-_ENDING_S = 5.0
-"""Seconds before its expiry in which a window says nothing any more of whether Redis was flushed."""
-
-
-class RedisWindows:
-    """The writer of one job, or of one of its subtasks.
-
-    Flink tells of a window only when an order falls into it. What a flush of Redis takes away is therefore kept
-    here as well, and written again with the next order.
-    """
-
-    def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
-        self._redis: Redis = Redis.from_url(
-            redis_url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-        )
-        self._script = self._redis.register_script(lua("flink", "show_window"))
-        self._epoch = epoch
-        self._give_up_after_s = give_up_after_s
-        self._shown: dict[int, tuple[int, ...]] | None = None
-        """First second of a window → orders and cents of each store, as they stand in Redis; None until read."""
-        self._unchecked: list[int] = []
-        """Windows of which to see, one with each write, whether they are still there."""
-        self._whole = True
-        """False from a flush until all windows are written again."""
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._redis.close()
-
-    def show(self, row: Sequence[int]) -> int:
-        """Show a window: its first second since the epoch, then orders and cents of each store.
-
-        Returns what the script answered, ``SHOWN`` also of a window that has expired already or lies in the future
-        (by a record past the API: it must not fill Redis); waits and raises as ``shown_at_last`` does.
-        """
-        start_s, *cells = row
-        return shown_at_last(lambda: self._attempt(start_s, tuple(cells)), "a window", self._give_up_after_s)
-
-    def _attempt(self, start_s: int, cells: tuple[int, ...]) -> int:
-        if self._shown is None:
-            self._shown = self._read()
-        self._forget_expired()
-        if _expires_at_s(start_s) <= time.time() or start_s > time.time() + WINDOW_S:
-            return SHOWN
-        self._unchecked = self._unchecked or list(self._shown)
-        checked = self._unchecked.pop() if self._unchecked else None
-        answer, is_there = self._call(start_s, cells, checked)
-        if answer < 0:
-            return answer
-        self._whole = self._whole and is_there
-        if not self._whole:
-            for known, sums in self._shown.items():
-                self._call(known, sums, None)
-            self._whole = True
-        if answer == SHOWN:
-            self._shown[start_s] = cells
-        return answer
-
-    def _call(self, start_s: int, cells: tuple[int, ...], checked: int | None) -> tuple[int, bool]:
-        """Return what the script answered, and whether the window that was to be checked is there."""
-        fields: list[str | int] = []
-        for store, orders, cents in zip(STORES, cells[::2], cells[1::2], strict=True):
-            fields += (store, orders, cents)
-        answer: Any = self._script(
-            keys=[KEYS.fence, KEYS.window(start_s), KEYS.window(checked or start_s), KEYS.counters],
-            args=[self._epoch, _expires_at_s(start_s), *fields],
-        )
-        return int(answer[0]), checked is None or bool(answer[1])
-
-    def _forget_expired(self) -> None:
-        assert self._shown is not None
-        now = time.time() + _ENDING_S
-        for start_s in [each for each in self._shown if _expires_at_s(each) <= now]:
-            del self._shown[start_s]
-            self._unchecked = []
-
-    def _read(self) -> dict[int, tuple[int, ...]]:
-        """Return what this job has shown before it was restarted."""
-        known = starts(now_us(), MOST_MINUTES)
-        with self._redis.pipeline(transaction=True) as batch:
-            batch.get(KEYS.fence)
-            for start_s in known:
-                batch.hgetall(KEYS.window(start_s))
-            epoch, *found = batch.execute(raise_on_error=False)
-        if epoch != self._epoch:
-            return {}
-        return {
-            start_s: cells
-            for start_s, fields in zip(known, found, strict=True)
-            if isinstance(fields, dict) and fields and (cells := _cells(fields))
-        }
-
-
 def _expires_at_s(start_s: int) -> int:
     return start_s + WINDOW_S + KEPT_S
 
 
 def _cells(fields: dict[str, str]) -> tuple[int, ...] | None:
+    """Return orders and cents of each store, None where a field is no number."""
     try:
         return tuple(int(fields.get(f"{store}:{kind}", 0)) for store in STORES for kind in ("orders", "revenue"))
     except ValueError:

@@ -1,24 +1,41 @@
-"""Flink's REST API, as far as the submitter needs it."""
+"""The client of Flink's REST API, for the submitter, for savepoints, and for the lab."""
 
 import asyncio
 import json
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
-
-import aiohttp
+from typing import Any, Self
 
 from coffee_core.errors import CoffeeError
-from flink.options import PLANNED_JOB_ID
+from flink.options import JOB_NAME, PLANNED_JOB_ID
 
-_TIMEOUT = aiohttp.ClientTimeout(total=5)
-_SUBMIT_TIMEOUT = aiohttp.ClientTimeout(total=60)
+_TIMEOUT_S = 5.0
+_SUBMIT_TIMEOUT_S = 60.0
+_OPERATION_WITHIN_S = 300.0
+_OPERATION_STEP_S = 0.1
 _PLAN_NAME = "plan"
-_SAID_CHARACTERS = 2_000
+_REFUSAL_CHARACTERS = 2_000
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED", "SUSPENDED"})
 """States in which a job stays."""
+
+
+class FlinkUnavailableError(CoffeeError):
+    """Flink's REST API gave no good answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status; None where there was no answer at all."""
+
+
+class FlinkOperationError(CoffeeError):
+    """Flink could not complete a savepoint or a checkpoint."""
 
 
 class RefusedError(CoffeeError):
@@ -58,61 +75,67 @@ class TaskManager:
 
     @property
     def busy(self) -> bool:
-        """All that it has is taken."""
+        """All of its slots are taken."""
         return self.slots > 0 and self.free_slots == 0
 
 
 class FlinkRest:
-    """A client. Its methods raise aiohttp.ClientError and TimeoutError where there is no good answer."""
+    """A client, also an asynchronous context manager. Its methods raise FlinkUnavailableError."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, timeout_s: float = _TIMEOUT_S) -> None:
+        # Here, and not with this module: it takes a quarter of a second, and the lab's processes import this.
+        import aiohttp
+
         self._base = base
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, raise_for_status=True)
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=timeout_s), raise_for_status=True
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
 
-    async def jobs(self, name: str) -> list[Job]:
-        """Return the jobs of this name, the newest first."""
-        async with self._session.get(f"{self._base}/jobs/overview") as response:
-            listed: list[dict[str, Any]] = (await response.json())["jobs"]
-        jobs = [_job(each) for each in listed if each["name"] == name]
+    async def serves(self) -> bool:
+        """Return whether this is a JobManager."""
+        return "taskmanagers" in await self._ask("GET", "/overview")
+
+    async def jobs(self, name: str = JOB_NAME) -> list[Job]:
+        """Return the jobs of this name, the newest first: the warm-up of the standby is a running job, too."""
+        listed = (await self._ask("GET", "/jobs/overview"))["jobs"]
+        jobs = [_job(entry) for entry in listed if entry["name"] == name]
         return sorted(jobs, key=lambda job: -job.start_ms)
 
     async def state(self, job_id: str) -> str:
         """Return the state of a job."""
-        async with self._session.get(f"{self._base}/jobs/{job_id}") as response:
-            state: str = (await response.json())["state"]
-        return state
+        return str((await self._ask("GET", f"/jobs/{job_id}"))["state"])
 
     async def parameter(self, job: Job, name: str) -> str | None:
         """Return a parameter of a job, '' if it has none of that name, None while Flink cannot tell yet."""
-        async with self._session.get(f"{self._base}/jobs/{job.id}/config") as response:
-            configuration = (await response.json()).get("execution-config")
+        configuration = (await self._ask("GET", f"/jobs/{job.id}/config")).get("execution-config")
         return None if configuration is None else str(configuration["user-config"].get(name, ""))
 
-    async def checkpoint(self, job_id: str) -> str | None:
-        """Return the URI of the newest completed checkpoint or savepoint of a job, None where there is none."""
-        url = f"{self._base}/jobs/{job_id}/checkpoints"
-        async with self._session.get(url, raise_for_status=False) as response:
-            if response.status == HTTPStatus.NOT_FOUND:  # a job that never came so far as to have any
-                return None
-            response.raise_for_status()
-            latest: dict[str, Any] = (await response.json())["latest"]
-        done = [each for kind in ("completed", "savepoint") if (each := latest.get(kind)) is not None]
-        return str(max(done, key=lambda each: each["id"])["external_path"]) if done else None
-
     async def has_failed_by(self, job_id: str, exception: str) -> bool:
-        """Tell whether an exception of this class is among those for which a job was last restarted."""
-        async with self._session.get(f"{self._base}/jobs/{job_id}/exceptions") as response:
-            return exception in await response.text()
+        """Return whether an exception of this class is among those for which a job was last restarted."""
+        return exception in json.dumps(await self._ask("GET", f"/jobs/{job_id}/exceptions"))
 
     async def task_managers(self) -> list[TaskManager]:
         """Return the TaskManagers that are registered."""
-        async with self._session.get(f"{self._base}/taskmanagers") as response:
-            managers = (await response.json())["taskmanagers"]
-        return [_task_manager(each) for each in managers]
+        listed = (await self._ask("GET", "/taskmanagers"))["taskmanagers"]
+        return [_task_manager(entry) for entry in listed]
+
+    async def task_managers_of(self, job: Job) -> list[str]:
+        """Return the names of the TaskManagers on which a job's tasks are, that of its first task first."""
+        names = []
+        for vertex in (await self._ask("GET", f"/jobs/{job.id}"))["vertices"]:
+            found = await self._ask("GET", f"/jobs/{job.id}/vertices/{vertex['id']}/taskmanagers")
+            names += [str(entry["taskmanager-id"]) for entry in found["taskmanagers"]]
+        return list(dict.fromkeys(names))
 
     async def submit(self, plan: Path) -> str:
         """Submit a planned job under a new id and return it.
@@ -120,40 +143,109 @@ class FlinkRest:
         Raises RefusedError where Flink does not take it. A plan of which it cannot make sense is removed: the next
         one comes from a client again.
         """
+        import aiohttp
+
         job_id, body = uuid.uuid4().hex, await asyncio.to_thread(plan.read_bytes)
         form = aiohttp.FormData()
         names = {"executionPlanFileName": _PLAN_NAME, "jobJarFileNames": [], "jobArtifactFileNames": []}
         form.add_field("request", json.dumps(names), content_type="application/json")
         form.add_field(
-            "file_0", _under(job_id, body), filename=_PLAN_NAME, content_type="application/octet-stream"
+            "file_0", _with_job_id(body, job_id), filename=_PLAN_NAME, content_type="application/octet-stream"
         )
-        async with self._session.post(
-            f"{self._base}/v1/jobs", data=form, timeout=_SUBMIT_TIMEOUT, raise_for_status=False
-        ) as response:
-            if response.status == HTTPStatus.BAD_REQUEST:
-                await asyncio.to_thread(plan.unlink, missing_ok=True)
-            if not response.ok:
-                said = (await response.text())[:_SAID_CHARACTERS]
-                raise RefusedError(f"Flink refused the job: {response.status} {said}")
+        timeout = aiohttp.ClientTimeout(total=_SUBMIT_TIMEOUT_S)
+        with _as_unavailable():
+            async with self._session.post(
+                f"{self._base}/v1/jobs", data=form, timeout=timeout, raise_for_status=False
+            ) as response:
+                status, refusal = response.status, "" if response.ok else await response.text()
+        if status == HTTPStatus.BAD_REQUEST:
+            await asyncio.to_thread(plan.unlink, missing_ok=True)
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise RefusedError(f"Flink refused the job: {status} {refusal[:_REFUSAL_CHARACTERS]}")
         return job_id
 
     async def cancel(self, job: Job) -> None:
         """Ask for the end of a job."""
-        async with self._session.patch(f"{self._base}/jobs/{job.id}", params={"mode": "cancel"}):
-            pass
+        await self._ask("PATCH", f"/jobs/{job.id}", params={"mode": "cancel"})
+
+    async def latest_checkpoint(self, job_id: str) -> str | None:
+        """Return the URI of the newest completed checkpoint or savepoint of a job, None where there is none."""
+        try:
+            latest = (await self._ask("GET", f"/jobs/{job_id}/checkpoints"))["latest"]
+        except FlinkUnavailableError as error:
+            if error.status == HTTPStatus.NOT_FOUND:  # a job that never came so far as to have any
+                return None
+            raise
+        completed = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind) is not None]
+        return str(max(completed, key=itemgetter("id"))["external_path"]) if completed else None
+
+    async def checkpoint(self, job: Job) -> None:
+        """Have a job complete a checkpoint now. Raises FlinkOperationError where it does not."""
+        operation = await self._operate(job, "checkpoints", {}, "checkpoints")
+        if "failureCause" in operation:
+            raise FlinkOperationError(f"Flink could not complete the checkpoint: {operation['failureCause']}")
+
+    async def savepoint(self, job: Job, folder: str, *, stop: bool) -> str:
+        """Return the URI of a new savepoint below this URI; with ``stop`` the job ends with it.
+
+        Raises FlinkOperationError where Flink cannot complete it: the job then runs on.
+        """
+        if stop:
+            request = {"targetDirectory": folder, "drain": False}
+            operation = await self._operate(job, "stop", request, "savepoints")
+        else:
+            request = {"target-directory": folder, "cancel-job": False}
+            operation = await self._operate(job, "savepoints", request, "savepoints")
+        if "location" not in operation:
+            cause = str(operation["failure-cause"].get("stack-trace", "")).partition("\n")[0]
+            raise FlinkOperationError(f"Flink could not complete the savepoint: {cause}")
+        return str(operation["location"])
+
+    async def _operate(self, job: Job, trigger: str, request: dict[str, Any], kind: str) -> dict[str, Any]:
+        """Trigger an operation that Flink does in the background, and return how it ended."""
+        asked = await self._ask("POST", f"/jobs/{job.id}/{trigger}", json=request)
+        give_up_at = time.monotonic() + _OPERATION_WITHIN_S
+        while time.monotonic() < give_up_at:
+            answer = await self._ask("GET", f"/jobs/{job.id}/{kind}/{asked['request-id']}")
+            if answer["status"]["id"] == "COMPLETED":
+                operation: dict[str, Any] = answer["operation"]
+                return operation
+            await asyncio.sleep(_OPERATION_STEP_S)
+        name = kind.removesuffix("s")
+        raise FlinkOperationError(
+            f"the {name} is not complete after {_OPERATION_WITHIN_S:.0f} s: see the log of the JobManager"
+        )
+
+    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+        """Return the JSON of the answer."""
+        with _as_unavailable():
+            async with self._session.request(method, f"{self._base}{path}", **options) as response:
+                return await response.json()
 
 
-def _under(job_id: str, plan: bytes) -> bytes:
-    """Return a plan with this job's id, as text and as bytes, in place of the one that it was made with."""
-    planned, wanted = bytes.fromhex(PLANNED_JOB_ID), bytes.fromhex(job_id)
-    return plan.replace(planned, wanted).replace(PLANNED_JOB_ID.encode(), job_id.encode())
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    import aiohttp
 
-
-def _task_manager(listed: dict[str, Any]) -> TaskManager:
-    return TaskManager(listed["id"], listed["path"], listed["slotsNumber"], listed["freeSlots"])
+    try:
+        yield
+    except aiohttp.ClientResponseError as error:
+        raise FlinkUnavailableError(str(error), error.status) from error
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise FlinkUnavailableError(str(error) or type(error).__name__) from error
 
 
 def _job(listed: dict[str, Any]) -> Job:
     tasks = listed["tasks"]
     all_running = listed["state"] == "RUNNING" and tasks["running"] == tasks["total"]
     return Job(listed["jid"], listed["name"], listed["state"], listed["start-time"], all_running)
+
+
+def _task_manager(listed: dict[str, Any]) -> TaskManager:
+    return TaskManager(listed["id"], listed["path"], listed["slotsNumber"], listed["freeSlots"])
+
+
+def _with_job_id(plan: bytes, job_id: str) -> bytes:
+    """Return a plan with this job's id, as text and as bytes, in place of the one that it was made with."""
+    planned, wanted = bytes.fromhex(PLANNED_JOB_ID), bytes.fromhex(job_id)
+    return plan.replace(planned, wanted).replace(PLANNED_JOB_ID.encode(), job_id.encode())

@@ -1,8 +1,8 @@
 -- Shows one tally of v3 in Redis: as a whole, or not at all.
 --
--- KEYS  1 fence  2 total_revenue  3 drink_counts  4 drink_revenue  5 store_counts  6 store_revenue  7 total_orders
+-- KEYS  1 epoch  2 total_revenue  3 drink_counts  4 drink_revenue  5 store_counts  6 store_revenue  7 total_orders
 --       8 latency  9 counters  10 late orders  11 watermark
--- ARGV  1 epoch  2 orders  3 revenue (cents)  4 duplicates  5 dead letters  6 now (µs)
+-- ARGV  1 epoch of the caller  2 orders  3 revenue (cents)  4 duplicates  5 dead letters  6 now (µs)
 --       7 sum of accepted_at (µs), kept as text: it outgrows a Lua number
 --       8 orders shown when the caller last looked  9 latency bucket of the orders since, or ''
 --       10 watermark (ms since the epoch) or ''  11 number of drinks  12 number of stores
@@ -16,7 +16,7 @@ if epoch ~= ARGV[1] then
     return {-1, 0}
 end
 
--- Lua does not roll back: everything is read and judged before the first write. What is no number was put there
+-- Lua does not roll back: everything is read and checked before the first write. What is no number was put there
 -- by somebody else; it is dropped, and the difference is then the whole value.
 local spoiled = {}
 local function whole(text)

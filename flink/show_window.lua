@@ -1,7 +1,7 @@
 -- Shows one window of v3 in Redis: as a whole, or not at all.
 --
--- KEYS  1 fence  2 the window  3 a window that this writer has shown  4 counters
--- ARGV  1 epoch  2 when it expires (s since the epoch)
+-- KEYS  1 epoch  2 the window  3 a window that this writer has shown  4 counters
+-- ARGV  1 epoch of the caller  2 when it expires (s since the epoch)
 --       then (name, orders, cents) of each store
 -- Answers {1 shown | 0 older than what is shown | -1 another epoch | -2 no epoch, 1 where KEYS[3] is there else 0}.
 

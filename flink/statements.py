@@ -1,4 +1,4 @@
-"""The job's SQL, filled in from the settings and the menu. Each statement is a file of ``flink/sql``."""
+"""The job's SQL: the statements of ``job.sql``, filled in from the settings and the menu."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,71 +12,6 @@ from coffee_core.pipelines.constants import V3
 from coffee_core.resources import sql, sql_names
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
-
-# Where Flink's JDBC sink writes: a PostgreSQL URL in the form that Java knows.
-
-
-_BATCHED = {"reWriteBatchedInserts": "true", "stringtype": "unspecified"}
-"""One INSERT for a batch of rows; text goes into uuid and timestamptz columns as PostgreSQL reads it."""
-
-
-@dataclass(frozen=True, slots=True)
-class JdbcTarget:
-    """A database by JDBC."""
-
-    url: str
-    """``jdbc:postgresql://host:port/database?…``, without a password."""
-    user: str
-    """Role to connect as."""
-    password: str
-    """Its password; empty where none is needed."""
-
-    @classmethod
-    def of_url(cls, database_url: str) -> "JdbcTarget":
-        """Translate a PostgreSQL URL; its parameters (``sslmode`` …) are carried over."""
-        parts = urlsplit(database_url)
-        place = parts.netloc.rpartition("@")[2]
-        query = urlencode({**dict(parse_qsl(parts.query)), **_BATCHED})
-        return cls(
-            f"jdbc:postgresql://{place}{parts.path}?{query}",
-            unquote(parts.username or ""),
-            unquote(parts.password or ""),
-        )
-
-
-# How the job's Kafka source and sink connect: servers, TLS and user, as options of the SQL connector.
-
-
-_LOGIN = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
-"""Where the SQL connector keeps Kafka's own classes."""
-_MODULES = {
-    "PLAIN": f"{_LOGIN}.plain.PlainLoginModule",
-    "SCRAM-SHA-256": f"{_LOGIN}.scram.ScramLoginModule",
-    "SCRAM-SHA-512": f"{_LOGIN}.scram.ScramLoginModule",
-}
-
-
-def kafka_properties(settings: Settings) -> dict[str, str]:
-    """Return the options ``properties.…`` of a table on Kafka."""
-    chosen = {"bootstrap.servers": settings.kafka_servers}
-    if settings.kafka_protocol != "PLAINTEXT":
-        chosen["security.protocol"] = settings.kafka_protocol
-    if settings.kafka_protocol.startswith("SASL_"):
-        chosen["sasl.mechanism"] = settings.kafka_mechanism
-        user, password = _kafka_quoted(settings.kafka_username), _kafka_quoted(settings.kafka_password)
-        login = f"{_MODULES[settings.kafka_mechanism]} required username={user} password={password};"
-        chosen["sasl.jaas.config"] = login
-    if settings.kafka_protocol.endswith("SSL") and settings.kafka_ca:
-        chosen |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": settings.kafka_ca}
-    if settings.kafka_protocol.endswith("SSL") and settings.kafka_keystore:
-        chosen |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": settings.kafka_keystore}
-    return {f"properties.{name}": value for name, value in chosen.items()}
-
-
-def _kafka_quoted(text: str) -> str:
-    """Return a value as JAAS reads it."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
 
 _PAGE = "job.sql"
 _INSERT = re.compile(r"^INSERT INTO ", re.MULTILINE)
@@ -95,6 +30,72 @@ _TIME = "0|[1-9][0-9]{0,16}"
 _MOST_LANES = 16
 """Partitions beyond so many share a column of the tally."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_BATCHED = {"reWriteBatchedInserts": "true", "stringtype": "unspecified"}
+"""One INSERT for a batch of rows; text goes into uuid and timestamptz columns as PostgreSQL reads it."""
+_LOGIN = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
+"""Where the SQL connector keeps Kafka's own classes."""
+_MODULES = {
+    "PLAIN": f"{_LOGIN}.plain.PlainLoginModule",
+    "SCRAM-SHA-256": f"{_LOGIN}.scram.ScramLoginModule",
+    "SCRAM-SHA-512": f"{_LOGIN}.scram.ScramLoginModule",
+}
+
+
+def statement(name: str, values: Mapping[str, str]) -> str:
+    """Return a statement with its placeholders filled in. Raises KeyError of one that has no value."""
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], sql("flink", name, _PAGE))
+
+
+def values(settings: Settings) -> dict[str, str]:
+    """Return what the placeholders stand for; quotes are doubled where a value goes into a literal."""
+    target = JdbcTarget.of_url(settings.database_url)
+    lanes = min(settings.topic_partitions, _MOST_LANES)
+    columns, cells = tally_columns(lanes), window_columns()
+    literals = {
+        "topic": TOPIC,
+        "dead_topic": DEAD_TOPIC,
+        "group": FLINK_GROUP,
+        "startup": "earliest-offset",
+        "bounded": "unbounded",
+        "jdbc_url": target.url,
+        "jdbc_user": target.user,
+        "jdbc_password": target.password,
+        "pipeline": str(V3),
+        "canonical": canonical_pattern(),
+        "field": FIELD_PATTERN,
+        "uuid": rf"\A{_UUID}\z",
+        "digits": r"\A[0-9]{1,18}\z",
+        "max_price_cents": str(MAX_PRICE_CENTS),
+        "max_time_us": str(MAX_TIME_US),
+        "window_s": str(WINDOW_S),
+        "closed_after_s": str(WINDOW_S + LATE_AFTER_S),
+        "lanes": str(lanes),
+    }
+    return {name: value.replace("'", "''") for name, value in literals.items()} | {
+        "kafka": ",\n    ".join(
+            f"{_quoted(name)} = {_quoted(value)}" for name, value in kafka_properties(settings).items()
+        ),
+        "drinks": ", ".join(map(_quoted, DRINKS)),
+        "stores": ", ".join(map(_quoted, STORES)),
+        "columns": _listed(columns),
+        "arguments": _named(columns),
+        "window_columns": _listed(cells),
+        "window_arguments": _named(["window_s", *cells]),
+    }
+
+
+def values_without_orders(settings: Settings) -> dict[str, str]:
+    """Return the same for a job that reads nothing and ends at once, in a consumer group of its own."""
+    nothing = {"startup": "latest-offset", "bounded": "latest-offset", "group": f"{FLINK_GROUP}-warm-up"}
+    return {**values(settings), **nothing}
+
+
+def _listed(columns: Mapping[str, str]) -> str:
+    return ",\n".join(f"    {expression} AS `{name}`" for name, expression in columns.items())
+
+
+def _named(columns: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in columns)
 
 
 def tally_columns(lanes: int) -> dict[str, str]:
@@ -143,61 +144,50 @@ def canonical_pattern() -> str:
     return r"\A\{" + ", ?".join(f'"{name}": ?{pattern}' for name, pattern in fields.items()) + r"\}\z"
 
 
-def values(settings: Settings) -> dict[str, str]:
-    """Return what the placeholders stand for; quotes are doubled where a value goes into a literal."""
-    target = JdbcTarget.of_url(settings.database_url)
-    lanes = min(settings.topic_partitions, _MOST_LANES)
-    columns, cells = tally_columns(lanes), window_columns()
-    literals = {
-        "topic": TOPIC,
-        "dead_topic": DEAD_TOPIC,
-        "group": FLINK_GROUP,
-        "startup": "earliest-offset",
-        "bounded": "unbounded",
-        "jdbc_url": target.url,
-        "jdbc_user": target.user,
-        "jdbc_password": target.password,
-        "pipeline": str(V3),
-        "canonical": canonical_pattern(),
-        "field": FIELD_PATTERN,
-        "uuid": rf"\A{_UUID}\z",
-        "digits": r"\A[0-9]{1,18}\z",
-        "max_price_cents": str(MAX_PRICE_CENTS),
-        "max_time_us": str(MAX_TIME_US),
-        "window_s": str(WINDOW_S),
-        "closed_after_s": str(WINDOW_S + LATE_AFTER_S),
-        "lanes": str(lanes),
-    }
-    return {name: value.replace("'", "''") for name, value in literals.items()} | {
-        "kafka": ",\n    ".join(
-            f"{_quoted(name)} = {_quoted(value)}" for name, value in kafka_properties(settings).items()
-        ),
-        "drinks": ", ".join(map(_quoted, DRINKS)),
-        "stores": ", ".join(map(_quoted, STORES)),
-        "columns": _listed(columns),
-        "arguments": _named(columns),
-        "window_columns": _listed(cells),
-        "window_arguments": _named(["window_s", *cells]),
-    }
+@dataclass(frozen=True, slots=True)
+class JdbcTarget:
+    """A database by JDBC."""
+
+    url: str
+    """``jdbc:postgresql://host:port/database?…``, without a password."""
+    user: str
+    """Role to connect as."""
+    password: str
+    """Its password; empty where none is needed."""
+
+    @classmethod
+    def of_url(cls, database_url: str) -> "JdbcTarget":
+        """Translate a PostgreSQL URL; its parameters (``sslmode`` …) are carried over."""
+        parts = urlsplit(database_url)
+        place = parts.netloc.rpartition("@")[2]
+        query = urlencode({**dict(parse_qsl(parts.query)), **_BATCHED})
+        return cls(
+            f"jdbc:postgresql://{place}{parts.path}?{query}",
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+        )
 
 
-def _listed(columns: Mapping[str, str]) -> str:
-    return ",\n".join(f"    {expression} AS `{name}`" for name, expression in columns.items())
+def kafka_properties(settings: Settings) -> dict[str, str]:
+    """Return the options ``properties.…`` of a table on Kafka."""
+    chosen = {"bootstrap.servers": settings.kafka_servers}
+    if settings.kafka_protocol != "PLAINTEXT":
+        chosen["security.protocol"] = settings.kafka_protocol
+    if settings.kafka_protocol.startswith("SASL_"):
+        chosen["sasl.mechanism"] = settings.kafka_mechanism
+        user, password = _kafka_quoted(settings.kafka_username), _kafka_quoted(settings.kafka_password)
+        login = f"{_MODULES[settings.kafka_mechanism]} required username={user} password={password};"
+        chosen["sasl.jaas.config"] = login
+    if settings.kafka_protocol.endswith("SSL") and settings.kafka_ca:
+        chosen |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": settings.kafka_ca}
+    if settings.kafka_protocol.endswith("SSL") and settings.kafka_keystore:
+        chosen |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": settings.kafka_keystore}
+    return {f"properties.{name}": value for name, value in chosen.items()}
 
 
-def _named(columns: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in columns)
-
-
-def values_without_orders(settings: Settings) -> dict[str, str]:
-    """Return the same for a job that reads nothing and ends at once, in a consumer group of its own."""
-    nothing = {"startup": "latest-offset", "bounded": "latest-offset", "group": f"{FLINK_GROUP}-warm-up"}
-    return {**values(settings), **nothing}
-
-
-def statement(name: str, values: Mapping[str, str]) -> str:
-    """Return a statement with its placeholders filled in. Raises KeyError of one that has no value."""
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], sql("flink", name, _PAGE))
+def _kafka_quoted(text: str) -> str:
+    """Return a value as JAAS reads it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _quoted(text: str) -> str:

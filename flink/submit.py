@@ -1,7 +1,7 @@
 """``python -m flink.submit``: keeps exactly one job of ours on the cluster, from the newest checkpoint on.
 
 A job that already runs is adopted. Where the JobManager has lost it, it is submitted again; where the epoch has
-changed, it is cancelled and another begins with empty state. SIGTERM ends the watch and leaves the job as it is.
+changed, it is cancelled and another begins with empty state. SIGTERM ends the submitter and leaves the job alone.
 """
 
 import asyncio
@@ -12,95 +12,192 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from coffee_core.backoff import Backoff
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import write_private, write_remarks
 from coffee_core.settings import Settings
-from flink.checkpoints import restoring
-from flink.options import EPOCH_PARAMETER, JOB_NAME
+from flink.checkpoints import checkpoint_store
+from flink.options import EPOCH_PARAMETER
 from flink.plans import Plans, SubmitError
-from flink.rest import ENDED, FlinkRest, Job, RefusedError, TaskManager
+from flink.rest import ENDED, FlinkRest, FlinkUnavailableError, Job, RefusedError, TaskManager
 
-# The epoch of v3: a job writes to Redis only while the fence key holds the epoch that it was submitted with.
+EPOCH_KEY = MetricKeys(V3).fence
+"""A job writes to Redis only while this key holds the epoch that it was submitted with."""
+_FIRST_EPOCH = "1"
+_PRESENCE = MetricKeys(V3).watched
+_PART = "flink-job"
+"""Name of the submitter among the parts of the stack."""
+_CHECK_EVERY_S = 0.5
+_AWAY_PAUSE_S = 0.25
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0
+_AWAY = (FlinkUnavailableError, OSError, TimeoutError, RedisError)
+"""A server is away: to ask it again costs nothing, and it may be back at any moment."""
+_PASSING = (*_AWAY, SubmitError, RefusedError)
+_CONNECT_TIMEOUT_S = 2.0
+_CONNECT_EVERY_S = 0.2
+_WARM_UP_CHECK_EVERY_S = 0.25
+_WARM_UP_RETRY_AFTER_S = 5.0
+_INITIALIZING, _CANCELLING = "INITIALIZING", "CANCELLING"
+_UNFIT = "StateMigrationException"
+"""What a task fails by whose state is not that of its columns: Flink would begin it again for ever."""
+
+log = logging.getLogger("flink.submit")
 
 
-FENCE = MetricKeys(V3).fence
-_FIRST = "1"
+class Submitter:
+    """What the submitter knows of its job.
+
+    The epoch in Redis is all that a replay changes. Whatever is interrupted, and where, the next check finds a job
+    of another epoch, or none, and does the rest.
+    """
+
+    def __init__(self, settings: Settings, rest: FlinkRest, redis: Redis) -> None:
+        self._settings = settings
+        self._rest = rest
+        self._redis = redis
+        self._epochs: dict[str, str] = {}
+        """Job → the epoch that it was submitted in."""
+        self._restored: dict[str, str] = {}
+        """Job → the checkpoint that it was to continue from."""
+        self._refused: set[str] = set()
+        """Checkpoints that no job could start from."""
+        self._running: str | None = None
+        self._published: dict[str, str] = {}
+        """Remarks on the parts, as last published."""
+        self._plans = Plans(settings)
+        self._checkpoints = checkpoint_store(settings, rest, redis)
+        self._standby = WarmStandby(rest, self._plans)
+
+    async def check(self) -> None:
+        """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
+        epoch = await current_epoch(self._redis, self._settings.home / "flink" / "epoch")
+        jobs = await self._rest.jobs()
+        active = [job for job in jobs if job.active]
+        current: list[Job] = []
+        for job in active:
+            submitted_in = await self._epoch_of(job)
+            if submitted_in is None or submitted_in == epoch:
+                current.append(job)
+            else:
+                await self._cancel(job, f"it is of epoch {submitted_in or 'none'}, and this is epoch {epoch}")
+        for surplus in current[1:]:
+            await self._cancel(surplus, f"{current[0].id} is newer")
+        if current:
+            await self._watch(current[0], epoch)
+        elif not active:
+            # Never beside a job that is still ending: its last rows would meet ours.
+            self._refuse_checkpoints(jobs)
+            await self._note_ended(jobs, epoch)
+            await self._submit(epoch)
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        await self._standby.close()
+        await self._plans.close()
+
+    async def _epoch_of(self, job: Job) -> str | None:
+        """Return the epoch of a job, '' of one that was never given any, None while Flink cannot say."""
+        if job.id not in self._epochs:
+            if job.state == _INITIALIZING:
+                return None
+            found = await self._rest.parameter(job, EPOCH_PARAMETER)
+            if found is None:
+                return None
+            self._epochs[job.id] = found
+        return self._epochs[job.id]
+
+    async def _cancel(self, job: Job, reason: str) -> None:
+        if job.state != _CANCELLING:
+            log.warning("cancelling job %s: %s", job.id, reason)
+            await self._rest.cancel(job)
+
+    async def _watch(self, job: Job, epoch: str) -> None:
+        if not job.all_running:
+            await self._refuse_unfit(job)
+            return
+        if self._running != job.id:
+            self._running = job.id
+            log.info("job %s runs, in epoch %s", job.id, epoch)
+        if self._epochs.get(job.id) == epoch:
+            await self._checkpoints.note_completed(epoch, job.id)
+        restore = self._checkpoints.stable_uri(epoch)
+        if await self._standby.check() and restore is not None:
+            self._plans.make_ahead(epoch, restore)
+        if restore is None:
+            self._publish("each start is planned when it is due")
+        else:
+            self._publish("next start planned" if self._plans.is_ahead(epoch) else "next start not planned yet")
+
+    def _publish(self, of_the_job: str) -> None:
+        remarks = self._standby.remarks | {_PART: of_the_job}
+        if remarks != self._published:
+            write_remarks(self._settings.home, remarks)
+            self._published = remarks
+
+    async def _refuse_unfit(self, job: Job) -> None:
+        """End a job that never ran because it cannot read the state that it was given."""
+        if job.id != self._running and await self._rest.has_failed_by(job.id, _UNFIT):
+            if uri := self._restored.pop(job.id, None):
+                self._refuse(uri)
+            await self._cancel(job, "its state is not that of its statements")
+
+    def _refuse_checkpoints(self, jobs: list[Job]) -> None:
+        """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
+        for job in jobs:
+            uri = self._restored.pop(job.id, None)
+            if job.state == "FAILED" and uri is not None and job.id != self._running:
+                self._refuse(uri)
+
+    def _refuse(self, uri: str) -> None:
+        log.error("no job can start from %s; trying the one before", uri)
+        self._refused.add(uri)
+
+    async def _note_ended(self, jobs: list[Job], epoch: str) -> None:
+        """Note the last that the newest job of this epoch has completed: it may have stopped with a savepoint."""
+        for job in jobs:
+            if await self._epoch_of(job) == epoch:
+                await self._checkpoints.note_completed(epoch, job.id)
+                return
+
+    async def _submit(self, epoch: str) -> None:
+        restore = await self._checkpoints.newest(epoch, self._refused)
+        planned = None if restore is None else await self._checkpoints.choose(epoch, restore)
+        plan = await self._plans.orders(epoch, planned)
+        start = f"checkpoint {restore}" if restore else "the first order on"
+        log.info("submitting the job of epoch %s from %s", epoch, start)
+        job_id = await self._rest.submit(plan)
+        self._epochs[job_id] = epoch
+        if restore is not None:
+            self._restored[job_id] = restore
 
 
 async def current_epoch(redis: Redis, file: Path) -> str:
     """Return the epoch, putting back one that a flush has erased: the file remembers it. Raises RedisError."""
-    kept = _kept(file)
-    await redis.set(FENCE, kept or _FIRST, nx=True)
-    epoch = str(await redis.get(FENCE) or "")
+    kept = _read_epoch(file)
+    await redis.set(EPOCH_KEY, kept or _FIRST_EPOCH, nx=True)
+    epoch = str(await redis.get(EPOCH_KEY) or "")
     if epoch and epoch != kept:
         write_private(file, f"{epoch}\n")
-    return epoch or kept or _FIRST
+    return epoch or kept or _FIRST_EPOCH
 
 
-def _kept(file: Path) -> str:
+def _read_epoch(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return ""
 
 
-# Waits until the servers of the job accept connections, telling once which one is awaited.
+class WarmStandby:
+    """Keeps the standby TaskManager warm: a fresh one takes seconds to its first Python function, a warm one 0.4.
 
-
-_PAUSE_S = 0.2
-_CONNECT_S = 2.0
-
-
-def _places(settings: Settings) -> dict[str, list[tuple[str, int]]]:
-    servers = (each.strip().rpartition(":") for each in settings.kafka_servers.split(",") if each.strip())
-    places = {"Kafka": [(host, int(port)) for host, _, port in servers]}
-    for name, url, port in (
-        ("Flink", settings.flink_rest_url, 8081),
-        ("Redis", settings.redis_url, 6379),
-        ("PostgreSQL", settings.database_url, 5432),
-    ):
-        parts = urlsplit(url)
-        places[name] = [(parts.hostname or "127.0.0.1", parts.port or port)]
-    return places
-
-
-async def wait_for_servers(settings: Settings, log: logging.Logger) -> None:
-    """Return once all four accept connections; of several brokers one is enough."""
-    for name, places in _places(settings).items():
-        told = False
-        while not any([await _accepts(host, port) for host, port in places]):
-            if not told:
-                log.info("waiting for %s at %s", name, ",".join(f"{host}:{port}" for host, port in places))
-                told = True
-            await asyncio.sleep(_PAUSE_S)
-
-
-async def _accepts(host: str, port: int) -> bool:
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            _, writer = await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
-
-
-# Keeps the spare TaskManager warm: a fresh one takes seconds to its first Python function, a warm one 0.4 s.
-
-
-_SPARE_LOOK_EVERY_S = 0.25
-_AGAIN_AFTER_S = 5.0
-log = logging.getLogger("flink.submit")
-
-
-class Spare:
-    """Runs a short job of one Python call on free slots, once for each process of a TaskManager."""
+    Runs a short job of one Python call on free slots, once for each process of a TaskManager.
+    """
 
     def __init__(self, rest: FlinkRest, plans: Plans) -> None:
         self._rest = rest
@@ -108,24 +205,24 @@ class Spare:
         self._warm: set[str] = set()
         """Addresses of the TaskManagers that have run our Python."""
         self.remarks: dict[str, str] = {}
-        """How each TaskManager stands, by its address, as of the last look."""
+        """How each TaskManager stands, by its address, as of the last check."""
         self._task: asyncio.Task[None] | None = None
 
-    async def look(self) -> bool:
+    async def check(self) -> bool:
         """Start a warm-up where it is due, note how each TaskManager stands, and return whether all are warm.
 
         Call it while the job runs: its own slots are then taken.
         """
         managers = await self._rest.task_managers()
-        self._warm &= {each.address for each in managers}
+        self._warm &= {manager.address for manager in managers}
         if self._task is None or self._task.done():
             # Only now is a slot that is taken one of the job's, and not of a warm-up.
-            self._warm |= {each.address for each in managers if each.busy}
-            cold = [each for each in managers if each.free_slots and each.address not in self._warm]
+            self._warm |= {manager.address for manager in managers if manager.busy}
+            cold = [manager for manager in managers if manager.free_slots and manager.address not in self._warm]
             if cold:
                 self._task = asyncio.create_task(self._warm_up(cold))
-        self.remarks = {each.address: self._remark(each) for each in managers}
-        return all(each.address in self._warm for each in managers)
+        self.remarks = {manager.address: self._remark(manager) for manager in managers}
+        return all(manager.address in self._warm for manager in managers)
 
     async def close(self) -> None:
         """End a warm-up that is under way."""
@@ -141,243 +238,139 @@ class Spare:
 
     async def _warm_up(self, managers: list[TaskManager]) -> None:
         try:
-            plan = await self._plans.warm_up(sum(each.free_slots for each in managers))
+            plan = await self._plans.warm_up(sum(manager.free_slots for manager in managers))
             job_id = await self._rest.submit(plan)
             while True:
                 state = await self._rest.state(job_id)
                 if state in ENDED:
                     break
-                await asyncio.sleep(_SPARE_LOOK_EVERY_S)
-        except (SubmitError, RefusedError, aiohttp.ClientError, OSError, TimeoutError) as error:
+                await asyncio.sleep(_WARM_UP_CHECK_EVERY_S)
+        except (SubmitError, RefusedError, FlinkUnavailableError, OSError, TimeoutError) as error:
             log.warning("the spare TaskManager is not warm: %s", error)
         else:
             if state == "FINISHED":
-                self._warm |= {each.address for each in managers}
+                self._warm |= {manager.address for manager in managers}
                 log.info("the spare TaskManager is warm")
                 return
             log.warning("the warm-up of the spare TaskManager ended as %s", state)
-        await asyncio.sleep(_AGAIN_AFTER_S)
+        await asyncio.sleep(_WARM_UP_RETRY_AFTER_S)
 
 
-# Keeps exactly one job of ours on the cluster: that of the current epoch, from its newest checkpoint on.
-
-_BEGINNING, _ENDING = "INITIALIZING", "CANCELLING"
-_UNFIT = "StateMigrationException"
-"""What a task says of state that is not that of its columns: Flink would begin it again for ever."""
-_PART = "flink-job"
-"""Name of the submitter among the parts of the stack."""
-
-
-class Watch:
-    """What the submitter knows of its job.
-
-    The epoch in Redis is all that a replay changes. Whatever is interrupted, and where, the next look finds a job
-    of another epoch, or none, and does the rest.
-    """
-
-    def __init__(self, settings: Settings, rest: FlinkRest, redis: Redis) -> None:
-        self._settings = settings
-        self._rest = rest
-        self._redis = redis
-        self._epochs: dict[str, str] = {}
-        """Job → the epoch that it was submitted in."""
-        self._restored: dict[str, str] = {}
-        """Job → the checkpoint that it was to continue from."""
-        self._refused: set[str] = set()
-        """Checkpoints that no job could start from."""
-        self._running: str | None = None
-        self._told: dict[str, str] = {}
-        """Remarks, as last told."""
-        self._plans = Plans(settings)
-        self._checkpoints = restoring(settings, rest, redis)
-        self._spare = Spare(rest, self._plans)
-
-    async def look(self) -> None:
-        """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
-        epoch = await current_epoch(self._redis, self._settings.home / "flink" / "epoch")
-        jobs = await self._rest.jobs(JOB_NAME)
-        active = [job for job in jobs if job.active]
-        current: list[Job] = []
-        for job in active:
-            submitted_in = await self._epoch_of(job)
-            if submitted_in is None or submitted_in == epoch:
-                current.append(job)
-            else:
-                await self._cancel(job, f"it is of epoch {submitted_in or 'none'}, and this is epoch {epoch}")
-        for surplus in current[1:]:
-            await self._cancel(surplus, f"{current[0].id} is newer")
-        if current:
-            await self._note(current[0], epoch)
-        elif not active:
-            # Never beside a job that is still ending: its last rows would meet ours.
-            self._refuse_checkpoints(jobs)
-            await self._note_ended(jobs, epoch)
-            await self._submit(epoch)
-
-    async def close(self) -> None:
-        """End what runs beside the watch."""
-        await self._spare.close()
-        await self._plans.close()
-
-    async def _epoch_of(self, job: Job) -> str | None:
-        """Return the epoch of a job, '' of one that was never told any, None while Flink cannot say."""
-        if job.id not in self._epochs:
-            if job.state == _BEGINNING:
-                return None
-            found = await self._rest.parameter(job, EPOCH_PARAMETER)
-            if found is None:
-                return None
-            self._epochs[job.id] = found
-        return self._epochs[job.id]
-
-    async def _cancel(self, job: Job, reason: str) -> None:
-        if job.state != _ENDING:
-            log.warning("cancelling job %s: %s", job.id, reason)
-            await self._rest.cancel(job)
-
-    async def _note(self, job: Job, epoch: str) -> None:
-        if not job.all_running:
-            await self._refuse_unfit(job)
-            return
-        if self._running != job.id:
-            self._running = job.id
-            log.info("job %s runs, in epoch %s", job.id, epoch)
-        if self._epochs.get(job.id) == epoch:
-            await self._checkpoints.note(epoch, job.id)
-        planned = self._checkpoints.planned(epoch)
-        if await self._spare.look() and planned is not None:
-            self._plans.make_ahead(epoch, planned)
-        if planned is None:
-            self._tell("each start is planned when it is due")
-        else:
-            self._tell("next start planned" if self._plans.is_ahead(epoch) else "next start not planned yet")
-
-    def _tell(self, of_the_job: str) -> None:
-        remarks = self._spare.remarks | {_PART: of_the_job}
-        if remarks != self._told:
-            write_remarks(self._settings.home, remarks)
-            self._told = remarks
-
-    async def _refuse_unfit(self, job: Job) -> None:
-        """End a job that never ran because it cannot read the state that it was given."""
-        if job.id != self._running and await self._rest.has_failed_by(job.id, _UNFIT):
-            if path := self._restored.pop(job.id, None):
-                self._refuse(path)
-            await self._cancel(job, "its state is not that of its statements")
-
-    def _refuse_checkpoints(self, jobs: list[Job]) -> None:
-        """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
-        for job in jobs:
-            path = self._restored.pop(job.id, None)
-            if job.state == "FAILED" and path is not None and job.id != self._running:
-                self._refuse(path)
-
-    def _refuse(self, path: str) -> None:
-        log.error("no job can start from %s; trying the one before", path)
-        self._refused.add(path)
-
-    async def _note_ended(self, jobs: list[Job], epoch: str) -> None:
-        """Note the last that the newest job of this epoch has completed: it may have stopped with a savepoint."""
-        for job in jobs:
-            if await self._epoch_of(job) == epoch:
-                await self._checkpoints.note(epoch, job.id)
-                return
-
-    async def _submit(self, epoch: str) -> None:
-        restore = await self._checkpoints.newest(epoch, self._refused)
-        from_where = None if restore is None else await self._checkpoints.point(epoch, restore)
-        plan = await self._plans.orders(epoch, from_where)
-        start = f"checkpoint {restore}" if restore else "the first order on"
-        log.info("submitting the job of epoch %s from %s", epoch, start)
-        job_id = await self._rest.submit(plan)
-        self._epochs[job_id] = epoch
-        if restore is not None:
-            self._restored[job_id] = restore
-
-
-_LOOK_EVERY_S = 0.5
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 15.0
-_UNANSWERED = (aiohttp.ClientError, OSError, TimeoutError, RedisError)
-"""A server is away: to ask it again costs nothing, and it may be back at any moment."""
-_PASSING = (*_UNANSWERED, SubmitError, RefusedError)
-WATCHED = MetricKeys(V3).watched
-
-
-class Trouble:
-    """Failures in a row: each reason is told once; the pause grows where the job itself could not be submitted."""
+class Retry:
+    """Failures in a row: logs each reason once; the pause grows where the job itself could not be submitted."""
 
     def __init__(self) -> None:
-        self.pause_s = _LOOK_EVERY_S
-        """Seconds until the next try."""
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._reason: str | None = None
+        self.pause_s = _CHECK_EVERY_S
+        """Seconds until the next try."""
 
-    def note(self, error: BaseException) -> None:
-        """Note a failure, and tell of it unless it is the last one once more."""
+    def failed(self, error: BaseException) -> None:
+        """Note a failure, and log it unless it is the last one once more."""
         reason = str(error) or type(error).__name__
         if reason != self._reason:
             log.warning("cannot watch the job, trying again: %s", reason)
         self._reason = reason
-        if isinstance(error, _UNANSWERED):
-            self.pause_s = _FIRST_PAUSE_S
+        if isinstance(error, _AWAY):
+            self._backoff.reset()
+            self.pause_s = _AWAY_PAUSE_S
         else:
-            self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
+            self.pause_s = self._backoff.next_s()
 
-    def over(self) -> None:
+    def succeeded(self) -> None:
         """Note a success."""
-        self.pause_s = _LOOK_EVERY_S
+        self._backoff.reset()
         self._reason = None
+        self.pause_s = _CHECK_EVERY_S
 
 
-async def _be_seen(presence: PubSub) -> None:
-    """Listen where a replay looks for us, also after Redis was away. Raises RedisError."""
-    if not presence.subscribed:
-        await presence.subscribe(WATCHED)
-    # To read is to notice that the connection is lost; the next reading makes another.
-    await presence.get_message(ignore_subscribe_messages=True, timeout=0.01)
+async def wait_for_servers(settings: Settings) -> None:
+    """Return once all four accept connections, logging once which one is awaited.
+
+    Of several brokers one is enough.
+    """
+    for name, addresses in _addresses(settings).items():
+        logged = False
+        while not any([await _accepts(host, port) for host, port in addresses]):
+            if not logged:
+                log.info("waiting for %s at %s", name, ",".join(f"{host}:{port}" for host, port in addresses))
+                logged = True
+            await asyncio.sleep(_CONNECT_EVERY_S)
 
 
-async def _watch(settings: Settings, stop: asyncio.Event) -> None:
-    await wait_for_servers(settings, log)
+def _addresses(settings: Settings) -> dict[str, list[tuple[str, int]]]:
+    brokers = (broker.strip().rpartition(":") for broker in settings.kafka_servers.split(",") if broker.strip())
+    addresses = {"Kafka": [(host, int(port)) for host, _, port in brokers]}
+    for name, url, port in (
+        ("Flink", settings.flink_rest_url, 8081),
+        ("Redis", settings.redis_url, 6379),
+        ("PostgreSQL", settings.database_url, 5432),
+    ):
+        parts = urlsplit(url)
+        addresses[name] = [(parts.hostname or "127.0.0.1", parts.port or port)]
+    return addresses
+
+
+async def _accepts(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+async def _keep_submitted(settings: Settings, stop: asyncio.Event) -> None:
+    await wait_for_servers(settings)
     rest = FlinkRest(settings.flink_rest_url)
     redis: Redis = Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=5)
-    watch = Watch(settings, rest, redis)
+    submitter = Submitter(settings, rest, redis)
     presence = redis.pubsub()
-    trouble = Trouble()
+    retry = Retry()
     try:
         while not stop.is_set():
             try:
-                await _be_seen(presence)
-                await watch.look()
-                trouble.over()
+                await _show_presence(presence)
+                await submitter.check()
+                retry.succeeded()
             except _PASSING as error:
-                trouble.note(error)
+                retry.failed(error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), trouble.pause_s)
+                await asyncio.wait_for(stop.wait(), retry.pause_s)
     finally:
-        await watch.close()
+        await submitter.close()
         await rest.close()
         await presence.aclose()  # type: ignore[no-untyped-call]
         await redis.aclose()
 
 
+async def _show_presence(presence: PubSub) -> None:
+    """Subscribe where a replay looks for a submitter, again after Redis was away. Raises RedisError."""
+    if not presence.subscribed:
+        await presence.subscribe(_PRESENCE)
+    # To read is to notice that the connection is lost; the next reading makes another.
+    await presence.get_message(ignore_subscribe_messages=True, timeout=0.01)
+
+
 async def _main() -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    watch = loop.create_task(_watch(Settings.from_env(), stop))
+    task = loop.create_task(_keep_submitted(Settings.from_env(), stop))
 
     def end() -> None:
         stop.set()
         # Not in the middle of a submission only: a client that was let go might submit after we are gone.
-        watch.cancel()
+        task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     with contextlib.suppress(asyncio.CancelledError):
-        await watch
+        await task
 
 
 def main() -> int:
-    """Watch until told to end; return the exit code."""
+    """Keep the job submitted until a signal ends it; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(_main())
     return 0

@@ -14,7 +14,7 @@ from backend import logs
 from backend.api.app import create_app
 from backend.api.http_protocol import LimitedProtocol, LimitedWSProtocol
 from backend.clients.counters import Counters
-from backend.clients.tracing import asked_for
+from backend.clients.tracing import spans_from_env
 from coffee_core.errors import ConfigError
 from coffee_core.runstate import run_dir
 from coffee_core.settings import Settings
@@ -70,7 +70,7 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
         settings = Settings.from_env()
-        spans = asked_for("cafe-order-api")
+        spans = spans_from_env("cafe-order-api")
         counters = Counters(run_dir(settings.home) / f"api-{settings.api_port}" if settings.shared_port else None)
     except (ConfigError, OSError) as error:
         print(f"cafe-order-api: {error}", file=sys.stderr)  # noqa: T201

@@ -1,4 +1,4 @@
-"""What the orders of each pipeline were answered, and how quickly: for the dashboard, by the core's buckets."""
+"""Counters of requests, for Prometheus, and of what orders were answered and how quickly, for the dashboard."""
 
 import logging
 from bisect import bisect_left
@@ -18,22 +18,16 @@ REQUESTS, SECONDS, BUCKET, IN_FLIGHT = "requests ", "seconds ", "bucket ", "in f
 
 
 class RequestCounts:
-    """Counts requests, for ``request_metrics`` to tell of."""
+    """Counts requests, for ``metrics.RequestMetrics``."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._values = counters.values
-        self._in_flight = counters.place(NOW + IN_FLIGHT)
-        self._tells = log.isEnabledFor(logging.DEBUG)
+        self.values = counters.values
+        """The numbers of this process."""
+        self.in_flight = counters.place(NOW + IN_FLIGHT)
+        """Place in ``values`` of how many requests are being answered: for ``Observe`` to count up and down."""
+        self._logs_each = log.isEnabledFor(logging.DEBUG)
         self._places: dict[tuple[str, str, int], tuple[int, int, list[int]]] = {}
-
-    def begin(self) -> None:
-        """Count a request that is to be answered."""
-        self._values[self._in_flight] += 1
-
-    def end(self) -> None:
-        """Count it no more."""
-        self._values[self._in_flight] -= 1
 
     def count(self, path: str, method: str, status: int, took_s: float) -> None:
         """Count an answer that took so many seconds; ``path`` is the route's template."""
@@ -42,10 +36,10 @@ class RequestCounts:
         if places is None:
             places = self._places[key] = self._places_of(*key)
         requests, seconds, buckets = places
-        self._values[requests] += 1
-        self._values[seconds] += took_s
-        self._values[buckets[bisect_left(BOUNDS_S, took_s)]] += 1
-        if self._tells:
+        self.values[requests] += 1
+        self.values[seconds] += took_s
+        self.values[buckets[bisect_left(BOUNDS_S, took_s)]] += 1
+        if self._logs_each:
             log.debug("%s %s: %d after %.1f ms", method, path, status, took_s * 1_000)
 
     def _places_of(self, path: str, method: str, status: int) -> tuple[int, int, list[int]]:
@@ -54,8 +48,8 @@ class RequestCounts:
         return place(f"{REQUESTS}{method} {status} {path}"), place(f"{SECONDS}{path}"), buckets
 
 
-class Answers:
-    """Counts the answers of one pipeline."""
+class AnswerCounts:
+    """Counts the answers of one pipeline, and how long accepted orders took, by ``coffee_core.latency``."""
 
     def __init__(self, counters: Counters, pipeline: Pipeline) -> None:
         self._counters = counters

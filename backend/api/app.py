@@ -14,17 +14,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from backend.api import dashboard, openapi, orders, problems, status
-from backend.api.admission import BATCH_WEIGHT, DOORS, Door, Room
-from backend.api.answer_counters import Answers, RequestCounts
+from backend.api import dashboard, openapi, orders, status
+from backend.api.admission import ADMISSIONS, BATCH_WEIGHT, Admission, InFlight
+from backend.api.answer_counters import AnswerCounts, RequestCounts
 from backend.api.backends import Backends
 from backend.api.dashboard import Feed
 from backend.api.live_audit import Ledger
 from backend.api.metrics import RequestMetrics, ShownMetrics
-from backend.api.middleware import Guard, Observe, SameSite, Shortcut
-from backend.api.orders import BatchEndpoint, OrderEndpoint, Taking
-from backend.api.problems import BAD_METHOD, INTERNAL, NOT_FOUND, NOT_RUNNING, ProblemError
-from backend.api.responses import request_id
+from backend.api.middleware import BearerAuth, DirectRoutes, Observe, OriginCheck
+from backend.api.orders import BatchEndpoint, OrderEndpoint, Submitter
+from backend.api.problems import (
+    BAD_METHOD,
+    INTERNAL,
+    NOT_FOUND,
+    NOT_RUNNING,
+    REQUEST_ID,
+    ProblemError,
+    problem_body,
+    problem_headers,
+)
 from backend.clients.counters import Counters
 from coffee_core.pipelines import PIPELINES
 from coffee_core.settings import Settings
@@ -45,8 +53,8 @@ def create_app(
     backends = Backends(settings)
     counters = Counters() if counters is None else counters
     for health in backends.healths.values():
-        health.told_by(counters)
-    answers = {pipeline: Answers(counters, pipeline) for pipeline in backends.intakes}
+        health.publish_to(counters)
+    answers = {pipeline: AnswerCounts(counters, pipeline) for pipeline in backends.ingests}
     registry = CollectorRegistry()
     counts = RequestCounts(counters)
     feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
@@ -55,7 +63,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with backends.running(on_crash), feed.ending(), ledger.ending():
-            yield {DOORS: doors}
+            yield {ADMISSIONS: admissions}
 
     shown = ShownMetrics(backends.redis, backends.healths, ledger, counters)
     registry.register(shown)
@@ -66,34 +74,34 @@ def create_app(
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     routes: list[Route] = []
-    doors: dict[bytes, Door] = {}
-    for pipeline, intake in backends.intakes.items():
-        # A room of its own: a pipeline that stalls takes none from the others.
-        taking, told, room = Taking(intake), answers[pipeline], Room()
+    admissions: dict[bytes, Admission] = {}
+    for pipeline, ingest in backends.ingests.items():
+        # Limits of its own: a pipeline that stalls takes nothing from the others.
+        submitter, counted, in_flight = Submitter(ingest), answers[pipeline], InFlight()
         for name, endpoint, weight in (("order", OrderEndpoint, 1), ("orders", BatchEndpoint, BATCH_WEIGHT)):
             path = f"/api/{pipeline}/{name}"
-            routes.append(Route(path, endpoint(pipeline, taking, told, room), methods=["POST"]))
-            doors[path.encode()] = Door(path, room, weight, told, counts)
+            routes.append(Route(path, endpoint(pipeline, submitter, counted, in_flight), methods=["POST"]))
+            admissions[path.encode()] = Admission(path, in_flight, weight, counted, counts)
     app = Starlette(
         routes=[
             *routes,
-            *(orders.route(*each) for each in backends.lookups.items()),
-            *(dashboard.route(*each) for each in backends.windows.items()),
+            *(orders.status_route(*each) for each in backends.lookups.items()),
+            *(dashboard.windows_route(*each) for each in backends.windows.items()),
             *dashboard.routes(backends.redis, feed),
             *openapi.routes(settings.pipelines),
-            *status.routes(backends),
-            status.route(backends, counters, ledger, settings.home),
+            *status.health_routes(backends),
+            status.lab_route(backends, counters, ledger, settings.home),
             Route("/metrics", metrics),
         ],
-        exception_handlers={HTTPException: _refuse, ProblemError: _say, Exception: _apologise},
+        exception_handlers={HTTPException: _no_route, ProblemError: _problem, Exception: _internal_error},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.pipelines = settings.pipelines
-    direct = Shortcut(app, routes)
+    direct = DirectRoutes(app, routes)
     if settings.api_token:
-        return Observe(Guard(direct, settings.api_token), counts)
-    return Observe(SameSite(direct, settings.host), counts)
+        return Observe(BearerAuth(direct, settings.api_token), counts)
+    return Observe(OriginCheck(direct, settings.host), counts)
 
 
 _PIPELINE_PATH = re.compile(
@@ -107,7 +115,7 @@ def _is_elsewhere(request: Request) -> bool:
     return found is not None and (found[1] or found[2]) not in request.app.state.pipelines
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 405:
@@ -119,17 +127,17 @@ async def _refuse(request: Request, error: Exception) -> Response:
     return _response(request, problem, dict(error.headers or {}))
 
 
-async def _say(request: Request, problem: Exception) -> Response:
+async def _problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, ProblemError)
     return _response(request, problem, {})
 
 
-async def _apologise(request: Request, _: Exception) -> Response:
+async def _internal_error(request: Request, _: Exception) -> Response:
     # The error itself is logged by the server, with its traceback.
     return _response(request, ProblemError(INTERNAL, "The log of the API says more"), {})
 
 
 def _response(request: Request, problem: ProblemError, headers: dict[str, str]) -> Response:
-    body = problems.body(problem, request_id(request.scope))
-    headers |= {name.decode(): value.decode() for name, value in problems.headers(problem.kind)}
-    return Response(body, problem.kind.status, headers)
+    body = problem_body(problem, request.scope[REQUEST_ID])
+    headers |= {name.decode(): value.decode() for name, value in problem_headers(problem.type)}
+    return Response(body, problem.type.status, headers)

@@ -2,7 +2,7 @@
 
 from backend.clients.connections import Connections
 from backend.pipelines.backend import backend_of
-from backend.pipelines.interface import Intake, Lookup
+from backend.pipelines.interface import Ingest, Lookup
 from backend.pipelines.live import LiveLog
 from backend.pipelines.windows import WindowsSource
 from coffee_core.pipelines import PIPELINES, Pipeline
@@ -14,7 +14,7 @@ class Backends(Connections):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.intakes: dict[Pipeline, Intake] = {}
+        self.ingests: dict[Pipeline, Ingest] = {}
         """Where the orders of each pipeline go; only pipelines that run here are there."""
         self.lookups: dict[Pipeline, Lookup] = {}
         """Where to ask what has become of an order."""
@@ -22,7 +22,7 @@ class Backends(Connections):
         """Where the windows of each pipeline are; None of one that keeps none."""
         for pipeline in settings.pipelines:
             backend = backend_of(pipeline)
-            self.intakes[pipeline] = backend.open_intake(self)
+            self.ingests[pipeline] = backend.open_ingest(self)
             self.lookups[pipeline] = backend.open_lookup(self)
             self.windows[pipeline] = backend.open_windows(self)
         self.live_logs: dict[Pipeline, LiveLog] = {

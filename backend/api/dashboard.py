@@ -1,4 +1,4 @@
-"""What the dashboard shows, read from Redis at one moment."""
+"""What the dashboard shows: read from Redis at one moment, pushed on change, and the windows in event time."""
 
 import asyncio
 import json
@@ -29,6 +29,19 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows, starts
 
+log = logging.getLogger(__name__)
+
+MIN_INTERVAL_S = 0.1
+"""Seconds between two readings: at most ten a second, however many notifications come."""
+MAX_INTERVAL_S = 2.0
+"""Seconds after which it reads without a notification: one may be lost, or the server sends none."""
+QUIET_S = 15.0
+"""Seconds without a change after which a watcher is handed None, to see whether its client is still there."""
+MAX_WATCHERS = 200
+"""Most watchers at once."""
+_UNCACHED = {"Cache-Control": "no-store"}
+_TRY_AGAIN_LATER = 1013
+"""Code of a websocket that is closed because there are too many watchers."""
 _HASHES = (
     ("drink_counts", "drink_counts", DRINKS),
     ("drink_revenue_cents", "drink_revenue", DRINKS),
@@ -57,7 +70,7 @@ _COMMANDS = [
 
 
 class Reading:
-    """One snapshot of all three pipelines."""
+    """One snapshot of all pipelines."""
 
     def __init__(self, replies: Sequence[Any]) -> None:
         (seconds, micros), entries, *rest = replies
@@ -67,7 +80,7 @@ class Reading:
         """Entries of v2's stream that no worker has finished."""
         parts = [rest[start : start + _READS] for start in range(0, len(rest), _READS)]
         self.totals = {str(each): _totals(part) for each, part in zip(PIPELINES, parts, strict=True)}
-        """Pipeline → what ``schema.Totals`` says."""
+        """Pipeline → ``Totals`` of openapi.yaml."""
         self.latency = {
             str(each): {int(bucket): int(count) for bucket, count in _pairs(part[3]).items()}
             for each, part in zip(PIPELINES, parts, strict=True)
@@ -79,9 +92,9 @@ class Reading:
         return other is not None and (self.stream_entries, self.totals) == (other.stream_entries, other.totals)
 
     def json(self) -> bytes:
-        """Return what ``schema.Dashboard`` says, in one line."""
-        said = {"time_us": self.time_us, "stream_entries": self.stream_entries, "pipelines": self.totals}
-        return json.dumps(said, separators=(",", ":")).encode()
+        """Return ``Dashboard`` of openapi.yaml, in one line."""
+        content = {"time_us": self.time_us, "stream_entries": self.stream_entries, "pipelines": self.totals}
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 async def read(redis: RedisBackend) -> Reading:
@@ -118,23 +131,11 @@ def _pairs(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-# The dashboard, pushed on change: one subscription and one reading, however many watch.
-
-
-log = logging.getLogger(__name__)
-
-MIN_INTERVAL_S = 0.1
-"""Seconds between two readings: at most ten a second, however many notifications come."""
-MAX_INTERVAL_S = 2.0
-"""Seconds after which it reads without a notification: one may be lost, or the server sends none."""
-QUIET_S = 15.0
-"""Seconds without a change after which a watcher is handed None, to see whether its client is still there."""
-MAX_WATCHERS = 200
-"""Most watchers at once."""
-
-
 class Feed:
-    """Newest snapshot, handed to every watcher; one that is slow misses those in between."""
+    """The newest snapshot, pushed on change to every watcher; one that is slow misses those in between.
+
+    One subscription and one reading serve all of them, however many watch.
+    """
 
     def __init__(self, redis: RedisBackend, url: str, closing: asyncio.Event) -> None:
         self._redis = redis
@@ -253,28 +254,21 @@ async def _drain(pubsub: PubSub) -> None:
             return
 
 
-# GET /api/dashboard once, /api/events as server-sent events, /ws/dashboard by websocket.
-
-
-_FRESH = {"Cache-Control": "no-store"}
-_TRY_AGAIN_LATER = 1013
-
-
 def routes(redis: RedisBackend, feed: Feed) -> list[BaseRoute]:
-    """Return the routes; they raise ProblemError."""
+    """Return /api/dashboard, /api/events (server-sent events) and /ws/dashboard; they raise ProblemError."""
 
     async def once(_: Request) -> Response:
         try:
             reading = await read(redis)
         except (UnavailableError, OutcomeUnknownError) as error:
             raise ProblemError(UNAVAILABLE, str(error)) from error
-        return Response(reading.json(), media_type="application/json", headers=_FRESH)
+        return Response(reading.json(), media_type="application/json", headers=_UNCACHED)
 
     async def events(request: Request) -> Response:
         feed.require_room()
         if request.method == "HEAD":  # the stream itself would not end
-            return Response(media_type="text/event-stream", headers=_FRESH)
-        return StreamingResponse(_events(feed), media_type="text/event-stream", headers=_FRESH)
+            return Response(media_type="text/event-stream", headers=_UNCACHED)
+        return StreamingResponse(_events(feed), media_type="text/event-stream", headers=_UNCACHED)
 
     async def websocket(socket: WebSocket) -> None:
         await socket.accept()
@@ -317,16 +311,13 @@ async def _push(socket: WebSocket, feed: Feed) -> None:
 
 
 async def _until_gone(socket: WebSocket) -> None:
-    # What a client says is not listened to.
+    # Messages of the client are ignored.
     while (await socket.receive())["type"] != "websocket.disconnect":
         pass
 
 
-# GET /api/v…/windows: the last windows in event time, and what came too late for one.
-
-
-def route(pipeline: Pipeline, source: WindowsSource | None) -> Route:
-    """Return the route of one pipeline; it raises ProblemError."""
+def windows_route(pipeline: Pipeline, source: WindowsSource | None) -> Route:
+    """Return GET /api/v…/windows: the last windows, and what came too late for one; it raises ProblemError."""
 
     async def windows(request: Request) -> Response:
         if source is None:
@@ -337,7 +328,7 @@ def route(pipeline: Pipeline, source: WindowsSource | None) -> Route:
             found = await source.read(known, time_us)
         except (UnavailableError, OutcomeUnknownError) as error:
             raise ProblemError(UNAVAILABLE, str(error)) from error
-        return JSONResponse(said(found, time_us), headers={"Cache-Control": "no-store"})
+        return JSONResponse(windows_json(found, time_us), headers=_UNCACHED)
 
     return Route(f"/api/{pipeline}/windows", windows, methods=["GET"])
 
@@ -348,8 +339,8 @@ def _minutes(text: str) -> int:
     raise ProblemError(INVALID, f"minutes: must be a whole number from 1 to {MOST_MINUTES}", field="minutes")
 
 
-def said(found: Windows, time_us: int) -> dict[str, Any]:
-    """Return what ``schema.LastWindows`` says."""
+def windows_json(found: Windows, time_us: int) -> dict[str, Any]:
+    """Return ``LastWindows`` of openapi.yaml."""
     return {
         "time_us": time_us,
         "watermark_us": found.watermark_us,

@@ -1,25 +1,44 @@
-"""Around everything: request ids, and requests counted, as pure ASGI middleware."""
+"""Pure ASGI middleware around the routes: request ids and counts, access, the short way for orders, spans."""
 
+import hmac
+import random
+import re
 from collections.abc import Awaitable, Iterable
 from time import perf_counter
 
-from opentelemetry.trace import SpanKind, Status, StatusCode
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import logs
-from backend.api import problems, responses
-from backend.api.admission import Token
 from backend.api.answer_counters import RequestCounts
-from backend.api.problems import INTERNAL, MISDIRECTED, ProblemError
-from backend.api.responses import answer, request_id
+from backend.api.problems import (
+    INTERNAL,
+    MISDIRECTED,
+    REQUEST_ID,
+    UNAUTHORIZED,
+    Headers,
+    ProblemError,
+    answer_problem,
+)
 from backend.clients import tracing
-from backend.clients.tracing import FIELD, Spans
 from coffee_core.origin_check import refusal
+
+REQUEST_ID_HEADER = b"x-request-id"
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+POLICY_VIOLATION = 1008
+"""Code of a websocket that is refused."""
+
+
+def choose_request_id(headers: Headers) -> bytes:
+    """Return the id of a request with these headers: the client's where it sends a sane one, else a new one."""
+    for name, value in headers:
+        if name == REQUEST_ID_HEADER and _SANE_ID.fullmatch(value):
+            return value
+    return b"%016x" % random.getrandbits(64)
 
 
 class Observe:
-    """Counts and times every request, and gives each one its id."""
+    """Counts and times every request, and gives each one its id and, in the logs, its trace."""
 
     def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
         self._app = app
@@ -30,10 +49,18 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        header = (responses.HEADER, responses.assign(scope))
-        context = {"request_id": responses.request_id(scope)}
-        if trace_id := tracing.accept(scope):
+        value = choose_request_id(scope["headers"])
+        request_id = scope[REQUEST_ID] = value.decode("ascii")
+        context = {"request_id": request_id}
+        traceparent = trace_id = ""
+        for name, text in scope["headers"]:
+            if name == tracing.HEADER:
+                traceparent = text.decode("latin-1")
+                trace_id = tracing.trace_id(traceparent)
+                break
+        if trace_id:
             context["trace_id"] = trace_id
+        tracing.CURRENT.set(traceparent if trace_id else "")
         logs.CONTEXT.set(context)
         status = 500
 
@@ -41,103 +68,95 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], header]
+                message["headers"] = [*message["headers"], (REQUEST_ID_HEADER, value)]
             await send(message)
 
+        counts = self._counts
         started = perf_counter()
-        self._counts.begin()
+        counts.values[counts.in_flight] += 1
         try:
             await self._app(scope, receive, observed_send)
         finally:
-            self._counts.end()
+            counts.values[counts.in_flight] -= 1
             route = scope.get("route")
             path = "unmatched" if route is None else route.path
-            self._counts.count(path, scope["method"], status, perf_counter() - started)
+            counts.count(path, scope["method"], status, perf_counter() - started)
 
 
-# Around the routes: whoever has no token goes no further (pure ASGI middleware).
+class BearerAuth:
+    """Lets through what has the token, and what needs none."""
 
-
-POLICY_VIOLATION = 1008
-"""Code of a websocket that is refused."""
-
-
-class Guard:
-    """Lets through what has the token."""
+    _OPEN_PATHS = ("/livez", "/readyz", "/docs", "/openapi.json", "/problems")
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._token = Token(token)
+        self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
-        if scope["type"] in ("http", "websocket"):
-            try:
-                self._token.check(scope)
-            except ProblemError as problem:
-                await refuse(scope, send, problem)
-                return
+        if scope["type"] in ("http", "websocket") and not self._may_pass(scope):
+            problem = ProblemError(UNAUTHORIZED, "COFFEE_API_TOKEN is set: send 'Authorization: Bearer …'")
+            await _refuse(scope, send, problem)
+            return
         await self._app(scope, receive, send)
 
-
-async def refuse(scope: Scope, send: Send, problem: ProblemError) -> None:
-    """Answer a request with the problem; a websocket is closed."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-        return
-    body = problems.body(problem, request_id(scope))
-    await answer(send, problem.kind.status, problems.headers(problem.kind), body)
-
-
-# Where no token is asked for: no page of another site reads or writes (pure ASGI middleware).
-
-
-_MOST_KNOWN = 100
-"""Most names that were found good and are remembered."""
+    def _may_pass(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if path in self._OPEN_PATHS or path.startswith(("/readyz/", "/problems/")):
+            return True
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                scheme, _, given = value.partition(b" ")
+                # Constant time: how long the answer takes tells nothing of the token.
+                if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token):
+                    return True
+        return False
 
 
-class SameSite:
-    """Lets through what no page of another site can have sent."""
+class OriginCheck:
+    """Where no token is asked for: lets through what no page of another site can have sent."""
+
+    _MAX_KNOWN_HOSTS = 100
 
     def __init__(self, app: ASGIApp, bound_to: str) -> None:
         """``bound_to`` is the address that the API listens on."""
         self._app = app
         self._bound_to = bound_to
-        self._known: set[bytes] = set()
+        self._known_hosts: set[bytes] = set()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass one request on, or refuse it."""
         if scope["type"] == "lifespan":
             return self._app(scope, receive, send)
-        host = _header(scope, b"host") or b""
-        # Of other requests' answers a page of another site sees nothing: no CORS header is ever sent.
-        origin = _header(scope, b"origin") if scope["type"] == "websocket" else None
-        if origin is None and host in self._known:
+        host, origin = b"", None
+        for name, value in reversed(scope["headers"]):  # the first of each name counts
+            if name == b"host":
+                host = value
+            # Of other requests' answers a page of another site sees nothing: no CORS header is ever sent.
+            elif name == b"origin" and scope["type"] == "websocket":
+                origin = value.decode("latin-1")
+        if origin is None and host in self._known_hosts:
             return self._app(scope, receive, send)
-        why = refusal(self._bound_to, host.decode("latin-1"), None if origin is None else origin.decode("latin-1"))
-        if why:
-            return refuse(scope, send, ProblemError(MISDIRECTED, f"{why}, or set COFFEE_API_TOKEN"))
-        if len(self._known) < _MOST_KNOWN:
-            self._known.add(host)
+        if reason := refusal(self._bound_to, host.decode("latin-1"), origin):
+            return _refuse(scope, send, ProblemError(MISDIRECTED, f"{reason}, or set COFFEE_API_TOKEN"))
+        if len(self._known_hosts) < self._MAX_KNOWN_HOSTS:
+            self._known_hosts.add(host)
         return self._app(scope, receive, send)
 
 
-def _header(scope: Scope, wanted: bytes) -> bytes | None:
-    for name, value in scope["headers"]:
-        if name == wanted:
-            found: bytes = value
-            return found
-    return None
+async def _refuse(scope: Scope, send: Send, problem: ProblemError) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+    else:
+        await answer_problem(scope, send, problem)
 
 
-# In front of the routes: orders go straight to their endpoint (pure ASGI middleware).
-#
-# They are nearly all that is asked, and middleware, routes and their patterns cost more than reading an order
-# does.
+class DirectRoutes:
+    """Sends orders straight to their endpoint: routes of POST without a parameter, by their path.
 
-
-class Shortcut:
-    """Knows the routes of POST without a parameter by their path; everything else goes on."""
+    Orders are nearly all that is asked, and Starlette's middleware, routes and patterns cost more than reading an
+    order does. Everything else goes on to the application.
+    """
 
     def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:
         self._app = app
@@ -153,44 +172,46 @@ class Shortcut:
         try:
             await route.app(scope, receive, send)
         except Exception:
-            body = problems.body(ProblemError(INTERNAL, "The log of the API says more"), request_id(scope))
-            await answer(send, INTERNAL.status, problems.headers(INTERNAL), body)
+            await answer_problem(scope, send, ProblemError(INTERNAL, "The log of the API says more"))
             raise  # the server logs it, with its traceback
 
 
-# Around everything, where OpenTelemetry is asked for: a span for each request (pure ASGI middleware).
-
-
-_HEADER = FIELD.encode()
-
-
 class SpanMiddleware:
-    """Makes each request a child of the client's span, and whatever is done for it a child of the request's."""
+    """Around everything, where OpenTelemetry is asked for: a span for each request.
 
-    def __init__(self, app: ASGIApp, spans: Spans) -> None:
+    The request is a child of the client's span, and whatever is done for it a child of the request's.
+    """
+
+    def __init__(self, app: ASGIApp, spans: tracing.Spans) -> None:
+        # Not at the top: OpenTelemetry is an extra.
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
         self._app = app
         self._spans = spans
+        self._kind = SpanKind.SERVER
+        self._failed = Status(StatusCode.ERROR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER), "")
+        headers = scope["headers"]
+        given = next((value.decode("latin-1") for name, value in headers if name == tracing.HEADER), "")
         span = self._spans.tracer.start_span(
             scope["method"],
             self._spans.parent(given),
-            SpanKind.SERVER,
+            self._kind,
             {"http.request.method": scope["method"], "url.path": scope["path"]},
         )
-        ours = (_HEADER, self._spans.traceparent(span).encode())
-        scope["headers"] = [*(each for each in scope["headers"] if each[0] != _HEADER), ours]
+        traceparent = (tracing.HEADER, self._spans.traceparent(span).encode())
+        scope["headers"] = [*(header for header in headers if header[0] != tracing.HEADER), traceparent]
 
         async def observed_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 span.set_attribute("http.response.status_code", message["status"])
                 if message["status"] >= 500:
-                    span.set_status(Status(StatusCode.ERROR))
+                    span.set_status(self._failed)
             await send(message)
 
         try:

@@ -1,4 +1,7 @@
-"""POST /api/v…/order: one ASGI application for each pipeline, without request and response objects."""
+"""Orders over HTTP, for each pipeline: POST one, POST up to a thousand, GET what has become of one.
+
+The endpoints of POST are ASGI applications without request and response objects, which cost more than the order.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -11,49 +14,124 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from backend.api import problems
-from backend.api.admission import BATCH_WEIGHT, Room
-from backend.api.answer_counters import Answers
-from backend.api.parsing import ClientGoneError, read_batch, read_order
-from backend.api.problems import CONFLICT, IN_FLIGHT, INVALID, NOT_FOUND, UNAVAILABLE, UNKNOWN, ProblemError
-from backend.api.responses import JSON, answer, request_id
-from backend.pipelines.interface import Intake, Lookup
+from backend.api.admission import BATCH_WEIGHT, InFlight
+from backend.api.answer_counters import AnswerCounts
+from backend.api.parsing import JSON, ClientGoneError, read_batch, read_order
+from backend.api.problems import (
+    CONFLICT,
+    IN_FLIGHT,
+    INVALID,
+    NOT_FOUND,
+    UNAVAILABLE,
+    UNKNOWN,
+    ProblemError,
+    answer,
+    answer_problem,
+)
+from backend.pipelines.interface import Ingest, Lookup
 from coffee_core.errors import KeyConflictError, OrderError, OutcomeUnknownError, UnavailableError
-from coffee_core.ids import parse_idempotency_key
-from coffee_core.order import Order
+from coffee_core.order import Order, parse_idempotency_key
 from coffee_core.pipelines import Pipeline
-
-# Orders into their pipeline: one at a time under each key, and what went wrong in words of HTTP.
-
 
 log = logging.getLogger(__name__)
 
+_CONTENT_TYPE = (b"content-type", JSON)
 _MISTAKE = "the API made a mistake"
 
 
-class Taking:
-    """Takes the orders of one pipeline; every failure is a ProblemError."""
+class OrderEndpoint:
+    """POST /api/v…/order: one order."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-        self._in_flight: set[UUID] = set()
+    def __init__(
+        self, pipeline: Pipeline, submitter: "Submitter", answers: AnswerCounts, in_flight: InFlight
+    ) -> None:
+        self._submitter = submitter
+        self._in_flight = in_flight
+        self._answers = answers
+        self._status = pipeline.info.accepted_status
+        self._location = _status_path(pipeline)
+        self._body = _accepted_template(pipeline)
 
-    async def take(self, order: Order, keyed: bool) -> None:
-        """Return when the order is durable."""
-        if not keyed:  # nobody else can have this message id
-            await self._take(order, keyed)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started_ns = perf_counter_ns()
+        try:
+            order, keyed = await read_order(scope, receive)
+            # Only now: who is slow to send a body keeps nobody else out.
+            client = self._in_flight.enter(scope, 1)
+            try:
+                await self._submitter.submit(order, keyed)
+            finally:
+                self._in_flight.leave(client, 1)
+        except ProblemError as problem:
+            status = problem.type.status
+            await answer_problem(scope, send, problem)
+        except ClientGoneError:
             return
-        if order.message_id in self._in_flight:
-            raise _in_flight(order.message_id)
-        self._in_flight.add(order.message_id)
-        try:
-            await self._take(order, keyed)
-        finally:
-            self._in_flight.remove(order.message_id)
+        else:
+            status, message_id = self._status, str(order.message_id)
+            body = (self._body % (message_id, message_id)).encode()
+            headers = [
+                _CONTENT_TYPE,
+                (b"location", (self._location + message_id).encode()),
+                (b"content-length", b"%d" % len(body)),
+            ]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        self._answers.count(status, (perf_counter_ns() - started_ns) // 1_000)
 
-    async def _take(self, order: Order, keyed: bool) -> None:
+
+class BatchEndpoint:
+    """POST /api/v…/orders: up to a thousand orders, all of them or none, one result each."""
+
+    def __init__(
+        self, pipeline: Pipeline, submitter: "Submitter", answers: AnswerCounts, in_flight: InFlight
+    ) -> None:
+        self._submitter = submitter
+        self._in_flight = in_flight
+        self._answers = answers
+        self._status = pipeline.info.accepted_status
+        self._body = _accepted_template(pipeline)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started_ns, count = perf_counter_ns(), 1
         try:
-            await self._intake.take(order, keyed)
+            batch = await read_batch(scope, receive)
+            client = self._in_flight.enter(scope, BATCH_WEIGHT)
+            try:
+                await self._submitter.submit_all(batch.distinct, batch.keyed)
+            finally:
+                self._in_flight.leave(client, BATCH_WEIGHT)
+        except ProblemError as problem:
+            status = problem.type.status
+            if problem.message_ids is not None:
+                problem.message_ids = [str(message_id) for message_id in batch.message_ids]
+            await answer_problem(scope, send, problem)
+        except ClientGoneError:
+            return
+        else:
+            status, count = self._status, len(batch.distinct)
+            results = ",".join(self._body % (message_id, message_id) for message_id in batch.message_ids)
+            await answer(send, status, [_CONTENT_TYPE], f'{{"orders":[{results}]}}'.encode())
+        self._answers.count(status, (perf_counter_ns() - started_ns) // 1_000, count)
+
+
+class Submitter:
+    """Hands orders to the ingest of one pipeline, one at a time under a key; every failure is a ProblemError."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+        self._keys: set[UUID] = set()
+        """Message ids that clients have given, of orders in flight."""
+
+    async def submit(self, order: Order, keyed: bool) -> None:
+        """Return when the order is durable."""
+        if keyed:  # nobody else can have a message id that the API has made
+            self._require_free(order.message_id)
+            self._keys.add(order.message_id)
+        try:
+            await self._ingest.submit(order, keyed)
         except UnavailableError as error:
             raise ProblemError(UNAVAILABLE, str(error)) from error
         except KeyConflictError as error:
@@ -62,17 +140,19 @@ class Taking:
             raise _unknown(order, str(error)) from error
         except Exception as error:
             # Whatever it was, it came after the order may have been sent.
-            log.exception("an order could not be taken")
+            log.exception("an order could not be submitted")
             raise _unknown(order, _MISTAKE) from error
+        finally:
+            if keyed:
+                self._keys.remove(order.message_id)
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         """Return when all of them are durable; no two have the same message id."""
         for message_id in keyed:
-            if message_id in self._in_flight:
-                raise _in_flight(message_id)
-        self._in_flight |= keyed
+            self._require_free(message_id)
+        self._keys |= keyed
         try:
-            await self._intake.take_all(orders, keyed)
+            await self._ingest.submit_all(orders, keyed)
         except UnavailableError as error:
             raise ProblemError(UNAVAILABLE, str(error)) from error
         except KeyConflictError as error:
@@ -80,14 +160,14 @@ class Taking:
         except OutcomeUnknownError as error:
             raise _all_unknown(orders, str(error)) from error
         except Exception as error:
-            log.exception("a batch could not be taken")
+            log.exception("a batch could not be submitted")
             raise _all_unknown(orders, _MISTAKE) from error
         finally:
-            self._in_flight -= keyed
+            self._keys -= keyed
 
-
-def _in_flight(message_id: UUID) -> ProblemError:
-    return ProblemError(IN_FLIGHT, f"{message_id} is being taken: ask again for its answer")
+    def _require_free(self, message_id: UUID) -> None:
+        if message_id in self._keys:
+            raise ProblemError(IN_FLIGHT, f"{message_id} is being taken: ask again for its answer")
 
 
 def _unknown(order: Order, reason: str) -> ProblemError:
@@ -101,95 +181,8 @@ def _all_unknown(orders: Sequence[Order], reason: str) -> ProblemError:
     return ProblemError(UNKNOWN, detail, message_ids=[str(order.message_id) for order in orders])
 
 
-class OrderEndpoint:
-    """Takes the orders of one pipeline."""
-
-    def __init__(self, pipeline: Pipeline, taking: Taking, answers: Answers, room: Room) -> None:
-        self._take = taking.take
-        self._room = room
-        self._answers = answers
-        self._status = pipeline.info.accepted_status
-        self._location = location(pipeline)
-        self._body = taken_template(pipeline)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        started_ns = perf_counter_ns()
-        try:
-            order, keyed = await read_order(scope, receive)
-            # Only now: who is slow to send a body takes no room from those who are not.
-            client = self._room.enter(scope, 1)
-            try:
-                await self._take(order, keyed)
-            finally:
-                self._room.leave(client, 1)
-        except ProblemError as problem:
-            status, headers = problem.kind.status, problems.headers(problem.kind)
-            body = problems.body(problem, request_id(scope))
-        except ClientGoneError:
-            return
-        else:
-            message_id = str(order.message_id)
-            status, headers = self._status, [JSON, (b"location", (self._location + message_id).encode())]
-            body = (self._body % (message_id, message_id)).encode()
-        await answer(send, status, headers, body)
-        self._answers.count(status, (perf_counter_ns() - started_ns) // 1_000)
-
-
-def location(pipeline: Pipeline) -> str:
-    """Return the beginning of the path of an order's status."""
-    return f"/api/{pipeline}/order/"
-
-
-def taken_template(pipeline: Pipeline) -> str:
-    """Return the JSON of an order that was taken, with two places for its message id."""
-    word = "stored" if pipeline.info.accepted_status == 201 else "accepted"
-    return f'{{"message_id":"%s","status":"{word}","links":{{"status":"{location(pipeline)}%s"}}}}'
-
-
-# POST /api/v…/orders: up to a thousand orders, all of them or none, one result each.
-
-
-class BatchEndpoint:
-    """Takes the batches of one pipeline."""
-
-    def __init__(self, pipeline: Pipeline, taking: Taking, answers: Answers, room: Room) -> None:
-        self._room = room
-        self._taking = taking
-        self._answers = answers
-        self._status = pipeline.info.accepted_status
-        self._body = taken_template(pipeline)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        started_ns, count = perf_counter_ns(), 1
-        try:
-            batch = await read_batch(scope, receive)
-            client = self._room.enter(scope, BATCH_WEIGHT)
-            try:
-                await self._taking.take_all(batch.distinct, batch.keyed)
-            finally:
-                self._room.leave(client, BATCH_WEIGHT)
-        except ProblemError as problem:
-            status, headers = problem.kind.status, problems.headers(problem.kind)
-            if problem.message_ids is not None:
-                problem.message_ids = [str(message_id) for message_id in batch.message_ids]
-            body = problems.body(problem, request_id(scope))
-        except ClientGoneError:
-            return
-        else:
-            status, headers, count = self._status, [JSON], len(batch.distinct)
-            results = ",".join(self._body % (each, each) for each in batch.message_ids)
-            body = f'{{"orders":[{results}]}}'.encode()
-        await answer(send, status, headers, body)
-        self._answers.count(status, (perf_counter_ns() - started_ns) // 1_000, count)
-
-
-# GET /api/v…/order/{message_id}: accepted, stored, shown.
-
-
-def route(pipeline: Pipeline, lookup: Lookup) -> Route:
-    """Return the route of one pipeline; it raises ProblemError."""
+def status_route(pipeline: Pipeline, lookup: Lookup) -> Route:
+    """Return GET /api/v…/order/{message_id}: accepted, stored, shown; it raises ProblemError."""
 
     async def status(request: Request) -> Response:
         try:
@@ -202,7 +195,18 @@ def route(pipeline: Pipeline, lookup: Lookup) -> Route:
             raise ProblemError(UNAVAILABLE, str(error)) from error
         if found is None:
             raise ProblemError(NOT_FOUND, f"Nothing is known of an order {message_id} of {pipeline}")
-        said = {"message_id": str(message_id), "accepted": True, **found._asdict()}
-        return JSONResponse(said, headers={"Cache-Control": "no-store"})
+        content = {"message_id": str(message_id), "accepted": True, **found._asdict()}
+        return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
-    return Route(f"/api/{pipeline}/order/{{message_id}}", status, methods=["GET"])
+    return Route(f"{_status_path(pipeline)}{{message_id}}", status, methods=["GET"])
+
+
+def _status_path(pipeline: Pipeline) -> str:
+    """Return the beginning of the path of an order's status."""
+    return f"/api/{pipeline}/order/"
+
+
+def _accepted_template(pipeline: Pipeline) -> str:
+    """Return the JSON of an order that was accepted, with two places for its message id."""
+    word = "stored" if pipeline.info.commits_in_request else "accepted"
+    return f'{{"message_id":"%s","status":"{word}","links":{{"status":"{_status_path(pipeline)}%s"}}}}'

@@ -1,10 +1,15 @@
-"""From an ASGI request to an order: headers, body, content."""
+"""From an ASGI request to its orders: headers, body, JSON, CloudEvents, batches.
+
+What a valid order is stands in ``coffee_core.order``; here its JSON is read exactly, and what is wrong becomes a
+problem that names the field.
+"""
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
+from typing import Any
 from urllib.parse import unquote
 from uuid import UUID, uuid5
 
@@ -12,219 +17,31 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from backend.api.problems import CONFLICT, INVALID, MALFORMED, NOT_JSON, TOO_LARGE, TOO_SLOW, ProblemError
-from coffee_core.clock import now_us, parse_timestamp_us
+from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError, OrderError
-from coffee_core.ids import new_message_id, parse_idempotency_key
-from coffee_core.menu import DRINKS, STORES
-from coffee_core.money import to_cents
-from coffee_core.order import Order
+from coffee_core.ids import new_message_id
+from coffee_core.order import FIELDS, Content, Order, parse_idempotency_key
 
-# The body of an order: JSON in, exact values out, or a problem that names the field.
-
-
-FIELDS = ("drink", "store", "price", "timestamp")
-"""What an order consists of: all of these and nothing else."""
-
-KEY_FIELDS = ("message_id", "idempotency_key")
-"""What an order of a batch may have beside them: its key, by either name."""
-_MARKS = 2 * (len(FIELDS) + 3)
-"""Quotation marks of an order: around every name and three of the values."""
-_SHOWN = 40
-"""Characters of a wrong value that are repeated to the client."""
-
-
-class Content(NamedTuple):
-    """What the client said."""
-
-    drink: str
-    """One of ``menu.DRINKS``."""
-    store: str
-    """One of ``menu.STORES``."""
-    price_cents: int
-    """Price in cents."""
-    ordered_at_us: int
-    """Microseconds since the epoch."""
-
-
-def _exact(text: str) -> Decimal:
-    """Read a JSON number without going through a float; an absurd exponent becomes NaN, which no check accepts."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return Decimal("NaN")
-
-
-_body_decode = msgspec.json.Decoder(float_hook=_exact).decode
-
-
-def parse(raw: bytes) -> Content:
-    """Read the JSON text of an order.
-
-    Raises ProblemError: malformed-json, or invalid-field with the name of the field.
-    """
-    return _content(_fields(raw), raw)
-
-
-def parse_item(raw: bytes) -> tuple[Content, UUID | None]:
-    """Read the JSON text of an order of a batch, which may carry its own key; raises as ``parse`` does."""
-    fields = _fields(raw)
-    given = [name for name in KEY_FIELDS if name in fields]
-    if not given:
-        return _content(fields, raw), None
-    if len(given) > 1:
-        raise ProblemError(INVALID, f"{given[1]}: is {given[0]} by another name; give one", field=given[1])
-    name = given[0]
-    try:
-        key = parse_idempotency_key(_text(fields, name))
-    except OrderError as error:
-        raise ProblemError(INVALID, f"{name}: {error.reason}", field=name) from error
-    del fields[name]
-    return _content(fields, raw, keyed=True), key
-
-
-def _fields(raw: bytes) -> dict[str, Any]:
-    try:
-        fields = _body_decode(raw)
-    except msgspec.ValidationError as error:
-        # The only thing that untyped decoding calls invalid is an integer of absurd length.
-        raise ProblemError(INVALID, f"price: is out of range ({error})", field="price") from error
-    except (ValueError, RecursionError) as error:
-        raise ProblemError(MALFORMED, str(error)) from error
-    if not isinstance(fields, dict):
-        raise ProblemError(INVALID, f"An order must be a JSON object with {', '.join(FIELDS)}")
-    return fields
-
-
-def _content(fields: dict[str, Any], raw: bytes, *, keyed: bool = False) -> Content:
-    try:
-        content = Content(
-            _choice(fields, "drink", DRINKS),
-            _choice(fields, "store", STORES),
-            to_cents(_number(fields, "price")),
-            parse_timestamp_us(_text(fields, "timestamp")),
-        )
-    except OrderError as error:
-        raise ProblemError(INVALID, str(error), field=error.field) from error
-    if len(fields) != len(FIELDS):
-        unknown = next(name for name in fields if name not in FIELDS)[:_SHOWN]
-        raise ProblemError(INVALID, f"{unknown}: is no field of an order", field=unknown)
-    # None of the names and good values has a quotation mark in it: more of them than these need is a name twice.
-    if raw.count(b'"') != _MARKS + (4 if keyed else 0):
-        raise ProblemError(INVALID, "A field is given twice")
-    return content
-
-
-def _value(fields: dict[str, Any], name: str) -> Any:
-    if name not in fields:
-        raise OrderError(name, "is missing")
-    return fields[name]
-
-
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = _value(fields, name)
-    if not isinstance(value, str):
-        raise OrderError(name, "must be a string")
-    return value
-
-
-def _choice(fields: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
-    value = _text(fields, name)
-    if value not in choices:
-        raise OrderError(name, f"must be one of {', '.join(choices)}, not {value[:_SHOWN]!r}")
-    return value
-
-
-def _number(fields: dict[str, Any], name: str) -> Decimal:
-    value = _value(fields, name)
-    if isinstance(value, Decimal):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Decimal(value)
-    raise OrderError(name, "must be a JSON number, e.g. 4.50")
-
-
-# Orders as CloudEvents 1.0 over HTTP: structured (the event is the body) or binary (its attributes are headers).
-#
-# The event's id becomes the message id: as it is where it is a UUID, else as the UUIDv5 of source and id, which
-# together name an event once and for all.
-
-
-STRUCTURED = b"application/cloudevents+json"
+JSON = b"application/json"
+NDJSON = b"application/x-ndjson"
+CLOUD_EVENT = b"application/cloudevents+json"
 """Media type of one event as the body."""
-PREFIX = b"ce-"
-"""How the headers of a binary event begin."""
-NAMESPACE = UUID("a3b9a0c4-52f5-5b51-9d0e-6f1f7c4f2f0e")
-"""Of the UUIDv5 of events whose id is no UUID; never to be changed."""
-
-_REQUIRED = ("specversion", "id", "source", "type")
-
-
-class _Event(msgspec.Struct):
-    specversion: str = ""
-    id: str = ""
-    source: str = ""
-    type: str = ""
-    datacontenttype: str = "application/json"
-    data: msgspec.Raw = msgspec.Raw()
-
-
-_decode = msgspec.json.Decoder(_Event).decode
-
-
-def unwrap(raw: bytes) -> tuple[bytes, UUID]:
-    """Return the order in a structured event, as JSON text, and its message id; raises ProblemError."""
-    try:
-        event = _decode(raw)
-    except msgspec.ValidationError as error:
-        raise ProblemError(INVALID, f"The event has a wrong type ({error})") from error
-    except (ValueError, RecursionError) as error:
-        raise ProblemError(MALFORMED, str(error)) from error
-    message_id = _check({name: getattr(event, name) for name in _REQUIRED})
-    if event.datacontenttype.partition(";")[0].strip().lower() != "application/json":
-        raise _invalid("datacontenttype", "must be application/json")
-    data = bytes(event.data)
-    if not data:
-        raise _invalid("data", "is missing; an order is JSON, so it is not in data_base64")
-    return data, message_id
-
-
-def message_id_of(headers: list[tuple[bytes, bytes]]) -> UUID:
-    """Return the message id of a binary event; raises ProblemError."""
-    return _check(
-        {
-            name[len(PREFIX) :].decode("latin-1"): unquote(value.decode("latin-1"))
-            for name, value in headers
-            if name.startswith(PREFIX)
-        }
-    )
-
-
-def _check(attributes: dict[str, str]) -> UUID:
-    for name in _REQUIRED:
-        if not attributes.get(name):
-            raise _invalid(name, "is missing; a CloudEvent has specversion, id, source and type")
-    if attributes["specversion"] != "1.0":
-        raise _invalid("specversion", "must be 1.0")
-    try:
-        return parse_idempotency_key(attributes["id"])
-    except OrderError:
-        # No URI has a space in it: two pairs of source and id never make the same name.
-        return uuid5(NAMESPACE, f"{attributes['source']} {attributes['id']}")
-
-
-def _invalid(name: str, reason: str) -> ProblemError:
-    return ProblemError(INVALID, f"{name}: {reason}", field=name)
-
+CLOUD_EVENTS = b"application/cloudevents-batch+json"
+_ORDER_TYPES = (JSON, CLOUD_EVENT)
+_BATCH_TYPES = (JSON, NDJSON, CLOUD_EVENTS)
 
 MAX_BODY_BYTES = 64 * 1024
 """Longest body of an order."""
-
-JSON = b"application/json"
-_TYPES = (JSON, STRUCTURED)
+MAX_ORDERS = 1_000
+"""Most orders of one batch."""
+MAX_BATCH_BYTES = 1024 * 1024
+"""Longest body of a batch: a kilobyte an order, which is five times what one needs."""
 BODY_TIMEOUT_S = 5.0
 """Seconds that a body may take from its headers to its end."""
-ARRIVING = "coffee.arriving"
-"""Key in the scope of a weak reference to what tells by ``more_body`` whether more of the body is to come."""
+CYCLE = "coffee.cycle"
+"""Key in the scope of a weak reference to what shows by ``more_body`` whether more of the body is to come."""
+KEY_FIELDS = ("message_id", "idempotency_key")
+"""What an order of a batch may have beside its own fields: its key, by either name."""
 
 
 class ClientGoneError(CoffeeError):
@@ -236,11 +53,11 @@ async def read_order(scope: Scope, receive: Receive) -> tuple[Order, bool]:
 
     Raises ProblemError, or ClientGoneError where nobody waits for the answer any more.
     """
-    content_type, key = check_headers(scope["headers"], _TYPES, MAX_BODY_BYTES)
+    content_type, key = check_headers(scope["headers"], _ORDER_TYPES, MAX_BODY_BYTES)
     raw = await read_body(scope, receive, MAX_BODY_BYTES)
     if content_type != JSON:
-        raw, event_id = unwrap(raw)
-        key = _same(event_id, key)
+        raw, event_id = _unwrap_event(raw)
+        key = _one_key(event_id, key)
     content = parse(raw)
     return Order(key or new_message_id(), *content, now_us()), key is not None
 
@@ -258,7 +75,7 @@ def check_headers(
             if value.isdigit() and int(value) > max_bytes:
                 raise _too_large(max_bytes)
         elif name == b"idempotency-key":
-            key = _key(value, key)
+            key = _header_key(value, key)
         elif name == b"ce-specversion":
             is_event = True
         elif name == b"content-encoding" and value.lower() not in (b"", b"identity"):
@@ -266,7 +83,7 @@ def check_headers(
     if content_type not in media_types:
         content_type = _media_type(content_type, media_types)
     if is_event and content_type == JSON:
-        key = _same(message_id_of(headers), key)
+        key = _one_key(_binary_event_id(headers), key)
     return content_type, key
 
 
@@ -280,13 +97,7 @@ def _media_type(content_type: bytes, media_types: tuple[bytes, ...]) -> bytes:
     return content_type
 
 
-def _same(event_id: UUID, key: UUID | None) -> UUID:
-    if key not in (None, event_id):
-        raise ProblemError(INVALID, "Idempotency-Key: is not the event's id; give one", field="Idempotency-Key")
-    return event_id
-
-
-def _key(value: bytes, earlier: UUID | None) -> UUID:
+def _header_key(value: bytes, earlier: UUID | None) -> UUID:
     try:
         key = parse_idempotency_key(value.decode("latin-1"))
     except OrderError as error:
@@ -296,46 +107,165 @@ def _key(value: bytes, earlier: UUID | None) -> UUID:
     return key
 
 
+def _one_key(event_id: UUID, key: UUID | None) -> UUID:
+    if key not in (None, event_id):
+        raise ProblemError(INVALID, "Idempotency-Key: is not the event's id; give one", field="Idempotency-Key")
+    return event_id
+
+
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """Return the whole body; raises ProblemError where it is too long or too slow, or ClientGoneError."""
-    arriving = scope.get(ARRIVING)
-    if arriving is not None and not arriving().more_body:  # what came with its headers needs no timer
-        return await _read(receive, max_bytes)
+    cycle = scope.get(CYCLE)
+    # What came with its headers needs no timer.
+    is_here = cycle is not None and not cycle().more_body
+    parts = bytearray()
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _read(receive, max_bytes)
+        async with _NO_TIMER if is_here else asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
+                parts += message.get("body", b"")
+                if len(parts) > max_bytes:
+                    raise _too_large(max_bytes)
+                if not message.get("more_body", False):
+                    return bytes(parts)
     except TimeoutError as error:
         raise ProblemError(TOO_SLOW, f"The body was not there after {BODY_TIMEOUT_S:g} s") from error
 
 
-async def _read(receive: Receive, max_bytes: int) -> bytes:
-    parts = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        parts += message.get("body", b"")
-        if len(parts) > max_bytes:
-            raise _too_large(max_bytes)
-        if not message.get("more_body", False):
-            return bytes(parts)
+_NO_TIMER: nullcontext[None] = nullcontext()
 
 
 def _too_large(max_bytes: int) -> ProblemError:
     return ProblemError(TOO_LARGE, f"The body has at most {max_bytes} bytes")
 
 
-# From an ASGI request to many orders: a JSON array, or one JSON object a line.
+# JSON numbers do not go through a float; an absurd exponent becomes NaN, infinity or 0, which no check accepts.
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
+_decode = msgspec.json.Decoder(float_hook=_EXACT.create_decimal).decode
+_QUOTES = 2 * (len(FIELDS) + 3)
+"""Quotation marks of an order: around every name and three of the values."""
+_QUOTES_OF_KEY = 4
 
 
-MAX_ORDERS = 1_000
-"""Most orders of one batch."""
-MAX_BATCH_BYTES = 1024 * 1024
-"""Longest body of a batch: a kilobyte an order, which is five times what one needs."""
-NDJSON = b"application/x-ndjson"
-EVENTS = b"application/cloudevents-batch+json"
+def parse(raw: bytes) -> Content:
+    """Read the JSON text of an order.
 
-_BATCH_TYPES = (b"application/json", NDJSON, EVENTS)
+    Raises ProblemError: malformed-json, or invalid-field with the name of the field.
+    """
+    return _parse(raw, may_have_key=False)[0]
+
+
+def parse_item(raw: bytes) -> tuple[Content, UUID | None]:
+    """Read the JSON text of an order of a batch, which may carry its own key; raises as ``parse`` does."""
+    return _parse(raw, may_have_key=True)
+
+
+def _parse(raw: bytes, *, may_have_key: bool) -> tuple[Content, UUID | None]:
+    try:
+        fields = _decode(raw)
+    except msgspec.ValidationError as error:
+        # The only thing that untyped decoding calls invalid is an integer of absurd length.
+        raise ProblemError(INVALID, f"price: is out of range ({error})", field="price") from error
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(MALFORMED, str(error)) from error
+    if not isinstance(fields, dict):
+        raise ProblemError(INVALID, f"An order must be a JSON object with {', '.join(FIELDS)}")
+    key = _pop_key(fields) if may_have_key else None
+    try:
+        content = Content.parse(fields)
+    except OrderError as error:
+        raise ProblemError(INVALID, str(error), field=error.field) from error
+    # None of the names and good values has a quotation mark in it: more of them than these need is a name twice.
+    if raw.count(b'"') != _QUOTES + (0 if key is None else _QUOTES_OF_KEY):
+        raise ProblemError(INVALID, "A field is given twice")
+    return content, key
+
+
+def _pop_key(fields: dict[str, Any]) -> UUID | None:
+    given = [name for name in KEY_FIELDS if name in fields]
+    if not given:
+        return None
+    name = given[0]
+    if len(given) > 1:
+        raise _invalid(given[1], f"is {name} by another name; give one")
+    text = fields.pop(name)
+    if not isinstance(text, str):
+        raise _invalid(name, "must be a string")
+    try:
+        return parse_idempotency_key(text)
+    except OrderError as error:
+        raise _invalid(name, error.reason) from error
+
+
+def _invalid(name: str, reason: str) -> ProblemError:
+    return ProblemError(INVALID, f"{name}: {reason}", field=name)
+
+
+# CloudEvents 1.0 over HTTP: structured (the event is the body) or binary (its attributes are headers). The event's
+# id becomes the message id: as it is where it is a UUID, else as the UUIDv5 of source and id, which together name
+# an event once and for all.
+
+NAMESPACE = UUID("a3b9a0c4-52f5-5b51-9d0e-6f1f7c4f2f0e")
+"""Of the UUIDv5 of events whose id is no UUID; never to be changed."""
+_HEADER_PREFIX = b"ce-"
+_REQUIRED = ("specversion", "id", "source", "type")
+
+
+class _Event(msgspec.Struct):
+    specversion: str = ""
+    id: str = ""
+    source: str = ""
+    type: str = ""
+    datacontenttype: str = "application/json"
+    data: msgspec.Raw = msgspec.Raw()
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+
+
+def _unwrap_event(raw: bytes) -> tuple[bytes, UUID]:
+    """Return the order in a structured event, as JSON text, and its message id; raises ProblemError."""
+    try:
+        event = _decode_event(raw)
+    except msgspec.ValidationError as error:
+        raise ProblemError(INVALID, f"The event has a wrong type ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(MALFORMED, str(error)) from error
+    message_id = _event_id({name: getattr(event, name) for name in _REQUIRED})
+    if event.datacontenttype.partition(";")[0].strip().lower() != "application/json":
+        raise _invalid("datacontenttype", "must be application/json")
+    data = bytes(event.data)
+    if not data:
+        raise _invalid("data", "is missing; an order is JSON, so it is not in data_base64")
+    return data, message_id
+
+
+def _binary_event_id(headers: list[tuple[bytes, bytes]]) -> UUID:
+    return _event_id(
+        {
+            name.removeprefix(_HEADER_PREFIX).decode("latin-1"): unquote(value.decode("latin-1"))
+            for name, value in headers
+            if name.startswith(_HEADER_PREFIX)
+        }
+    )
+
+
+def _event_id(attributes: dict[str, str]) -> UUID:
+    for name in _REQUIRED:
+        if not attributes.get(name):
+            raise _invalid(name, "is missing; a CloudEvent has specversion, id, source and type")
+    if attributes["specversion"] != "1.0":
+        raise _invalid("specversion", "must be 1.0")
+    try:
+        return parse_idempotency_key(attributes["id"])
+    except OrderError:
+        # No URI has a space in it: two pairs of source and id never make the same name.
+        return uuid5(NAMESPACE, f"{attributes['source']} {attributes['id']}")
+
+
+# Batches: a JSON array of orders or of events, or one JSON object a line.
 
 _split_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -364,12 +294,7 @@ async def read_batch(scope: Scope, receive: Receive) -> Batch:
         raise ProblemError(INVALID, "A batch has at least one order")
     if len(items) > MAX_ORDERS:
         raise ProblemError(TOO_LARGE, f"A batch has at most {MAX_ORDERS} orders, not {len(items)}")
-    return _orders(items, _event if content_type == EVENTS else parse_item)
-
-
-def _event(raw: bytes) -> tuple[Content, UUID]:
-    data, key = unwrap(raw)
-    return parse(data), key
+    return _orders(items, _parse_event if content_type == CLOUD_EVENTS else parse_item)
 
 
 def _lines(raw: bytes) -> list[bytes]:
@@ -383,6 +308,11 @@ def _array(raw: bytes) -> list[bytes]:
         raise ProblemError(INVALID, "A batch must be a JSON array of orders") from error
     except (ValueError, RecursionError) as error:
         raise ProblemError(MALFORMED, str(error)) from error
+
+
+def _parse_event(raw: bytes) -> tuple[Content, UUID]:
+    data, key = _unwrap_event(raw)
+    return parse(data), key
 
 
 def _orders(items: list[bytes], parse_one: Callable[[bytes], tuple[Content, UUID | None]]) -> Batch:

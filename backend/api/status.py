@@ -1,4 +1,4 @@
-"""GET /api/lab: what the dashboard cannot read from Redis."""
+"""What the API says of itself: /livez, /readyz, and /api/lab with what the dashboard cannot read from Redis."""
 
 import asyncio
 import time
@@ -20,16 +20,14 @@ from coffee_core.clock import now_us
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, read_states
 
-# What the parts of an embedded stack cost: processor time and memory of each part's processes.
-
-
 INTERVAL_S = 3.0
-"""Least seconds between two readings, each of which visits every process of the machine."""
+"""Least seconds between two readings of what the processes cost, each of which visits every one of the machine."""
+_UNCACHED = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One part: its process and all below it."""
+    """What one part of an embedded stack costs: its process and all below it."""
 
     cores: float | None
     """Processor time per second, since the reading before; None at first."""
@@ -94,7 +92,7 @@ def _tree(roots: set[int], below: dict[int, list[int]]) -> list[int]:
     return found
 
 
-def route(backends: Backends, counters: Counters, ledger: Ledger, home: Path) -> Route:
+def lab_route(backends: Backends, counters: Counters, ledger: Ledger, home: Path) -> Route:
     """Return /api/lab; ``home`` is where the parts of the stack publish their states."""
     costs = Costs()
 
@@ -111,20 +109,20 @@ def route(backends: Backends, counters: Counters, ledger: Ledger, home: Path) ->
                 "uptime_s": time_us / 1_000_000 - min(each["started"] for each in living.values()),
                 "processes": processes,
                 "ready": {
-                    pipeline: intake.health.for_all(living.values())["up"]
-                    for pipeline, intake in backends.intakes.items()
+                    pipeline: ingest.health.for_all(living.values())["up"]
+                    for pipeline, ingest in backends.ingests.items()
                 },
                 "dependencies": {name: each.for_all(living.values()) for name, each in backends.healths.items()},
-                "api_latency": {pipeline: latency(totals, pipeline) for pipeline in backends.intakes},
-                "answers": {pipeline: statuses(totals, pipeline) for pipeline in backends.intakes},
+                "api_latency": {pipeline: latency(totals, pipeline) for pipeline in backends.ingests},
+                "answers": {pipeline: statuses(totals, pipeline) for pipeline in backends.ingests},
                 "parts": [asdict(state) for state in states],
                 "costs": {name: asdict(each) for name, each in cost.items()},
                 "accounts": {
-                    each: found.as_json() for each, found in ledger.accounts.items() if each in backends.intakes
+                    each: found.as_json() for each, found in ledger.accounts.items() if each in backends.ingests
                 },
                 "accounts_trouble": ledger.trouble,
             },
-            headers={"Cache-Control": "no-store"},
+            headers=_UNCACHED,
         )
 
     return Route("/api/lab", lab)
@@ -135,12 +133,27 @@ def _parts(home: Path, costs: Costs, processes: Collection[int]) -> tuple[list[P
     return states, costs.read(states, {"cafe-order-api": processes})
 
 
-# Is it alive, is it ready: for the whole API and for each pipeline apart.
+def health_routes(backends: Backends) -> list[Route]:
+    """Return /livez, /readyz and /readyz/{pipeline}."""
+
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        return _readiness_response(readiness(backends))
+
+    def of_one(pipeline: Pipeline) -> Route:
+        async def readyz_one(_: Request) -> Response:
+            return _readiness_response(pipeline_readiness(backends, pipeline))
+
+        return Route(f"/readyz/{pipeline}", readyz_one)
+
+    return [Route("/livez", livez), Route("/readyz", readyz), *map(of_one, backends.ingests)]
 
 
 def readiness(backends: Backends) -> dict[str, Any]:
-    """Return what /readyz says."""
-    pipelines = {str(pipeline): pipeline_readiness(backends, pipeline) for pipeline in backends.intakes}
+    """Return the JSON of /readyz: the whole API, each pipeline, each dependency."""
+    pipelines = {str(pipeline): pipeline_readiness(backends, pipeline) for pipeline in backends.ingests}
     return {
         "ready": all(each["ready"] for each in pipelines.values()),
         "pipelines": pipelines,
@@ -149,8 +162,8 @@ def readiness(backends: Backends) -> dict[str, Any]:
 
 
 def pipeline_readiness(backends: Backends, pipeline: Pipeline) -> dict[str, Any]:
-    """Return whether one pipeline takes orders, and what it misses."""
-    health = backends.intakes[pipeline].health
+    """Return whether one pipeline accepts orders, and which dependency is missing."""
+    health = backends.ingests[pipeline].health
     return {"ready": health.up, "missing": [] if health.up else [health.name]}
 
 
@@ -159,23 +172,5 @@ def dependencies(backends: Backends) -> dict[str, dict[str, bool | str | int]]:
     return {name: health.as_dict() for name, health in backends.healths.items()}
 
 
-def routes(backends: Backends) -> list[Route]:
-    """Return /livez, /readyz and /readyz/{v1|v2|v3}."""
-
-    async def livez(_: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def readyz(_: Request) -> Response:
-        return _answer(readiness(backends))
-
-    def one(pipeline: Pipeline) -> Route:
-        async def readyz_one(_: Request) -> Response:
-            return _answer(pipeline_readiness(backends, pipeline))
-
-        return Route(f"/readyz/{pipeline}", readyz_one)
-
-    return [Route("/livez", livez), Route("/readyz", readyz), *map(one, backends.intakes)]
-
-
-def _answer(state: dict[str, Any]) -> Response:
-    return JSONResponse(state, 200 if state["ready"] else 503, headers={"Cache-Control": "no-store"})
+def _readiness_response(state: dict[str, Any]) -> Response:
+    return JSONResponse(state, 200 if state["ready"] else 503, headers=_UNCACHED)

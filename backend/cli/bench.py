@@ -90,7 +90,7 @@ def _require_writable(out: Path) -> None:
 def _compare(before: Path, after: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from backend.lab.bench.compare import compare, unlike
+    from backend.lab.bench.changes import compare, unlike
     from backend.lab.bench.report import changes_as_text
     from backend.lab.bench.result import Result
 

@@ -11,7 +11,7 @@ from backend.cli.main import FAILED, NOT_RUNNING, read_pipelines
 from coffee_core.pipelines import Pipeline
 
 if TYPE_CHECKING:
-    from backend.lab.chaos.experiment import Result, Say
+    from backend.lab.chaos.experiment import Announce, RunResult
 
 _RATE_PER_S = 300.0
 
@@ -86,8 +86,8 @@ def chaos_command(
     ctx.exit(0 if result.exact and result.complete else FAILED)
 
 
-def _tell(result: "Result", *, as_json: bool, as_lines: bool) -> None:
-    from backend.lab.chaos.report import Cell, as_table
+def _tell(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:
+    from backend.lab.chaos.fault_result import FaultResult, as_table
 
     if as_lines:
         ended = {
@@ -99,13 +99,13 @@ def _tell(result: "Result", *, as_json: bool, as_lines: bool) -> None:
         click.echo(json.dumps({"ended": ended}))
         return
     if as_json:
-        cells = [cell.as_json() for cell in result.cells]
+        cells = [each.as_json() for each in result.results]
         click.echo(json.dumps({"exact": result.exact, "complete": result.complete, "cells": cells}, indent=2))
-    elif cells_of_load := [cell for cell in result.cells if isinstance(cell, Cell)]:
-        click.echo("\n".join(as_table(cells_of_load)))
+    elif under_load := [each for each in result.results if isinstance(each, FaultResult)]:
+        click.echo("\n".join(as_table(under_load)))
     else:
-        for cell in result.cells:
-            click.echo(cell.sentence())
+        for each in result.results:
+            click.echo(each.sentence())
     for failure in result.failures:
         click.echo(f"coffee: {failure}", err=True)
     if result.interrupted:
@@ -138,7 +138,7 @@ def _list(*, as_json: bool) -> None:
         click.echo(f"{fault.name:<{width}}  {fault.teaches}")
 
 
-def _sayer() -> "Say":
+def _sayer() -> "Announce":
     started = time.monotonic()
 
     def say(text: str, **_facts: object) -> None:
@@ -147,7 +147,7 @@ def _sayer() -> "Say":
     return say
 
 
-def _liner() -> "Say":
+def _liner() -> "Announce":
     started = time.monotonic()
 
     def say(text: str, **facts: object) -> None:

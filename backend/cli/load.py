@@ -20,7 +20,7 @@ from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
     from backend.lab.bench.conditions import Condition
-    from backend.lab.bench.load_run import Loaded
+    from backend.lab.bench.load_run import LoadResult
     from coffee_core.load.plan import Plan
 
 _WITHIN_S = 15
@@ -209,7 +209,7 @@ async def _not_ready(settings: Settings, plan: "Plan") -> str:
     return ""
 
 
-def _unmet(loaded: "Loaded", fail_if: "list[Condition]", require: "list[Condition]") -> list[str]:
+def _unmet(loaded: "LoadResult", fail_if: "list[Condition]", require: "list[Condition]") -> list[str]:
     unmet = [
         f"--fail-if {each.text}: {each.found(loaded.measured)}"
         for each in fail_if

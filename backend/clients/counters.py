@@ -1,100 +1,27 @@
 """Numbers that an API process counts, where every other process behind its port can read them.
 
-Each process maps a file of its own: to count costs no more than in memory, and what was counted outlives it.
+Each process maps a file of its own: to count costs no more than in memory, and what was counted outlives it. Who
+starts goes on in the file of a process that has died. So no total falls while one of them lives, nothing is
+counted twice, and there are only as many files as there were ever processes at once.
 """
 
-import fcntl
 import itertools
 import mmap
 import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-# The files of ``Counters``: how one looks, which one a process takes, and whether its process lives.
-#
-# Who starts goes on in the file of a process that has died. So no total falls while one of them lives, nothing is
-# counted twice, and there are only as many files as there were ever processes at once.
-
-
-DOUBLE = 8
-RECORD = 128
-"""Bytes of a number: a double, then its name in UTF-8, filled up with NUL."""
-SIZE = 4_096 * RECORD
-"""Bytes of a file: twice as many numbers as routes, methods, statuses and buckets can make."""
-
-
-def take(folder: Path) -> tuple[int, int]:
-    """Return the descriptor and the number of the first file that no process has; it is ours from now on.
-
-    Raises OSError where nothing can be written there.
-    """
-    with _starting(folder):
-        for number in itertools.count():
-            path = folder / f"{number}.counts"
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if not _is_taken(handle, fcntl.LOCK_EX):
-                break
-            os.close(handle)
-        others = [each for each in folder.glob("*.counts") if each != path]
-        if not any(lives for _, lives in map(read, others)):
-            # All of them have ended: counting begins anew, as it does for a process alone.
-            for each in others:
-                each.unlink()
-            os.ftruncate(handle, 0)
-        if os.fstat(handle).st_size < SIZE:
-            # Written, not only made longer: where the disk is full that is said now, not by a signal later.
-            os.pwrite(handle, bytes(SIZE), 0)
-    return handle, number
-
-
-def read(path: Path) -> tuple[dict[str, float], bool]:
-    """Return the numbers of a file and whether its process lives."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        lives = _is_taken(handle, fcntl.LOCK_SH)
-        if os.fstat(handle).st_size < SIZE:  # it is just being made
-            return {}, lives
-        with mmap.mmap(handle, SIZE, access=mmap.ACCESS_READ) as memory:
-            return dict(records(memory)), lives
-    finally:
-        os.close(handle)
-
-
-def records(memory: bytearray | mmap.mmap) -> Iterator[tuple[str, float]]:
-    """Yield the name and the value of each number, in the order in which they came."""
-    with memoryview(memory) as whole, whole.cast("d") as values:
-        for at in range(0, SIZE, RECORD):
-            name = bytes(whole[at + DOUBLE : at + RECORD]).rstrip(b"\0")
-            if not name:
-                return
-            yield name.decode(), values[at // DOUBLE]
-
-
-@contextmanager
-def _starting(folder: Path) -> Iterator[None]:
-    """Let one process at a time look for its file."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _is_taken(handle: int, lock: int) -> bool:
-    try:
-        fcntl.flock(handle, lock | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
-
+from coffee_core.file_lock import file_lock, lock_file, try_lock
 
 NOW = "now "
 """Begins the name of a number that says how it is, not how often: it is true of a living process alone."""
+_DOUBLE = 8
+_RECORD = 128
+"""Bytes of a number: a double, then its name in UTF-8, filled up with NUL."""
+_SIZE = 4_096 * _RECORD
+"""Bytes of a file: twice as many numbers as routes, methods, statuses and buckets can make."""
 
 
 class Counters:
@@ -109,14 +36,14 @@ class Counters:
         self._number, self._handle = 0, -1
         self._memory: bytearray | mmap.mmap
         if folder is None:
-            self._memory = bytearray(SIZE)
+            self._memory = bytearray(_SIZE)
         else:
-            self._handle, self._number = take(folder)
-            self._memory = mmap.mmap(self._handle, SIZE)
+            self._handle, self._number = _claim_file(folder)
+            self._memory = mmap.mmap(self._handle, _SIZE)
         self.values = memoryview(self._memory).cast("d")
         """What is counted, at the places that ``place`` returns: to be added to, or set."""
-        names = [name for name, _ in records(self._memory)]
-        self._places = {name: at * RECORD // DOUBLE for at, name in enumerate(names)}
+        names = [name for name, _ in _records(self._memory)]
+        self._places = {name: at * _RECORD // _DOUBLE for at, name in enumerate(names)}
         for name, place in self._places.items():
             if name.startswith(NOW):  # of a process that has died
                 self.values[place] = 0.0
@@ -127,8 +54,8 @@ class Counters:
         """Return where in ``values`` a number is; one that is new is 0."""
         place = self._places.get(name)
         if place is None:
-            place = self._places[name] = len(self._places) * RECORD // DOUBLE
-            begin, length = (place + 1) * DOUBLE, RECORD - DOUBLE
+            place = self._places[name] = len(self._places) * _RECORD // _DOUBLE
+            begin, length = (place + 1) * _DOUBLE, _RECORD - _DOUBLE
             # In one piece: who reads meanwhile finds the whole name or none.
             self._memory[begin : begin + length] = name.encode().ljust(length, b"\0")
         return place
@@ -161,6 +88,54 @@ class Counters:
         found = {}
         for path in self._folder.glob("*.counts") if self._folder else ():
             if (number := int(path.stem)) != self._number:
-                found[number] = read(path)
-        found[self._number] = dict(records(self._memory)), True
+                found[number] = _read(path)
+        found[self._number] = dict(_records(self._memory)), True
         return found
+
+
+def _claim_file(folder: Path) -> tuple[int, int]:
+    """Return the descriptor and the number of the first file that no process has; it is ours from now on.
+
+    Raises OSError where nothing can be written there.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with file_lock(folder / "lock"):  # one process at a time looks for its file
+        number, handle = next(
+            (number, handle)
+            for number in itertools.count()
+            if (handle := lock_file(folder / f"{number}.counts")) is not None
+        )
+        path = folder / f"{number}.counts"
+        others = [other for other in folder.glob("*.counts") if other != path]
+        if not any(lives for _, lives in map(_read, others)):
+            # All of them have ended: counting begins anew, as it does for a process alone.
+            for other in others:
+                other.unlink()
+            os.ftruncate(handle, 0)
+        if os.fstat(handle).st_size < _SIZE:
+            # Written, not only made longer: where the disk is full that is said now, not by a signal later.
+            os.pwrite(handle, bytes(_SIZE), 0)
+    return handle, number
+
+
+def _read(path: Path) -> tuple[dict[str, float], bool]:
+    """Return the numbers of a file and whether its process lives."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        lives = not try_lock(handle, shared=True)
+        if os.fstat(handle).st_size < _SIZE:  # it is just being made
+            return {}, lives
+        with mmap.mmap(handle, _SIZE, access=mmap.ACCESS_READ) as memory:
+            return dict(_records(memory)), lives
+    finally:
+        os.close(handle)
+
+
+def _records(memory: bytearray | mmap.mmap) -> Iterator[tuple[str, float]]:
+    """Yield the name and the value of each number, in the order in which they came."""
+    with memoryview(memory) as whole, whole.cast("d") as values:
+        for at in range(0, _SIZE, _RECORD):
+            name = bytes(whole[at + _DOUBLE : at + _RECORD]).rstrip(b"\0")
+            if not name:
+                return
+            yield name.decode(), values[at // _DOUBLE]

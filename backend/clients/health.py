@@ -1,4 +1,4 @@
-"""Whether a dependency is there: asked in the background, about once a second, forever."""
+"""Whether a dependency is up: probed in the background, about once a second, forever."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ from coffee_core.errors import UnavailableError
 log = logging.getLogger(__name__)
 
 UP_INTERVAL_S = 1.0
-"""Seconds between two probes of a dependency that is there."""
+"""Seconds between two probes of a dependency that is up."""
 DOWN_INTERVAL_S = (0.1, 0.2, 0.4, 0.8)
-"""Seconds to the next probe of one that is not, by the number of failures; the last one stays."""
+"""Seconds to the next probe of one that is down, by the number of failures; the last one stays."""
 PROBE_TIMEOUT_S = 2.0
 """Seconds without an answer after which a dependency counts as gone."""
 _DOWN_SINCE = "down since "
@@ -27,51 +27,51 @@ class Health:
         self.name = name
         """postgres, redis or kafka."""
         self.up = False
-        """Whether it answered when it was last asked."""
+        """Whether it answered the last probe."""
         self.detail = "not connected yet"
         """Why it is down; empty while it is up."""
         self.since_us = now_us()
-        """Since when it is so: microseconds since the epoch."""
+        """Since when ``up`` has been so: microseconds since the epoch."""
         self._doubted = asyncio.Event()
-        self._tell: Callable[[int], None] = lambda _: None
+        self._publish: Callable[[int], None] = lambda _: None
 
-    def told_by(self, counters: Counters) -> None:
-        """Let the other processes behind the port read it there from now on."""
+    def publish_to(self, counters: Counters) -> None:
+        """Let the other processes behind the port read the state there from now on."""
         place = counters.place(f"{NOW}{_DOWN_SINCE}{self.name}")
 
-        def tell(down_since_us: int) -> None:
+        def publish(down_since_us: int) -> None:
             counters.values[place] = down_since_us
 
-        self._tell = tell
-        tell(0 if self.up else self.since_us)
+        self._publish = publish
+        publish(0 if self.up else self.since_us)
 
     def came_up(self) -> None:
-        """Note that it answered."""
+        """Note that it answered a probe."""
         if not self.up:
             self.up, self.detail, self.since_us = True, "", now_us()
-            self._tell(0)
+            self._publish(0)
             log.info("%s is up", self.name)
 
     def went_down(self, detail: str) -> None:
-        """Note that it did not, and why."""
+        """Note that it did not, and why not."""
         if self.up or self.detail != detail:
             log.warning("%s is down: %s", self.name, detail)
         if self.up:
             self.up, self.since_us = False, now_us()
-            self._tell(self.since_us)
+            self._publish(self.since_us)
         self.detail = detail
 
     def doubt(self) -> None:
-        """Ask again at once: something went wrong with it."""
+        """Probe again at once: something went wrong with it."""
         self._doubted.set()
 
     def require(self) -> None:
-        """Raise UnavailableError where it was not there when last asked."""
+        """Raise UnavailableError where it was down when last probed."""
         if not self.up:
             raise UnavailableError(f"{self.name} is down: {self.detail}")
 
-    async def keep_asking(self, probe: Callable[[], Awaitable[None]]) -> None:
-        """Ask forever; ``probe`` returns where the dependency can do its work, else raises UnavailableError."""
+    async def keep_probing(self, probe: Callable[[], Awaitable[None]]) -> None:
+        """Probe forever; ``probe`` returns where the dependency can do its work, else raises UnavailableError."""
         failures = 0
         while True:
             self._doubted.clear()
@@ -97,7 +97,7 @@ class Health:
         return {"up": self.up, "detail": self.detail, "since_us": self.since_us}
 
     def for_all(self, living: Collection[Mapping[str, float]]) -> dict[str, bool | str | int]:
-        """Return the same of all processes behind the port (``Counters.living``): up where it is up for each."""
+        """Return the same for all processes behind the port (``Counters.living``): up where it is up for each."""
         down = [since_us for each in living if (since_us := each.get(f"{_DOWN_SINCE}{self.name}"))]
         if not (self.up and down):
             return self.as_dict()

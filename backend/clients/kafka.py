@@ -1,4 +1,4 @@
-"""How every Kafka client of the backend connects: servers, TLS and user, by the settings."""
+"""Kafka for the backend: how a client connects, and logs as the audits read them."""
 
 import asyncio
 import contextlib
@@ -22,6 +22,18 @@ from aiokafka.errors import (
 from backend.clients.servers import UnreachableError
 from coffee_core.errors import ConfigError
 from coffee_core.settings import Settings
+
+log = logging.getLogger(__name__)
+# What the driver logs, an error of ours says too.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+
+_REQUEST_TIMEOUT_MS = 5_000
+_POLL_MS = 500
+_COORDINATOR_ATTEMPTS, _COORDINATOR_PAUSE_S = 20, 0.25
+_MAX_RECORDS = 2_000
+"""Most records of one read."""
+_LENGTH_TIMEOUT_S = 2.0
+"""Seconds after which the length of a log counts as unknown."""
 
 
 def kafka_options(settings: Settings) -> dict[str, Any]:
@@ -59,17 +71,6 @@ def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-# Kafka as the audit reads it: how long the logs are, how far the job has checkpointed, every record in turn.
-
-
-# What the driver logs, an error of ours says too.
-logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-_REQUEST_TIMEOUT_MS = 5_000
-_POLL_MS = 500
-_ATTEMPTS, _PAUSE_S = 20, 0.25
-_MOST_AT_ONCE = 2_000
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record of a topic."""
@@ -85,7 +86,10 @@ class Record:
 
 
 class KafkaLogs:
-    """A consumer that commits nothing and joins no group, and a client for what a consumer cannot ask."""
+    """Kafka as the audit reads it: how long the logs are, how far a group has committed, every record in turn.
+
+    A consumer that commits nothing and joins no group, and an admin client for what a consumer cannot ask.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, servers: str) -> None:
         self._consumer = consumer
@@ -98,12 +102,7 @@ class KafkaLogs:
         Raises UnreachableError.
         """
         with naming_kafka(self._servers):
-            partitions = await self._partitions(topic)
-            if not partitions:
-                return {}
-            first = await self._consumer.beginning_offsets(partitions)
-            last = await self._consumer.end_offsets(partitions)
-        return {each.partition: (first[each], last[each]) for each in partitions}
+            return await _bounds(self._admin, self._consumer, topic)
 
     async def records(self, topic: str, bounds: dict[int, tuple[int, int]]) -> AsyncIterator[list[Record]]:
         """Read a topic up to these bounds, one partition after the other. Raises UnreachableError."""
@@ -115,9 +114,7 @@ class KafkaLogs:
                 with naming_kafka(self._servers):
                     if await self._consumer.position(partition) >= last:
                         break
-                    answer = await self._consumer.getmany(
-                        partition, timeout_ms=_POLL_MS, max_records=_MOST_AT_ONCE
-                    )
+                    answer = await self._consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
                 found = [
                     Record(f"{number}:{each.offset}", number, each.offset, each.key, each.value, each.timestamp)
                     for each in answer.get(partition, [])
@@ -133,24 +130,33 @@ class KafkaLogs:
         return {each.partition: at.offset for each, at in found.items() if each.topic == topic}
 
     async def _offsets_of(self, group: str) -> Any:
-        for _ in range(_ATTEMPTS):
+        for _ in range(_COORDINATOR_ATTEMPTS):
             try:
                 return await self._admin.list_consumer_group_offsets(group)
             except GroupCoordinatorNotAvailableError:
                 # The first question ever asked of a cluster makes it create its topic of offsets.
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(_COORDINATOR_PAUSE_S)
         return await self._admin.list_consumer_group_offsets(group)
 
-    async def _partitions(self, topic: str) -> list[TopicPartition]:
-        (about,) = await self._admin.describe_topics([topic])
-        kind = for_code(about["error_code"])
-        if kind is UnknownTopicOrPartitionError:
-            return []
-        if kind is not NoError:
-            raise kind
-        return [
-            TopicPartition(topic, number) for number in sorted(each["partition"] for each in about["partitions"])
-        ]
+
+async def _bounds(
+    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, topic: str
+) -> dict[int, tuple[int, int]]:
+    """Return the first offset and the one after the last of each partition; raises an error of the driver."""
+    # The admin client is asked for them: a consumer without a topic of its own never hears of partitions.
+    (about,) = await admin.describe_topics([topic])
+    error = for_code(about["error_code"])
+    if error is UnknownTopicOrPartitionError:
+        return {}
+    if error is not NoError:
+        raise error
+    numbers = sorted(partition["partition"] for partition in about["partitions"])
+    partitions = [TopicPartition(topic, number) for number in numbers]
+    if not partitions:
+        return {}
+    first = await consumer.beginning_offsets(partitions)
+    last = await consumer.end_offsets(partitions)
+    return {partition.partition: (first[partition], last[partition]) for partition in partitions}
 
 
 @contextmanager
@@ -188,16 +194,11 @@ async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
         await admin.close()
 
 
-# How long v3's log is.
-
-
-log = logging.getLogger(__name__)
-
-_TIMEOUT_S = 2.0
-
-
 class LogEnd:
-    """Asks with a consumer that reads nothing, commits nothing and joins no group; it is made when first asked."""
+    """Asks how long a log is, with a consumer that reads nothing, commits nothing and joins no group.
+
+    The consumer is made when it is first needed.
+    """
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self._options = kafka_options(settings)
@@ -208,7 +209,7 @@ class LogEnd:
     async def read(self) -> int | None:
         """Return the records ever written to the topic and still there, or None where Kafka does not say."""
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
+            async with asyncio.timeout(_LENGTH_TIMEOUT_S):
                 records = await self._read()
         except (KafkaError, OSError, TimeoutError) as error:
             if not self._failing:
@@ -226,15 +227,8 @@ class LogEnd:
             self._clients = admin, consumer
             await admin.start()
             await consumer.start()
-        admin, consumer = self._clients
-        # A consumer without a topic of its own never hears of partitions.
-        (about,) = await admin.describe_topics([self._topic])
-        partitions = [TopicPartition(self._topic, each["partition"]) for each in about["partitions"]]
-        if not partitions:
-            return 0
-        first = await consumer.beginning_offsets(partitions)
-        last = await consumer.end_offsets(partitions)
-        return int(sum(last.values()) - sum(first.values()))
+        bounds = await _bounds(*self._clients, self._topic)
+        return sum(last - first for first, last in bounds.values())
 
     async def close(self) -> None:
         """Close both clients, where there are any."""

@@ -1,17 +1,15 @@
-"""The PostgreSQL side of the API: a pool that may start without a server, and the probe beside it."""
+"""PostgreSQL as the API uses it: a pool that may start without a server, deadlines, and the probe beside it."""
 
 import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
-from datetime import datetime
-from uuid import UUID
+from typing import TypeAlias
 
 import asyncpg
 
 from backend.clients.health import Health
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
-from coffee_core.resources import sql
 
 POOL_CONNECTIONS = 16
 """Most connections: enough that one fsync of PostgreSQL commits several orders at once."""
@@ -21,15 +19,11 @@ READERS = 2
 """Most connections that read."""
 PROBE_CONNECT_TIMEOUT_S = 0.8
 """Seconds for the connection of a probe."""
-TURN_TIMEOUT_S = 3.0
+ACQUIRE_TIMEOUT_S = 3.0
 """Seconds to wait for a connection, free or new: a machine that is busy elsewhere stalls, which refuses nobody."""
 COMMIT_TIMEOUT_S = 2.0
 """Seconds after which the outcome of a COMMIT counts as unknown."""
 
-_INSERT = sql("backend.clients", "insert_order")
-INSERT_GROUP = sql("backend.clients", "insert_group")
-"""Takes the columns of orders without a key."""
-_SELECT = sql("backend.clients", "select_content")
 _PROBE = "SELECT FROM orders LIMIT 0"
 
 _UNCERTAIN_STATES = ("08", "57", "XX", "40003")
@@ -37,8 +31,8 @@ _UNCERTAIN_STATES = ("08", "57", "XX", "40003")
 BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What asyncpg raises where the server is away (a TimeoutError is an OSError), refuses, or breaks off."""
 
-Content = tuple[str, str, int, datetime]
-"""What the client said: drink, store, cents, moment."""
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+"""A connection of the pool."""
 
 
 async def _keep_session(_: object) -> None:
@@ -51,10 +45,12 @@ class PostgresBackend:
     def __init__(self, url: str) -> None:
         self.health = Health("postgres")
         """Whether PostgreSQL is there and has its table."""
+        self.prepared: list[str] = []
+        """Statements that the first connections prepare before an order needs them."""
         self._url = url
         self._readers = asyncio.Semaphore(READERS)
         # Before the pool, whose own wait would count as one for a new connection.
-        self._turns = asyncio.Semaphore(POOL_CONNECTIONS)
+        self._slots = asyncio.Semaphore(POOL_CONNECTIONS)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._probe_connection: asyncpg.Connection[asyncpg.Record] | None = None
 
@@ -68,49 +64,28 @@ class PostgresBackend:
             max_queries=sys.maxsize,
             max_inactive_connection_lifetime=0,
             reset=_keep_session,
-            timeout=TURN_TIMEOUT_S,
+            timeout=ACQUIRE_TIMEOUT_S,
             server_settings={"application_name": "coffee-api"},
         )
         try:
-            await self.health.keep_asking(self._probe)
+            await self.health.keep_probing(self._probe)
         finally:
             self._pool.terminate()
             if self._probe_connection is not None:
                 self._probe_connection.terminate()
 
-    async def insert(
-        self, message_id: UUID, drink: str, store: str, cents: int, ordered_at: datetime, accepted_at: datetime
-    ) -> Content | None:
-        """Commit one order of v1; return None where it was added, else what is there under its message id.
-
-        Raises UnavailableError where it certainly was not stored, OutcomeUnknownError where it may have been.
-        """
-        self.health.require()
-        connection = await self._acquire()
-        added = ""
-        try:
-            async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                added = await connection.execute(_INSERT, message_id, drink, store, cents, ordered_at, accepted_at)
-                if added.endswith(" 1"):
-                    return None
-                row = await connection.fetchrow(_SELECT, message_id)
-        except BROKEN as error:
-            raise self._outcome(connection, error, nowhere=not added and _certainly_refused(error)) from error
-        finally:
-            await self._release(connection)
-        if row is None:
-            raise OutcomeUnknownError("a row with this message id was there and was deleted meanwhile")
-        return (row[0], row[1], row[2], row[3])
-
     async def commit(self, query: str, *args: object) -> None:
-        """Run one statement by itself; raises as ``insert`` does."""
+        """Run one statement by itself.
+
+        Raises UnavailableError where it certainly was not committed, OutcomeUnknownError where it may have been.
+        """
         self.health.require()
         async with self.connection() as connection:
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
                     await connection.execute(query, *args)
             except BROKEN as error:
-                raise self._outcome(connection, error, nowhere=_certainly_refused(error)) from error
+                raise self.failure(connection, error) from error
 
     async def read(self, query: str, *args: object) -> "asyncpg.Record | None":
         """Return the first row of a query; raises UnavailableError."""
@@ -132,7 +107,7 @@ class PostgresBackend:
                 raise UnavailableError(f"postgres broke off ({first_line(error)})") from error
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
+    async def connection(self) -> AsyncIterator[Connection]:
         """Hold a connection of the pool; raises UnavailableError where there is none."""
         connection = await self._acquire()
         try:
@@ -140,36 +115,43 @@ class PostgresBackend:
         finally:
             await self._release(connection)
 
-    def give_up(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    def give_up(self, connection: Connection) -> None:
         """Close a connection on which something failed: it may still be busy with what was given up."""
         self.health.doubt()
         with contextlib.suppress(asyncpg.InterfaceError):  # where it broke, the pool has taken it back already
             connection.terminate()
 
-    def _outcome(
-        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", error: Exception, *, nowhere: bool
+    def failure(
+        self, connection: Connection, error: Exception, *, committed: bool = False
     ) -> UnavailableError | OutcomeUnknownError:
-        if nowhere:
+        """Return what an error of a statement that commits by itself means: nothing was stored, or nobody knows.
+
+        ``committed`` tells that an earlier statement may have stored something already.
+        """
+        refused = isinstance(error, asyncpg.PostgresError) and not str(error.sqlstate).startswith(
+            _UNCERTAIN_STATES
+        )
+        if refused and not committed:
             self.health.doubt()
             return UnavailableError(f"postgres refuses ({first_line(error)})")
         self.give_up(connection)
         return OutcomeUnknownError(f"postgres broke off ({first_line(error)})")
 
-    async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
-        until_s = asyncio.get_running_loop().time() + TURN_TIMEOUT_S
+    async def _acquire(self) -> Connection:
+        until_s = asyncio.get_running_loop().time() + ACQUIRE_TIMEOUT_S
         try:
             async with asyncio.timeout_at(until_s):
-                await self._turns.acquire()
+                await self._slots.acquire()
         except TimeoutError as error:
             raise UnavailableError("postgres has no connection free") from error
         try:
             self.health.require()  # once more: it may have gone while we waited
-            return await self._take_out(until_s - asyncio.get_running_loop().time())
+            return await self._from_pool(until_s - asyncio.get_running_loop().time())
         except BaseException:
-            self._turns.release()
+            self._slots.release()
             raise
 
-    async def _take_out(self, within_s: float) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+    async def _from_pool(self, within_s: float) -> Connection:
         assert self._pool is not None, "healthy before it ran"
         try:
             return await self._pool.acquire(timeout=within_s)
@@ -180,12 +162,12 @@ class PostgresBackend:
             self.health.doubt()
             raise UnavailableError(f"cannot connect to postgres ({first_line(error)})") from error
 
-    async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    async def _release(self, connection: Connection) -> None:
         assert self._pool is not None
         try:
             await self._pool.release(connection)
         finally:
-            self._turns.release()
+            self._slots.release()
 
     async def _probe(self) -> None:
         try:
@@ -208,9 +190,9 @@ class PostgresBackend:
         opened = []
         try:
             for _ in range(WARM_CONNECTIONS):
-                opened.append(await self._take_out(PROBE_CONNECT_TIMEOUT_S))
-                for insert in (_INSERT, INSERT_GROUP):
-                    await opened[-1].prepare(insert)
+                opened.append(await self._from_pool(PROBE_CONNECT_TIMEOUT_S))
+                for query in self.prepared:
+                    await opened[-1].prepare(query)
                 # asyncpg ends a preparation without a Sync: PostgreSQL would keep its lock on the table, and a
                 # migration would wait for the next order.
                 await opened[-1].execute("SELECT")
@@ -222,10 +204,6 @@ class PostgresBackend:
         if self._probe_connection is not None:
             self._probe_connection.terminate()
             self._probe_connection = None
-
-
-def _certainly_refused(error: Exception) -> bool:
-    return isinstance(error, asyncpg.PostgresError) and not str(error.sqlstate).startswith(_UNCERTAIN_STATES)
 
 
 def first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The Redis side of the API: one link, kept alive by the probe, and commands with a deadline."""
+"""Redis as the API uses it: one pipelined connection, kept alive by the probe, and commands with a deadline."""
 
 import asyncio
 import hashlib
@@ -13,21 +13,139 @@ from redis.asyncio.connection import parse_url
 from backend.clients.health import Health
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 
-# One pipelined connection to Redis: commands are written in order, and their replies come back in it.
-#
-# Requests share it: what is sent within one turn of the event loop is written together, so that under load one
-# write, and one read and one fsync of the server, serve many orders. It never retries and never reconnects:
-# whoever lost a reply must be told so, because a repeated XADD may add twice.
+CONNECT_TIMEOUT_S = 0.8
+"""Seconds for a connection and its greeting."""
+PING_TIMEOUT_S = 1.5
+"""Seconds after which a connection that does not answer is closed; below the timeout of a probe.
 
-
-_MOST_TOGETHER = 8
+Whoever waits for a reply is then told that the outcome is unknown: no command needs a timer of its own."""
+WRITABLE = "#!lua\nreturn 1"
+"""A script that may write and does not: refused, as writes are, by a full memory or disk and by a replica."""
+_WRITE_AT_ONCE = 8
 """Commands that are written without waiting for more: Redis works on them while the next are being made."""
 ReplyError = hiredis.ReplyError
 """Redis answered with an error: the command had no effect."""
 
 
+class Script:
+    """A Lua script, called by its digest."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        """What EVALSHA knows it by."""
+
+
+class RedisBackend:
+    """Redis, as the API uses it."""
+
+    def __init__(self, url: str) -> None:
+        self.health = Health("redis")
+        """Whether Redis is there."""
+        self._url = url
+        self._link: RedisLink | None = None
+
+    async def run(self) -> None:
+        """Keep a connection, forever; it is closed when this is cancelled."""
+        try:
+            await self.health.keep_probing(self._probe)
+        finally:
+            link, self._link = self._link, None
+            if link is not None:
+                link.close()
+
+    async def command(
+        self, *command: str | int | bytes, within_s: float | None = None, reading: bool = False
+    ) -> Any:
+        """Send one command and return its reply; with ``reading`` also to a Redis that takes no writes.
+
+        ``within_s`` are the seconds that it may take, where that is less than the probe gives to all.
+        Raises UnavailableError where it certainly had no effect, OutcomeUnknownError where it may have had one.
+        """
+        link = self._link
+        if link is None or not (self.health.up or reading):
+            raise self._unavailable()
+        reply = link.send(*command)
+        try:
+            if within_s is None:
+                return await reply
+            async with asyncio.timeout(within_s):
+                return await reply
+        except ReplyError as error:
+            raise UnavailableError(f"redis refuses ({error})") from error
+        except TimeoutError as error:
+            self.health.doubt()
+            raise OutcomeUnknownError(f"redis did not answer within {within_s:g} s") from error
+
+    async def call(self, script: Script, keys: tuple[str, ...], *args: str | int, reading: bool = False) -> Any:
+        """Run a script and return its reply; raises as ``command`` does."""
+        link = self._link
+        if link is None or not (self.health.up or reading):
+            raise self._unavailable()
+        try:
+            return await link.send("EVALSHA", script.digest, len(keys), *keys, *args)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise UnavailableError(f"redis refuses ({error})") from error
+        # Redis has forgotten the script (a restart, SCRIPT FLUSH): send it whole, which also teaches it again.
+        return await self.command("EVAL", script.text, len(keys), *keys, *args, reading=reading)
+
+    async def read_at_once(self, *commands: tuple[str, ...]) -> list[Any]:
+        """Return the replies of reading commands at one moment (MULTI … EXEC); raises as ``command`` does."""
+        if (link := self._link) is None:
+            raise self._unavailable()
+        # Written in one go, so that no other command gets between them on the shared connection.
+        queued = [link.send(*command) for command in (("MULTI",), *commands)]
+        for reply in queued:
+            reply.add_done_callback(_retrieve)  # what is wrong with one of them, EXEC says again
+        replies: list[Any] = await self.command("EXEC", reading=True)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise UnavailableError(f"redis refuses ({reply})") from reply
+        return replies
+
+    def _unavailable(self) -> UnavailableError:
+        """Return why no command can be sent."""
+        try:
+            self.health.require()
+        except UnavailableError as error:
+            return error
+        return UnavailableError("the connection to redis is closed")
+
+    async def _probe(self) -> None:
+        try:
+            if self._link is None or not self._link.is_open:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    self._link = await connect(self._url, self._lost)
+            async with asyncio.timeout(PING_TIMEOUT_S):
+                await self._link.send("EVAL", WRITABLE, 0)
+        except TimeoutError:
+            # A link that no longer answers would hand out late replies; whoever waits on it is told now.
+            if self._link is not None:
+                self._link.close()
+            raise
+        except (ReplyError, OutcomeUnknownError) as error:
+            raise UnavailableError(str(error)) from error
+
+    def _lost(self, reason: str) -> None:
+        # Where it is down already the probe knows, and keeps its backoff; without a link this is the end.
+        if self.health.up and self._link is not None:
+            self.health.went_down(reason)
+            self.health.doubt()
+
+
+def _retrieve(reply: "asyncio.Future[Any]") -> None:
+    if not reply.cancelled():
+        reply.exception()
+
+
 class RedisLink(asyncio.Protocol):
-    """A connection that is open, or was."""
+    """One pipelined connection: commands are written in order, and their replies come back in it.
+
+    Requests share it: what is sent within one turn of the event loop is written together, so that under load one
+    write, and one read and one fsync of the server, serve many orders. It never retries and never reconnects:
+    whoever lost a reply must be told so, because a repeated XADD may add twice.
+    """
 
     def __init__(self, on_lost: Callable[[str], None]) -> None:
         self._on_lost = on_lost
@@ -47,12 +165,12 @@ class RedisLink(asyncio.Protocol):
 
         Raises UnavailableError where the connection is closed: then nothing will be written.
         """
-        if not self.is_open:
+        if self._transport is None or self._transport.is_closing():
             raise UnavailableError("the connection to redis is closed")
         if not self._unwritten:
             self._loop.call_soon(self._write)
         self._unwritten.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # stub: tuple of one
-        if len(self._unwritten) == _MOST_TOGETHER:
+        if len(self._unwritten) == _WRITE_AT_ONCE:
             self._write()
         reply: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append(reply)
@@ -60,11 +178,11 @@ class RedisLink(asyncio.Protocol):
 
     def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, []
-        if unwritten and self._transport is not None and self.is_open:
+        if unwritten and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(unwritten))
 
     def close(self) -> None:
-        """Close at once; whoever still waits learns that the outcome is unknown."""
+        """Close at once; whoever still waits is told that the outcome is unknown."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -140,126 +258,3 @@ def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
     if certificate := options.get("ssl_certfile"):
         context.load_cert_chain(certificate, options.get("ssl_keyfile"))
     return context
-
-
-CONNECT_TIMEOUT_S = 0.8
-"""Seconds for a connection and its greeting."""
-WRITABLE = "#!lua\nreturn 1"
-"""A script that may write and does not: refused, as writes are, by a full memory or disk and by a replica."""
-PING_TIMEOUT_S = 1.5
-"""Seconds after which a connection that does not answer is closed; below the timeout of a probe.
-
-Whoever waits for a reply is then told that the outcome is unknown: no command needs a timer of its own."""
-
-
-class Script:
-    """A Lua script, called by its digest."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        """Its source."""
-        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        """What EVALSHA knows it by."""
-
-
-class RedisBackend:
-    """Redis, as the API uses it."""
-
-    def __init__(self, url: str) -> None:
-        self.health = Health("redis")
-        """Whether Redis is there."""
-        self._url = url
-        self._link: RedisLink | None = None
-
-    async def run(self) -> None:
-        """Keep a connection, forever; it is closed when this is cancelled."""
-        try:
-            await self.health.keep_asking(self._probe)
-        finally:
-            link, self._link = self._link, None
-            if link is not None:
-                link.close()
-
-    async def command(
-        self, *command: str | int | bytes, within_s: float | None = None, reading: bool = False
-    ) -> Any:
-        """Send one command and return its reply; with ``reading`` also to a Redis that takes no writes.
-
-        ``within_s`` are the seconds that it may take, where that is less than the probe gives to all.
-        Raises UnavailableError where it certainly had no effect, OutcomeUnknownError where it may have had one.
-        """
-        try:
-            return await self._reply(command, within_s, reading)
-        except ReplyError as error:
-            raise UnavailableError(f"redis refuses ({error})") from error
-
-    async def call(self, script: Script, keys: tuple[str, ...], *args: str | int, reading: bool = False) -> Any:
-        """Run a script and return its reply; raises as ``command`` does."""
-        command = ("EVALSHA", script.digest, len(keys), *keys, *args)
-        try:
-            return await self._reply(command, None, reading)
-        except ReplyError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise UnavailableError(f"redis refuses ({error})") from error
-        # Redis has forgotten the script (a restart, SCRIPT FLUSH): send it whole, which also teaches it again.
-        return await self.command("EVAL", script.text, len(keys), *keys, *args, reading=reading)
-
-    async def read_at_once(self, *commands: tuple[str, ...]) -> list[Any]:
-        """Return the replies of reading commands at one moment (MULTI … EXEC); raises as ``command`` does."""
-        link = self._open_link()
-        # Written in one go, so that no other command gets between them on the shared connection.
-        queued = [link.send(*command) for command in (("MULTI",), *commands)]
-        for reply in queued:
-            reply.add_done_callback(_seen)  # what is wrong with one of them, EXEC says again
-        replies: list[Any] = await self.command("EXEC", reading=True)
-        for reply in replies:
-            if isinstance(reply, ReplyError):
-                raise UnavailableError(f"redis refuses ({reply})") from reply
-        return replies
-
-    def _open_link(self) -> RedisLink:
-        if self._link is None:
-            self.health.require()
-            raise UnavailableError("the connection to redis is closed")
-        return self._link
-
-    async def _reply(
-        self, command: tuple[str | int | bytes, ...], within_s: float | None, reading: bool = False
-    ) -> Any:
-        if not reading:
-            self.health.require()
-        reply = self._open_link().send(*command)
-        if within_s is None:
-            return await reply
-        try:
-            async with asyncio.timeout(within_s):
-                return await reply
-        except TimeoutError as error:
-            self.health.doubt()
-            raise OutcomeUnknownError(f"redis did not answer within {within_s:g} s") from error
-
-    async def _probe(self) -> None:
-        try:
-            if self._link is None or not self._link.is_open:
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    self._link = await connect(self._url, self._lost)
-            async with asyncio.timeout(PING_TIMEOUT_S):
-                await self._link.send("EVAL", WRITABLE, 0)
-        except TimeoutError:
-            # A link that no longer answers would hand out late replies; whoever waits on it is told now.
-            if self._link is not None:
-                self._link.close()
-            raise
-        except (ReplyError, OutcomeUnknownError) as error:
-            raise UnavailableError(str(error)) from error
-
-    def _lost(self, reason: str) -> None:
-        # Where it is down already the probe knows, and keeps its backoff; without a link this is the end.
-        if self.health.up and self._link is not None:
-            self.health.went_down(reason)
-            self.health.doubt()
-
-
-def _seen(reply: "asyncio.Future[Any]") -> None:
-    if not reply.cancelled():
-        reply.exception()

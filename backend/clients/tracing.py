@@ -9,8 +9,6 @@ import re
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from starlette.types import Scope
-
 from coffee_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,11 +17,16 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 
-# W3C trace context: what joins an order's request to what is done for it later, in other processes.
-
-
 FIELD = "traceparent"
-"""Name of the request header, of the Kafka header and of the stream entry's field that carry it."""
+"""Name of W3C trace context's request header, and of the Kafka header and the stream entry's field that carry it.
+
+It joins an order's request to what is done for it later, in other processes."""
+HEADER = FIELD.encode()
+"""The same as ASGI has it."""
+CURRENT: ContextVar[str] = ContextVar("traceparent", default="")
+"""The traceparent of the request at hand, where its client sent one: goes on with the order."""
+ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""The variable that names the collector, e.g. http://127.0.0.1:4318."""
 
 # A later version may append more; this is how the recommendation has us read it (all but version ff).
 _FORM = re.compile(
@@ -32,33 +35,9 @@ _FORM = re.compile(
 
 
 def trace_id(traceparent: str) -> str:
-    """Return the trace id (32 hexadecimal digits) of a ``traceparent``; nothing where it has not its form."""
+    """Return the trace id (32 hexadecimal digits) of a ``traceparent``; empty where it does not have that form."""
     found = _FORM.fullmatch(traceparent)
     return found[1] if found and not (traceparent.startswith("00-") and len(traceparent) > 55) else ""
-
-
-# The trace of the request at hand: the client's, where it sends a ``traceparent``; else there is none.
-
-
-_HEADER = FIELD.encode()
-_current: ContextVar[str] = ContextVar("traceparent", default="")
-
-
-def accept(scope: Scope) -> str:
-    """Keep what the request says and return its trace id; nothing where it says nothing that can be read."""
-    text = next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER), "")
-    found = trace_id(text) if text else ""
-    _current.set(text if found else "")
-    return found
-
-
-def traceparent() -> str:
-    """Return what goes on with the order, as a stream entry's field or a Kafka header; nothing without a trace."""
-    return _current.get()
-
-
-ASKED = "OTEL_EXPORTER_OTLP_ENDPOINT"
-"""The variable that names the collector, e.g. http://127.0.0.1:4318."""
 
 
 class Spans:
@@ -77,7 +56,7 @@ class Spans:
         return self._propagator.extract({FIELD: traceparent})
 
     def traceparent(self, span: "Span") -> str:
-        """Return what makes others the children of this span."""
+        """Return the traceparent that makes others the children of this span."""
         from opentelemetry.trace import set_span_in_context
 
         carrier: dict[str, str] = {}
@@ -89,9 +68,9 @@ class Spans:
         self._provider.shutdown()
 
 
-def asked_for(service: str) -> Spans | None:
-    """Return the spans of a service, or None where nobody asks. Raises ConfigError where the extra is missing."""
-    if not os.environ.get(ASKED):
+def spans_from_env(service: str) -> Spans | None:
+    """Return the spans of a service, or None where no collector is named. Raises ConfigError without the extra."""
+    if not os.environ.get(ENDPOINT_VARIABLE):
         return None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -99,7 +78,7 @@ def asked_for(service: str) -> Spans | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise ConfigError(f"{ASKED} is set: install coffee-rt[otel]") from error
+        raise ConfigError(f"{ENDPOINT_VARIABLE} is set: install coffee-rt[otel]") from error
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Spans(provider)

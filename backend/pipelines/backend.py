@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
-    from backend.pipelines.interface import Intake, Lookup
+    from backend.pipelines.interface import Ingest, Lookup
     from backend.pipelines.live import LiveLog
     from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
     from backend.pipelines.windows import WindowsSource
@@ -40,7 +40,7 @@ class PipelineBackend(ABC):
     # The API.
 
     @abstractmethod
-    def open_intake(self, connections: Connections) -> Intake:
+    def open_ingest(self, connections: Connections) -> Ingest:
         """Return what makes an order durable before it is acknowledged."""
 
     @abstractmethod

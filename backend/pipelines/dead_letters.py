@@ -6,6 +6,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from coffee_core.errors import CoffeeError
+from coffee_core.order import parse_uuid
 from coffee_core.pipelines import Pipeline
 
 KEY_CONFLICT = "key-conflict"
@@ -52,13 +53,8 @@ def requeued_id(pipeline: Pipeline, letter: Letter) -> UUID | None:
 
     A key conflict can never keep it: that id belongs to another order.
     """
-    if letter.reason != KEY_CONFLICT:
-        text = letter.fields.get("message_id")
-        try:
-            if isinstance(text, str) and len(text) == len(str(UUID(text))):
-                return None
-        except ValueError:
-            pass
+    if letter.reason != KEY_CONFLICT and parse_uuid(letter.fields.get("message_id")) is not None:
+        return None
     return new_message_id(pipeline, letter.origin)
 
 

@@ -16,20 +16,20 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 
 
-class Intake(Protocol):
+class Ingest(Protocol):
     """Where the orders of one pipeline go."""
 
     @property
     def health(self) -> Health:
         """The dependency without which it takes nothing."""
 
-    async def take(self, order: Order, keyed: bool) -> None:
+    async def submit(self, order: Order, keyed: bool) -> None:
         """Return when the order is durable; ``keyed`` tells that the client may repeat its message id.
 
         Raises UnavailableError, OutcomeUnknownError or KeyConflictError.
         """
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         """Return when all of these are durable; no two have the same message id. Else none is; raises the same.
 
         ``keyed`` are the message ids that the client may repeat.

@@ -1,4 +1,4 @@
-"""The embedded Flink: one JobManager, and two TaskManagers of which one is a warm spare."""
+"""The embedded Flink: a JobManager, two TaskManagers of which one is a warm spare, the submitter of the job."""
 
 import asyncio
 import compileall
@@ -14,120 +14,39 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from backend.stack.jars import JarPaths, _bar, cache_dir, exclusive, fetch_jars, jar_paths
+from backend.stack.jars import JarPaths, cache_dir, exclusive, fetch_jars, jar_paths, progress_bar
 from backend.stack.jvm import Archive, Background, java, join, write_argument_file
 from backend.stack.part import Part, no_remark, report_progress
-from backend.stack.probes import http_get
 from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import read_remarks, write_private
 from coffee_core.settings import Settings
-from flink.options import JOB_NAME as JOB
+from flink.rest import FlinkRest, FlinkUnavailableError
 
-# Compiles PyFlink and Beam once: without bytecode every fresh Python in Flink takes ten seconds longer.
+T = TypeVar("T")
 
+JOB_MANAGER = "flink-jobmanager"
+TASK_MANAGERS = ("flink-taskmanager-1", "flink-taskmanager-2")
+"""One works, the other is the spare; which is which changes with every failure."""
+SUBMITTER = "flink-job"
 
-_PACKAGES = ("pyflink", "apache_beam")
-_AT_ONCE = 2
+_COMPILED = ("pyflink", "apache_beam")
+_COMPILERS = 2
 _CHUNK_FILES = 100
-
-
-def compile_bytecode(progress: Callable[[int, int], None] = lambda _done, _total: None) -> None:
-    """Write the missing .pyc files of the two packages; ``progress`` hears files done and files in all. Blocks.
-
-    Where the packages are missing, or their folder cannot be written to, nothing is done.
-    """
-    folders = [folder for name in _PACKAGES if (folder := _folder(name)) and os.access(folder, os.W_OK)]
-    if not folders:
-        return
-    marks = cache_dir() / "bytecode"
-    with exclusive(marks):
-        mark = marks / hashlib.sha256(_installation(folders).encode()).hexdigest()[:16]
-        if mark.exists():
-            return
-        _compile([path for folder in folders for path in sorted(folder.rglob("*.py"))], progress)
-        mark.touch()
-
-
-def _folder(package: str) -> Path | None:
-    spec = find_spec(package)
-    return Path(spec.origin).parent if spec and spec.origin else None
-
-
-def _installation(folders: list[Path]) -> str:
-    """Describe these very installations: a reinstallation has another inode."""
-    return "|".join(f"{folder} {folder.stat().st_ino}" for folder in folders)
-
-
-def _compile(files: list[Path], progress: Callable[[int, int], None]) -> None:
-    chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
-    done = 0
-    # Fresh processes: forked ones would hold our locks, and none may outlive us.
-    with ProcessPoolExecutor(_AT_ONCE, get_context("spawn"), dies_with_parent()) as pool:
-        futures = {pool.submit(_compile_chunk, chunk): len(chunk) for chunk in chunks}
-        for future in as_completed(futures):
-            future.result()
-            done += futures[future]
-            progress(done, len(files))
-
-
-def _compile_chunk(files: list[Path]) -> None:
-    for path in files:
-        # Templates and tests for other Pythons do not compile: nobody imports them.
-        compileall.compile_file(path, quiet=2)
-
-
-def _say_files(done: int, total: int) -> None:
-    report_progress(f"compiling PyFlink once {_bar(done, total)} {done:,} of {total:,} files")
-
-
-async def compile_wheel() -> None:
-    """Compile the bytecode of PyFlink, telling of the files."""
-    await asyncio.to_thread(compile_bytecode, _say_files)
-
-
-# Questions to Flink's REST API that never raise: a part asks itself whether it is ready.
-
-
-Question = Callable[[], Awaitable[bool]]
-
-
-async def _get(base: str, path: str) -> dict[str, Any]:
-    """Return the answer, or nothing where there is none."""
-    try:
-        answer: dict[str, Any] = json.loads(await http_get(f"{base}{path}") or "{}")
-    except ValueError:  # cut short
-        return {}
-    return answer
-
-
-async def answers(base: str) -> bool:
-    """Tell whether a JobManager serves its REST API there."""
-    return "taskmanagers" in await _get(base, "/overview")
-
-
-async def task_managers(base: str) -> dict[str, str]:
-    """Return the TaskManagers that are registered, id → address; a restarted one has another address."""
-    return {each["id"]: each["path"] for each in (await _get(base, "/taskmanagers")).get("taskmanagers", [])}
-
-
-async def job_runs(base: str, name: str) -> bool:
-    """Tell whether a job of this name runs with all of its tasks running."""
-    return any(
-        job["name"] == name and job["state"] == "RUNNING" and job["tasks"]["running"] == job["tasks"]["total"]
-        for job in (await _get(base, "/jobs/overview")).get("jobs", [])
-    )
-
-
-# A Flink distribution made of links: the wheel's jars, the connectors, and the planner in place of its loader.
-#
-# It lies in the user's cache because class-data archives fit one class path only: every stack shares it.
-
-
 _PYTHON_JAR = "flink-python-*.jar"
 _LOADER_JAR = "flink-table-planner-loader-"
+_SPARE_FIRST_S = 4.0
+"""A starting JVM takes two cores for seconds: the spare first takes over what the dead one did."""
+_CLUSTER_FLAGS = ("-XX:+UseSerialGC",)
+_CLIENT_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""What the submitter's client JVM needs to be quick."""
+_CLIENT_HEAP = "-Xmx512m"
+_ANSWER_WITHIN_S = 1.0
+_background = Background()
+
+# The distribution: the wheel with its bytecode, and a folder of links that has the connectors beside its jars.
 
 
 def wheel() -> Path:
@@ -139,13 +58,17 @@ def wheel() -> Path:
 
 
 def flink_home_path(jars: JarPaths) -> Path:
-    """Return where the folder is or will be; its name changes with the wheel and with any jar."""
+    """Return where the distribution is or will be; its name changes with the wheel and with any jar."""
     digest = hashlib.sha256("\n".join(f"{name} {target}" for name, target in _links(jars).items()).encode())
     return cache_dir() / "flink" / digest.hexdigest()[:16]
 
 
 def flink_home(jars: JarPaths) -> Path:
-    """Return the folder, making it where it is missing; blocks."""
+    """Return the folder of a distribution made of links, making it where it is missing; blocks.
+
+    It has the wheel's jars, the connectors, and the planner in place of its loader, and lies in the user's cache
+    because class-data archives fit one class path only: every stack shares it.
+    """
     home, links = flink_home_path(jars), _links(jars)
     parent = home.parent
     with exclusive(parent):
@@ -186,8 +109,62 @@ def client_classpath(home: Path) -> tuple[Path, ...]:
     return (*home.glob("lib/*.jar"), *home.glob(f"opt/{_PYTHON_JAR}"))
 
 
-# The configuration of the embedded Flink cluster: everything on loopback, quick to notice a dead TaskManager.
+async def compile_wheel() -> None:
+    """Compile the bytecode of PyFlink, reporting the files."""
+    await asyncio.to_thread(_compile_bytecode, _report_files)
 
+
+def _compile_bytecode(progress: Callable[[int, int], None]) -> None:
+    """Write the missing .pyc files of PyFlink and Beam, once; blocks.
+
+    Without bytecode every fresh Python in Flink takes ten seconds longer. Where the packages are missing, or their
+    folder cannot be written to, nothing is done. ``progress`` gets files done and files in all.
+    """
+    folders = [folder for name in _COMPILED if (folder := _package_folder(name)) and os.access(folder, os.W_OK)]
+    if not folders:
+        return
+    marks = cache_dir() / "bytecode"
+    with exclusive(marks):
+        mark = marks / hashlib.sha256(_installation(folders).encode()).hexdigest()[:16]
+        if mark.exists():
+            return
+        _compile([path for folder in folders for path in sorted(folder.rglob("*.py"))], progress)
+        mark.touch()
+
+
+def _package_folder(package: str) -> Path | None:
+    spec = find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _installation(folders: list[Path]) -> str:
+    """Describe these very installations: a reinstallation has another inode."""
+    return "|".join(f"{folder} {folder.stat().st_ino}" for folder in folders)
+
+
+def _compile(files: list[Path], progress: Callable[[int, int], None]) -> None:
+    chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
+    done = 0
+    # Fresh processes: forked ones would hold our locks, and none may outlive us.
+    with ProcessPoolExecutor(_COMPILERS, get_context("spawn"), dies_with_parent()) as pool:
+        futures = {pool.submit(_compile_chunk, chunk): len(chunk) for chunk in chunks}
+        for future in as_completed(futures):
+            future.result()
+            done += futures[future]
+            progress(done, len(files))
+
+
+def _compile_chunk(files: list[Path]) -> None:
+    for path in files:
+        # Templates and tests for other Pythons do not compile: nobody imports them.
+        compileall.compile_file(path, quiet=2)
+
+
+def _report_files(done: int, total: int) -> None:
+    report_progress(f"compiling PyFlink once {progress_bar(done, total)} {done:,} of {total:,} files")
+
+
+# The configuration: everything on loopback, quick to notice a dead TaskManager.
 
 _MODULES = (
     "--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
@@ -288,14 +265,14 @@ def write_configuration(settings: Settings) -> Path:
         (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     conf = home / "conf"
     # A JSON string is a YAML string: no path can break out of it.
-    text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in _options(settings).items())
+    text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in _cluster_options(settings).items())
     write_private(conf / "config.yaml", text)
     for name in ("log4j-console.properties", "log4j-cli.properties"):
         write_private(conf / name, _LOGGING)
     return conf
 
 
-def _options(settings: Settings) -> dict[str, str]:
+def _cluster_options(settings: Settings) -> dict[str, str]:
     loopback = "127.0.0.1"
     return {
         "jobmanager.rpc.address": loopback,
@@ -325,12 +302,7 @@ def _options(settings: Settings) -> dict[str, str]:
     }
 
 
-JOB_MANAGER = "flink-jobmanager"
-TASK_MANAGERS = ("flink-taskmanager-1", "flink-taskmanager-2")
-"""One works, the other is the spare; which is which changes with every failure."""
-_SPARE_FIRST_S = 4.0
-"""A starting JVM takes two cores for seconds: the spare first takes over what the dead one did."""
-_background = Background()
+# The parts of the cluster: JobManager and TaskManagers.
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,13 +317,13 @@ def job_manager(settings: Settings) -> Part:
     """Return the JobManager, or the given cluster's as an external part."""
 
     async def ready() -> bool:
-        return await answers(settings.flink_rest_url)
+        return bool(await _ask(settings, FlinkRest.serves))
 
     program = _Program(
         "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
-        (*JOB_MANAGER_FLAGS, "-XX:+UseSerialGC"),
+        (*JOB_MANAGER_FLAGS, *_CLUSTER_FLAGS),
     )
-    return _part(settings, JOB_MANAGER, program, ready, settings.flink_rest_port)
+    return _cluster_part(settings, JOB_MANAGER, program, ready, settings.flink_rest_port)
 
 
 def task_manager(settings: Settings, number: int) -> Part:
@@ -363,7 +335,7 @@ def task_manager(settings: Settings, number: int) -> Part:
 
     async def ready() -> bool:
         registered.clear()
-        registered.update(await task_managers(settings.flink_rest_url))
+        registered.update(await _task_managers(settings))
         if settings.given_flink_rest_url:
             return bool(registered)
         if name not in registered:
@@ -375,26 +347,26 @@ def task_manager(settings: Settings, number: int) -> Part:
 
     program = _Program(
         "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
-        (*TASK_MANAGER_FLAGS, "-XX:+UseSerialGC"),
+        (*TASK_MANAGER_FLAGS, *_CLUSTER_FLAGS),
         ("-D", f"taskmanager.resource-id={name}"),
         # The spare's classes alone would make a poor archive.
         complete_with="org/postgresql/jdbc/PgPreparedStatement",
     )
-    part = _part(settings, name, program, ready, None, remark)
+    part = _cluster_part(settings, name, program, ready, None, remark)
 
     async def prepare() -> None:
-        if last := (await task_managers(settings.flink_rest_url)).get(name):
+        if last := (await _task_managers(settings)).get(name):
             gone.add(last)
         await part.prepare()
 
     return part if part.external else replace(part, prepare=prepare, pause_s=_SPARE_FIRST_S)
 
 
-def _part(
+def _cluster_part(
     settings: Settings,
     name: str,
     program: _Program,
-    ready: Question,
+    ready: Callable[[], Awaitable[bool]],
     port: int | None,
     remark: Callable[[], str] = no_remark,
 ) -> Part:
@@ -404,7 +376,7 @@ def _part(
     arguments = home / f"{name}.args"
 
     async def prepare() -> None:
-        archive = await _archive(program, name)
+        archive = await _cluster_archive(program, name)
         await compile_wheel()
         conf = await asyncio.to_thread(write_configuration, settings)
         temporary = await asyncio.to_thread(empty_temporary, settings, name)
@@ -425,7 +397,7 @@ def _part(
         await asyncio.to_thread(write_argument_file, arguments, command)
 
     async def settle() -> None:
-        _background.start(await _archive(program, name))
+        _background.start(await _cluster_archive(program, name))
 
     return Part(
         name,
@@ -449,43 +421,39 @@ def _path_with_our_python() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
-async def _archive(program: _Program, part: str) -> Archive:
+async def _cluster_archive(program: _Program, part: str) -> Archive:
     """Return the archive of a part's program; the TaskManagers share one."""
     jars = await fetch_jars()
     home = await asyncio.to_thread(flink_home, jars)
     name = program.main.rpartition(".")[2]
-    return Archive(name, cluster_classpath(home, jars), ("-XX:+UseSerialGC",), program.complete_with, part)
+    return Archive(name, cluster_classpath(home, jars), _CLUSTER_FLAGS, program.complete_with, part)
 
 
-# The submitter of the v3 job, and what its client JVM needs to be quick.
+# The part that submits the job.
 
 
-NAME = "flink-job"
-_TUNING = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m")
-
-
-def part(settings: Settings) -> Part:
+def submitter(settings: Settings) -> Part:
     """Return the submitter; it runs here also where the cluster is a given one."""
     arguments = folder(settings) / "client.args"
     home = flink_home_path(jar_paths())
 
     async def ready() -> bool:
-        return await job_runs(settings.flink_rest_url, JOB)
+        return any(job.all_running for job in await _ask(settings, FlinkRest.jobs) or ())
 
     async def prepare() -> None:
-        archive = await _flink_job_archive()
+        archive = await _client_archive()
         await compile_wheel()
         await asyncio.to_thread(write_configuration, settings)
-        temporary = await asyncio.to_thread(empty_temporary, settings, NAME)
-        options = [*_TUNING, *archive.options(), f"-Djava.io.tmpdir={temporary}"]
+        temporary = await asyncio.to_thread(empty_temporary, settings, SUBMITTER)
+        options = [*_CLIENT_FLAGS, _CLIENT_HEAP, *archive.options(), f"-Djava.io.tmpdir={temporary}"]
         await asyncio.to_thread(write_argument_file, arguments, options)
 
     async def settle() -> None:
-        _background.start(await _flink_job_archive())
+        _background.start(await _client_archive())
 
     conf = folder(settings) / "conf"
     return Part(
-        NAME,
+        SUBMITTER,
         (sys.executable, "-m", "flink.submit"),
         ready,
         env={
@@ -501,12 +469,26 @@ def part(settings: Settings) -> Part:
         },
         prepare=prepare,
         settle=settle,
-        remark=lambda: read_remarks(settings.home).get(NAME, ""),
+        remark=lambda: read_remarks(settings.home).get(SUBMITTER, ""),
         # Not the TaskManagers: the job is planned while they start, and waits for its slots by itself.
         needs=("kafka", "postgres", "redis", JOB_MANAGER),
     )
 
 
-async def _flink_job_archive() -> Archive:
+async def _client_archive() -> Archive:
     home: Path = await asyncio.to_thread(flink_home, await fetch_jars())
-    return Archive("client", client_classpath(home), _TUNING[:2])
+    return Archive("client", client_classpath(home), _CLIENT_FLAGS)
+
+
+async def _task_managers(settings: Settings) -> dict[str, str]:
+    """Return the TaskManagers that are registered, id → address; a restarted one has another address."""
+    return {manager.id: manager.address for manager in await _ask(settings, FlinkRest.task_managers) or ()}
+
+
+async def _ask(settings: Settings, question: Callable[[FlinkRest], Awaitable[T]]) -> T | None:
+    """Return what Flink answers, None where it gives no good answer: a part's ``ready`` never raises."""
+    async with FlinkRest(settings.flink_rest_url, _ANSWER_WITHIN_S) as flink:
+        try:
+            return await question(flink)
+        except (FlinkUnavailableError, LookupError, TypeError):  # LookupError: another program answers there
+            return None

@@ -1,7 +1,8 @@
 """The jars of Kafka and of Flink's connectors: fetched once into the user's cache, verified against the lock.
 
-Nothing here knows an address: jgo asks Maven Central by coordinate. Once every jar is verified no network is
-touched; a stamp of size and mtime spares the hashing at a warm start.
+The checked-in lock has of every jar its Maven coordinate, its size in bytes and its SHA-256. Nothing here knows an
+address: jgo asks Maven Central by coordinate. Once every jar is verified no network is touched; a stamp of size
+and mtime spares the hashing at a warm start.
 """
 
 import asyncio
@@ -21,15 +22,21 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from backend.stack.part import report_progress
+from coffee_core.backoff import Backoff
 from coffee_core.errors import StackError
 from coffee_core.file_lock import file_lock
 from coffee_core.runstate import write_private
 
-# The checked-in lock of every jar: Maven coordinate, size in bytes, SHA-256.
-
-
 LOCK_NAME = "jars.lock.json"
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all, from any thread, one call at a time."""
+_DOWNLOADS = 4
+_ATTEMPTS = 4
+_TIMEOUT_S = 30
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 4.0
 _CHUNK_BYTES = 1 << 20
+_MEGABYTE = 1_000_000
+_BAR_CELLS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +100,6 @@ def verify(jar: LockedJar, path: Path) -> None:
         )
 
 
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all, from any thread, one call at a time."""
-
-_AT_ONCE = 4
-_ATTEMPTS = 4
-_TIMEOUT_S = 30
-
-
 @dataclass(frozen=True, slots=True)
 class JarPaths:
     """Where the verified jars lie."""
@@ -111,6 +110,80 @@ class JarPaths:
     """Flink's connectors and the PostgreSQL driver."""
     planner: Path
     """The planner that Flink's client loads directly, without the loader of the wheel."""
+
+
+async def fetch_jars() -> JarPaths:
+    """Return the verified jars, reporting the bytes while they are fetched. Raises StackError."""
+    return await asyncio.to_thread(ensure_jars, _report_bytes)
+
+
+def ensure_jars(
+    progress: Progress = lambda _done, _total: None,
+    *,
+    folder: Path | None = None,
+    lock: JarLock | None = None,
+    repositories: Mapping[str, str] | None = None,
+) -> JarPaths:
+    """Return the paths of all jars, fetching the missing ones; blocks; several processes may call it at once.
+
+    ``repositories`` (name → URL) stands in for Maven Central, e.g. a mirror of one's own.
+    Raises StackError naming the jar that could not be fetched or that is not the one of the lock.
+    """
+    folder = folder or cache_dir() / "jars"
+    lock = read_lock() if lock is None else lock
+    ensure_files([jar for group in lock.values() for jar in group], folder, progress, repositories)
+    return jar_paths(folder=folder, lock=lock)
+
+
+def ensure_files(
+    jars: list[LockedJar],
+    folder: Path,
+    progress: Progress = lambda _done, _total: None,
+    repositories: Mapping[str, str] | None = None,
+) -> None:
+    """Fetch and verify those jars that a folder lacks; blocks. Raises StackError as ``ensure_jars`` does."""
+    with exclusive(folder):
+        stamps = _read_stamps(folder)
+        missing = [jar for jar in jars if not _present(jar, folder, stamps)]
+        if missing:
+            _fetch_all(missing, folder, progress, repositories)
+            stamps = {jar.file_name: _stamp(jar, folder / jar.file_name) for jar in jars}
+            write_private(folder / "verified.json", json.dumps(stamps))
+
+
+def jar_paths(*, folder: Path | None = None, lock: JarLock | None = None) -> JarPaths:
+    """Return where the jars are or will be, without looking for them."""
+    folder = folder or cache_dir() / "jars"
+    lock = read_lock() if lock is None else lock
+    paths = {group: tuple(folder / jar.file_name for jar in group_jars) for group, group_jars in lock.items()}
+    return JarPaths(paths["kafka"], paths["connectors"], paths["planner"][0])
+
+
+def _stamp(jar: LockedJar, path: Path) -> list[int | str]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, jar.sha256]
+
+
+def _read_stamps(folder: Path) -> dict[str, list[int | str]]:
+    try:
+        stamps: dict[str, list[int | str]] = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return stamps
+
+
+def _present(jar: LockedJar, folder: Path, stamps: Mapping[str, list[int | str]]) -> bool:
+    """Return whether the jar is in the folder as the lock has it; another file of its name is removed."""
+    path = folder / jar.file_name
+    try:
+        if stamps.get(jar.file_name) != _stamp(jar, path):
+            verify(jar, path)
+    except FileNotFoundError:
+        return False
+    except StackError:
+        path.unlink()
+        return False
+    return True
 
 
 @dataclass(slots=True)
@@ -145,88 +218,6 @@ class _Download:
         yield self.add
 
 
-def cache_dir() -> Path:
-    """Return the user's cache folder of coffee-rt."""
-    return user_cache_path("coffee-rt", appauthor=False)
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Let one process at a time work in a folder of the cache; the lock ends with its holder."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with file_lock(folder / ".lock"):
-        yield
-
-
-def ensure_jars(
-    progress: Progress = lambda _done, _total: None,
-    *,
-    folder: Path | None = None,
-    lock: JarLock | None = None,
-    repositories: Mapping[str, str] | None = None,
-) -> JarPaths:
-    """Return the paths of all jars, fetching the missing ones; blocks; several processes may call it at once.
-
-    ``repositories`` (name → URL) stands in for Maven Central, e.g. a mirror of one's own.
-    Raises StackError naming the jar that could not be fetched or that is not the one of the lock.
-    """
-    folder = folder or cache_dir() / "jars"
-    lock = read_lock() if lock is None else lock
-    ensure_files([jar for group in lock.values() for jar in group], folder, progress, repositories)
-    return jar_paths(folder=folder, lock=lock)
-
-
-def ensure_files(
-    jars: list[LockedJar],
-    folder: Path,
-    progress: Progress = lambda _done, _total: None,
-    repositories: Mapping[str, str] | None = None,
-) -> None:
-    """Have these jars in a folder, verified, fetching the missing ones; blocks. Raises StackError as above."""
-    with exclusive(folder):
-        stamps = _read_stamps(folder)
-        missing = [jar for jar in jars if not _present(jar, folder, stamps)]
-        if missing:
-            _fetch_all(missing, folder, progress, repositories)
-            stamps = {jar.file_name: _stamp(jar, folder / jar.file_name) for jar in jars}
-            write_private(folder / "verified.json", json.dumps(stamps))
-
-
-def jar_paths(*, folder: Path | None = None, lock: JarLock | None = None) -> JarPaths:
-    """Return where the jars are or will be, without looking whether they are there."""
-    folder = folder or cache_dir() / "jars"
-    lock = read_lock() if lock is None else lock
-    paths = {group: tuple(folder / jar.file_name for jar in group_jars) for group, group_jars in lock.items()}
-    return JarPaths(paths["kafka"], paths["connectors"], paths["planner"][0])
-
-
-def _stamp(jar: LockedJar, path: Path) -> list[int | str]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns, jar.sha256]
-
-
-def _read_stamps(folder: Path) -> dict[str, list[int | str]]:
-    try:
-        stamps: dict[str, list[int | str]] = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return stamps
-
-
-def _present(jar: LockedJar, folder: Path, stamps: Mapping[str, list[int | str]]) -> bool:
-    """Tell whether the jar is there as the lock has it; what is there otherwise is discarded."""
-    path = folder / jar.file_name
-    try:
-        if stamps.get(jar.file_name) != _stamp(jar, path):
-            verify(jar, path)
-    except FileNotFoundError:
-        return False
-    except StackError:
-        path.unlink()
-        return False
-    return True
-
-
 def _fetch_all(
     missing: list[LockedJar], folder: Path, progress: Progress, repositories: Mapping[str, str] | None
 ) -> None:
@@ -236,7 +227,7 @@ def _fetch_all(
         shutil.rmtree(left)
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix="partial-") as scratch,
-        ThreadPoolExecutor(_AT_ONCE) as pool,
+        ThreadPoolExecutor(_DOWNLOADS) as pool,
     ):
         # The largest first: the others then fill the time it takes.
         largest_first = sorted(missing, key=lambda jar: -jar.bytes)
@@ -255,6 +246,7 @@ def _fetch(
     # jgo and requests take 0.4 s to import, which a warm start need not pay.
     from jgo.maven import MavenContext, PythonResolver
 
+    backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
     for attempt in range(1, _ATTEMPTS + 1):
         download = _Download(counter)
         with tempfile.TemporaryDirectory(dir=scratch) as place:
@@ -272,26 +264,33 @@ def _fetch(
                         f"{jar.coordinate} could not be fetched ({error}); check the network and start again"
                     ) from error
                 counter.add(-download.done)
-                time.sleep(2 ** (attempt - 1))
+                time.sleep(backoff.next_s())
                 continue
             verify(jar, path)
             path.replace(folder / jar.file_name)
             return
 
 
-_MEGABYTE = 1_000_000
-_BAR_CELLS = 20
+def cache_dir() -> Path:
+    """Return the user's cache folder of coffee-rt."""
+    return user_cache_path("coffee-rt", appauthor=False)
 
 
-def _bar(done: int, total: int) -> str:
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Let one process at a time work in a folder of the cache; the lock ends with its holder."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with file_lock(folder / ".lock"):
+        yield
+
+
+def progress_bar(done: int, total: int) -> str:
+    """Return a bar of text, filled as far as ``done`` is of ``total``."""
     full = _BAR_CELLS * done // max(total, 1)
     return "█" * full + "░" * (_BAR_CELLS - full)
 
 
-def _say_bytes(done: int, total: int) -> None:
-    report_progress(f"fetching jars {_bar(done, total)} {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB")
-
-
-async def fetch_jars() -> JarPaths:
-    """Return the verified jars, telling of the bytes while they are fetched. Raises StackError."""
-    return await asyncio.to_thread(ensure_jars, _say_bytes)
+def _report_bytes(done: int, total: int) -> None:
+    report_progress(
+        f"fetching jars {progress_bar(done, total)} {done / _MEGABYTE:.0f} of {total / _MEGABYTE:.0f} MB"
+    )

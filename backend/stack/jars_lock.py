@@ -35,7 +35,7 @@ def main() -> None:
             return LockedJar(coordinate, path.stat().st_size, sha256_of(path))
 
         inputs, closure = context.resolver.resolve([context.create_dependency(KAFKA)])
-        kafka = [f"{each.groupId}:{each.artifactId}:{each.version}" for each in (*inputs, *closure)]
+        kafka = [f"{jar.groupId}:{jar.artifactId}:{jar.version}" for jar in (*inputs, *closure)]
         text = write_lock(
             {
                 "kafka": tuple(lock(coordinate) for coordinate in (*kafka, KAFKA_LOGGER)),

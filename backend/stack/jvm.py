@@ -70,11 +70,11 @@ class Archive:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return ("-Xshare:auto", f"-XX:DumpLoadedClassList={self.class_list}")
 
-    def _is_wanted(self, listed: Path) -> bool:
+    def _is_due(self, listed: Path) -> bool:
         return listed.exists() and not self.path.exists()
 
     def _is_complete(self, listed: Path) -> bool:
-        return self._is_wanted(listed) and self.complete_with in listed.read_text(encoding="utf-8")
+        return self._is_due(listed) and self.complete_with in listed.read_text(encoding="utf-8")
 
     async def make_later(self, after_s: float = _SETTLED_S) -> None:
         """Make the archive from the list of the running program, gently and after a while; nothing if it is there.
@@ -84,15 +84,15 @@ class Archive:
         listed = self.class_list
         await asyncio.sleep(after_s)
         while not await asyncio.to_thread(self._is_complete, listed):
-            if not await asyncio.to_thread(self._is_wanted, listed):
+            if not await asyncio.to_thread(self._is_due, listed):
                 return
             await asyncio.sleep(after_s)
-        part = self.path.with_suffix(f".{os.getpid()}")
+        partial = self.path.with_suffix(f".{os.getpid()}")
         own = await asyncio.to_thread(_own_classes, listed)
         process = await asyncio.create_subprocess_exec(
             *(str(java()), "-Xshare:dump", *self.flags, "-Xlog:disable", "-Xlog:all=off"),
             f"-XX:SharedClassListFile={own}",
-            f"-XX:SharedArchiveFile={part}",
+            f"-XX:SharedArchiveFile={partial}",
             "-cp",
             join(self.classpath),
             stdin=asyncio.subprocess.DEVNULL,
@@ -103,11 +103,11 @@ class Archive:
         )
         try:
             if await process.wait() == 0:
-                part.replace(self.path)
+                partial.replace(self.path)
         finally:
             if process.returncode is None:
                 process.kill()
-            part.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             # Those of the others too, and of whoever was killed: one archive is enough.
             for left in self.path.parent.glob(f"{self._class_lists.name}.*"):
                 left.unlink(missing_ok=True)
@@ -118,7 +118,7 @@ def _own_classes(class_list: Path) -> Path:
 
     To a file of its own: the program is still writing the list, where it stopped, whatever becomes of the file.
     """
-    *lines, _begun = class_list.read_text(encoding="utf-8").split("\n")
+    *lines, _unfinished = class_list.read_text(encoding="utf-8").split("\n")
     own = class_list.with_name(f"{class_list.name}.own")
     own.write_text("".join(f"{line}\n" for line in lines if " source: " not in line), encoding="utf-8")
     return own
@@ -149,5 +149,5 @@ class Background:
 
 def write_argument_file(path: Path, arguments: Sequence[str]) -> None:
     """Write the arguments of a java command to a file that ``java @FILE`` reads, spaces and all."""
-    lines = ('"' + each.replace("\\", "\\\\").replace('"', '\\"') + '"\n' for each in arguments)
+    lines = ('"' + argument.replace("\\", "\\\\").replace('"', '\\"') + '"\n' for argument in arguments)
     write_private(path, "".join(lines))

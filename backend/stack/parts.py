@@ -36,7 +36,7 @@ def _flink(settings: Settings) -> list[Part]:
     from backend.stack import flink  # not loaded where it does not run
 
     workers = [flink.task_manager(settings, number) for number in (1, 2)]
-    return [flink.job_manager(settings), *workers, flink.part(settings)]
+    return [flink.job_manager(settings), *workers, flink.submitter(settings)]
 
 
 _SERVERS = {

@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from coffee_core.load.orders import Attempt
-from coffee_core.load.statistics import Answer, Outcome, outcome_of
+from coffee_core.load.statistics import Answer, Outcome, outcome_of, reason_of
 
 
 class Sender:
@@ -60,11 +60,11 @@ class Sender:
         try:
             async with self._session.post(url, data=attempt.body, headers=headers) as response:
                 status = response.status
-                said = _json(await response.read())
+                body = await response.read()
                 outcome, reason = outcome_of(status), ""
-                message_id = said.get("message_id")
+                message_id = _json(body).get("message_id")
                 if outcome is not Outcome.ACKNOWLEDGED:
-                    reason = _problem(status, said)
+                    reason = reason_of(status, body)
         except ClientConnectorError as error:
             outcome, reason = Outcome.REFUSED, f"no connection: {error.os_error.strerror or error}"
         except TimeoutError:
@@ -82,8 +82,3 @@ def _json(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _problem(status: int, said: dict[str, Any]) -> str:
-    words = [str(said[name]) for name in ("title", "detail") if said.get(name)]
-    return ": ".join(words) or f"HTTP {status}"

@@ -61,6 +61,16 @@ def outcome_of(status: int) -> Outcome:
     return Outcome.REJECTED if 400 <= status < 500 else Outcome.UNKNOWN
 
 
+def reason_of(status: int, body: bytes) -> str:
+    """Return title and detail of a problem document; the status where a proxy answers with a page of its own."""
+    try:
+        problem: Any = json.loads(body)
+        words = [str(problem[name]) for name in ("title", "detail") if problem.get(name)]
+    except (ValueError, AttributeError):
+        words = []
+    return ": ".join(words) or f"HTTP {status}"
+
+
 _HIGHEST_US = 3_600_000_000
 _DIGITS = 3
 

@@ -1,4 +1,4 @@
-"""The API as the dashboard reads it: its own figures and what it says of the stack."""
+"""The API as the dashboard reads it: its own figures and those of the stack."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ _TIMEOUT_S = 2.0
 
 
 async def read_lab(session: "ClientSession", api_url: str) -> LabReading:
-    """GET the API's account of itself.
+    """GET the API's figures of itself and of the stack.
 
     Raises aiohttp's ClientError or TimeoutError where the API cannot be reached, ReadingError where it
     answers with something else.
@@ -33,12 +33,9 @@ async def read_lab(session: "ClientSession", api_url: str) -> LabReading:
         return parse_lab(body)
 
 
-# What has become of one order: the API is asked, which asks the systems that it passes.
-
-
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """Where an order is; None is what cannot be known."""
+    """What has become of one order, as the API finds it where the order passes; None is what cannot be known."""
 
     stored: bool | None = None
     """Whether it is a row in PostgreSQL."""
@@ -53,15 +50,15 @@ class Journey:
     shown_by_us: int | None = None
     """When it was first seen shown: microseconds since the epoch; None where nobody saw it before and after."""
 
-    def since(self, before: "Journey | None", now_us: int) -> "Journey":
+    def with_shown_time(self, before: "Journey | None", now_us: int) -> "Journey":
         """Return this answer with the time at which it was first seen shown, given the answer before it."""
         if before is None or not self.shown:
             return self
         return replace(self, shown_by_us=now_us if before.shown is False else before.shown_by_us)
 
 
-async def ask(settings: Settings, order: SentOrder) -> Journey:
-    """GET what has become of an order; every failure is said, none is raised."""
+async def fetch_journey(settings: Settings, order: SentOrder) -> Journey:
+    """GET what has become of an order; a failure is its ``trouble``, none is raised."""
     from aiohttp import ClientError, ClientSession, ClientTimeout
 
     if order.message_id is None:

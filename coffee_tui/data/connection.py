@@ -20,16 +20,16 @@ class Attachment:
         """Return an attachment that stays where it is."""
         return cls(lambda: settings)
 
-    def look_again(self) -> None:
+    def reload(self) -> None:
         """Read them again. Raises ConfigError as ``Settings.attach`` does."""
         self.settings = self._attach()
 
 
-# Why a link is down, in the few words that a column has room for.
-
-
 def one_line(error: BaseException) -> str:
-    """Return the reason of an error: the operating system's words where it has any, else the error's own."""
+    """Return why a link is down, in the few words that a column has room for.
+
+    The operating system's words where it has any, else the error's own.
+    """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     number = _errno(error)

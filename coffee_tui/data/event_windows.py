@@ -77,11 +77,11 @@ async def _of_api(session: "ClientSession", api_url: str, pipeline: Pipeline) ->
             raise ReadingError(f"GET {path} answered {answer.status}")
         try:
             body: dict[str, Any] = await answer.json(content_type=None)
-            windows = {each["start_us"] // 1_000_000: _sums(each) for each in body["windows"]}
+            windows = {window["start_us"] // 1_000_000: _sums(window) for window in body["windows"]}
             return Windows(windows, _sums(body["late"]), body["watermark_us"])
         except (ValueError, KeyError, TypeError) as error:
             raise ReadingError(f"GET {path} answered something else: {error}") from error
 
 
-def _sums(said: Mapping[str, Any]) -> StoreSums:
-    return StoreSums(said["store_counts"], said["store_revenue_cents"])
+def _sums(window: Mapping[str, Any]) -> StoreSums:
+    return StoreSums(window["store_counts"], window["store_revenue_cents"])

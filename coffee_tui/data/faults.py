@@ -19,12 +19,22 @@ from coffee_core.runstate import State, read_env, read_states
 from coffee_core.settings import Settings
 from coffee_tui.data.connection import Attachment
 
-# What the page of faults shows: frozen values, compared by equality.
+COFFEE = (sys.executable, "-m", "backend.cli")
+"""The command line: another program, which this one never imports."""
+RATE_PER_S = 100
+"""Orders a second into each pipeline, where a fault brings its own load."""
+_LEAVE_S = 5.0
+"""Seconds that it gets to put everything right when the dashboard ends; then what stands by does it."""
+_LONGEST_LINE = 1 << 24
+
+
+class FaultError(CoffeeError):
+    """``coffee chaos`` could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultInfo:
-    """One fault of the menu, as ``coffee chaos`` lists it."""
+    """One fault of the menu, as ``coffee chaos --json`` lists it."""
 
     name: str
     """As it is called on the command line."""
@@ -55,7 +65,7 @@ class FaultVerdict:
     """Which one."""
     exact: bool
     """Whether nothing was lost, duplicated or adrift, and nothing else was wrong."""
-    sentence: str
+    figures: str
     """Its figures in words."""
     wrong: tuple[str, ...] = ()
     """What is wrong, in sentences."""
@@ -63,13 +73,13 @@ class FaultVerdict:
 
 @dataclass(frozen=True, slots=True)
 class FaultView:
-    """A run of a fault at one moment."""
+    """A run of a fault at one moment: what the page of faults shows, compared by equality."""
 
     name: str = ""
     """Which fault; empty before the first."""
     phase: Phase = Phase.IDLE
     """Where it stands."""
-    bare: bool = False
+    no_load: bool = False
     """Whether the load is the user's own: then the pipelines' logs are the witness."""
     pipelines: tuple[Pipeline, ...] = ()
     """Pipelines that are watched."""
@@ -79,7 +89,7 @@ class FaultView:
     """Seconds that it goes on; None where it strikes once."""
     visible: tuple[tuple[Pipeline, float], ...] = ()
     """(pipeline, seconds from the fault until its orders were visible again), in order of arrival."""
-    said: str = ""
+    progress: str = ""
     """The last line of progress."""
     verdicts: tuple[FaultVerdict, ...] = ()
     """One for each pipeline, at the end."""
@@ -88,22 +98,22 @@ class FaultView:
 
     @property
     def running(self) -> bool:
-        """Tell whether it is under way."""
+        """Whether it is under way."""
         return self.phase in (Phase.PREPARING, Phase.STRUCK, Phase.OVER)
 
     @property
     def waiting(self) -> tuple[Pipeline, ...]:
-        """Return the pipelines whose orders are not visible again."""
+        """Pipelines whose orders are not visible again."""
         back = {pipeline for pipeline, _ in self.visible}
-        return tuple(each for each in self.pipelines if each not in back)
+        return tuple(pipeline for pipeline in self.pipelines if pipeline not in back)
 
     @property
     def felt(self) -> bool:
-        """Tell whether its effect is to be marked now: from the fault until all orders are visible again."""
+        """Whether its effect is to be marked now: from the fault until all orders are visible again."""
         return self.phase is Phase.STRUCK or (self.phase is Phase.OVER and bool(self.waiting))
 
     def clock(self, now_s: float) -> str:
-        """Say how long it is since the fault, and how long it still lasts where that is known."""
+        """Write how long it is since the fault, and how long it still lasts where that is known."""
         if self.struck_s is None:
             return "nothing is broken yet"
         ago_s = now_s - self.struck_s
@@ -113,34 +123,6 @@ class FaultView:
         if self.felt:
             return f"struck {ago_s:.0f} s ago · not back yet: {', '.join(self.waiting) or self.name}"
         return f"struck {ago_s:.0f} s ago · every pipeline shows new orders again"
-
-
-COFFEE = (sys.executable, "-m", "backend.cli")
-"""The command line: another program, which this one never imports."""
-RATE_PER_S = 100
-"""Orders a second into each pipeline, where a fault brings its own load."""
-_LEAVE_S = 5.0
-"""Seconds that it gets to put everything right when the dashboard ends; then what stands by does it."""
-_LONGEST_LINE = 1 << 24
-
-
-class FaultError(CoffeeError):
-    """The command line could not be asked."""
-
-
-def why_not(settings: Settings) -> str:
-    """Say why nothing can be broken here; empty where the stack that is shown is this machine's own."""
-    if find_spec("backend") is None:
-        return "only the dashboard is installed here: faults come with the lab, coffee-rt[lab]"
-    try:
-        local = read_env(settings.home).get("API_URL") == settings.api_url
-        parts = read_states(settings.home) if local else []
-    except PermissionError:
-        return f"the stack in {settings.home} is somebody else's: it is theirs to break"
-    if all(part.state is State.STOPPED for part in parts):
-        return "a remote stack has no faults: they are for one that `coffee up` runs on this machine"
-    given = [part.name for part in parts if part.state is State.EXTERNAL]
-    return f"{', '.join(given)} was given by a URL: only a wholly embedded stack is broken" if given else ""
 
 
 class Faults:
@@ -161,11 +143,11 @@ class Faults:
         return self.view.name if self.view.felt else ""
 
     def why_not(self) -> str:
-        """Say why nothing can be broken here; empty where it can."""
+        """Return why nothing can be broken here; empty where it can."""
         return why_not(self._attachment.settings)
 
     async def menu(self) -> list[FaultInfo]:
-        """Ask what can be broken here. Raises FaultError where the command line does not say."""
+        """List what can be broken here. Raises FaultError where the command line does not say."""
         if self._menu:
             return self._menu
         try:
@@ -176,20 +158,20 @@ class Faults:
         if process.returncode:
             raise FaultError(_last_line(errors) or f"`coffee chaos` ended with code {process.returncode}")
         try:
-            self._menu = [FaultInfo(one["name"], one["teaches"]) for one in json.loads(out) if one["here"]]
+            self._menu = [FaultInfo(fault["name"], fault["teaches"]) for fault in json.loads(out) if fault["here"]]
         except (KeyError, TypeError, ValueError) as error:
             raise FaultError(f"the list of `coffee chaos` cannot be read: {type(error).__name__}") from error
         return self._menu
 
-    async def run(self, name: str, *, bare: bool = False) -> None:
+    async def run(self, name: str, *, no_load: bool = False) -> None:
         """Run one fault to its end; cancelled, ask it to end in order. Does nothing while one is under way.
 
-        With ``bare`` it brings no load of its own.
+        With ``no_load`` it brings no load of its own.
         """
         if self.view.running:
             return
-        self.view = FaultView(name, Phase.PREPARING, bare, self._attachment.settings.pipelines)
-        load = ("--no-load",) if bare else ("--rate", str(RATE_PER_S))
+        self.view = FaultView(name, Phase.PREPARING, no_load, self._attachment.settings.pipelines)
+        load = ("--no-load",) if no_load else ("--rate", str(RATE_PER_S))
         try:
             process = self._process = await self._start(name, "--lines", *load)
         except OSError as error:
@@ -239,14 +221,14 @@ class Faults:
         errors = asyncio.create_task(process.stderr.read())
         view = self.view
         async for line in process.stdout:
-            view = told(view, json.loads(line), time.monotonic)
+            view = advance(view, json.loads(line), time.monotonic)
             # Its end is shown once it has gone: another one may then begin.
             if view.running:
                 self.view = view
         code = await process.wait()
-        said = _last_line(await errors)
+        last_words = _last_line(await errors)
         if view.running:
-            self._end(said or f"`coffee chaos` ended with code {code}")
+            self._end(last_words or f"`coffee chaos` ended with code {code}")
         else:
             self.view = view
 
@@ -254,13 +236,28 @@ class Faults:
         self.view = replace(self.view, phase=Phase.ENDED, trouble=trouble)
 
 
-def told(view: FaultView, line: dict[str, Any], clock: Callable[[], float]) -> FaultView:
-    """Return what one line of ``coffee chaos --lines`` makes of a view. Raises KeyError, ValueError of another."""
+def why_not(settings: Settings) -> str:
+    """Return why nothing can be broken here; empty where the stack that is shown is this machine's own."""
+    if find_spec("backend") is None:
+        return "only the dashboard is installed here: faults come with the lab, coffee-rt[lab]"
+    try:
+        local = read_env(settings.home).get("API_URL") == settings.api_url
+        parts = read_states(settings.home) if local else []
+    except PermissionError:
+        return f"the stack in {settings.home} is somebody else's: it is theirs to break"
+    if all(part.state is State.STOPPED for part in parts):
+        return "a remote stack has no faults: they are for one that `coffee up` runs on this machine"
+    given = [part.name for part in parts if part.state is State.EXTERNAL]
+    return f"{', '.join(given)} was given by a URL: only a wholly embedded stack is broken" if given else ""
+
+
+def advance(view: FaultView, line: dict[str, Any], clock: Callable[[], float]) -> FaultView:
+    """Return the view after one line of ``coffee chaos --lines``. Raises KeyError, ValueError for others."""
     if "ended" in line:
         ended = line["ended"]
         cut = "cancelled: what was broken is whole again" if ended["interrupted"] else ""
         return replace(view, phase=Phase.ENDED, trouble=cut or "; ".join(ended["failures"]))
-    view = replace(view, said=line["said"])
+    view = replace(view, progress=line["said"])
     if line.get("moment") == "struck":
         return replace(view, phase=Phase.STRUCK, struck_s=clock(), lasts_s=line["lasts_s"])
     if line.get("moment") == "over":
@@ -284,8 +281,8 @@ def _interrupt(process: asyncio.subprocess.Process) -> None:
         process.send_signal(signal.SIGINT)
 
 
-def _without_name(view: FaultView, said: str) -> str:
-    return said.removeprefix(f"{view.name}: ")
+def _without_name(view: FaultView, text: str) -> str:
+    return text.removeprefix(f"{view.name}: ")
 
 
 def _last_line(errors: bytes) -> str:

@@ -12,23 +12,29 @@ from coffee_core.pipelines import Pipeline
 from coffee_tui.data.readings import MetricsReading
 from coffee_tui.data.snapshot import Quantiles
 
-# The feed's two clocks in one value, so that a test can hold them still.
+WINDOW_S = 10.0
+"""Seconds over which quantiles are taken."""
+RATE_S = 3.0
+"""Seconds over which the rate of a pipeline without a schedule is taken."""
+SLOTS = 300
+"""Seconds that a sparkline reaches back."""
+OVERDUE = 2.0
+"""A run is overdue after this many intervals."""
+FINISHED_UNSHOWN = ("duplicates", "dead")
+"""Counters: entries of a log that a processor has finished without showing an order."""
+LAST_UPDATE = "last_update_us"
+"""Counter: when the metric keys were last written, microseconds since the epoch."""
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One moment by both clocks."""
+    """One moment by both clocks of the feed, so that a test can hold them still."""
 
     at_s: float = field(default_factory=time.monotonic)
     """Monotonic seconds: for windows and rates."""
     time_us: int = field(default_factory=now_us)
     """Microseconds since the epoch: for what is shown and compared with other processes."""
-
-
-# Step functions of time: what a value was, and how fast it grows.
-
-
-_Value = TypeVar("_Value")
 
 
 class Changes(Generic[_Value]):
@@ -84,20 +90,6 @@ class Meter:
         return max(0.0, (self._now - before[1]) / min(self._span_s, max(1.0, now_s - self._first_s)))
 
 
-WINDOW_S = 10.0
-"""Seconds over which quantiles are taken."""
-RATE_S = 3.0
-"""Seconds over which the rate of a pipeline without a schedule is taken."""
-SLOTS = 300
-"""Seconds that a sparkline reaches back."""
-OVERDUE = 2.0
-"""A run is overdue after this many intervals."""
-TAKEN_TOO = ("duplicates", "dead")
-"""Counters: entries of a log that a processor has finished without showing an order."""
-LAST_UPDATE = "last_update_us"
-"""Counter: when the metric keys were last written, microseconds since the epoch."""
-
-
 class Histogram:
     """A cumulative histogram over time."""
 
@@ -132,7 +124,7 @@ class PipelineHistory:
     def __init__(self, pipeline: Pipeline) -> None:
         # Such a pipeline is written by a run every few seconds: between two runs nothing is slow or has stopped.
         self._in_runs = pipeline.info.shown_in_runs
-        self._orders, self._taken, self._accepted = Meter(RATE_S), Meter(RATE_S), Meter(RATE_S)
+        self._orders, self._finished, self._accepted = Meter(RATE_S), Meter(RATE_S), Meter(RATE_S)
         self._runs: Changes[tuple[int, int]] = Changes(0.0)
         self._api, self._dashboard = Histogram(), Histogram()
         self._slot_s: float | None = None
@@ -141,9 +133,9 @@ class PipelineHistory:
         self.dashboard_p99: deque[float | None] = deque(maxlen=SLOTS)
 
     def add_metrics(self, at_s: float, reading: MetricsReading) -> None:
-        """Note what Redis said at a moment (monotonic seconds)."""
+        """Note a reading of Redis at a moment (monotonic seconds)."""
         self._orders.add(at_s, reading.orders)
-        self._taken.add(at_s, reading.orders + sum(reading.counters.get(name, 0) for name in TAKEN_TOO))
+        self._finished.add(at_s, reading.orders + sum(reading.counters.get(name, 0) for name in FINISHED_UNSHOWN))
         self._dashboard.add(at_s, reading.latency)
         if updated_us := reading.counters.get(LAST_UPDATE, 0):
             self._runs.add(at_s, (updated_us, reading.orders))
@@ -185,9 +177,9 @@ class PipelineHistory:
         """Return the 2xx answers per second, or None where it cannot be known yet."""
         return self._accepted.rate(now_s)
 
-    def taken(self, now_s: float) -> float | None:
+    def finished(self, now_s: float) -> float | None:
         """Return how many entries of its log the processor finishes per second; of runs, what they show."""
-        return self.rate(now_s) if self._in_runs else self._taken.rate(now_s)
+        return self.rate(now_s) if self._in_runs else self._finished.rate(now_s)
 
     def dashboard(self, now_s: float) -> Quantiles:
         """Return the dashboard latency of the window; where there are runs, of the last that brought orders."""

@@ -27,12 +27,12 @@ def line(snapshot: Snapshot, at: datetime) -> str:
 
 
 async def write_lines(feed: Feed, recorder: Recorder | None = None) -> int:
-    """Write a line for each snapshot until told to end or until nobody reads; return the exit code."""
+    """Write a line for each snapshot until interrupted or until nobody reads; return the exit code."""
     ended = asyncio.Event()
 
     def publish(snapshot: Snapshot) -> None:
         if recorder is not None:
-            recorder.note(snapshot)
+            recorder.write(snapshot)
         try:
             sys.stdout.write(line(snapshot, datetime.now(UTC)) + "\n")
             sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The live feed: keeps both links open, reads when told to, publishes what is to be shown."""
+"""The live feed: keeps both links open, reads when Redis notifies, publishes what is to be shown."""
 
 import asyncio
 import time
@@ -13,100 +13,7 @@ from coffee_tui.data.connection import Attachment, one_line
 from coffee_tui.data.history import Moment
 from coffee_tui.data.readings import ReadingError, RedisReading
 from coffee_tui.data.snapshot import Snapshot
-from coffee_tui.data.state import Board
-
-# When to read Redis: at once when it says so; while it never stops saying so, ten times a second unasked.
-#
-# Every notification has to be parsed, and a pipeline under load sends hundreds a second of which ten are of use.
-# So in a flood it stops listening, and listens again when the readings have been the same for a while.
-
-
-_FLOOD = 30
-"""Notifications within ``_SPAN_S`` from which on it is one."""
-_SPAN_S = 1.0
-_WAIT_S = 1.0
-"""Longest wait for a notification, so that a lost connection is noticed."""
-
-
-class Ear:
-    """Listens to some channels; says when something was heard, and when it is time to look."""
-
-    def __init__(
-        self, pubsub: PubSub, channels: Sequence[str], heard: Callable[[], None], look: Callable[[], None]
-    ) -> None:
-        """``heard`` is called of every notification, ``look`` also where none is needed; neither may block."""
-        self._pubsub = pubsub
-        self._channels = channels
-        self._heard = heard
-        self._look = look
-        self._changed_s = 0.0
-
-    def changed(self) -> None:
-        """Note that a reading differed from the one before."""
-        self._changed_s = time.monotonic()
-
-    async def listen(self, frame_s: float) -> None:
-        """Listen until cancelled, in a flood look every ``frame_s`` seconds. Raises redis-py's errors."""
-        while True:
-            await self._pubsub.subscribe(*self._channels)
-            # What happened while nobody listened is seen now.
-            self._look()
-            await self._calm()
-            await self._pubsub.unsubscribe(*self._channels)
-            await self._flood(frame_s)
-
-    async def _calm(self) -> None:
-        begun_s, count = time.monotonic(), 0
-        while count < _FLOOD:
-            message = await self._pubsub.get_message(timeout=_WAIT_S)
-            if time.monotonic() - begun_s > _SPAN_S:
-                begun_s, count = time.monotonic(), 0
-            if message is not None:
-                count += 1
-                self._heard()
-                self._look()
-
-    async def _flood(self, frame_s: float) -> None:
-        self.changed()
-        while time.monotonic() - self._changed_s < _SPAN_S:
-            await asyncio.sleep(frame_s)
-            self._look()
-
-
-# Coalescing: many notifications, few reads.
-
-
-class Pulse:
-    """Lets a loop through at once when something happened, but never more often than every ``gap_s``.
-
-    However many notifications arrive within the gap, one pass follows them, and none is lost: a notification
-    during a pass leads to the next one.
-    """
-
-    def __init__(self, gap_s: float) -> None:
-        self._gap_s = gap_s
-        self._happened = asyncio.Event()
-        self._last_s = float("-inf")
-
-    def notify(self) -> None:
-        """Say that something happened."""
-        self._happened.set()
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Return when something happened or after ``timeout_s`` seconds; tell whether something did."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._happened.wait()
-        except TimeoutError:
-            happened = False
-        else:
-            happened = True
-            await asyncio.sleep(max(0.0, self._last_s + self._gap_s - loop.time()))
-            self._happened.clear()
-        self._last_s = loop.time()
-        return happened
-
+from coffee_tui.data.state import DashboardState
 
 FRAME_S = 0.1
 """Shortest time between two reads of Redis, and between two snapshots."""
@@ -116,7 +23,11 @@ LIVE = "live"
 POLLING = f"polling every {TICK_S:.0f} s"
 _RECONNECT_S = 0.5
 _ASK_AGAIN_S = 10.0
-
+_FLOOD = 30
+"""Notifications within ``_SPAN_S`` from which on it is one."""
+_SPAN_S = 1.0
+_WAIT_S = 1.0
+"""Longest wait for a notification, so that a lost connection is noticed."""
 Publish = Callable[[Snapshot], None]
 """Takes a snapshot; never blocks."""
 
@@ -130,15 +41,15 @@ class Feed(Protocol):
 
 
 class LiveFeed:
-    """Reads a running stack; every lost link is said in the snapshot, and mended."""
+    """Reads a running stack; a lost link is in the snapshot, with its reason, and is tried again."""
 
     def __init__(self, attachment: Attachment, fault: Callable[[], str] = str) -> None:
         """``fault`` names the fault on purpose that is felt now, an empty text where there is none."""
         self._attachment = attachment
         self._fault = fault
-        self._board = Board(attachment.settings.pipelines)
-        self._reads = Pulse(FRAME_S)
-        self._frames = Pulse(FRAME_S)
+        self._state = DashboardState(attachment.settings.pipelines)
+        self._reads = Throttle(FRAME_S)
+        self._frames = Throttle(FRAME_S)
 
     async def run(self, publish: Publish) -> None:
         """Publish a snapshot whenever it differs from the one before, until cancelled."""
@@ -153,7 +64,7 @@ class LiveFeed:
         self._frames.notify()
         while True:
             await self._frames.wait(TICK_S)
-            snapshot = self._board.snapshot(Moment())
+            snapshot = self._state.snapshot(Moment())
             if snapshot != last:
                 publish(snapshot)
                 last = snapshot
@@ -161,8 +72,8 @@ class LiveFeed:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._board.fault = self._fault()
-            self._board.slot(Moment())
+            self._state.fault = self._fault()
+            self._state.slot(Moment())
             self._frames.notify()
 
     async def _keep_redis(self) -> None:
@@ -173,9 +84,9 @@ class LiveFeed:
             try:
                 await self._use_redis()
             except* (RedisError, OSError, TimeoutError, ReadingError) as group:
-                self._board.lost_redis(Moment(), one_line(group))
+                self._state.lost_redis(Moment(), one_line(group))
                 self._frames.notify()
-                self._attachment.look_again()
+                self._attachment.reload()
             await asyncio.sleep(_RECONNECT_S)
 
     async def _use_redis(self) -> None:
@@ -183,10 +94,10 @@ class LiveFeed:
 
         heard = asyncio.Event()
 
-        def hear() -> None:
+        def on_message() -> None:
             # It came: so the server sends them, even one that would not say so.
             heard.set()
-            self._board.mode = LIVE
+            self._state.mode = LIVE
 
         settings = self._attachment.settings
         pipelines = settings.pipelines
@@ -195,19 +106,20 @@ class LiveFeed:
             redis_reader.pubsub(client) as pubsub,
             asyncio.TaskGroup() as tasks,
         ):
-            ear = Ear(pubsub, redis_reader.channels(client, pipelines), hear, self._reads.notify)
-            tasks.create_task(ear.listen(FRAME_S), name="feed: notifications")
+            channels = redis_reader.channels(client, pipelines)
+            notifications = Notifications(pubsub, channels, on_message, self._reads.notify)
+            tasks.create_task(notifications.listen(FRAME_S), name="feed: notifications")
             ask_at_s = 0.0
             last: RedisReading | None = None
             while True:
                 if time.monotonic() >= ask_at_s:
                     ask_at_s = time.monotonic() + _ASK_AGAIN_S
-                    said = await redis_reader.notifies(client)
-                    self._board.mode = LIVE if said or (said is None and heard.is_set()) else POLLING
+                    notifies = await redis_reader.notifies(client)
+                    self._state.mode = LIVE if notifies or (notifies is None and heard.is_set()) else POLLING
                 reading = await redis_reader.read(client, pipelines)
-                self._board.read_metrics(Moment(), reading)
+                self._state.read_metrics(Moment(), reading)
                 if reading != last:
-                    ear.changed()
+                    notifications.changed()
                     self._frames.notify()
                     last = reading
                 await self._reads.wait(TICK_S)
@@ -224,8 +136,8 @@ class LiveFeed:
                 try:
                     reading = await read_lab(session, self._attachment.settings.api_url)
                 except (ClientError, OSError, TimeoutError, ReadingError) as error:
-                    self._board.lost_api(Moment(), one_line(error))
-                    self._attachment.look_again()
+                    self._state.lost_api(Moment(), one_line(error))
+                    self._attachment.reload()
                     await self._read_parts()
                     standing = None
                     self._frames.notify()
@@ -234,11 +146,11 @@ class LiveFeed:
                     if reading.standing != standing:
                         self._frames.notify()
                     standing = reading.standing
-                    self._board.read_lab(Moment(), reading)
+                    self._state.read_lab(Moment(), reading)
                 await asyncio.sleep(TICK_S)
 
     async def _read_parts(self) -> None:
-        self._board.read_parts(await asyncio.to_thread(_local_parts, self._attachment.settings))
+        self._state.read_parts(await asyncio.to_thread(_local_parts, self._attachment.settings))
 
 
 def _local_parts(settings: Settings) -> list[PartState]:
@@ -248,3 +160,84 @@ def _local_parts(settings: Settings) -> list[PartState]:
         return read_states(settings.home)
     except PermissionError:
         return []  # somebody else's stack: its addresses were given, its run files are not ours to read
+
+
+class Notifications:
+    """Decides when to read Redis: at once when it notifies; in a flood of notifications, by the clock.
+
+    Every notification has to be parsed, and a pipeline under load sends hundreds a second of which ten are of use.
+    So in a flood it unsubscribes, and subscribes again when the readings have been the same for a while.
+    """
+
+    def __init__(
+        self, pubsub: PubSub, channels: Sequence[str], on_message: Callable[[], None], read: Callable[[], None]
+    ) -> None:
+        """``on_message`` is called for every notification, ``read`` whenever to read; neither may block."""
+        self._pubsub = pubsub
+        self._channels = channels
+        self._on_message = on_message
+        self._read = read
+        self._changed_s = 0.0
+
+    def changed(self) -> None:
+        """Note that a reading differed from the one before."""
+        self._changed_s = time.monotonic()
+
+    async def listen(self, frame_s: float) -> None:
+        """Listen until cancelled; in a flood read every ``frame_s`` seconds. Raises redis-py's errors."""
+        while True:
+            await self._pubsub.subscribe(*self._channels)
+            # What happened while nobody listened is seen now.
+            self._read()
+            await self._until_flood()
+            await self._pubsub.unsubscribe(*self._channels)
+            await self._poll_until_calm(frame_s)
+
+    async def _until_flood(self) -> None:
+        begun_s, count = time.monotonic(), 0
+        while count < _FLOOD:
+            message = await self._pubsub.get_message(timeout=_WAIT_S)
+            if time.monotonic() - begun_s > _SPAN_S:
+                begun_s, count = time.monotonic(), 0
+            if message is not None:
+                count += 1
+                self._on_message()
+                self._read()
+
+    async def _poll_until_calm(self, frame_s: float) -> None:
+        self.changed()
+        while time.monotonic() - self._changed_s < _SPAN_S:
+            await asyncio.sleep(frame_s)
+            self._read()
+
+
+class Throttle:
+    """Coalesces notifications: lets a loop through at once, but never more often than every ``gap_s`` seconds.
+
+    However many notifications arrive within the gap, one pass follows them, and none is lost: a notification
+    during a pass leads to the next one.
+    """
+
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._happened = asyncio.Event()
+        self._last_s = float("-inf")
+
+    def notify(self) -> None:
+        """Note that something happened."""
+        self._happened.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Return when something happened or after ``timeout_s`` seconds; tell whether something did."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._happened.wait()
+        except TimeoutError:
+            happened = False
+        else:
+            happened = True
+            await asyncio.sleep(max(0.0, self._last_s + self._gap_s - loop.time()))
+            self._happened.clear()
+        self._last_s = loop.time()
+        return happened

@@ -15,7 +15,17 @@ RATES: tuple[float, ...] = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1
 MOST_PER_S = 20_000.0
 """Highest rate, orders per second for each pipeline: beyond what one process can send."""
 MOST_IN_A_BURST = 100_000
-
+LABELS: dict[str, str] = {
+    "rate": "the rate",
+    "from": "where a ramp begins",
+    "over": "the time of a ramp",
+    "every": "the time between two bursts",
+    "burst": "the orders of one burst",
+    "repeats": "the share of repeats",
+    "malformed": "the share of malformed orders",
+    **{name: f"the weight of {name}" for name in (*DRINKS, *STORES)},
+}
+"""Field → what it is called where it is wrong."""
 Command = dict[str, Any]
 """A command of ``coffee_core.load.__main__``."""
 Weights = tuple[tuple[str, float], ...]
@@ -102,22 +112,6 @@ def _number(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s == int(per_s) else f"{per_s:g}"
 
 
-# A load as texts that a person edits, and back: what cannot be read is said in words.
-
-
-LABELS: dict[str, str] = {
-    "rate": "the rate",
-    "from": "where a ramp begins",
-    "over": "the time of a ramp",
-    "every": "the time between two bursts",
-    "burst": "the orders of one burst",
-    "repeats": "the share of repeats",
-    "malformed": "the share of malformed orders",
-    **{name: f"the weight of {name}" for name in (*DRINKS, *STORES)},
-}
-"""Field → what it is called where it is wrong."""
-
-
 def texts_of(plan: LoadPlan) -> dict[str, str]:
     """Return the text of each field of ``LABELS``; shares in per cent."""
     numbers = {
@@ -136,7 +130,7 @@ def texts_of(plan: LoadPlan) -> dict[str, str]:
 
 def plan_of(texts: Mapping[str, str], pipelines: tuple[Pipeline, ...], pattern: Pattern) -> LoadPlan:
     """Return the load that the fields describe. Raises ValueError in words where they describe none."""
-    numbers = {name: _load_form_number(name, texts[name]) for name in LABELS}
+    numbers = {name: _parsed(name, texts[name]) for name in LABELS}
     if numbers["burst"] != int(numbers["burst"]):
         raise ValueError(f"{LABELS['burst']} must be a whole number, not {texts['burst']}")
     for name in ("repeats", "malformed"):
@@ -159,7 +153,7 @@ def plan_of(texts: Mapping[str, str], pipelines: tuple[Pipeline, ...], pattern: 
     return plan
 
 
-def _load_form_number(name: str, text: str) -> float:
+def _parsed(name: str, text: str) -> float:
     try:
         number = float(text.replace(",", "").replace(" ", "").removesuffix("%"))
     except ValueError:

@@ -15,7 +15,7 @@ from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
 from coffee_tui.data.connection import Attachment, one_line
 from coffee_tui.data.history import Meter
 from coffee_tui.data.load_plan import Command, LoadPlan
-from coffee_tui.data.preferences import Memory
+from coffee_tui.data.preferences import Preferences
 from coffee_tui.data.snapshot import KeyOrder, OrdersView
 
 if TYPE_CHECKING:
@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from coffee_core.load.sender import Sender
 
 
-# The latest orders that this dashboard has sent, newest first.
-
-
 _KEPT = 200
+_LEAVE_S = 1.0
+"""Seconds the process gets to wait for its last answers when the dashboard ends."""
+_RATE_S = 2.0
+_TICK_S = 0.5
+PublishOrders = Callable[[OrdersView], None]
+"""Takes a view; never blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentOrder:
-    """One order and what its answer said."""
+    """One order and its answer."""
 
     pipeline: Pipeline
     """Where it went."""
@@ -51,7 +54,7 @@ class SentOrder:
     """How long the answer took, in µs."""
 
     def matches(self, words: str) -> bool:
-        """Tell whether every word is found somewhere in it."""
+        """Return whether every word is found somewhere in it."""
         text = f"{self.pipeline} {self.what} {self.outcome} {self.status} {self.reason} {self.message_id}".lower()
         return all(word in text for word in words.lower().split())
 
@@ -62,7 +65,7 @@ def sent_order(answer: Mapping[str, Any]) -> SentOrder:
 
 
 class Journal:
-    """Remembers the last orders of each pipeline, so that a fast one does not push out a slow one."""
+    """The latest orders sent from here; of each pipeline, so that a fast one does not push out a slow one."""
 
     def __init__(self) -> None:
         self._kept = {pipeline: deque[SentOrder](maxlen=_KEPT) for pipeline in PIPELINES}
@@ -75,89 +78,6 @@ class Journal:
         """Return the newest orders that match, newest first."""
         found = [order for kept in self._kept.values() for order in kept if order.matches(words)]
         return sorted(found, key=lambda order: order.answered_us, reverse=True)[:count]
-
-
-# The load process of the dashboard: started when first needed, ended with the dashboard.
-
-
-_LEAVE_S = 1.0
-"""Seconds the process gets to wait for its last answers when the dashboard ends."""
-
-
-class LoadProcess:
-    """Keeps ``python -m coffee_core.load``; says of every end that was not asked for why it came."""
-
-    def __init__(
-        self, api_url: Callable[[], str], on_report: Callable[[LoadReport], None], on_death: Callable[[str], None]
-    ) -> None:
-        self._api_url = api_url
-        self._serves = ""
-        self._on_report = on_report
-        self._on_death = on_death
-        self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
-
-    async def tell(self, command: dict[str, Any]) -> None:
-        """Give a command to the process, starting it where it does not run. Raises OSError where it cannot."""
-        gone = self._process is None or self._process.returncode is not None
-        if gone or self._serves != self._api_url():
-            await self._start()
-        assert self._process is not None, "it was started"
-        assert self._process.stdin is not None, "it was started with a pipe"
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        await self._process.stdin.drain()
-
-    async def _start(self) -> None:
-        await self.close()
-        self._serves = self._api_url()
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "coffee_core.load",
-            self._serves,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            # Never the terminal, which belongs to the screen.
-            stderr=asyncio.subprocess.PIPE,
-        )
-        self._reading = asyncio.create_task(self._read(self._process), name="load process")
-
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None, "it was started with a pipe"
-        assert process.stderr is not None, "it was started with a pipe"
-        errors = asyncio.create_task(process.stderr.read())
-        async for line in process.stdout:
-            self._on_report(LoadReport.from_json(line))
-        code = await process.wait()
-        said = (await errors).decode(errors="replace").strip().splitlines()
-        if process is not self._process:
-            return  # it was told to end
-        self._on_death(f"the load process ended with code {code}" + (f": {said[-1]}" if said else ""))
-
-    def check(self) -> None:
-        """Raise what reading the process has raised, where it has."""
-        if self._reading is not None and self._reading.done():
-            self._reading.result()
-
-    async def close(self) -> None:
-        """End the process: close its input, give it a moment for its last answers, then kill it."""
-        process, reading = self._process, self._reading
-        self._process = self._reading = None
-        if process is None or reading is None:
-            return
-        assert process.stdin is not None, "it was started with a pipe"
-        process.stdin.close()
-        await asyncio.wait({reading}, timeout=_LEAVE_S)
-        if process.returncode is None:
-            process.kill()
-        await reading
-
-
-_RATE_S = 2.0
-_TICK_S = 0.5
-
-PublishOrders = Callable[[OrdersView], None]
-"""Takes a view; never blocks."""
 
 
 class Orders(Protocol):
@@ -191,7 +111,7 @@ class Orders(Protocol):
         """Send a burst into each chosen pipeline."""
         ...
 
-    def begin_with(self, memory: Memory) -> None:
+    def restore(self, preferences: Preferences) -> None:
         """Choose what was chosen last."""
         ...
 
@@ -207,7 +127,7 @@ class LiveOrders:
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
         self._view = OrdersView(LoadPlan(attachment.settings.pipelines))
-        self._asked: asyncio.Queue[Pipeline | Command] = asyncio.Queue()
+        self._requests: asyncio.Queue[Pipeline | Command] = asyncio.Queue()
         self._publish: PublishOrders = _nowhere
         self._process = LoadProcess(lambda: attachment.settings.api_url, self._report, self._died)
         self._counted = LoadReport()
@@ -219,9 +139,9 @@ class LiveOrders:
         """The latest orders sent."""
         return self._journal
 
-    def begin_with(self, memory: Memory) -> None:
+    def restore(self, preferences: Preferences) -> None:
         """Choose what was chosen last."""
-        self._show_view(memory.applied_to(self._view))
+        self._show_view(preferences.applied_to(self._view))
 
     async def run(self, publish: PublishOrders) -> None:
         """Do what is asked for, and publish views, until cancelled; then end the load process."""
@@ -240,18 +160,20 @@ class LiveOrders:
             ):
                 tasks.create_task(self._tick(), name="orders: tick")
                 while True:
-                    asked = await self._asked.get()
-                    if isinstance(asked, Pipeline):
-                        tasks.create_task(self._send(sender, mix.next(asked)), name=f"orders: one into {asked}")
+                    request = await self._requests.get()
+                    if isinstance(request, Pipeline):
+                        tasks.create_task(
+                            self._send(sender, mix.next(request)), name=f"orders: one into {request}"
+                        )
                     else:
-                        await self._tell(asked)
+                        await self._command(request)
         finally:
             await self._process.close()
 
     def order(self, pipelines: Iterable[Pipeline]) -> None:
         """Send one order into each pipeline."""
         for pipeline in pipelines:
-            self._asked.put_nowait(pipeline)
+            self._requests.put_nowait(pipeline)
 
     def toggle(self) -> None:
         """Start or stop the load."""
@@ -287,11 +209,11 @@ class LiveOrders:
 
     def _ask(self, *commands: Command) -> None:
         for command in commands:
-            self._asked.put_nowait(command)
+            self._requests.put_nowait(command)
 
-    async def _tell(self, command: Command) -> None:
+    async def _command(self, command: Command) -> None:
         try:
-            await self._process.tell(command)
+            await self._process.send(command)
         except OSError as error:
             self._died(f"the load process cannot be reached: {one_line(error)}")
 
@@ -313,8 +235,8 @@ class LiveOrders:
         self._show_key(ended)
 
     def _show_key(self, order: KeyOrder) -> None:
-        others = [one for one in self._view.keys if one.pipeline != order.pipeline]
-        self._show(keys=tuple(sorted([*others, order], key=lambda one: PIPELINES.index(one.pipeline))))
+        others = [key for key in self._view.keys if key.pipeline != order.pipeline]
+        self._show(keys=tuple(sorted([*others, order], key=lambda key: PIPELINES.index(key.pipeline))))
 
     def _report(self, report: LoadReport) -> None:
         """Take what the load process counts; a process started anew counts from 0 again."""
@@ -356,3 +278,75 @@ class LiveOrders:
 
 def _nowhere(_view: OrdersView) -> None:
     """Publish to nobody: before the screen is there."""
+
+
+class LoadProcess:
+    """Runs ``python -m coffee_core.load``: started when first needed, ended with the dashboard.
+
+    ``on_death`` learns why it ended where nobody had asked for that.
+    """
+
+    def __init__(
+        self, api_url: Callable[[], str], on_report: Callable[[LoadReport], None], on_death: Callable[[str], None]
+    ) -> None:
+        self._api_url = api_url
+        self._serves = ""
+        self._on_report = on_report
+        self._on_death = on_death
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def send(self, command: Command) -> None:
+        """Give a command to the process, starting it where it does not run. Raises OSError where it cannot."""
+        gone = self._process is None or self._process.returncode is not None
+        if gone or self._serves != self._api_url():
+            await self._start()
+        assert self._process is not None, "it was started"
+        assert self._process.stdin is not None, "it was started with a pipe"
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        await self._process.stdin.drain()
+
+    async def _start(self) -> None:
+        await self.close()
+        self._serves = self._api_url()
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "coffee_core.load",
+            self._serves,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # Never the terminal, which belongs to the screen.
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._reading = asyncio.create_task(self._read(self._process), name="load process")
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None, "it was started with a pipe"
+        assert process.stderr is not None, "it was started with a pipe"
+        errors = asyncio.create_task(process.stderr.read())
+        async for line in process.stdout:
+            self._on_report(LoadReport.from_json(line))
+        code = await process.wait()
+        last_words = (await errors).decode(errors="replace").strip().splitlines()
+        if process is not self._process:
+            return  # its end was asked for
+        self._on_death(f"the load process ended with code {code}" + (f": {last_words[-1]}" if last_words else ""))
+
+    def check(self) -> None:
+        """Raise what reading the process has raised, where it has."""
+        if self._reading is not None and self._reading.done():
+            self._reading.result()
+
+    async def close(self) -> None:
+        """End the process: close its input, give it a moment for its last answers, then kill it."""
+        process, reading = self._process, self._reading
+        self._process = self._reading = None
+        if process is None or reading is None:
+            return
+        assert process.stdin is not None, "it was started with a pipe"
+        process.stdin.close()
+        await asyncio.wait({reading}, timeout=_LEAVE_S)
+        if process.returncode is None:
+            process.kill()
+        await reading

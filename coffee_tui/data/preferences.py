@@ -13,8 +13,8 @@ from coffee_tui.data.snapshot import OrdersView
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What was chosen last."""
+class Preferences:
+    """What was chosen last: the load and the theme."""
 
     plan: LoadPlan = LoadPlan()
     """The load."""
@@ -26,16 +26,16 @@ class Memory:
     def applied_to(self, view: OrdersView) -> OrdersView:
         """Return a view with what was chosen, as far as its pipelines are run here."""
         here = view.plan.pipelines
-        chosen = tuple(each for each in here if each in self.plan.pipelines)
+        chosen = tuple(pipeline for pipeline in here if pipeline in self.plan.pipelines)
         return replace(view, plan=replace(self.plan, pipelines=chosen or here))
 
     @classmethod
-    def after(cls, view: OrdersView, theme: str = "") -> "Memory":
+    def of(cls, view: OrdersView, theme: str = "") -> "Preferences":
         """Return what is to be remembered of a view and of the theme."""
         return cls(view.plan, theme, first_run=False)
 
 
-def memory_path(environ: Mapping[str, str] | None = None) -> Path:
+def preferences_path(environ: Mapping[str, str] | None = None) -> Path:
     """Return the file: under XDG_CONFIG_HOME, else under ~/.config."""
     environ = os.environ if environ is None else environ
     given = environ.get("XDG_CONFIG_HOME", "")
@@ -44,22 +44,22 @@ def memory_path(environ: Mapping[str, str] | None = None) -> Path:
     return folder / "coffee-rt" / "dashboard.json"
 
 
-def remember(path: Path, memory: Memory) -> None:
-    """Write it down. Raises OSError where that cannot be done."""
-    kept = {"load": to_plain(memory.plan), "theme": memory.theme}
+def save_preferences(path: Path, preferences: Preferences) -> None:
+    """Write the file. Raises OSError where that cannot be done."""
+    kept = {"load": to_plain(preferences.plan), "theme": preferences.theme}
     write_private(path, json.dumps(kept) + "\n")
 
 
-def recall(path: Path) -> Memory:
-    """Return what was written down; of a file that is no memory of ours, nothing. Raises OSError."""
+def load_preferences(path: Path) -> Preferences:
+    """Read the file; one that is absent or cannot be understood gives the defaults. Raises OSError."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         plan = from_plain(LoadPlan, raw["load"])
         plan.check()
         theme = str(raw.get("theme", ""))
     except FileNotFoundError:
-        return Memory()
+        return Preferences()
     except (AttributeError, KeyError, TypeError, ValueError):
-        # Of an older or a newer version, or edited: what it said is lost, which is what defaults are for.
-        return Memory(first_run=False)
-    return Memory(plan, theme, first_run=False)
+        # Of an older or a newer version, or edited: its content is lost, which is what defaults are for.
+        return Preferences(first_run=False)
+    return Preferences(plan, theme, first_run=False)

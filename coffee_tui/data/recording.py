@@ -1,7 +1,10 @@
 """A session in a file: one line of JSON for each snapshot and each view of the orders, compressed.
 
 The first line says what it is; every other one ``{"t": seconds, "s": change}`` or ``{"t": seconds, "o": change}``,
-a change being one to the line of its kind before, from the default value on.
+a change being one to the line of its kind before, from the default value on. Whole values on every line, left to
+gzip, would do for a minute (the demo: 80 KB instead of 49), not once the histories are full: a line with five
+minutes of them has 25 KB, the file is four times as large, and with five pipelines a line is longer than the 32 KB
+that gzip looks back.
 """
 
 import asyncio
@@ -20,55 +23,19 @@ from coffee_tui.data.live import Publish
 from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.data.orders import Journal, PublishOrders
 from coffee_tui.data.plain import from_plain, to_plain
-from coffee_tui.data.preferences import Memory
+from coffee_tui.data.preferences import Preferences
 from coffee_tui.data.snapshot import OrdersView, Snapshot
 
-# What changed between two plain values, small enough to write ten times a second.
-#
-# A changed scalar is itself; of an object the changed fields; ``{"#": {index: change}}`` of an array whose objects
-# changed; ``{"+": tail, "n": length}`` of a sliding window; ``{"=": array}`` of any other array.
-
-
-_LONGEST_TAIL = 5
-
-
-def delta(before: Any, now: Any) -> Any:
-    """Return the change that leads from one plain value to another of the same kind."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        return {name: delta(before.get(name), each) for name, each in now.items() if before.get(name) != each}
-    if isinstance(now, list):
-        return _array(before if isinstance(before, list) else [], now)
-    return {"=": now} if isinstance(now, dict) else now
-
-
-def _array(before: list[Any], now: list[Any]) -> dict[str, Any]:
-    if len(before) == len(now) and all(isinstance(each, dict) for each in (*before, *now)):
-        pairs = enumerate(zip(before, now, strict=True))
-        return {"#": {str(index): delta(old, new) for index, (old, new) in pairs if old != new}}
-    for length in range(1, min(_LONGEST_TAIL, len(now)) + 1):
-        if len(now) > length and (before + now[-length:])[-len(now) :] == now:
-            return {"+": now[-length:], "n": len(now)}
-    return {"=": now}
-
-
-def patch(before: Any, change: Any) -> Any:
-    """Return what a change makes of a value; ``before`` stays as it is."""
-    if not isinstance(change, dict):
-        return change
-    if "=" in change:
-        return change["="]
-    if "+" in change:
-        return (before + change["+"])[-change["n"] :]
-    if "#" in change:
-        return [patch(each, change["#"].get(str(index), {})) for index, each in enumerate(before)]
-    return {**before, **{name: patch(before.get(name), each) for name, each in change.items()}}
-
-
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
+"""Speeds that can be chosen."""
 _FORMAT = "coffee-rt recording 2"
 _FLUSH_S = 1.0
 _KINDS = {"s": Snapshot, "o": OrdersView}
 # A loss of power cuts a file anywhere: what can be read until there is played.
 _CUT = (EOFError, zlib.error)
+_LONGEST_TAIL = 5
+_PAUSE_AT_END_S = 3.0
+_REFUSAL = "a recording takes no orders: start a lab with `coffee up`"
 
 
 class RecordingError(CoffeeError):
@@ -99,7 +66,7 @@ class Recorder:
         """Complete the file."""
         self._file.close()
 
-    def note(self, value: Snapshot | OrdersView) -> None:
+    def write(self, value: Snapshot | OrdersView) -> None:
         """Write what is shown from now on."""
         kind, plain = ("s" if isinstance(value, Snapshot) else "o"), to_plain(value)
         self._write({"t": round(time.monotonic() - self._begun_s, 3), kind: delta(self._last[kind], plain)})
@@ -147,17 +114,44 @@ def _frames(lines: Iterator[Any]) -> Iterator[Frame]:
         yield Frame(float(line["t"]), from_plain(_KINDS[kind], last[kind]))
 
 
-# Plays a recording as if it were a stack: a feed and orders, with speed, pause and step.
+def delta(before: Any, now: Any) -> Any:
+    """Return the change that leads from one plain value to another of the same kind.
+
+    A changed scalar is itself; of an object the changed fields; ``{"#": {index: change}}`` of an array whose
+    objects changed; ``{"+": tail, "n": length}`` of a sliding window; ``{"=": array}`` of any other array.
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        return {name: delta(before.get(name), value) for name, value in now.items() if before.get(name) != value}
+    if isinstance(now, list):
+        return _array(before if isinstance(before, list) else [], now)
+    return {"=": now} if isinstance(now, dict) else now
 
 
-SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
-"""Speeds that can be chosen."""
-_PAUSE_AT_END_S = 3.0
-_REFUSAL = "a recording takes no orders: start a lab with `coffee up`"
+def _array(before: list[Any], now: list[Any]) -> dict[str, Any]:
+    if len(before) == len(now) and all(isinstance(item, dict) for item in (*before, *now)):
+        pairs = enumerate(zip(before, now, strict=True))
+        return {"#": {str(index): delta(old, new) for index, (old, new) in pairs if old != new}}
+    for length in range(1, min(_LONGEST_TAIL, len(now)) + 1):
+        if len(now) > length and (before + now[-length:])[-len(now) :] == now:
+            return {"+": now[-length:], "n": len(now)}
+    return {"=": now}
+
+
+def patch(before: Any, change: Any) -> Any:
+    """Return what a change makes of a value; ``before`` stays as it is."""
+    if not isinstance(change, dict):
+        return change
+    if "=" in change:
+        return change["="]
+    if "+" in change:
+        return (before + change["+"])[-change["n"] :]
+    if "#" in change:
+        return [patch(item, change["#"].get(str(index), {})) for index, item in enumerate(before)]
+    return {**before, **{name: patch(before.get(name), value) for name, value in change.items()}}
 
 
 class Player:
-    """Publishes frames at their time. It is the feed and the orders of the app at once."""
+    """Plays a recording as if it were a stack: a feed, with speed, pause and step, and orders that take none."""
 
     def __init__(self, frames: Sequence[Frame], *, speed: float = 1.0, again: bool = False) -> None:
         self._frames = frames
@@ -168,7 +162,7 @@ class Player:
         self._moved = asyncio.Event()
         self._snapshot: Snapshot | None = None
         self._publish: Publish | None = None
-        self.orders = PlayedOrders()
+        self.orders = ReplayedOrders()
         """What the keys of the order panel reach."""
 
     async def run(self, publish: Publish) -> None:
@@ -205,14 +199,14 @@ class Player:
             self.orders.show(frame.value)
         else:
             self._snapshot = frame.value
-            self._say()
+            self._publish_snapshot()
 
-    def _say(self) -> None:
+    def _publish_snapshot(self) -> None:
         if self._snapshot is None or self._publish is None:
             return
-        pace = "paused" if self.paused else f"×{self.speed:g}"
+        speed = "paused" if self.paused else f"×{self.speed:g}"
         at = self._frames[max(0, self._next - 1)].at_s
-        self._publish(replace(self._snapshot, mode=f"recording {at:3.0f} s {pace}"))
+        self._publish(replace(self._snapshot, mode=f"recording {at:3.0f} s {speed}"))
 
     def pause(self) -> None:
         """Pause, or go on."""
@@ -238,10 +232,10 @@ class Player:
 
     def _change(self) -> None:
         self._moved.set()
-        self._say()
+        self._publish_snapshot()
 
 
-class PlayedOrders:
+class ReplayedOrders:
     """The order panel of a recording: shows what was sent then, and sends nothing."""
 
     def __init__(self) -> None:
@@ -257,7 +251,7 @@ class PlayedOrders:
         await asyncio.Event().wait()
 
     def show(self, view: OrdersView) -> None:
-        """Show what the recording says; once somebody has tried to send an order, that it takes none."""
+        """Show what was sent then; once somebody has tried to send an order, that a recording takes none."""
         self._view = view
         if self._publish is not None:
             self._publish(replace(view, trouble=_REFUSAL) if self._tried else view)
@@ -266,30 +260,30 @@ class PlayedOrders:
         self._tried = True
         self.show(self._view)
 
-    def begin_with(self, memory: Memory) -> None:  # noqa: ARG002
-        """Begin with what the recording says, whatever was chosen last."""
+    def restore(self, preferences: Preferences) -> None:  # noqa: ARG002
+        """Begin with what was sent then, whatever was chosen last."""
         self.show(self._view)
 
     def order(self, pipelines: Iterable[Pipeline]) -> None:  # noqa: ARG002
-        """Say that a recording takes no orders."""
+        """Refuse: a recording takes no orders."""
         self._refuse()
 
     def toggle(self) -> None:
-        """Say that a recording takes no orders."""
+        """Refuse: a recording takes no orders."""
         self._refuse()
 
     def change_rate(self, steps: int) -> None:  # noqa: ARG002
-        """Say that a recording takes no orders."""
+        """Refuse: a recording takes no orders."""
         self._refuse()
 
     def choose(self, pipelines: tuple[Pipeline, ...]) -> None:  # noqa: ARG002
-        """Say that a recording takes no orders."""
+        """Refuse: a recording takes no orders."""
         self._refuse()
 
     def follow(self, plan: LoadPlan) -> None:  # noqa: ARG002
-        """Say that a recording takes no orders."""
+        """Refuse: a recording takes no orders."""
         self._refuse()
 
     def burst(self) -> None:
-        """Say that a recording takes no orders."""
+        """Refuse: a recording takes no orders."""
         self._refuse()

@@ -51,7 +51,7 @@ def channels(client: Redis, pipelines: Sequence[Pipeline]) -> list[str]:
 
 
 async def notifies(client: Redis) -> bool | None:
-    """Tell whether the server says that it sends keyspace notifications of strings.
+    """Return whether the server says that it sends keyspace notifications of strings.
 
     None of a server that refuses the question (a managed one): then a notification that arrives is the only
     evidence.

@@ -1,7 +1,7 @@
 """What the dashboard shows at one moment: frozen values, compared by equality, so that an idle panel is free."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from coffee_core.pipelines import PIPELINES, Pipeline
@@ -10,7 +10,7 @@ from coffee_tui.data.load_plan import LoadPlan
 
 
 class Health(StrEnum):
-    """How something stands, in the five ways that are told apart on the screen."""
+    """How something stands, in the five ways that the screen distinguishes."""
 
     GOOD = "up"
     """It does its work."""
@@ -21,7 +21,7 @@ class Health(StrEnum):
     BROKEN = "down"
     """It should work and does not."""
     UNKNOWN = "unknown"
-    """Nobody has said."""
+    """Nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class PartView:
 
     @property
     def good(self) -> bool:
-        """Tell whether it does its work."""
+        """Whether it does its work."""
         return self.health is Health.GOOD
 
 
@@ -68,7 +68,7 @@ class Quantiles:
 
 
 class Mood(StrEnum):
-    """How a sentence is meant."""
+    """How a status line is meant."""
 
     GOOD = "good"
     CALM = "calm"
@@ -77,8 +77,8 @@ class Mood(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """The last line of a column."""
+class StatusLine:
+    """The last line of a column: a sentence."""
 
     text: str
     """What a person would say."""
@@ -91,7 +91,7 @@ class Stage:
     """One link of a pipeline's chain."""
 
     label: str
-    """As in ``PipelineInfo.chain``."""
+    """As the pipeline declares it."""
     health: Health
     """How it stands."""
     rate: float | None = None
@@ -117,7 +117,7 @@ class PipelineView:
     """One column."""
 
     pipeline: Pipeline
-    """Which one."""
+    """Whose."""
     orders: int | None = None
     """Orders shown in Redis; None until it has been read once."""
     revenue_cents: int = 0
@@ -142,10 +142,10 @@ class PipelineView:
     """Whole seconds since an order was accepted without any becoming visible; None where that is normal."""
     chain: tuple[Stage, ...] = ()
     """The parts that an order passes."""
-    sentence: Sentence = Sentence("reading …")
-    """What a person would say."""
+    status_line: StatusLine = field(default=StatusLine("reading …"), metadata={"json_key": "sentence"})
+    """How the pipeline stands, in a sentence. ``--json`` and recordings call it ``sentence``, which stays."""
     account: PipelineCounts | None = None
-    """What became of its orders; None where the API has not said."""
+    """What became of its orders; None where the API does not know."""
     cost: CostView | None = None
     """Its own processes; None where nobody knows."""
 
@@ -165,7 +165,7 @@ class Snapshot:
     parts: tuple[PartView, ...] = ()
     """Every part that is known of."""
     uptime_s: int | None = None
-    """Seconds that the API has been up; None where it has not said."""
+    """Seconds that the API has been up; None where it does not answer."""
     fault: str = ""
     """The fault on purpose whose effect is felt now; empty where there is none."""
     faults: tuple[bool, ...] = ()
@@ -176,28 +176,8 @@ class Snapshot:
 
     @property
     def coming_up(self) -> bool:
-        """Tell whether parts are known of and one of them is not up yet."""
+        """Whether parts are known of and one of them is not up yet."""
         return any(not part.good for part in self.parts)
-
-
-def largest_count(views: Iterable[PipelineView]) -> int:
-    """Return the end of the one scale of all bars: the largest count of any drink or store, rounded up.
-
-    Rounded to two digits, so that a bar does not shrink a little with every order elsewhere.
-    """
-    largest = max((count for view in views for _, count in (*view.drinks, *view.stores)), default=1)
-    step = 10 ** max(0, len(str(largest)) - 2)
-    return int(max(1, -(-largest // step) * step))
-
-
-def largest_rate(views: Iterable[PipelineView]) -> float:
-    """Return the end of the one scale of all rates, orders per second: the largest in any history, rounded up."""
-    largest = max([1.0, *(rate for view in views for rate in view.rate_history if rate is not None)])
-    step = 10 ** max(0, len(str(int(largest))) - 2)
-    return float(-(-largest // step) * step)
-
-
-# What the order panel shows: a frozen value, compared by equality.
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +200,7 @@ class KeyOrder:
 
 @dataclass(frozen=True, slots=True)
 class OrdersView:
-    """The order panel at one moment."""
+    """The order panel at one moment, compared by equality like a snapshot."""
 
     plan: LoadPlan = LoadPlan()
     """What load is wanted."""
@@ -250,3 +230,20 @@ class OrdersView:
     """Why there is no load although it was asked for; empty where there is nothing to say."""
     keys: tuple[KeyOrder, ...] = ()
     """The last order by key of each pipeline that had one."""
+
+
+def largest_count(views: Iterable[PipelineView]) -> int:
+    """Return the end of the one scale of all bars: the largest count of any drink or store, rounded up.
+
+    Rounded to two digits, so that a bar does not shrink a little with every order elsewhere.
+    """
+    largest = max((count for view in views for _, count in (*view.drinks, *view.stores)), default=1)
+    step = 10 ** max(0, len(str(largest)) - 2)
+    return int(max(1, -(-largest // step) * step))
+
+
+def largest_rate(views: Iterable[PipelineView]) -> float:
+    """Return the end of the one scale of all rates, orders per second: the largest in any history, rounded up."""
+    largest = max([1.0, *(rate for view in views for rate in view.rate_history if rate is not None)])
+    step = 10 ** max(0, len(str(int(largest))) - 2)
+    return float(-(-largest // step) * step)

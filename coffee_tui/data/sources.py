@@ -44,7 +44,7 @@ def live() -> Sources:
     return Sources(attachment.settings.pipelines, feed, orders, attachment=attachment, faults=faults)
 
 
-def played(path: Path, *, speed: float = 1.0, again: bool = False) -> Sources:
+def replay(path: Path, *, speed: float = 1.0, again: bool = False) -> Sources:
     """Play a recording. Raises CoffeeError where it cannot be read."""
     try:
         pipelines, frames = read_recording(path)
@@ -57,11 +57,11 @@ def played(path: Path, *, speed: float = 1.0, again: bool = False) -> Sources:
 def demo(*, speed: float = 1.0) -> Sources:
     """Play the recording that ships with the package, again and again."""
     with as_file(files("coffee_tui") / DEMO) as path:
-        return played(path, speed=speed, again=True)
+        return replay(path, speed=speed, again=True)
 
 
 @contextmanager
-def recorded(path: Path | None, pipelines: tuple[Pipeline, ...]) -> Iterator[Recorder | None]:
+def open_recorder(path: Path | None, pipelines: tuple[Pipeline, ...]) -> Iterator[Recorder | None]:
     """Open a recorder where a path is given. Raises CoffeeError where the file cannot be written."""
     if path is None:
         yield None

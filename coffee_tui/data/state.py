@@ -1,4 +1,4 @@
-"""Puts readings and their history together into a snapshot."""
+"""The state behind the dashboard: readings and their history, put together into a snapshot."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,79 +12,30 @@ from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
 from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading, stream_of
 from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Snapshot, Stage
-from coffee_tui.data.status_line import Known, sentence
-
-# What each pipeline's own processes cost, and those that all of them share.
-
+from coffee_tui.data.status_line import StatusInputs, status_line
 
 _SHARED = (("api", ("cafe-order-api",)), ("postgres", ("postgres",)), ("redis", ("redis",)))
-
-
-def own_cost(pipeline: Pipeline, costs: Mapping[str, Cost]) -> CostView | None:
-    """Return what the processes of one pipeline alone cost; None where they are not known."""
-    return _sum(pipeline.info.cost_label, pipeline.info.cost_parts, costs)
-
-
-def shared_costs(costs: Mapping[str, Cost]) -> tuple[CostView, ...]:
-    """Return what each part costs that all pipelines stand on."""
-    found = (_sum(name, beginnings, costs) for name, beginnings in _SHARED)
-    return tuple(each for each in found if each is not None)
-
-
-def _sum(name: str, beginnings: tuple[str, ...], costs: Mapping[str, Cost]) -> CostView | None:
-    found = [cost for part, cost in costs.items() if part.startswith(beginnings)]
-    if not found:
-        return None
-    return CostView(name, _percent(found), _rounded(round(sum(cost.memory_bytes for cost in found) / 1e6)))
-
-
-def _percent(costs: Iterable[Cost]) -> int | None:
-    known = [cost.cores for cost in costs if cost.cores is not None]
-    return round(100 * sum(known)) if known else None
-
-
-def _rounded(megabytes: int) -> int:
-    """Keep two digits of three: memory that breathes is not news."""
-    step = 10 ** max(0, len(str(megabytes)) - 2)
-    return int(round(megabytes / step) * step)
-
-
-# The links of a chain: how fast orders pass each, and where they wait.
-
-
 _WAITS_AT = 1
 """In every chain orders wait on the second link: before the cron, the worker, the job."""
-
-
-def waiting(
-    pipeline: Pipeline, account: PipelineCounts | None, stream_entries: Mapping[Pipeline, int]
-) -> int | None:
-    """Return the orders that wait for the processor; a Redis stream says so itself, else the API must know."""
-    if stream_of(pipeline) is not None:
-        return stream_entries.get(pipeline, 0)
-    return account.in_flight if account is not None else None
-
-
-def with_links(stages: Sequence[Stage], rates: Sequence[float | None], queued: int | None) -> tuple[Stage, ...]:
-    """Return the stages with a rate for each link, first to last, and with what waits for the processor."""
-    linked = [replace(stage, rate=rate) for stage, rate in zip(stages, rates, strict=False)]
-    if len(linked) > _WAITS_AT:
-        linked[_WAITS_AT] = replace(linked[_WAITS_AT], waiting=queued)
-    return (*linked, *stages[len(linked) :])
-
-
-# Whether accepted orders fail to become visible: told by what grows and what stands still.
-
-
 _GRACE_S = 2.0
 """The API is read once a second and Redis at once: less than this is the reading, not the pipeline."""
+_HEALTH = {
+    State.WAITING: Health.WAITING,
+    State.STARTING: Health.STARTING,
+    State.UP: Health.GOOD,
+    State.EXTERNAL: Health.GOOD,
+    State.BACKOFF: Health.BROKEN,
+    State.STOPPING: Health.BROKEN,
+    State.STOPPED: Health.BROKEN,
+}
+_WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, Health.GOOD)
 
 
 class Stall:
-    """Compares the growth of what the API accepts with the growth of what Redis shows.
+    """Notices that accepted orders fail to become visible: the API's count grows, what Redis shows stands still.
 
     It never compares the two totals: repeats are accepted and not counted again, and the API counts from its own
-    start. So it says since when nothing was shown, never how many orders are missing.
+    start. So it knows since when nothing was shown, never how many orders are missing.
     """
 
     def __init__(self) -> None:
@@ -95,7 +46,7 @@ class Stall:
         self.waiting = 0
         """2xx answers seen since anything was last shown, repeats included."""
 
-    def accepted(self, moment: Moment, total: int) -> None:
+    def note_accepted(self, moment: Moment, total: int) -> None:
         """Take the API's count of 2xx answers."""
         if self._accepted is not None and total > self._accepted:
             self.waiting += total - self._accepted
@@ -104,7 +55,7 @@ class Stall:
                 self._waiting_since_s = moment.at_s
         self._accepted, self._asked_s = total, moment.at_s
 
-    def shown(self, moment: Moment, reading: MetricsReading) -> None:
+    def note_shown(self, moment: Moment, reading: MetricsReading) -> None:
         """Take what Redis shows: a new total, or a new update that dropped only repeats, is progress."""
         progress = (reading.orders, reading.counters.get(LAST_UPDATE, 0))
         if self._shown is not None and progress != self._shown:
@@ -121,89 +72,14 @@ class Stall:
         return int(waited_s) if waited_s >= _GRACE_S else None
 
 
-# How each part of the stack stands, from what the API, the run files and the dashboard's own links say.
-
-
-_HEALTH = {
-    State.WAITING: Health.WAITING,
-    State.STARTING: Health.STARTING,
-    State.UP: Health.GOOD,
-    State.EXTERNAL: Health.GOOD,
-    State.BACKOFF: Health.BROKEN,
-    State.STOPPING: Health.BROKEN,
-    State.STOPPED: Health.BROKEN,
-}
-_WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, Health.GOOD)
-
-
-def part_views(parts: Sequence[PartState], lab: LabReading | None) -> tuple[PartView, ...]:
-    """Return every part by name: its wrapper's word, corrected by the API where that cannot reach it."""
-    dependencies = lab.dependencies if lab else {}
-    views = {part.name: _part_view(part) for part in parts}
-    for name, dependency in dependencies.items():
-        known = views.get(name)
-        if known is None:
-            health = Health.GOOD if dependency.up else Health.BROKEN
-            views[name] = PartView(name, health, health.value, dependency.detail, dependency.since_us)
-        elif known.health is Health.GOOD and not dependency.up:
-            detail = dependency.detail or "the API cannot reach it"
-            views[name] = PartView(name, Health.BROKEN, "no answer", detail, dependency.since_us)
-    return tuple(views.values())
-
-
-def _part_view(part: PartState) -> PartView:
-    return PartView(part.name, _HEALTH[part.state], part.state.value, part.detail, part.since_us)
-
-
-def _worst(healths: Iterable[Health]) -> Health:
-    found = set(healths)
-    return next((health for health in _WORST_FIRST if health in found), Health.UNKNOWN)
-
-
-def parts_of(stage: DeclaredStage, parts: Iterable[PartView]) -> tuple[PartView, ...]:
-    """Return the parts that a stage stands on."""
-    return tuple(part for part in parts if part.name.startswith(stage.parts))
-
-
-def chain(
-    pipeline: Pipeline, parts: Sequence[PartView], redis: Link, api: Link, ready: Mapping[str, bool]
-) -> tuple[Stage, ...]:
-    """Return the chain of a pipeline, each stage as healthy as the worst of what it stands on."""
-    return tuple(
-        Stage(stage.label, _health(stage, pipeline, parts, redis, api, ready)) for stage in pipeline.info.chain
-    )
-
-
-def _health(
-    stage: DeclaredStage,
-    pipeline: Pipeline,
-    parts: Sequence[PartView],
-    redis: Link,
-    api: Link,
-    ready: Mapping[str, bool],
-) -> Health:
-    healths = [part.health for part in parts_of(stage, parts)]
-    if stage is pipeline.info.chain[0]:
-        return _post([health for health in healths if health is not Health.GOOD], api, ready.get(pipeline))
-    if "redis" in stage.parts and redis.up is not None:
-        healths.append(Health.GOOD if redis.up else Health.BROKEN)
-    return _worst(healths)
-
-
-def _post(coming: Sequence[Health], api: Link, ready: bool | None) -> Health:
-    if api.up:
-        return {True: Health.GOOD, False: Health.WAITING, None: Health.UNKNOWN}[ready]
-    return Health.BROKEN if api.up is False and not coming else _worst(coming)
-
-
 @dataclass(slots=True)
 class _Column:
     history: PipelineHistory
     stall: Stall = field(default_factory=Stall)
 
 
-class Board:
-    """The state behind the dashboard: what was read last, and the memory of what was read before."""
+class DashboardState:
+    """What was read last, and the histories of what was read before."""
 
     def __init__(self, pipelines: Sequence[Pipeline]) -> None:
         self._columns = {pipeline: _Column(PipelineHistory(pipeline)) for pipeline in pipelines}
@@ -217,24 +93,24 @@ class Board:
         self._faults: deque[bool] = deque(maxlen=SLOTS)
 
     def read_metrics(self, moment: Moment, reading: RedisReading) -> None:
-        """Take what Redis said."""
+        """Take a reading of Redis."""
         self._metrics = reading
         self.redis = _still(self.redis, moment)
         for pipeline, column in self._columns.items():
             column.history.add_metrics(moment.at_s, reading.metrics[pipeline])
-            column.stall.shown(moment, reading.metrics[pipeline])
+            column.stall.note_shown(moment, reading.metrics[pipeline])
 
     def read_lab(self, moment: Moment, reading: LabReading) -> None:
-        """Take what the API said."""
+        """Take a reading of the API."""
         self._lab = reading
         self._parts = reading.parts
         self.api = _still(self.api, moment)
         for pipeline, column in self._columns.items():
             column.history.add_api(moment.at_s, reading.latency.get(pipeline, {}), reading.accepted(pipeline))
-            column.stall.accepted(moment, reading.accepted(pipeline))
+            column.stall.note_accepted(moment, reading.accepted(pipeline))
 
     def read_parts(self, parts: Sequence[PartState]) -> None:
-        """Take what the run files say, while the API says nothing."""
+        """Take the parts as the run files have them, while the API does not answer."""
         self._parts = tuple(parts)
 
     def lost_redis(self, moment: Moment, why: str) -> None:
@@ -277,7 +153,7 @@ class Board:
         history = column.history
         rate = history.rate(moment.at_s)
         stages = pipeline.info.chain
-        known = Known(
+        inputs = StatusInputs(
             pipeline=pipeline,
             redis=self.redis,
             api=self.api,
@@ -305,13 +181,13 @@ class Board:
             tuple(history.rates),
             tuple(history.api_p99),
             tuple(history.dashboard_p99),
-            known.stalled_s,
+            inputs.stalled_s,
             with_links(
                 chain(pipeline, parts, self.redis, self.api, ready),
-                (history.accepted(moment.at_s) if lab else None, history.taken(moment.at_s), rate),
-                known.queued,
+                (history.accepted(moment.at_s) if lab else None, history.finished(moment.at_s), rate),
+                inputs.queued,
             ),
-            sentence(known),
+            status_line(inputs),
             account,
             own_cost(pipeline, lab.costs) if lab else None,
         )
@@ -323,3 +199,109 @@ def _still(link: Link, moment: Moment) -> Link:
 
 def _lost(link: Link, moment: Moment, why: str) -> Link:
     return Link(False, link.since_us if link.up is False else moment.time_us, why)
+
+
+def part_views(parts: Sequence[PartState], lab: LabReading | None) -> tuple[PartView, ...]:
+    """Return how every part stands: its wrapper's word, corrected by the API where that cannot reach it."""
+    dependencies = lab.dependencies if lab else {}
+    views = {part.name: _part_view(part) for part in parts}
+    for name, dependency in dependencies.items():
+        known = views.get(name)
+        if known is None:
+            health = Health.GOOD if dependency.up else Health.BROKEN
+            views[name] = PartView(name, health, health.value, dependency.detail, dependency.since_us)
+        elif known.health is Health.GOOD and not dependency.up:
+            detail = dependency.detail or "the API cannot reach it"
+            views[name] = PartView(name, Health.BROKEN, "no answer", detail, dependency.since_us)
+    return tuple(views.values())
+
+
+def _part_view(part: PartState) -> PartView:
+    return PartView(part.name, _HEALTH[part.state], part.state.value, part.detail, part.since_us)
+
+
+def chain(
+    pipeline: Pipeline, parts: Sequence[PartView], redis: Link, api: Link, ready: Mapping[str, bool]
+) -> tuple[Stage, ...]:
+    """Return the chain of a pipeline, each stage as healthy as the worst of what it stands on."""
+    return tuple(
+        Stage(stage.label, _health(stage, pipeline, parts, redis, api, ready)) for stage in pipeline.info.chain
+    )
+
+
+def _health(
+    stage: DeclaredStage,
+    pipeline: Pipeline,
+    parts: Sequence[PartView],
+    redis: Link,
+    api: Link,
+    ready: Mapping[str, bool],
+) -> Health:
+    healths = [part.health for part in parts_of(stage, parts)]
+    if stage is pipeline.info.chain[0]:
+        return _post([health for health in healths if health is not Health.GOOD], api, ready.get(pipeline))
+    if "redis" in stage.parts and redis.up is not None:
+        healths.append(Health.GOOD if redis.up else Health.BROKEN)
+    return _worst(healths)
+
+
+def _post(coming: Sequence[Health], api: Link, ready: bool | None) -> Health:
+    if api.up:
+        return {True: Health.GOOD, False: Health.WAITING, None: Health.UNKNOWN}[ready]
+    return Health.BROKEN if api.up is False and not coming else _worst(coming)
+
+
+def parts_of(stage: DeclaredStage, parts: Iterable[PartView]) -> tuple[PartView, ...]:
+    """Return the parts that a stage stands on."""
+    return tuple(part for part in parts if part.name.startswith(stage.parts))
+
+
+def _worst(healths: Iterable[Health]) -> Health:
+    found = set(healths)
+    return next((health for health in _WORST_FIRST if health in found), Health.UNKNOWN)
+
+
+def waiting(
+    pipeline: Pipeline, account: PipelineCounts | None, stream_entries: Mapping[Pipeline, int]
+) -> int | None:
+    """Return the orders that wait for the processor; a Redis stream knows them itself, else the API must."""
+    if stream_of(pipeline) is not None:
+        return stream_entries.get(pipeline, 0)
+    return account.in_flight if account is not None else None
+
+
+def with_links(stages: Sequence[Stage], rates: Sequence[float | None], queued: int | None) -> tuple[Stage, ...]:
+    """Return the stages with a rate for each link, first to last, and with what waits for the processor."""
+    linked = [replace(stage, rate=rate) for stage, rate in zip(stages, rates, strict=False)]
+    if len(linked) > _WAITS_AT:
+        linked[_WAITS_AT] = replace(linked[_WAITS_AT], waiting=queued)
+    return (*linked, *stages[len(linked) :])
+
+
+def own_cost(pipeline: Pipeline, costs: Mapping[str, Cost]) -> CostView | None:
+    """Return what the processes of one pipeline alone cost; None where they are not known."""
+    return _sum(pipeline.info.cost_label, pipeline.info.cost_parts, costs)
+
+
+def shared_costs(costs: Mapping[str, Cost]) -> tuple[CostView, ...]:
+    """Return what each part costs that all pipelines stand on."""
+    sums = (_sum(name, beginnings, costs) for name, beginnings in _SHARED)
+    return tuple(cost for cost in sums if cost is not None)
+
+
+def _sum(name: str, beginnings: tuple[str, ...], costs: Mapping[str, Cost]) -> CostView | None:
+    found = [cost for part, cost in costs.items() if part.startswith(beginnings)]
+    if not found:
+        return None
+    return CostView(name, _percent(found), _rounded(round(sum(cost.memory_bytes for cost in found) / 1e6)))
+
+
+def _percent(costs: Iterable[Cost]) -> int | None:
+    known = [cost.cores for cost in costs if cost.cores is not None]
+    return round(100 * sum(known)) if known else None
+
+
+def _rounded(megabytes: int) -> int:
+    """Keep two digits of three: memory that breathes is not news."""
+    step = 10 ** max(0, len(str(megabytes)) - 2)
+    return int(round(megabytes / step) * step)

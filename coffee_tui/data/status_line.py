@@ -8,12 +8,12 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, OVERDUE
 from coffee_tui.data.readings import MetricsReading, stream_of
-from coffee_tui.data.snapshot import Health, Link, Mood, PartView, Sentence
+from coffee_tui.data.snapshot import Health, Link, Mood, PartView, StatusLine
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Everything that a sentence may be made of."""
+class StatusInputs:
+    """Everything that a status line may be made of."""
 
     pipeline: Pipeline
     redis: Link
@@ -22,17 +22,17 @@ class Known:
     now_us: int
     """Microseconds since the epoch."""
     metrics: MetricsReading | None
-    """What Redis said last; None where it has never been read."""
+    """The last reading of Redis; None where it has never been read."""
     troubled: Sequence[PartView]
     """Parts of this pipeline's chain that are not up, in the order of the chain."""
     ready: bool | None
-    """Whether the API takes orders for this pipeline; None where it has not said."""
+    """Whether the API takes orders for this pipeline; None where it does not answer."""
     stalled_s: int | None
     """Seconds since an order was accepted without any becoming visible."""
     queued: int | None
     """Orders that wait for the processor; None where nobody knows."""
     account: PipelineCounts | None
-    """What became of the orders; None where the API has not said."""
+    """What became of the orders; None where the API does not know."""
     rate: float | None
     """Orders that became visible per second."""
     interval_us: int | None
@@ -41,32 +41,32 @@ class Known:
     """Orders that the API has accepted since anything was last shown."""
 
 
-def sentence(known: Known) -> Sentence:
-    """Say how a pipeline stands; what keeps orders from being shown comes first."""
-    return _troubled(known) or _links(known) or _wrong(known.account) or _progress(known)
+def status_line(inputs: StatusInputs) -> StatusLine:
+    """Return how a pipeline stands; what keeps orders from being shown comes first."""
+    return _troubled(inputs) or _links(inputs) or _wrong(inputs.account) or _progress(inputs)
 
 
-def _wrong(account: PipelineCounts | None) -> Sentence | None:
+def _wrong(account: PipelineCounts | None) -> StatusLine | None:
     if account is None:
         return None
     if account.lost:
-        return Sentence(f"{account.lost:,} lost: `coffee audit` says more", Mood.BROKEN)
+        return StatusLine(f"{account.lost:,} lost: `coffee audit` says more", Mood.BROKEN)
     if account.duplicated:
-        return Sentence(f"{account.duplicated:,} rows beyond the log: `coffee audit` says more", Mood.BROKEN)
+        return StatusLine(f"{account.duplicated:,} rows beyond the log: `coffee audit` says more", Mood.BROKEN)
     if account.drift:
-        return Sentence(f"drift {account.drift:+,}: `coffee reconcile` corrects it", Mood.BROKEN)
+        return StatusLine(f"drift {account.drift:+,}: `coffee reconcile` corrects it", Mood.BROKEN)
     return None
 
 
-def _links(known: Known) -> Sentence | None:
-    if known.redis.up is False:
-        return Sentence(_silent("Redis", known.redis), Mood.BROKEN)
-    if known.metrics is None:
-        return Sentence("waiting for Redis", Mood.BUSY)
-    if known.api.up is False:
-        return Sentence(_silent("API", known.api), Mood.BROKEN)
-    if known.ready is False:
-        return Sentence(f"the API takes no {known.pipeline} orders now", Mood.BUSY)
+def _links(inputs: StatusInputs) -> StatusLine | None:
+    if inputs.redis.up is False:
+        return StatusLine(_silent("Redis", inputs.redis), Mood.BROKEN)
+    if inputs.metrics is None:
+        return StatusLine("waiting for Redis", Mood.BUSY)
+    if inputs.api.up is False:
+        return StatusLine(_silent("API", inputs.api), Mood.BROKEN)
+    if inputs.ready is False:
+        return StatusLine(f"the API takes no {inputs.pipeline} orders now", Mood.BUSY)
     return None
 
 
@@ -75,66 +75,66 @@ def _silent(name: str, link: Link) -> str:
     return f"{name} silent since {since}: {link.detail}"
 
 
-def _troubled(known: Known) -> Sentence | None:
-    for part in known.troubled:
+def _troubled(inputs: StatusInputs) -> StatusLine | None:
+    for part in inputs.troubled:
         mood = Mood.BROKEN if part.health is Health.BROKEN else Mood.BUSY
-        for_s = f" for {seconds(known.now_us - part.since_us)}" if part.since_us else ""
+        for_s = f" for {seconds(inputs.now_us - part.since_us)}" if part.since_us else ""
         detail = f" · {part.detail}" if part.detail else ""
-        return Sentence(f"{part.name} {part.word}{for_s}{detail}", mood)
+        return StatusLine(f"{part.name} {part.word}{for_s}{detail}", mood)
     return None
 
 
-def _progress(known: Known) -> Sentence:
-    assert known.metrics is not None, "the links come first"
-    if known.pipeline.info.shown_in_runs:
-        return _runs(known, known.metrics)
-    queued = known.queued or 0
-    if known.stalled_s is not None:
+def _progress(inputs: StatusInputs) -> StatusLine:
+    assert inputs.metrics is not None, "the links come first"
+    if inputs.pipeline.info.shown_in_runs:
+        return _runs(inputs, inputs.metrics)
+    queued = inputs.queued or 0
+    if inputs.stalled_s is not None:
         what = f"{queued:,} queued" if queued else "orders accepted"
-        return Sentence(f"{what}, none shown for {known.stalled_s} s", Mood.BUSY)
-    if queued > (known.rate or 0):
-        left = f", {queued / known.rate:.1f} s left" if known.rate else ""
-        pace = f", draining at {known.rate:,.0f}/s" if known.rate else ""
-        return Sentence(f"{queued:,} queued{pace}{left}", Mood.BUSY)
-    if not known.metrics.orders:
-        return Sentence("no order yet")
-    dead = known.metrics.counters.get("dead", 0)
-    # Where the account is known it stands beside: nothing is said twice.
-    refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead and known.account is None else ""
-    if stream_of(known.pipeline) is not None:
+        return StatusLine(f"{what}, none shown for {inputs.stalled_s} s", Mood.BUSY)
+    if queued > (inputs.rate or 0):
+        left = f", {queued / inputs.rate:.1f} s left" if inputs.rate else ""
+        draining = f", draining at {inputs.rate:,.0f}/s" if inputs.rate else ""
+        return StatusLine(f"{queued:,} queued{draining}{left}", Mood.BUSY)
+    if not inputs.metrics.orders:
+        return StatusLine("no order yet")
+    dead = inputs.metrics.counters.get("dead", 0)
+    # Where the account is known it stands beside: nothing is written twice.
+    refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead and inputs.account is None else ""
+    if stream_of(inputs.pipeline) is not None:
         # While orders flow some are always in hand: a number that flickers would say nothing.
-        queue = "less than a second queued" if known.rate else "nothing queued"
-        return Sentence(f"in step, {queue}{refused}", Mood.GOOD)
-    if known.rate:
-        return Sentence(f"in step, orders shown as they come{refused}", Mood.GOOD)
-    return Sentence(f"last order shown {_ago(known)}{refused}", Mood.GOOD)
+        queue = "less than a second queued" if inputs.rate else "nothing queued"
+        return StatusLine(f"in step, {queue}{refused}", Mood.GOOD)
+    if inputs.rate:
+        return StatusLine(f"in step, orders shown as they come{refused}", Mood.GOOD)
+    return StatusLine(f"last order shown {_ago(inputs)}{refused}", Mood.GOOD)
 
 
-def _runs(known: Known, metrics: MetricsReading) -> Sentence:
+def _runs(inputs: StatusInputs, metrics: MetricsReading) -> StatusLine:
     updated_us = metrics.counters.get(LAST_UPDATE)
     if not updated_us:
-        return Sentence("no run of the aggregator seen yet" if metrics.orders else "no order yet")
-    age_us = known.now_us - updated_us
-    if known.interval_us is None:
-        return Sentence(f"last run {seconds(age_us)} ago")
-    if age_us > OVERDUE * known.interval_us:
-        return Sentence(f"a run is overdue, last {seconds(age_us)} ago", Mood.BROKEN)
-    next_s = max(0, round((known.interval_us - age_us) / 1e6))
-    if known.accepted_since_run:
-        return Sentence(f"in step at next run, in {next_s} s", Mood.CALM)
+        return StatusLine("no run of the aggregator seen yet" if metrics.orders else "no order yet")
+    age_us = inputs.now_us - updated_us
+    if inputs.interval_us is None:
+        return StatusLine(f"last run {seconds(age_us)} ago")
+    if age_us > OVERDUE * inputs.interval_us:
+        return StatusLine(f"a run is overdue, last {seconds(age_us)} ago", Mood.BROKEN)
+    next_s = max(0, round((inputs.interval_us - age_us) / 1e6))
+    if inputs.accepted_since_run:
+        return StatusLine(f"in step at next run, in {next_s} s", Mood.CALM)
     if not metrics.orders:
-        return Sentence(f"no order yet · next run in {next_s} s")
-    return Sentence(f"in step · next run in {next_s} s", Mood.GOOD)
+        return StatusLine(f"no order yet · next run in {next_s} s")
+    return StatusLine(f"in step · next run in {next_s} s", Mood.GOOD)
 
 
-def _ago(known: Known) -> str:
-    assert known.metrics is not None, "the links come first"
-    updated_us = known.metrics.counters.get(LAST_UPDATE)
-    return f"{seconds(known.now_us - updated_us)} ago" if updated_us else "some time ago"
+def _ago(inputs: StatusInputs) -> str:
+    assert inputs.metrics is not None, "the links come first"
+    updated_us = inputs.metrics.counters.get(LAST_UPDATE)
+    return f"{seconds(inputs.now_us - updated_us)} ago" if updated_us else "some time ago"
 
 
 def seconds(span_us: int) -> str:
-    """Write a span for a sentence: ``4 s``, ``3 min``, ``2 h``."""
+    """Write a span for a status line: ``4 s``, ``3 min``, ``2 h``."""
     whole = max(0, span_us // 1_000_000)
     if whole < 120:
         return f"{whole} s"

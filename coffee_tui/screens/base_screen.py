@@ -1,4 +1,4 @@
-"""The base of every screen beside Live: a title, a body, its keys; Escape leads back."""
+"""The base of every screen, with the keys that all have, and of every page over Live."""
 
 import time
 from collections.abc import Iterable
@@ -15,9 +15,6 @@ from coffee_tui.screens.help import HelpScreen
 from coffee_tui.widgets.keybar import KeyBar
 from coffee_tui.widgets.picture import picture
 
-# What every screen can do: copy, save a picture, change its colours, name every action and every key.
-
-
 COPY = Binding("y", "copy", "copy", tooltip="copy the figures, or the chosen order's id")
 PICTURE = Binding("s", "picture", "picture", tooltip="save a picture of the screen (SVG) in this folder")
 THEME = Binding("t", "app.next_theme", "theme", tooltip="dark, light, the terminal's own colours")
@@ -25,10 +22,13 @@ PALETTE = Binding("ctrl+p", "app.command_palette", "palette", key_display="^p", 
 HELP = Binding("question_mark", "help", "help", key_display="?", tooltip="this help")
 
 
-class Manners(Screen[None]):
-    """The base of every screen with keys of its own; ``shown_keys`` and ``copied`` are theirs."""
+class BaseScreen(Screen[None]):
+    """A screen with keys of its own, and those to copy, save a picture, change colours and list every key.
 
-    MANNERS: ClassVar[tuple[Binding, ...]] = (COPY, PICTURE, THEME, PALETTE)
+    Its subclasses give ``shown_keys`` and ``copied``.
+    """
+
+    COMMON_KEYS: ClassVar[tuple[Binding, ...]] = (COPY, PICTURE, THEME, PALETTE)
 
     def shown_keys(self) -> Iterable[Binding]:
         """Return every key that does something here, in the order of the last line."""
@@ -36,9 +36,9 @@ class Manners(Screen[None]):
 
     def action_help(self) -> None:
         """Show every key; one that is clicked does what it does."""
-        self.app.push_screen(HelpScreen(self.shown_keys()), self._pressed)
+        self.app.push_screen(HelpScreen(self.shown_keys()), self._run_pressed)
 
-    async def _pressed(self, action: str | None) -> None:
+    async def _run_pressed(self, action: str | None) -> None:
         if action is not None:
             await self.run_action(action)
 
@@ -67,12 +67,12 @@ class Manners(Screen[None]):
 CLOSE = Binding("escape,q", "close", "back", key_display="esc", tooltip="back")
 
 
-class Page(Manners):
-    """A screen over Live."""
+class Page(BaseScreen):
+    """A screen over Live: a title, a body, its keys; Escape leads back."""
 
     KEYS: ClassVar[tuple[Binding, ...]] = ()
     """Keys of this page, beside the one that closes it."""
-    BINDINGS: ClassVar[list[BindingType]] = [*Manners.MANNERS, HELP, CLOSE]
+    BINDINGS: ClassVar[list[BindingType]] = [*BaseScreen.COMMON_KEYS, HELP, CLOSE]
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Page(Manners):
 
     def shown_keys(self) -> tuple[Binding, ...]:
         """Return every key of this page."""
-        return (*self.KEYS, *self.MANNERS, HELP, CLOSE)
+        return (*self.KEYS, *self.COMMON_KEYS, HELP, CLOSE)
 
     def body(self) -> Iterable[Widget]:
         """Return what stands between the title and the keys."""
@@ -101,6 +101,6 @@ class Page(Manners):
                 return
         self.dismiss()
 
-    def say_title(self, title: str) -> None:
+    def set_title(self, title: str) -> None:
         """Change the title."""
         self.query_one("#title", Static).update(title)

@@ -13,14 +13,13 @@ from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.data.snapshot import PipelineView, Quantiles, Snapshot
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, DIM, GREY, TEXT
-from coffee_tui.widgets.format import clip, latency
-
-# The founding note's comparison, row by row: what is claimed, what can be measured, how to see the rest.
+from coffee_tui.widgets.format import clip, in_words, latency, listed
+from coffee_tui.widgets.orders import ORDER_KEYS
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One row of the comparison."""
+    """One row of the founding note's comparison: what is claimed, what can be measured, how to see the rest."""
 
     aspect: str
     """What is compared."""
@@ -55,7 +54,7 @@ def _logged(view: PipelineView) -> str:
 
 def _queued(view: PipelineView) -> str:
     waiting = sum(stage.waiting or 0 for stage in view.chain)
-    return f"{waiting:,} queued · {view.sentence.text}" if waiting else view.sentence.text
+    return f"{waiting:,} queued · {view.status_line.text}" if waiting else view.status_line.text
 
 
 def _logs(pipeline: Pipeline) -> str:
@@ -63,6 +62,8 @@ def _logs(pipeline: Pipeline) -> str:
     return "rows, no log" if log is None else f"{log.entries} logged"
 
 
+_IN_RUNS = [pipeline for pipeline in PIPELINES if pipeline.info.shown_in_runs]
+_AT_ONCE = [pipeline for pipeline in PIPELINES if not pipeline.info.shown_in_runs]
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         "API Response Time",
@@ -74,13 +75,14 @@ CLAIMS: tuple[Claim, ...] = (
         "Dashboard Latency",
         "dashboard_latency",
         lambda view: view.dashboard,
-        "1, 2 and 3 send one order each: watch when its total moves",
+        f"{listed(ORDER_KEYS.split())} send one order each: watch when its total moves",
     ),
     Claim(
         "Delivery Guarantee",
         "delivery",
         _audited,
-        "x, kill-stream-worker: every order is compared with its row; in effect all three are exactly once",
+        "x, kill-stream-worker: every order is compared with its row; in effect all "
+        f"{in_words(len(PIPELINES))} are exactly once",
     ),
     Claim(
         "Message Persistence",
@@ -104,7 +106,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Aggregation",
         "aggregation",
         _shown,
-        "b sends a burst: v1 moves at its next run, v2 and v3 at once",
+        f"b sends a burst: {listed(_IN_RUNS)} moves at its next run, {listed(_AT_ONCE)} at once",
     ),
     Claim(
         "Scalability",
@@ -148,7 +150,7 @@ class CompareScreen(Page):
 
     def _cells(self) -> tuple[tuple[str, ...], ...]:
         views = {view.pipeline: view for view in self._now().pipelines}
-        return tuple(tuple(_measured(claim, views.get(each)) for each in PIPELINES) for claim in CLAIMS)
+        return tuple(tuple(_measured(claim, views.get(pipeline)) for pipeline in PIPELINES) for claim in CLAIMS)
 
     def _draw(self) -> None:
         cells = self._cells()
@@ -162,16 +164,16 @@ class CompareScreen(Page):
 def _measured(claim: Claim, view: PipelineView | None) -> str:
     if claim.measured is None or view is None:
         return "—"
-    said = claim.measured(view)
-    if isinstance(said, Quantiles):
-        return "—" if said.p50_us is None else f"p50 {latency(said.p50_us)} · p99 {latency(said.p99_us)}"
-    return said
+    found = claim.measured(view)
+    if isinstance(found, Quantiles):
+        return "—" if found.p50_us is None else f"p50 {latency(found.p50_us)} · p99 {latency(found.p99_us)}"
+    return found
 
 
 def _fold(text: str, width: int) -> list[str]:
     """Return a cell's lines: each figure begins one where they do not stand side by side."""
     figures = [text] if len(text) <= width else text.split(" · ")
-    return [line for each in figures for line in wrap(each, width)]
+    return [line for figure in figures for line in wrap(figure, width)]
 
 
 def _cell(width: int) -> int:
@@ -181,14 +183,15 @@ def _cell(width: int) -> int:
 def heads(width: int) -> Text:
     """Return the names of the pipelines, over two lines where they have no room beside their versions."""
     cell = _cell(width)
-    folded = max(len(f"{each}  {each.info.title}") for each in PIPELINES) >= cell
+    folded = max(len(f"{pipeline}  {pipeline.info.title}") for pipeline in PIPELINES) >= cell
     text = Text(" " * _LABEL, no_wrap=True, overflow="ellipsis")
-    for each in PIPELINES:
-        text.append((str(each) if folded else f"{each}  {each.info.title}").ljust(cell), f"bold {ACCENT[each]}")
+    for pipeline in PIPELINES:
+        name = str(pipeline) if folded else f"{pipeline}  {pipeline.info.title}"
+        text.append(name.ljust(cell), f"bold {ACCENT[pipeline]}")
     if folded:
         text.append("\n" + " " * _LABEL)
-        for each in PIPELINES:
-            text.append(clip(each.info.title, cell - 1).ljust(cell), ACCENT[each])
+        for pipeline in PIPELINES:
+            text.append(clip(pipeline.info.title, cell - 1).ljust(cell), ACCENT[pipeline])
     return text
 
 
@@ -209,7 +212,7 @@ def table(measured: tuple[tuple[str, ...], ...], width: int) -> Text:
 
 def _line(text: Text, label: str, cells: tuple[str, ...], width: int, colour: str) -> None:
     text.append(f"  {label}".ljust(_LABEL), DIM)
-    folded = [_fold(each, width - 1) for each in cells]
+    folded = [_fold(cell, width - 1) for cell in cells]
     for at in range(max(map(len, folded))):
         if at:
             text.append(" " * _LABEL)

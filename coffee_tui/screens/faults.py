@@ -14,76 +14,8 @@ from coffee_tui.data.faults import FaultError, FaultInfo, Faults, FaultVerdict, 
 from coffee_tui.data.snapshot import PipelineView, Snapshot, largest_rate
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
-from coffee_tui.widgets.charts import marked, sparkline, time_axis
+from coffee_tui.widgets.charts import sparkline, time_axis, with_fault_marks
 from coffee_tui.widgets.format import compact, rate
-
-# A run of a fault: where it stands, what each pipeline does meanwhile, the verdict.
-
-
-_NAME, _RATE, _BACK = 4, 9, 20
-
-
-def fault_run(view: FaultView, snapshot: Snapshot, now_s: float, width: int, spark_rows: int = 1) -> Text:
-    """Return the run in rows of at most ``width`` cells; its sparklines are so many rows high."""
-    rows = [_headline(view, now_s)]
-    cells = max(8, width - _NAME - _RATE - _BACK)
-    top = largest_rate(snapshot.pipelines)
-    verdicts = {verdict.pipeline: verdict for verdict in view.verdicts}
-    back = dict(view.visible)
-    for column in snapshot.pipelines:
-        verdict = verdicts.get(column.pipeline)
-        if verdict is not None and view.phase is Phase.ENDED:
-            rows += _verdict(verdict)
-        else:
-            said = _back(column, back.get(column.pipeline), view)
-            rows += _pace(column, snapshot.faults, top, cells, spark_rows, said)
-    if not (verdicts and view.phase is Phase.ENDED):
-        rows.append(Text(" " * _NAME + time_axis(cells, 1) + f"≤{compact(round(top))}/s".rjust(_RATE), DIM))
-    for row in rows:
-        row.truncate(width, overflow="ellipsis")
-    return Text("\n", no_wrap=True, end="").join(rows)
-
-
-def _headline(view: FaultView, now_s: float) -> Text:
-    if view.phase is Phase.IDLE:
-        return Text("nothing broken yet: each pipeline's orders per second, marked while a fault is felt", GREY)
-    if view.phase is Phase.ENDED:
-        if view.trouble:
-            return Text(f"× {view.name}: {view.trouble}", AMBER)
-        if all(verdict.exact for verdict in view.verdicts):
-            return Text(f"✓ {view.name}: not one order lost, duplicated or adrift", f"bold {TEXT}")
-        return Text(f"× {view.name}: NOT EXACT", f"bold {RED}")
-    row = Text("× " if view.felt else "… ", RED if view.felt else AMBER).append(view.name, f"bold {TEXT}")
-    row.append(f"  {view.clock(now_s)}", RED if view.felt else AMBER)
-    said = view.said.removeprefix(f"{view.name}: ")
-    return row if said == "now" else row.append(f"   {said}", GREY)
-
-
-def _pace(
-    column: PipelineView, marks: tuple[bool, ...], top: float, cells: int, spark_rows: int, said: Text
-) -> list[Text]:
-    accent = ACCENT[column.pipeline]
-    lines = sparkline([None if one is None else one / top for one in column.rate_history], cells, spark_rows)
-    # High ones stand apart.
-    rows = [Text()] * (spark_rows > 1)
-    rows += [Text(" " * _NAME).append(marked(line, marks, accent, foot=False)) for line in lines[:-1]]
-    last = Text(f"{column.pipeline}".ljust(_NAME), f"bold {accent}").append(marked(lines[-1], marks, accent))
-    return [*rows, last.append(rate(column.rate).rjust(_RATE), TEXT).append(said)]
-
-
-def _back(column: PipelineView, back_s: float | None, view: FaultView) -> Text:
-    if back_s is not None:
-        return Text(f"   back after {back_s:.1f} s", TEXT)
-    waited_for = view.felt and column.pipeline in view.pipelines
-    return Text("   not back yet" if waited_for else "", RED)
-
-
-def _verdict(verdict: FaultVerdict) -> list[Text]:
-    glyph, colour = ("✓", TEXT) if verdict.exact else ("×", RED)
-    said = verdict.sentence.removeprefix(f"{verdict.pipeline}: ")
-    row = Text(f"{verdict.pipeline}".ljust(_NAME), f"bold {ACCENT[verdict.pipeline]}")
-    return [row.append(f"{glyph} {said}", colour), *(Text(f"      {line}", RED) for line in verdict.wrong)]
-
 
 _EVERY_S = 0.25
 _MARGINS = 7
@@ -91,6 +23,7 @@ _MARGINS = 7
 _TALL, _HIGH = 40, 2
 """From this many rows on the sparklines of the run are so many rows high."""
 _RECORDING = "a recording breaks nothing: start a lab with `coffee up`"
+_NAME, _RATE, _BACK = 4, 9, 20
 
 
 class FaultsScreen(Page):
@@ -112,7 +45,7 @@ class FaultsScreen(Page):
 
     def body(self) -> Iterable[Widget]:
         """Return the menu and the run."""
-        yield Static(id="say")
+        yield Static(id="message")
         yield DataTable(cursor_type="row", id="menu")
         yield Static(id="run")
 
@@ -122,7 +55,7 @@ class FaultsScreen(Page):
         table.focus()
         why = self._faults.why_not() if self._faults else _RECORDING
         if why:
-            self.query_one("#say", Static).update(why)
+            self.query_one("#message", Static).update(why)
             table.display = self.query_one("#run").display = False
             return
         self._list()
@@ -132,12 +65,12 @@ class FaultsScreen(Page):
     @work(exclusive=True)
     async def _list(self) -> None:
         assert self._faults is not None, "asked only where there are some"
-        say = self.query_one("#say", Static)
-        say.update("asking `coffee chaos` …")
+        message = self.query_one("#message", Static)
+        message.update("asking `coffee chaos` …")
         try:
             self._menu = await self._faults.menu()
         except FaultError as error:
-            say.update(str(error))
+            message.update(str(error))
             return
         self._fill()
 
@@ -153,9 +86,9 @@ class FaultsScreen(Page):
         table.move_cursor(row=chosen)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        """Say the whole of what the chosen fault teaches: the table has room for its beginning."""
+        """Show the whole of what the chosen fault teaches: the table has room for its beginning."""
         if 0 <= event.cursor_row < len(self._menu):
-            self.query_one("#say", Static).update(self._menu[event.cursor_row].teaches)
+            self.query_one("#message", Static).update(self._menu[event.cursor_row].teaches)
 
     def on_resize(self) -> None:
         """Fit the menu and the run to the cells there are."""
@@ -174,7 +107,7 @@ class FaultsScreen(Page):
     def copied(self) -> str:
         """Return the run's verdict."""
         view = self._faults.view if self._faults else None
-        return "\n".join(f"{view.name} {one.sentence}" for one in view.verdicts) if view else ""
+        return "\n".join(f"{view.name} {verdict.figures}" for verdict in view.verdicts) if view else ""
 
     def on_data_table_row_selected(self) -> None:
         """Inflict the fault under the cursor: Enter, or a click on it."""
@@ -188,7 +121,7 @@ class FaultsScreen(Page):
         if self._faults.view.running:
             self.app.notify(f"{self._faults.view.name} is under way: k cancels it", timeout=3)
             return
-        run = self._faults.run(self._menu[row].name, bare=self._under_load())
+        run = self._faults.run(self._menu[row].name, no_load=self._under_load())
         # Of the application, not of this page: it goes on where the page is left.
         self.app.run_worker(run, name="fault", exit_on_error=True)
 
@@ -196,3 +129,67 @@ class FaultsScreen(Page):
         """Cancel the fault that runs."""
         if self._faults is not None and self._faults.view.running:
             self._faults.cancel()
+
+
+def fault_run(view: FaultView, snapshot: Snapshot, now_s: float, width: int, spark_rows: int = 1) -> Text:
+    """Return a run in rows of at most ``width`` cells: where it stands, what each pipeline does, the verdict."""
+    rows = [_headline(view, now_s)]
+    cells = max(8, width - _NAME - _RATE - _BACK)
+    top = largest_rate(snapshot.pipelines)
+    verdicts = {verdict.pipeline: verdict for verdict in view.verdicts}
+    back = dict(view.visible)
+    for column in snapshot.pipelines:
+        verdict = verdicts.get(column.pipeline)
+        if verdict is not None and view.phase is Phase.ENDED:
+            rows += _verdict(verdict)
+        else:
+            after = _back(column, back.get(column.pipeline), view)
+            rows += _rate_rows(column, snapshot.faults, top, cells, spark_rows, after)
+    if not (verdicts and view.phase is Phase.ENDED):
+        rows.append(Text(" " * _NAME + time_axis(cells, 1) + f"≤{compact(round(top))}/s".rjust(_RATE), DIM))
+    for row in rows:
+        row.truncate(width, overflow="ellipsis")
+    return Text("\n", no_wrap=True, end="").join(rows)
+
+
+def _headline(view: FaultView, now_s: float) -> Text:
+    if view.phase is Phase.IDLE:
+        return Text("nothing broken yet: each pipeline's orders per second, marked while a fault is felt", GREY)
+    if view.phase is Phase.ENDED:
+        if view.trouble:
+            return Text(f"× {view.name}: {view.trouble}", AMBER)
+        if all(verdict.exact for verdict in view.verdicts):
+            return Text(f"✓ {view.name}: not one order lost, duplicated or adrift", f"bold {TEXT}")
+        return Text(f"× {view.name}: NOT EXACT", f"bold {RED}")
+    row = Text("× " if view.felt else "… ", RED if view.felt else AMBER).append(view.name, f"bold {TEXT}")
+    row.append(f"  {view.clock(now_s)}", RED if view.felt else AMBER)
+    progress = view.progress.removeprefix(f"{view.name}: ")
+    return row if progress == "now" else row.append(f"   {progress}", GREY)
+
+
+def _rate_rows(
+    column: PipelineView, faults: tuple[bool, ...], top: float, cells: int, spark_rows: int, after: Text
+) -> list[Text]:
+    accent = ACCENT[column.pipeline]
+    lines = sparkline([None if per_s is None else per_s / top for per_s in column.rate_history], cells, spark_rows)
+    # High ones stand apart.
+    rows = [Text()] * (spark_rows > 1)
+    rows += [Text(" " * _NAME).append(with_fault_marks(line, faults, accent, foot=False)) for line in lines[:-1]]
+    last = Text(f"{column.pipeline}".ljust(_NAME), f"bold {accent}").append(
+        with_fault_marks(lines[-1], faults, accent)
+    )
+    return [*rows, last.append(rate(column.rate).rjust(_RATE), TEXT).append(after)]
+
+
+def _back(column: PipelineView, back_s: float | None, view: FaultView) -> Text:
+    if back_s is not None:
+        return Text(f"   back after {back_s:.1f} s", TEXT)
+    waited_for = view.felt and column.pipeline in view.pipelines
+    return Text("   not back yet" if waited_for else "", RED)
+
+
+def _verdict(verdict: FaultVerdict) -> list[Text]:
+    glyph, colour = ("✓", TEXT) if verdict.exact else ("×", RED)
+    figures = verdict.figures.removeprefix(f"{verdict.pipeline}: ")
+    row = Text(f"{verdict.pipeline}".ljust(_NAME), f"bold {ACCENT[verdict.pipeline]}")
+    return [row.append(f"{glyph} {figures}", colour), *(Text(f"      {line}", RED) for line in verdict.wrong)]

@@ -12,7 +12,9 @@ from textual.events import Click
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from coffee_core.pipelines import PIPELINES
 from coffee_tui.theme import AMBER, GREY, HEALTH, TEXT
+from coffee_tui.widgets.format import listed
 
 _ACTION = "pressed"
 """What a key does, beneath its words."""
@@ -78,6 +80,9 @@ def _glyphs() -> Text:
     text.append("\nHow late: ● p50, ┫ p99, ┄× no order shown for so long.", GREY)
     text.append("\nA sparkline: ≤ its full height, × a fault struck, ░ it is felt.", GREY)
     text.append("\nA last line: ✓ well  · as it is meant  … behind  × broken.", GREY)
-    text.append("\np50, p99: of the last 10 s; v1: of its last run that brought orders.", GREY)
+    text.append("\np50, p99: of the last 10 s", GREY)
+    if in_runs := [pipeline for pipeline in PIPELINES if pipeline.info.shown_in_runs]:
+        text.append(f"; {listed(in_runs)}: of its last run that brought orders", GREY)
+    text.append(".", GREY)
     text.append("\nDashboard latency: from the API's acceptance to visible in Redis.", GREY)
     return text

@@ -1,4 +1,4 @@
-"""The Live screen: owns what is shown; its widgets are bound to it."""
+"""The Live screen: owns what is shown; its widgets are bound to it. Its layout follows the terminal's size."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,55 +13,24 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from coffee_core.pipelines import PIPELINES, Pipeline
-from coffee_tui.data.snapshot import OrdersView, Snapshot, largest_count, largest_rate
+from coffee_tui.data.snapshot import OrdersView, PipelineView, Snapshot, largest_count, largest_rate
 from coffee_tui.data.sources import Sources
-from coffee_tui.screens.base_screen import HELP, Manners
+from coffee_tui.screens.base_screen import HELP, BaseScreen
 from coffee_tui.screens.compare import CompareScreen
 from coffee_tui.screens.faults import FaultsScreen
 from coffee_tui.screens.load import LoadScreen
 from coffee_tui.screens.logs import LogsScreen, local_logs
-from coffee_tui.screens.sent_orders import SentScreen
+from coffee_tui.screens.sent_orders import SentOrdersScreen
 from coffee_tui.screens.windows import WindowsScreen
-from coffee_tui.widgets.column import PipelineColumn, said_shared
-from coffee_tui.widgets.format import in_words
+from coffee_tui.widgets.column import PipelineColumn, shared_costs_text
+from coffee_tui.widgets.format import UNKNOWN, in_words, latency, money, rate
 from coffee_tui.widgets.header import Header
 from coffee_tui.widgets.keybar import KeyBar
-from coffee_tui.widgets.latency_bar import Lateness
+from coffee_tui.widgets.latency_bar import LatencyBar
 from coffee_tui.widgets.orders import OrdersPanel, order_key
 from coffee_tui.widgets.parts import Parts
 from coffee_tui.widgets.rows import Shared
-from coffee_tui.widgets.summary import summary
 from coffee_tui.widgets.tabs import ColumnTabs
-
-# What the side tasks tell the screen.
-
-
-class Fed(Message):
-    """The feed has a newer snapshot; it replaces one that still waits in the queue."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        super().__init__()
-        self.snapshot = snapshot
-
-    def can_replace(self, message: Message) -> bool:
-        """Tell that only the newest snapshot matters."""
-        return isinstance(message, Fed)
-
-
-class Ordered(Message):
-    """The order panel has news; it replaces older ones that still wait in the queue."""
-
-    def __init__(self, orders: OrdersView) -> None:
-        super().__init__()
-        self.orders = orders
-
-    def can_replace(self, message: Message) -> bool:
-        """Tell that only the newest view matters."""
-        return isinstance(message, Ordered)
-
-
-# The keys of the Live screen: the footer and the help are made from them.
-
 
 KEYS: tuple[Binding, ...] = (
     *(
@@ -86,7 +55,7 @@ KEYS: tuple[Binding, ...] = (
     Binding("w", "windows", "windows", tooltip="orders a minute by their own time, and those that came late"),
     Binding("l", "logs", "logs", tooltip="the log of each process"),
     Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on"),
-    *Manners.MANNERS,
+    *BaseScreen.COMMON_KEYS,
     Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on"),
     Binding(
         "greater_than_sign,right_square_bracket",
@@ -108,17 +77,9 @@ KEYS: tuple[Binding, ...] = (
     HELP,
     Binding("q", "app.quit", "quit", tooltip="quit (so does Ctrl-C)"),
 )
-"""Every key, in the order of the footer."""
+"""Every key, in the order of the footer; the footer and the help are made from them."""
 
-
-def choices(pipelines: tuple[Pipeline, ...]) -> list[tuple[Pipeline, ...]]:
-    """Return the sets of pipelines to choose from: all of them, each alone, then each pair."""
-    sets = [pipelines, *combinations(pipelines, 1), *combinations(pipelines, 2)]
-    return list(dict.fromkeys(sets))
-
-
-# What there is room for: the rows and cells of a terminal shared out, the most telling things first.
-
+# The layout, in cells and rows.
 
 COLUMNS_CELLS = 100
 """From this many cells on three columns are there; below, one at a time."""
@@ -128,16 +89,15 @@ _WIDE_CELLS = 50
 """From this many cells for each column on it has a margin inside."""
 _FEWEST = 3
 """Fewer columns are laid out as so many."""
-
 _HEADER, _TABS, _ORDERS, _FRAME, _KEYS = 1, 1, 3, 2, 1
 _COLUMN = 21
-"""Rows of a column whose blocks stand one below the other: 2 + 3 + 4 + 3 + 4 + 3 + 2."""
+"""Rows of a column whose sections stand one below the other: 2 + 3 + 4 + 3 + 4 + 3 + 2."""
 _ALONE = 14
 """Rows of one whose breakdowns stand beside its figures: 2 + 7 + 3 + 2."""
 COLUMNS_ROWS = _HEADER + _FRAME + _COLUMN + _ORDERS + _KEYS
 """From this many rows on they are there."""
 MOST_GAPS = 5
-"""Empty rows between the blocks of a column."""
+"""Empty rows between the sections of a column."""
 _AIR = 3
 """Rows above and below the band, and the one in the order panel for the load's settings."""
 _SPARKS = 3
@@ -146,64 +106,31 @@ _HIGHEST_SPARK = 3
 _LOWEST_CHART = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The layout of the Live screen."""
+class SnapshotChanged(Message):
+    """The feed has a newer snapshot; it replaces one that still waits in the queue."""
 
-    alone: bool
-    """One column at a time, with tabs."""
-    band: bool
-    """The band above the columns is there."""
-    framed: bool
-    """The order panel has a frame, and the columns a margin."""
-    lifted: bool
-    """An empty row stands above the band, where there is room for no more air."""
-    airy: bool
-    """The band stands apart, and the order panel has a row for the load's settings."""
-    wide: bool
-    """The columns have a wide margin."""
-    gaps: int
-    """Empty rows between the blocks of a column, from the most telling on."""
-    spark_rows: int
-    """Rows of each sparkline; of the rate's alone where there is a chart."""
-    chart_rows: int
-    """Rows of the latency chart; 0: there is none."""
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        """Return True for an older snapshot: only the newest matters."""
+        return isinstance(message, SnapshotChanged)
 
 
-def columns_cells(columns: int) -> int:
-    """Return from how many cells on so many columns stand beside one another."""
-    return COLUMNS_CELLS if columns <= _FEWEST else _COLUMN_CELLS * columns
+class OrdersChanged(Message):
+    """The order panel has news; it replaces older ones that still wait in the queue."""
+
+    def __init__(self, orders: OrdersView) -> None:
+        super().__init__()
+        self.orders = orders
+
+    def can_replace(self, message: Message) -> bool:
+        """Return True for an older view: only the newest matters."""
+        return isinstance(message, OrdersChanged)
 
 
-def band_rows(columns: int) -> int:
-    """Return the rows of the band: its axis, and one for each column."""
-    return 1 + max(_FEWEST, columns)
-
-
-def plan(cells: int, rows: int, columns: int = _FEWEST) -> Plan:
-    """Share out a terminal of so many cells and rows between so many columns."""
-    alone = cells < columns_cells(columns) or rows < COLUMNS_ROWS
-    left = rows - _HEADER - _ORDERS - _KEYS - (_TABS + _ALONE if alone else _FRAME + _COLUMN)
-    band, left = _take(left, band_rows(columns))
-    framed, left = _take(left, _FRAME)
-    gaps = min(MOST_GAPS, max(0, left))
-    left -= gaps
-    airy, left = _take(left if gaps == MOST_GAPS else 0, _AIR)
-    lifted = left > 0 and band and not airy
-    left -= lifted
-    high = _HIGHEST_SPARK - 1
-    chart = left - high - 1 if left > high + _LOWEST_CHART else 0
-    more = high if chart else min(high, max(0, left) // _SPARKS)
-    return Plan(
-        alone, band, framed, lifted, airy, cells >= _WIDE_CELLS * max(_FEWEST, columns), gaps, 1 + more, chart
-    )
-
-
-def _take(left: int, rows: int) -> tuple[bool, int]:
-    return (True, left - rows) if left >= rows else (False, left)
-
-
-class LiveScreen(Manners):
+class LiveScreen(BaseScreen):
     """A header, the band, one column for each pipeline, the order panel."""
 
     CSS_PATH = "live.tcss"
@@ -211,7 +138,7 @@ class LiveScreen(Manners):
 
     # None of these repaints the screen, which would be every cell of it: its widgets are bound to them.
     snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
-    """What the feed said last."""
+    """The feed's newest, unless the view is held."""
     orders: reactive[OrdersView] = reactive(OrdersView(), repaint=False)
     """What the order panel shows."""
     current: reactive[int] = reactive(0, repaint=False)
@@ -227,8 +154,8 @@ class LiveScreen(Manners):
         self._columns = {pipeline: PipelineColumn(pipeline) for pipeline in sources.pipelines}
         self._orders = sources.orders
         self._panel = OrdersPanel(self._pipelines, welcome=welcome)
-        self._header, self._band = Header(), Lateness()
-        self._room = plan(80, 24, len(self._pipelines))
+        self._header, self._band = Header(), LatencyBar()
+        self._room = layout_for(80, 24, len(self._pipelines))
         self._band.styles.height = band_rows(len(self._pipelines))
         self._newest: Snapshot | None = None
         self._has_been_up = False
@@ -244,22 +171,22 @@ class LiveScreen(Manners):
         yield self._panel.data_bind(LiveScreen.orders)
         yield KeyBar(KEYS, lambda key: self.check_action(*parse(key.action)[1:]) is not False)
 
-    def on_fed(self, message: Fed) -> None:
+    def on_snapshot_changed(self, message: SnapshotChanged) -> None:
         """Take a newer snapshot; where the view is held, for later."""
         self._newest = message.snapshot
         if not self.paused:
             self.snapshot = message.snapshot
 
-    def on_ordered(self, message: Ordered) -> None:
+    def on_orders_changed(self, message: OrdersChanged) -> None:
         """Take a newer view of the orders."""
         self.orders = message.orders
 
     def watch_snapshot(self, snapshot: Snapshot) -> None:
         """Hand each column its view and the scales that all of them share."""
         self._show()
-        self._panel.frame_says(said_shared(snapshot.shared))
-        self._band.show_old(old=snapshot.redis.up is False)
-        self._panel.show_old(old=snapshot.api.up is False)
+        self._panel.set_border_subtitle(shared_costs_text(snapshot.shared))
+        self._band.set_stale(stale=snapshot.redis.up is False)
+        self._panel.set_stale(stale=snapshot.api.up is False)
         # Once everything has been up, a part that breaks is shown where it stands: the band stays, and grows.
         if snapshot.parts:
             links_down = snapshot.redis.up is False and snapshot.api.up is False
@@ -273,7 +200,7 @@ class LiveScreen(Manners):
         shared = Shared(
             top_rate=largest_rate(snapshot.pipelines),
             top_count=largest_count(snapshot.pipelines),
-            marks=snapshot.faults,
+            fault_marks=snapshot.faults,
             spark_rows=room.spark_rows,
             chart_rows=room.chart_rows,
             gaps=room.gaps,
@@ -296,7 +223,7 @@ class LiveScreen(Manners):
     def on_resize(self, event: Resize) -> None:
         """Fit the layout to the cells there are."""
         columns = len(self._pipelines)
-        self._room = plan(event.size.width, event.size.height, columns)
+        self._room = layout_for(event.size.width, event.size.height, columns)
         hint = f"all {in_words(columns)} from {columns_cells(columns)} × {COLUMNS_ROWS}"
         self._header.hint = hint if self._room.alone else ""
         for name in ("alone", "band", "framed", "lifted", "airy", "wide"):
@@ -375,7 +302,9 @@ class LiveScreen(Manners):
     def action_sent(self) -> None:
         """Show the latest orders."""
         attachment = self._sources.attachment
-        self.app.push_screen(SentScreen(self._orders.journal, lambda: attachment.settings if attachment else None))
+        self.app.push_screen(
+            SentOrdersScreen(self._orders.journal, lambda: attachment.settings if attachment else None)
+        )
 
     def action_windows(self) -> None:
         """Show the last windows in event time."""
@@ -395,3 +324,85 @@ class LiveScreen(Manners):
     def shown_keys(self) -> list[Binding]:
         """Return the keys that do something here."""
         return [key for key in KEYS if self.check_action(*parse(key.action)[1:])]
+
+
+def choices(pipelines: tuple[Pipeline, ...]) -> list[tuple[Pipeline, ...]]:
+    """Return the sets of pipelines to choose from: all of them, each alone, then each pair."""
+    sets = [pipelines, *combinations(pipelines, 1), *combinations(pipelines, 2)]
+    return list(dict.fromkeys(sets))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What there is room for on the Live screen, the most telling things first."""
+
+    alone: bool
+    """One column at a time, with tabs."""
+    band: bool
+    """The band above the columns is there."""
+    framed: bool
+    """The order panel has a frame, and the columns a margin."""
+    lifted: bool
+    """An empty row stands above the band, where there is room for no more air."""
+    airy: bool
+    """The band stands apart, and the order panel has a row for the load's settings."""
+    wide: bool
+    """The columns have a wide margin."""
+    gaps: int
+    """Empty rows between the sections of a column, from the most telling on."""
+    spark_rows: int
+    """Rows of each sparkline; of the rate's alone where there is a chart."""
+    chart_rows: int
+    """Rows of the latency chart; 0: there is none."""
+
+
+def layout_for(cells: int, rows: int, columns: int = _FEWEST) -> Layout:
+    """Share out a terminal of so many cells and rows between so many columns."""
+    alone = cells < columns_cells(columns) or rows < COLUMNS_ROWS
+    left = rows - _HEADER - _ORDERS - _KEYS - (_TABS + _ALONE if alone else _FRAME + _COLUMN)
+    band, left = _take(left, band_rows(columns))
+    framed, left = _take(left, _FRAME)
+    gaps = min(MOST_GAPS, max(0, left))
+    left -= gaps
+    airy, left = _take(left if gaps == MOST_GAPS else 0, _AIR)
+    lifted = left > 0 and band and not airy
+    left -= lifted
+    high = _HIGHEST_SPARK - 1
+    chart = left - high - 1 if left > high + _LOWEST_CHART else 0
+    more = high if chart else min(high, max(0, left) // _SPARKS)
+    return Layout(
+        alone, band, framed, lifted, airy, cells >= _WIDE_CELLS * max(_FEWEST, columns), gaps, 1 + more, chart
+    )
+
+
+def _take(left: int, rows: int) -> tuple[bool, int]:
+    return (True, left - rows) if left >= rows else (False, left)
+
+
+def columns_cells(columns: int) -> int:
+    """Return from how many cells on so many columns stand beside one another."""
+    return COLUMNS_CELLS if columns <= _FEWEST else _COLUMN_CELLS * columns
+
+
+def band_rows(columns: int) -> int:
+    """Return the rows of the band: its axis, and one for each column."""
+    return 1 + max(_FEWEST, columns)
+
+
+def summary(snapshot: Snapshot) -> str:
+    """Return one line for each pipeline."""
+    return "\n".join(_line(view) for view in snapshot.pipelines)
+
+
+def _line(view: PipelineView) -> str:
+    orders = UNKNOWN if view.orders is None else f"{view.orders:,}"
+    return " · ".join(
+        (
+            f"{view.pipeline} {orders} orders",
+            money(view.revenue_cents, 80),
+            rate(view.rate),
+            f"API p50 {latency(view.api.p50_us)} p99 {latency(view.api.p99_us)}",
+            f"dashboard p50 {latency(view.dashboard.p50_us)} p99 {latency(view.dashboard.p99_us)}",
+            view.status_line.text,
+        )
+    )

@@ -1,4 +1,4 @@
-"""The load's settings: a form over the Live screen. What makes no load is said, and the form stays."""
+"""The load's settings: a form over the Live screen. What makes no load is refused in words, and the form stays."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -14,11 +14,9 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
 from coffee_tui.data.load_plan import LoadPlan, plan_of, texts_of
 
-# Boxes and radio buttons that are told apart by their glyph, not by its colour alone.
-
 
 class Box(Checkbox):
-    """Ticked, or a dot where a tick would be."""
+    """Ticked, or a dot where a tick would be: told apart by glyph, not by colour alone."""
 
     BUTTON_LEFT = BUTTON_RIGHT = " "
 
@@ -29,7 +27,7 @@ class Box(Checkbox):
 
 
 class Radio(RadioButton):
-    """A full or an open circle."""
+    """A full or an open circle: told apart by glyph, not by colour alone."""
 
     BUTTON_LEFT = BUTTON_RIGHT = " "
 
@@ -111,11 +109,11 @@ class LoadScreen(ModalScreen[None]):
             self.dismiss()
 
     def action_apply(self) -> None:
-        """Let the load follow the form, or say why it cannot."""
+        """Let the load follow the form, or show why it cannot."""
         texts = {field.id or "": field.value for field in self.query(Input)}
         pressed = self.query_one(RadioSet).pressed_button
         pattern = Pattern(pressed.name) if pressed is not None and pressed.name else self._plan.pattern
-        chosen = tuple(each for each in self._pipelines if self.query_one(f"#{each}", Checkbox).value)
+        chosen = tuple(name for name in self._pipelines if self.query_one(f"#{name}", Checkbox).value)
         try:
             self._follow(plan_of(texts, chosen, pattern))
         except ValueError as error:

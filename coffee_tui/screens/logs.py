@@ -18,50 +18,9 @@ from coffee_tui.data.connection import one_line
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import AMBER, DIM, GREY, GROUND, SLOTS, TEXT
 
-# The logs of a stack on this machine: which there are, and what is new in one.
-
-
-_FIRST_BYTES = 65_536
-
-
-def local_logs(settings: Settings) -> list[Path] | str:
-    """Return the log of each process by name; where there is none to read, why."""
-    try:
-        if read_env(settings.home).get("API_URL", settings.api_url) != settings.api_url:
-            return "the stack that is shown does not run under this COFFEE_HOME: its logs are where it runs"
-        found = sorted((settings.home / "logs").glob("*.log"))
-    except PermissionError:
-        return f"{settings.home} belongs to somebody else: its logs are theirs to read"
-    return found or f"no logs under {settings.home / 'logs'}: a remote stack keeps them where it runs"
-
-
-class Tail:
-    """Reads a log from near its end, then what is added; starts over where it was replaced or cut."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file_id = self._at = 0
-        self._rest = b""
-
-    def read(self) -> tuple[bool, list[str]]:
-        """Return (whether it starts over, whole lines that are new). Raises OSError where it cannot be read."""
-        with self._path.open("rb") as file:
-            size, file_id = file.seek(0, 2), self._path.stat().st_ino
-            afresh = file_id != self._file_id or size < self._at
-            if afresh:
-                self._file_id, self._rest = file_id, b""
-                self._at = max(0, size - _FIRST_BYTES)
-            file.seek(self._at)
-            data = self._rest + file.read(4 * _FIRST_BYTES)
-            cut = afresh and self._at > 0
-            self._at = file.tell()
-        *lines, self._rest = data.split(b"\n")
-        whole = lines[1:] if cut else lines
-        return afresh, [line.decode(errors="replace").rstrip("\r") for line in whole]
-
-
 _EVERY_S = 0.5
 _LINES = 2_000
+_FIRST_BYTES = 65_536
 _LOG = "log"
 """Which log a name is of, beneath it."""
 _ROOMY = 100
@@ -91,7 +50,7 @@ class LogsScreen(Page):
 
     def body(self) -> Iterable[Widget]:
         """Return the names, the search, the lines."""
-        yield Static(id="say")
+        yield Static(id="message")
         yield Input(placeholder="words to search for, Enter; empty: all lines", id="search")
         yield RichLog(max_lines=_LINES, min_width=1, wrap=True, highlight=False, markup=False)
 
@@ -102,9 +61,9 @@ class LogsScreen(Page):
         self.set_interval(_EVERY_S, self._read)
 
     def _open(self, index: int) -> None:
-        say = self.query_one("#say", Static)
+        message = self.query_one("#message", Static)
         if not self._paths:
-            say.update(self._why)
+            message.update(self._why)
             return
         self._index = index % len(self._paths)
         self._tail = Tail(self._paths[self._index])
@@ -113,7 +72,7 @@ class LogsScreen(Page):
             names.append(f" {path.stem} ", chosen if at == self._index else GREY)
             names.apply_meta({_LOG: at}, len(names) - len(path.stem) - 2)
             names.append(" ")
-        say.update(names)
+        message.update(names)
         self._read()
 
     def _read(self) -> None:
@@ -123,7 +82,7 @@ class LogsScreen(Page):
         try:
             afresh, lines = self._tail.read()
         except OSError as error:
-            self.query_one("#say", Static).update(f"{self._paths[self._index]}: {one_line(error)}")
+            self.query_one("#message", Static).update(f"{self._paths[self._index]}: {one_line(error)}")
             return
         if afresh:
             self._lines.clear()
@@ -182,4 +141,40 @@ class LogsScreen(Page):
         """Follow the end, or stay."""
         log = self.query_one(RichLog)
         log.auto_scroll = not log.auto_scroll
-        self.say_title("Logs" if log.auto_scroll else "Logs · staying: f follows the end again")
+        self.set_title("Logs" if log.auto_scroll else "Logs · staying: f follows the end again")
+
+
+def local_logs(settings: Settings) -> list[Path] | str:
+    """Return the log of each process by name; where there is none to read, why."""
+    try:
+        if read_env(settings.home).get("API_URL", settings.api_url) != settings.api_url:
+            return "the stack that is shown does not run under this COFFEE_HOME: its logs are where it runs"
+        found = sorted((settings.home / "logs").glob("*.log"))
+    except PermissionError:
+        return f"{settings.home} belongs to somebody else: its logs are theirs to read"
+    return found or f"no logs under {settings.home / 'logs'}: a remote stack keeps them where it runs"
+
+
+class Tail:
+    """Reads a log from near its end, then what is added; starts over where it was replaced or cut."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file_id = self._at = 0
+        self._rest = b""
+
+    def read(self) -> tuple[bool, list[str]]:
+        """Return (whether it starts over, whole lines that are new). Raises OSError where it cannot be read."""
+        with self._path.open("rb") as file:
+            size, file_id = file.seek(0, 2), self._path.stat().st_ino
+            afresh = file_id != self._file_id or size < self._at
+            if afresh:
+                self._file_id, self._rest = file_id, b""
+                self._at = max(0, size - _FIRST_BYTES)
+            file.seek(self._at)
+            data = self._rest + file.read(4 * _FIRST_BYTES)
+            cut = afresh and self._at > 0
+            self._at = file.tell()
+        *lines, self._rest = data.split(b"\n")
+        whole = lines[1:] if cut else lines
+        return afresh, [line.decode(errors="replace").rstrip("\r") for line in whole]

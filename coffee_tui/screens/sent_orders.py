@@ -12,60 +12,16 @@ from textual.widgets import DataTable, Input, Static
 
 from coffee_core.clock import now_us
 from coffee_core.settings import Settings
-from coffee_tui.data.api_reader import Journey, ask
+from coffee_tui.data.api_reader import Journey, fetch_journey
 from coffee_tui.data.orders import Journal, SentOrder
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
 from coffee_tui.widgets.format import latency
 from coffee_tui.widgets.orders import ORDER_KEYS
 
-# One order's journey: accepted, stored, shown, each with its time where somebody knows it.
-
-
 ROWS = 4
 """The order, and a row for each step."""
 _STEP, _TIME = 12, 15
-
-
-def journey_rows(order: SentOrder, journey: Journey) -> Text:
-    """Return the order and its three steps, or why nothing is known of them."""
-    text = Text().append(f"{order.pipeline}  ", f"bold {ACCENT[order.pipeline]}")
-    text.append(order.what, f"bold {TEXT}").append(f"   {order.message_id or ''}", GREY)
-    if journey.trouble:
-        return text.append(f"\n· {journey.trouble}", GREY)
-    accepted_us, stored_us = journey.accepted_us, journey.stored_us
-    if accepted_us is not None:
-        _step(text, "accepted", accepted_us, "the API's clock")
-    else:
-        _step(text, "accepted by", order.answered_us, "when it was answered; its own time comes with its row")
-    if stored_us is not None and accepted_us is not None:
-        later = latency(max(0, stored_us - accepted_us))
-        _step(text, "stored", stored_us, f"+{later}, PostgreSQL's clock")
-    else:
-        _without_time(text, "stored", journey.stored)
-    if journey.shown_by_us is not None:
-        _step(text, "shown by", journey.shown_by_us, "as this page saw it, which looks once a second")
-    else:
-        _without_time(text, "shown", journey.shown)
-    return text
-
-
-def clock(time_us: int, *, exact: bool = True) -> str:
-    """Write a time of day, to the millisecond where ``exact``."""
-    moment = datetime.fromtimestamp(time_us / 1e6).astimezone()
-    return moment.strftime("%H:%M:%S.%f")[:-3] if exact else moment.strftime("%H:%M:%S")
-
-
-def _step(text: Text, step: str, at_us: int, whose: str) -> None:
-    text.append("\n✓ ", TEXT).append(step.ljust(_STEP), GREY).append(clock(at_us).ljust(_TIME), TEXT)
-    text.append(whose, DIM)
-
-
-def _without_time(text: Text, step: str, known: bool | None) -> None:
-    glyph, said = {True: ("✓", "yes; when is not known"), False: ("…", "not yet"), None: ("·", "not known")}[known]
-    text.append(f"\n{glyph} ", TEXT).append(step.ljust(_STEP), GREY).append(said, TEXT)
-
-
 _EVERY_S = 1.0
 _ROWS = 60
 _ANSWERS = {"acknowledged": ("✓", TEXT), "refused": ("×", RED), "unknown": ("?", AMBER), "rejected": ("×", GREY)}
@@ -77,11 +33,13 @@ _TITLE = "Orders · the latest sent from here, and one's journey"
 _EMPTY = f"no order sent from here yet: go back, {ORDER_KEYS} send one, space a load"
 
 
-class SentScreen(Page):
+class SentOrdersScreen(Page):
     """A table that follows; below it the journey of the chosen order."""
 
     CSS = f"""
-    SentScreen > #say {{ height: {ROWS}; background: $c-raised; text-wrap: nowrap; text-overflow: ellipsis; }}
+    SentOrdersScreen > #message {{
+        height: {ROWS}; background: $c-raised; text-wrap: nowrap; text-overflow: ellipsis;
+    }}
     """
     KEYS: ClassVar[tuple[Binding, ...]] = (
         Binding("slash", "find", "filter", key_display="/", tooltip="filter by words"),
@@ -102,7 +60,7 @@ class SentScreen(Page):
         """Return the filter, the table and the journey."""
         yield Input(placeholder="words to filter by, Enter", id="filter")
         yield DataTable(cursor_type="row", id="sent")
-        yield Static(_EMPTY, id="say")
+        yield Static(_EMPTY, id="message")
 
     def on_mount(self) -> None:
         """Fill the table, then once a second."""
@@ -144,16 +102,16 @@ class SentScreen(Page):
     @work(exclusive=True)
     async def _follow_journey(self) -> None:
         order, settings = self._chosen(), self._settings()
-        say = self.query_one("#say", Static)
+        message = self.query_one("#message", Static)
         if order is None:
-            say.update("no order matches" if self._words else _EMPTY)
+            message.update("no order matches" if self._words else _EMPTY)
         elif settings is None:
-            say.update("a recording: there is nobody to ask")
+            message.update("a recording: there is nobody to ask")
         else:
-            journey = (await ask(settings, order)).since(self._journeys.get(order), now_us())
+            journey = (await fetch_journey(settings, order)).with_shown_time(self._journeys.get(order), now_us())
             # Of the chosen one alone: what nobody watches, nobody has seen arrive.
             self._journeys = {order: journey}
-            say.update(journey_rows(order, journey))
+            message.update(journey_rows(order, journey))
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Stay with an order that was chosen; the first row follows the newest."""
@@ -187,18 +145,57 @@ class SentScreen(Page):
 
     def _follow(self, *, on: bool) -> None:
         self._following = on
-        self.say_title(_TITLE if on else "Orders · staying: f follows the newest again")
+        self.set_title(_TITLE if on else "Orders · staying: f follows the newest again")
 
 
 def _cells(order: SentOrder, width: int) -> list[Text]:
     glyph, colour = _ANSWERS[order.outcome]
-    said = [glyph, *([order.outcome] if width >= _ROOMY or order.status is None else [])]
+    answer = [glyph, *([order.outcome] if width >= _ROOMY or order.status is None else [])]
     what = order.what if width >= _EASY else order.what.partition(",")[0]
     found = [
         Text(str(order.pipeline), f"bold {ACCENT[order.pipeline]}"),
         Text(clock(order.answered_us, exact=width >= _EASY), GREY),
         Text(what, TEXT),
-        Text(" ".join([*said, *([] if order.status is None else [str(order.status)])]), colour),
+        Text(" ".join([*answer, *([] if order.status is None else [str(order.status)])]), colour),
         Text(latency(order.latency_us).rjust(7), TEXT),
     ]
     return [*found, Text(order.message_id or order.reason, GREY)] if width >= _ROOMY else found
+
+
+def journey_rows(order: SentOrder, journey: Journey) -> Text:
+    """Return the order and its steps (accepted, stored, shown) with their times, or why nothing is known."""
+    text = Text().append(f"{order.pipeline}  ", f"bold {ACCENT[order.pipeline]}")
+    text.append(order.what, f"bold {TEXT}").append(f"   {order.message_id or ''}", GREY)
+    if journey.trouble:
+        return text.append(f"\n· {journey.trouble}", GREY)
+    accepted_us, stored_us = journey.accepted_us, journey.stored_us
+    if accepted_us is not None:
+        _step(text, "accepted", accepted_us, "the API's clock")
+    else:
+        _step(text, "accepted by", order.answered_us, "when it was answered; its own time comes with its row")
+    if stored_us is not None and accepted_us is not None:
+        later = latency(max(0, stored_us - accepted_us))
+        _step(text, "stored", stored_us, f"+{later}, PostgreSQL's clock")
+    else:
+        _without_time(text, "stored", journey.stored)
+    if journey.shown_by_us is not None:
+        _step(text, "shown by", journey.shown_by_us, "as this page saw it, which looks once a second")
+    else:
+        _without_time(text, "shown", journey.shown)
+    return text
+
+
+def clock(time_us: int, *, exact: bool = True) -> str:
+    """Write a time of day, to the millisecond where ``exact``."""
+    moment = datetime.fromtimestamp(time_us / 1e6).astimezone()
+    return moment.strftime("%H:%M:%S.%f")[:-3] if exact else moment.strftime("%H:%M:%S")
+
+
+def _step(text: Text, step: str, at_us: int, whose: str) -> None:
+    text.append("\n✓ ", TEXT).append(step.ljust(_STEP), GREY).append(clock(at_us).ljust(_TIME), TEXT)
+    text.append(whose, DIM)
+
+
+def _without_time(text: Text, step: str, known: bool | None) -> None:
+    glyph, word = {True: ("✓", "yes; when is not known"), False: ("…", "not yet"), None: ("·", "not known")}[known]
+    text.append(f"\n{glyph} ", TEXT).append(step.ljust(_STEP), GREY).append(word, TEXT)

@@ -18,64 +18,9 @@ from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
 from coffee_tui.widgets.format import clip, count, money
 
-# The last windows of one pipeline: a bar for each minute, what came late below them.
-
-
 _TIME, _ORDERS, _MONEY, _STORE, _STATE = 6, 8, 13, 9, 9
 _LEAST_BAR = 8
 _FINAL, _OPEN = "━", "╍"
-
-
-class WindowsPanel(Static):
-    """The windows of one pipeline."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(classes="windows")
-        self._pipeline = pipeline
-
-    def show(self, view: WindowsView, most: int) -> None:
-        """Draw; the longest bar there is, ``most`` orders, takes the room for bars."""
-        self.update(lines(self._pipeline, view, most, self.content_size.width))
-
-
-def lines(pipeline: Pipeline, view: WindowsView, most: int, width: int) -> Text:
-    """Return the panel as text, ``width`` cells wide, each store apart where there is room."""
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"{pipeline}  {pipeline.info.title}", f"bold {ACCENT[pipeline]}")
-    if view.windows is None:
-        text.append("\n\n").append(clip(view.problem or "reading …", width), RED if view.problem else GREY)
-        return text
-    mark_us = view.windows.watermark_us
-    mark = "no watermark yet" if mark_us is None else f"watermark {to_datetime(mark_us):%H:%M:%S} UTC"
-    text.append(f"   {mark}\n", GREY)
-    stores = width - _TIME - _LEAST_BAR - _ORDERS - _MONEY - _STATE >= _STORE * len(STORES)
-    bar = max(_LEAST_BAR, width - _TIME - _ORDERS - _MONEY - _STATE - (_STORE * len(STORES) if stores else 0))
-    heads = "".join(each.rjust(_STORE) for each in STORES) if stores else ""
-    text.append(" " * (_TIME + bar) + "orders".rjust(_ORDERS) + "revenue".rjust(_MONEY) + heads + "\n", DIM)
-    for start_s, sums in view.windows.windows.items():
-        final = view.windows.is_final(start_s)
-        cells = round(bar * sums.orders / most) if most else 0
-        glyphs = (_FINAL if final else _OPEN) * max(cells, 1 if sums.orders else 0)
-        text.append(f"{to_datetime(start_s * 1_000_000):%H:%M} ".ljust(_TIME), GREY)
-        text.append(glyphs.ljust(bar), ACCENT[pipeline])
-        _figures(text, sums, stores)
-        text.append("final\n".rjust(_STATE + 1) if final else "open\n".rjust(_STATE + 1), DIM if final else AMBER)
-    text.append("late".ljust(_TIME + bar), AMBER if view.windows.late.orders else GREY)
-    _figures(text, view.windows.late, stores)
-    text.append("ever".rjust(_STATE), DIM)
-    if view.problem:
-        text.append(f"\n× {clip(view.problem, width - 2)}", RED)
-    return text
-
-
-def _figures(text: Text, sums: StoreSums, stores: bool) -> None:
-    text.append(count(sums.orders, _ORDERS), TEXT if sums.orders else DIM)
-    text.append(money(sums.revenue_cents, _MONEY - 1).rjust(_MONEY), TEXT if sums.orders else DIM)
-    if stores:
-        for each in STORES:
-            text.append(count(sums.store_counts.get(each, 0), _STORE), GREY)
-
-
 _Read = Callable[[Settings, Pipeline, WindowsView], Awaitable[WindowsView]]
 _SOURCES: dict[Windows, tuple[_Read, float]] = {
     Windows.REDIS: (read_redis, 1.0),
@@ -87,7 +32,8 @@ _WITHOUT = [pipeline for pipeline in PIPELINES if pipeline.info.windows not in _
 _SIDE_BY_SIDE = 110
 _BELOW_ONE_ANOTHER = 34
 """Cells of width, and rows from which on long bars are worth more."""
-_NONE = "a recording has no windows: start a lab with `coffee up`"
+_RECORDING = "a recording has no windows: start a lab with `coffee up`"
+_NONE = "no pipeline that runs here keeps windows"
 _NOTE = (
     f"{', '.join(_WITHOUT)} keep{'s' * (len(_WITHOUT) == 1)} no windows · " * bool(_WITHOUT)
     + "an order counts where its own timestamp says; it is late once its minute is closed"
@@ -112,12 +58,12 @@ class WindowsScreen(Page):
         self._views = {
             pipeline: WindowsView() for kind in _SOURCES for pipeline in running if pipeline.info.windows is kind
         }
-        self._panels = {each: WindowsPanel(each) for each in self._views}
+        self._panels = {pipeline: WindowsPanel(pipeline) for pipeline in self._views}
 
     def body(self) -> Iterable[Widget]:
         """Return a panel for each pipeline that has windows."""
         if not self._views:
-            yield Static(_NONE, id="say")
+            yield Static(_RECORDING if self._settings() is None else _NONE, id="message")
             return
         yield ScrollableContainer(*self._panels.values(), id="windows")
         yield Static(_NOTE, id="note")
@@ -135,7 +81,9 @@ class WindowsScreen(Page):
 
     def copied(self) -> str:
         """Return the figures."""
-        return "\n\n".join(lines(each, view, self._most(), 100).plain for each, view in self._views.items())
+        return "\n\n".join(
+            windows_text(pipeline, view, self._most(), 100).plain for pipeline, view in self._views.items()
+        )
 
     async def _follow(self, pipeline: Pipeline) -> None:
         read, every_s = _SOURCES[pipeline.info.windows]
@@ -146,8 +94,58 @@ class WindowsScreen(Page):
 
     def _most(self) -> int:
         known = [view.windows for view in self._views.values() if view.windows is not None]
-        return max((sums.orders for each in known for sums in each.windows.values()), default=0)
+        return max((sums.orders for windows in known for sums in windows.windows.values()), default=0)
 
     def _draw(self) -> None:
         for pipeline, panel in self._panels.items():
             panel.show(self._views[pipeline], self._most())
+
+
+class WindowsPanel(Static):
+    """The last windows of one pipeline: a bar for each minute, what came late below them."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(classes="windows")
+        self._pipeline = pipeline
+
+    def show(self, view: WindowsView, most: int) -> None:
+        """Draw; the longest bar there is, ``most`` orders, takes the room for bars."""
+        self.update(windows_text(self._pipeline, view, most, self.content_size.width))
+
+
+def windows_text(pipeline: Pipeline, view: WindowsView, most: int, width: int) -> Text:
+    """Return the panel as text, ``width`` cells wide, each store apart where there is room."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{pipeline}  {pipeline.info.title}", f"bold {ACCENT[pipeline]}")
+    if view.windows is None:
+        text.append("\n\n").append(clip(view.problem or "reading …", width), RED if view.problem else GREY)
+        return text
+    mark_us = view.windows.watermark_us
+    mark = "no watermark yet" if mark_us is None else f"watermark {to_datetime(mark_us):%H:%M:%S} UTC"
+    text.append(f"   {mark}\n", GREY)
+    stores = width - _TIME - _LEAST_BAR - _ORDERS - _MONEY - _STATE >= _STORE * len(STORES)
+    bar = max(_LEAST_BAR, width - _TIME - _ORDERS - _MONEY - _STATE - (_STORE * len(STORES) if stores else 0))
+    heads = "".join(store.rjust(_STORE) for store in STORES) if stores else ""
+    text.append(" " * (_TIME + bar) + "orders".rjust(_ORDERS) + "revenue".rjust(_MONEY) + heads + "\n", DIM)
+    for start_s, sums in view.windows.windows.items():
+        final = view.windows.is_final(start_s)
+        cells = round(bar * sums.orders / most) if most else 0
+        glyphs = (_FINAL if final else _OPEN) * max(cells, 1 if sums.orders else 0)
+        text.append(f"{to_datetime(start_s * 1_000_000):%H:%M} ".ljust(_TIME), GREY)
+        text.append(glyphs.ljust(bar), ACCENT[pipeline])
+        _figures(text, sums, stores)
+        text.append("final\n".rjust(_STATE + 1) if final else "open\n".rjust(_STATE + 1), DIM if final else AMBER)
+    text.append("late".ljust(_TIME + bar), AMBER if view.windows.late.orders else GREY)
+    _figures(text, view.windows.late, stores)
+    text.append("ever".rjust(_STATE), DIM)
+    if view.problem:
+        text.append(f"\n× {clip(view.problem, width - 2)}", RED)
+    return text
+
+
+def _figures(text: Text, sums: StoreSums, stores: bool) -> None:
+    text.append(count(sums.orders, _ORDERS), TEXT if sums.orders else DIM)
+    text.append(money(sums.revenue_cents, _MONEY - 1).rjust(_MONEY), TEXT if sums.orders else DIM)
+    if stores:
+        for store in STORES:
+            text.append(count(sums.store_counts.get(store, 0), _STORE), GREY)

@@ -1,4 +1,4 @@
-"""``coffee-tui --web``: where it listens, what it runs, what it says."""
+"""``coffee-tui --web``: where it listens, whom it answers, what it runs."""
 
 import logging
 import os
@@ -16,11 +16,9 @@ from coffee_core.errors import CoffeeError
 from coffee_core.origin_check import is_loopback, refusal
 from coffee_tui.web import SERVER
 
-# Who may reach the dashboard in a browser: pages of this server alone, under a name that it is known by.
 
-
-def guard(bound_to: str) -> Middleware:
-    """Return what lets the right requests through and answers 403 to the others."""
+def check_origin(bound_to: str) -> Middleware:
+    """Return a middleware that answers 403 to all but pages of this server, under a name that it is known by."""
 
     @web.middleware
     async def let_through(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -48,19 +46,19 @@ class WebServer(Server):
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
-        app.middlewares.append(guard(self.host))
+        app.middlewares.append(check_origin(self.host))
         return app
 
     async def on_startup(self, app: web.Application) -> None:
-        """Say nothing yet: it does not listen."""
+        """Print nothing yet: it does not listen."""
 
     def serve(self, debug: bool = False) -> None:
         """Serve until interrupted. Raises OSError where the address cannot be listened on."""
         self.debug = debug
         self.initialize_logging()
-        web.run_app(self._make_app(), host=self.host, port=self.port, access_log=None, print=self._say)
+        web.run_app(self._make_app(), host=self.host, port=self.port, access_log=None, print=self._print_address)
 
-    def _say(self, _: str) -> None:
+    def _print_address(self, _: str) -> None:
         click.echo(f"the dashboard is at http://{_written(self.host)}:{self.port} (Ctrl-C ends it)")
         if not is_loopback(self.host):
             click.echo("not loopback: whoever reaches it can send orders and break this stack", err=True)

@@ -12,228 +12,75 @@ from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.snapshot import CostView, Health, Mood, PipelineView, Stage
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT, slot
-from coffee_tui.widgets.charts import LATENCY, LATENCY_LABELS, LatencyChart, bar, marked, sparkline
+from coffee_tui.widgets.charts import LATENCY_LABELS, LATENCY_SCALE, LatencyChart, bar, sparkline, with_fault_marks
 from coffee_tui.widgets.format import UNKNOWN, clip, compact, count, latency, memory, money, rate
-from coffee_tui.widgets.rows import Block, Lines, Shared, accent
+from coffee_tui.widgets.rows import RowsWidget, Section, Shared, accent
 
-# Large digits, three rows high, every digit three cells wide: a number that grows does not move the others.
-
-
-_ROWS = {
-    "0": ("╭─╮", "│ │", "╰─╯"),
-    "1": ("╶┐ ", " │ ", "╶┴╴"),
-    "2": ("╶─╮", "┌─┘", "╰─╴"),
-    "3": ("╶─╮", " ─┤", "╶─╯"),
-    "4": ("╷ ╷", "╰─┤", "  ╵"),
-    "5": ("╭─╴", "╰─╮", "╶─╯"),
-    "6": ("╭─╴", "├─╮", "╰─╯"),
-    "7": ("╶─┐", "  │", "  ╵"),
-    "8": ("╭─╮", "├─┤", "╰─╯"),
-    "9": ("╭─╮", "╰─┤", "╶─╯"),
-    ",": (" ", " ", ","),
-    " ": ("   ", "   ", "   "),
-    "—": ("   ", "╶─╴", "   "),
-}
+_BETWEEN = 2
+"""Cells between figures and breakdowns where they stand side by side."""
+_FIGURES = 56
+"""Of the others, the share of the figures in per cent: a sparkline wants more than a bar, which has its number."""
 
 
-def large(text: str, width: int) -> list[str]:
-    """Return the three rows of a number, left-aligned in at least ``width`` cells.
+class PipelineColumn(RowsWidget):
+    """A column: its sections, one below the other.
 
-    Raises KeyError of a character that is no digit, comma, space or dash.
+    One widget, not one for each section: what a frame costs in Textual is the widgets under it.
     """
-    return ["".join(_ROWS[character][row] for character in text).ljust(width) for row in range(3)]
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(id=f"column-{pipeline}", classes=f"slot-{slot(pipeline)}")
+        self.border_title = f"{pipeline}  {pipeline.info.title}"
+        self._view, self._shared = PipelineView(pipeline), Shared()
+        self._chain, self._audit, self._status = Chain(), Audit(), Status()
+        self._totals, self._rates, self._chart = Totals(), Rates(), LatencyChart()
+        self._drinks, self._stores = Drinks(), Stores()
+
+    def show(self, view: PipelineView, shared: Shared) -> None:
+        """Show a view. A broken pipeline is framed in red; the frame also tells what its processes cost."""
+        if (view, shared) == (self._view, self._shared):
+            return
+        self._view, self._shared = view, shared
+        self.set_class(view.status_line.mood is Mood.BROKEN, "broken")
+        self.set_border_subtitle(cost_text(view.cost))
+        self.redraw()
+
+    def rows(self, width: int) -> list[Text]:
+        """Return the rows of all sections."""
+        view, shared = self._view, self._shared
+        if shared.alone:
+            left = (width - _BETWEEN) * _FIGURES // 100
+            figures = [
+                row for section in (self._totals, self._rates) for row in section.cached_rows(view, left, shared)
+            ]
+            right = width - _BETWEEN - left
+            counts = [
+                row for section in (self._drinks, self._stores) for row in section.cached_rows(view, right, shared)
+            ]
+            body = [(0, _beside(figures, counts, left + _BETWEEN))]
+        else:
+            sections = ((3, self._totals), (5, self._rates), (2, self._drinks), (4, self._stores))
+            body = [(gap, section.cached_rows(view, width, shared)) for gap, section in sections]
+        found = list(self._chain.cached_rows(view, width, shared))
+        for gap, rows in (
+            *body,
+            (1, self._chart.cached_rows(view, width, shared)),
+            (1, self._audit.cached_rows(view, width, shared)),
+        ):
+            # A gap is there from so many gaps on.
+            found += [Text()] * (0 < gap <= shared.gaps and bool(rows))
+            found += rows
+        return found + self._status.cached_rows(view, width, shared)
 
 
-NUMBER_WIDTH = 23
-"""Cells of 9,999,999."""
-
-
-# What processes cost, in words.
-
-
-def said_cost(cost: CostView | None, *, named: bool = True) -> str:
-    """Write one cost: ``worker cpu 9 % · 61 MB``."""
-    if cost is None:
-        return "cost not known here" if named else ""
-    percent = UNKNOWN if cost.percent is None else f"{cost.percent}"
-    return f"{cost.name} " * named + f"cpu {percent} % · {memory(cost.megabytes)}"
-
-
-def said_shared(costs: Iterable[CostView]) -> str:
-    """Write what all pipelines stand on: ``shared: api 12 % 84 MB · redis 3 % 12 MB``; empty where not known."""
-    found = [
-        f"{cost.name} {UNKNOWN if cost.percent is None else cost.percent} % {memory(cost.megabytes)}"
-        for cost in costs
+def _beside(left: list[Text], right: list[Text], at: int) -> list[Text]:
+    return [
+        Text().append(first).append(" " * (at - first.cell_len)).append(second)
+        for first, second in zip_longest(left, right, fillvalue=Text())
     ]
-    return "shared: " + " · ".join(found) if found else ""
 
 
-# The audit line: what became of every order, in words, numbers and a glyph.
-
-
-_LONG = ("accepted", "stored", "shown", "in flight")
-_ACCOUNT_SHORT = ("accepted", "stored", "shown", "open")
-_ACCOUNT_ROOMY = 36
-
-
-class Audit(Block):
-    """Three rows: what is counted, the counts, and what is wrong with them."""
-
-    NEEDS = frozenset({"redis", "api"})
-
-    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
-        """Return what the rows are made of."""
-        return view.account, view.cost if shared.alone else None
-
-    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
-        """Return the rows."""
-        account = view.account
-        labels = _LONG if width >= _ACCOUNT_ROOMY else _ACCOUNT_SHORT
-        spare, more = divmod(width - len(" ".join(labels)), len(labels))
-        widths = [len(label) + (at > 0) + spare + (at < more) for at, label in enumerate(labels)]
-        head = Text("".join(label.rjust(cells) for label, cells in zip(labels, widths, strict=True)), DIM)
-        counts = (None,) * 4 if account is None else _counts(account)
-        numbers = Text("".join(count(one, cells) for one, cells in zip(counts, widths, strict=True)), TEXT)
-        verdict = _verdict(account, " · " if width >= _ACCOUNT_ROOMY else " ")
-        cost = said_cost(view.cost, named=False) if shared.alone else ""
-        verdict.truncate(width)
-        gap = width - verdict.cell_len - len(cost)
-        return [head, numbers, verdict.append(" " * gap + cost, DIM) if cost and gap > 0 else verdict]
-
-
-def _counts(account: PipelineCounts) -> tuple[int | None, ...]:
-    return account.accepted, account.stored, account.shown, account.in_flight
-
-
-def _verdict(account: PipelineCounts | None, between: str) -> Text:
-    if account is None:
-        return Text("· " + between.join(f"{word} {UNKNOWN}" for word in ("lost", "duplicated", "drift")), DIM)
-    wrong = bool(account.lost or account.duplicated or account.drift)
-    row = Text("× " if wrong else "✓ ", RED if wrong else GREY)
-    findings = (("lost", account.lost, ""), ("duplicated", account.duplicated, ""), ("drift", account.drift, "+"))
-    for index, (word, number, sign) in enumerate(findings):
-        row.append(between if index else "", DIM)
-        row.append(f"{word} {number:{sign if number else ''},}", f"bold {RED}" if number else GREY)
-    return row
-
-
-def dropped(account: PipelineCounts | None, width: int) -> str:
-    """Return what of the log became no row on purpose, where there is any."""
-    if account is None:
-        return ""
-    found = ((account.duplicates_dropped, "repeat"), (account.dead_letters, "dead letter"))
-    said = " · ".join(f"{number:,} {word}{'s' * (number != 1)}" for number, word in found if number)
-    return clip(said, width)
-
-
-# The simple blocks of a column: its totals and its last line.
-
-
-NARROW = 30
-"""A column with fewer cells has no room beside its digits, and no sparklines."""
-
-
-class Totals(Block):
-    """Orders in large digits, revenue beside them or below."""
-
-    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
-        """Return what the rows are made of."""
-        return view.orders, view.revenue_cents, view.rate
-
-    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
-        """Return three rows; on a narrow column a fourth, with revenue and orders per second."""
-        narrow = width < NARROW
-        number = large(UNKNOWN if view.orders is None else f"{view.orders:,}", NUMBER_WIDTH if narrow else 0)
-        digits = [Text(row, TEXT) for row in number]
-        beside = width - len(number[0]) - 2
-        if narrow:
-            pace = rate(view.rate)
-            below = Text(_revenue(view, width - len(pace) - 1), f"bold {TEXT}")
-            return [*digits, below.append(pace.rjust(width - below.cell_len), TEXT)]
-        # At the right edge, where every number of the column ends.
-        digits[0].append("orders".rjust(beside + 2), GREY)
-        digits[1].append(_revenue(view, beside).rjust(beside + 2), f"bold {TEXT}")
-        return digits
-
-
-def _revenue(view: PipelineView, width: int) -> str:
-    return UNKNOWN if view.orders is None else money(view.revenue_cents, width)
-
-
-class Said(Block):
-    """The last line of a column: a sentence, wrapped over two rows at most."""
-
-    NEEDS = frozenset()
-
-    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
-        """Return what the rows are made of."""
-        return view.sentence, view.account
-
-    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
-        """Return two rows; where one is enough for the sentence, the other says what was dropped on purpose."""
-        glyph, colour = MOOD[view.sentence.mood]
-        first, second = _fold(view.sentence.text, width - 2)
-        below = Text(f"  {second}", colour) if second else Text(f"  {dropped(view.account, width - 2)}", DIM)
-        return [Text(f"{glyph} {first}", colour), below]
-
-
-_UNIT = 3
-"""Cells of the longest unit."""
-
-
-def _fold(text: str, width: int) -> tuple[str, str]:
-    if cell_len(text) <= width:
-        return text, ""
-    cut = text.rfind(" ", 0, width + 1)
-    # A unit stays with its number.
-    if 0 < len(text) - cut - 1 <= _UNIT:
-        cut = text.rfind(" ", 0, cut)
-    cut = cut if cut > 0 else width
-    return text[:cut], clip(text[cut:].strip(" ·"), width)
-
-
-# Orders by drink and by store, as bars on one scale for all columns.
-
-
-_LABEL = 11
-_COUNT = 9
-
-
-class _Breakdown(Block):
-    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
-        raise NotImplementedError
-
-    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
-        """Return what the rows are made of."""
-        return self._counts(view), shared.top_count
-
-    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
-        """Return one row for each name: label, bar, count."""
-        room = max(0, width - _LABEL - _COUNT)
-        return [
-            Text(name.ljust(_LABEL), GREY)
-            .append(bar(count / shared.top_count, room).ljust(room), accent(view))
-            .append(f"{count:,}".rjust(_COUNT), TEXT if count else GREY)
-            for name, count in self._counts(view)
-        ]
-
-
-class Drinks(_Breakdown):
-    """Orders by drink."""
-
-    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
-        return view.drinks
-
-
-class Stores(_Breakdown):
-    """Orders by store."""
-
-    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
-        return view.stores
-
-
-# A pipeline as its real chain: how each part stands, how fast orders pass each link, where they pile up.
-
+# The chain.
 
 _SHORT = {"PG, Redis": "PG,R"}
 _WIDEST_ARROW = 12
@@ -241,28 +88,17 @@ _FEW = 5
 """So many orders are always in hand: they are no pile."""
 _HIGHEST_PILE = 100_000
 """Orders that fill a link."""
-
-
 _CHAINS = tuple(pipeline.info.chain for pipeline in PIPELINES)
 _ARROWS = max(1, *(len(chain) - 1 for chain in _CHAINS))
 """Arrows of the chain with the most stages."""
 
 
-def _cells(gap: str, *, short: bool) -> int:
-    """Return the cells of the longest chain without its arrows: all columns are spaced alike."""
-    return max(sum(len(gap) + 1 + len(_label(stage.label, short=short)) for stage in chain) for chain in _CHAINS)
+class Chain(Section):
+    """A pipeline as its real chain, in two rows: how its parts stand; how fast orders pass a link, or pile up."""
 
+    SOURCES = frozenset()
 
-def _label(label: str, *, short: bool) -> str:
-    return _SHORT.get(label, label) if short else label
-
-
-class Chain(Block):
-    """Two rows: the parts an order passes, and below each link its rate or what waits there."""
-
-    NEEDS = frozenset()
-
-    def drawn_from(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
+    def inputs(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
         """Return what the rows are made of."""
         return view.chain
 
@@ -281,10 +117,19 @@ class Chain(Block):
                 piled = _pile(stage, after, by_design=after.label in periodic)
                 middle = parts.cell_len + arrow // 2
                 parts.append(_arrow(arrow, piled[0] if piled else 0), piled[1] if piled else DIM)
-                said, said_in = (f"▪{compact(piled[0])}", piled[1]) if piled else (rate(stage.rate), GREY)
-                start = max(links.cell_len + bool(links), middle - len(said) // 2)
-                links.append(" " * (start - links.cell_len)).append(said, said_in)
+                below, colour = (f"▪{compact(piled[0])}", piled[1]) if piled else (rate(stage.rate), GREY)
+                start = max(links.cell_len + bool(links), middle - len(below) // 2)
+                links.append(" " * (start - links.cell_len)).append(below, colour)
         return [parts, links]
+
+
+def _cells(gap: str, *, short: bool) -> int:
+    """Return the cells of the longest chain without its arrows: all columns are spaced alike."""
+    return max(sum(len(gap) + 1 + len(_label(stage.label, short=short)) for stage in chain) for chain in _CHAINS)
+
+
+def _label(label: str, *, short: bool) -> str:
+    return _SHORT.get(label, label) if short else label
 
 
 def _glyph(stage: Stage, *, periodic: bool) -> tuple[str, str]:
@@ -313,8 +158,69 @@ def _arrow(cells: int, piled: int) -> str:
     return " " + "─" * (shaft - full) + "▪" * full + "→ "
 
 
-# Orders per second and the two latencies of a column, each with its sparkline on the scale of all columns.
+# The totals.
 
+NARROW = 30
+"""A column with fewer cells has no room beside its digits, and no sparklines."""
+NUMBER_WIDTH = 23
+"""Cells of 9,999,999."""
+
+
+class Totals(Section):
+    """Orders in large digits, revenue beside them or below."""
+
+    def inputs(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
+        """Return what the rows are made of."""
+        return view.orders, view.revenue_cents, view.rate
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
+        """Return three rows; on a narrow column a fourth, with revenue and orders per second."""
+        narrow = width < NARROW
+        number = large(UNKNOWN if view.orders is None else f"{view.orders:,}", NUMBER_WIDTH if narrow else 0)
+        digits = [Text(row, TEXT) for row in number]
+        beside = width - len(number[0]) - 2
+        if narrow:
+            per_s = rate(view.rate)
+            below = Text(_revenue(view, width - len(per_s) - 1), f"bold {TEXT}")
+            return [*digits, below.append(per_s.rjust(width - below.cell_len), TEXT)]
+        # At the right edge, where every number of the column ends.
+        digits[0].append("orders".rjust(beside + 2), GREY)
+        digits[1].append(_revenue(view, beside).rjust(beside + 2), f"bold {TEXT}")
+        return digits
+
+
+def _revenue(view: PipelineView, width: int) -> str:
+    return UNKNOWN if view.orders is None else money(view.revenue_cents, width)
+
+
+_DIGITS = {
+    "0": ("╭─╮", "│ │", "╰─╯"),
+    "1": ("╶┐ ", " │ ", "╶┴╴"),
+    "2": ("╶─╮", "┌─┘", "╰─╴"),
+    "3": ("╶─╮", " ─┤", "╶─╯"),
+    "4": ("╷ ╷", "╰─┤", "  ╵"),
+    "5": ("╭─╴", "╰─╮", "╶─╯"),
+    "6": ("╭─╴", "├─╮", "╰─╯"),
+    "7": ("╶─┐", "  │", "  ╵"),
+    "8": ("╭─╮", "├─┤", "╰─╯"),
+    "9": ("╭─╮", "╰─┤", "╶─╯"),
+    ",": (" ", " ", ","),
+    " ": ("   ", "   ", "   "),
+    "—": ("   ", "╶─╴", "   "),
+}
+
+
+def large(text: str, width: int) -> list[str]:
+    """Return the three rows of a number in large digits, left-aligned in at least ``width`` cells.
+
+    Every digit is three cells wide: a number that grows does not move the others.
+
+    Raises KeyError of a character that is no digit, comma, space or dash.
+    """
+    return ["".join(_DIGITS[character][row] for character in text).ljust(width) for row in range(3)]
+
+
+# Rates and latencies.
 
 _LABELS, _SHORT_LABELS = ("orders/s", "API", "dashboard"), ("rate", "API", "shown")
 _VALUE = 9
@@ -324,10 +230,10 @@ _SEEN = 120
 """Seconds of a history that a sparkline shows at most: what lies before is no reason to draw."""
 
 
-class Pace(Block):
-    """How fast and how late."""
+class Rates(Section):
+    """Orders per second and the two latencies, with sparklines on the scale of all columns."""
 
-    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
+    def inputs(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of."""
         histories = (view.rate_history[-_SEEN:], view.api_history[-_SEEN:], view.dashboard_history[-_SEEN:])
         return (
@@ -336,7 +242,7 @@ class Pace(Block):
             view.dashboard,
             histories,
             shared.top_rate,
-            shared.marks[-_SEEN:],
+            shared.fault_marks[-_SEEN:],
             shared.spark_rows,
             shared.chart_rows > 0,
         )
@@ -348,20 +254,20 @@ class Pace(Block):
         labels, value = (_LABELS, _VALUE) if width >= _ROOMY else (_SHORT_LABELS, _VALUE - 1)
         label = max(map(len, labels)) + 1
         spark = width - label - 2 * value
-        rates = [None if one is None else one / shared.top_rate for one in view.rate_history[-spark:]]
-        scale = next(each for each in LATENCY_LABELS if len(each) <= label + spark)
+        rates = [None if per_s is None else per_s / shared.top_rate for per_s in view.rate_history[-spark:]]
+        scale = next(text for text in LATENCY_LABELS if len(text) <= label + spark)
         heading = Text(scale.ljust(label + spark) + "p50".rjust(value) + "p99".rjust(value), DIM)
         lamps = ((view.api, view.api_history), (view.dashboard, view.dashboard_history))
         latencies = [
             (
                 latency(now.p50_us),
                 latency(now.p99_us),
-                [None if one is None else LATENCY.fraction(one) for one in past[-spark:]],
+                LATENCY_SCALE.fractions(past[-spark:]),
             )
             for now, past in lamps
         ]
-        draw = partial(_figure, view=view, marks=shared.marks, cells=spark)
-        names = [each.ljust(label) for each in labels]
+        draw = partial(_figure, view=view, fault_marks=shared.fault_marks, cells=spark)
+        names = [name.ljust(label) for name in labels]
         rows = draw(names[0], _rate(view.rate, shared.top_rate, value), rates, rows=shared.spark_rows)
         rows.append(heading)
         for name, (p50, p99, fractions) in zip(names[1:], latencies, strict=True):
@@ -372,10 +278,10 @@ class Pace(Block):
 
 def _rate(now: float | None, top: float, cells: int) -> Text:
     """Return the rate, and that of a full sparkline, each in so many cells."""
-    said = rate(now)
-    if now is not None and len(said) >= cells:
-        said = f"{compact(round(now))}/s"
-    row = Text(said.rjust(cells), f"bold {TEXT}")
+    figure = rate(now)
+    if now is not None and len(figure) >= cells:
+        figure = f"{compact(round(now))}/s"
+    row = Text(figure.rjust(cells), f"bold {TEXT}")
     return row.append(("" if now is None else f"≤{compact(round(top))}").rjust(cells), f"not bold {DIM}")
 
 
@@ -394,74 +300,163 @@ def _figure(
     fractions: list[float | None],
     *,
     view: PipelineView,
-    marks: tuple[bool, ...],
+    fault_marks: tuple[bool, ...],
     cells: int,
     rows: int,
 ) -> list[Text]:
     lines = sparkline(fractions, min(cells, _SEEN), rows)
     last = len(lines) - 1
-    drawn = [marked(line, marks, accent(view), foot=at == last) for at, line in enumerate(lines)]
+    drawn = [with_fault_marks(line, fault_marks, accent(view), foot=at == last) for at, line in enumerate(lines)]
     found = [Text(" " * len(label)).append(line) for line in drawn]
     found[-1] = Text(label, GREY).append(drawn[-1])
     found[-1].append(" " * (cells - min(cells, _SEEN))).append(figure)
     return found
 
 
-_BETWEEN = 2
-"""Cells between figures and breakdowns where they stand side by side."""
-_FIGURES = 56
-"""Of the others, the share of the figures in per cent: a sparkline wants more than a bar, which has its number."""
+# Drinks and stores.
+
+_LABEL = 11
+_COUNT = 9
 
 
-class PipelineColumn(Lines):
-    """A column: its blocks, one below the other.
+class _Breakdown(Section):
+    """Bars on one scale for all columns."""
 
-    One widget, not one for each block: what a frame costs in Textual is the widgets under it.
-    """
+    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
+        raise NotImplementedError
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(id=f"column-{pipeline}", classes=f"slot-{slot(pipeline)}")
-        self.border_title = f"{pipeline}  {pipeline.info.title}"
-        self._view, self._shared = PipelineView(pipeline), Shared()
-        self._chain, self._audit, self._said = Chain(), Audit(), Said()
-        self._totals, self._pace, self._chart = Totals(), Pace(), LatencyChart()
-        self._drinks, self._stores = Drinks(), Stores()
+    def inputs(self, view: PipelineView, shared: Shared) -> object:
+        """Return what the rows are made of."""
+        return self._counts(view), shared.top_count
 
-    def show(self, view: PipelineView, shared: Shared) -> None:
-        """Show a view. A broken pipeline is framed in red; the frame also tells what its processes cost."""
-        if (view, shared) == (self._view, self._shared):
-            return
-        self._view, self._shared = view, shared
-        self.set_class(view.sentence.mood is Mood.BROKEN, "broken")
-        self.frame_says(said_cost(view.cost))
-        self.redraw()
-
-    def lines(self, width: int) -> list[Text]:
-        """Return the rows of all blocks."""
-        view, shared = self._view, self._shared
-        if shared.alone:
-            left = (width - _BETWEEN) * _FIGURES // 100
-            figures = [row for block in (self._totals, self._pace) for row in block.drawn(view, left, shared)]
-            right = width - _BETWEEN - left
-            counts = [row for block in (self._drinks, self._stores) for row in block.drawn(view, right, shared)]
-            body = [(0, _beside(figures, counts, left + _BETWEEN))]
-        else:
-            blocks = ((3, self._totals), (5, self._pace), (2, self._drinks), (4, self._stores))
-            body = [(gap, block.drawn(view, width, shared)) for gap, block in blocks]
-        found = list(self._chain.drawn(view, width, shared))
-        for gap, rows in (
-            *body,
-            (1, self._chart.drawn(view, width, shared)),
-            (1, self._audit.drawn(view, width, shared)),
-        ):
-            # A gap is there from so many gaps on.
-            found += [Text()] * (0 < gap <= shared.gaps and bool(rows))
-            found += rows
-        return found + self._said.drawn(view, width, shared)
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
+        """Return one row for each name: label, bar, count."""
+        room = max(0, width - _LABEL - _COUNT)
+        return [
+            Text(name.ljust(_LABEL), GREY)
+            .append(bar(count / shared.top_count, room).ljust(room), accent(view))
+            .append(f"{count:,}".rjust(_COUNT), TEXT if count else GREY)
+            for name, count in self._counts(view)
+        ]
 
 
-def _beside(left: list[Text], right: list[Text], at: int) -> list[Text]:
-    return [
-        Text().append(one).append(" " * (at - one.cell_len)).append(other)
-        for one, other in zip_longest(left, right, fillvalue=Text())
+class Drinks(_Breakdown):
+    """Orders by drink."""
+
+    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
+        return view.drinks
+
+
+class Stores(_Breakdown):
+    """Orders by store."""
+
+    def _counts(self, view: PipelineView) -> tuple[tuple[str, int], ...]:
+        return view.stores
+
+
+# The audit line and the status line.
+
+_COUNTS, _SHORT_COUNTS = ("accepted", "stored", "shown", "in flight"), ("accepted", "stored", "shown", "open")
+_ROOMY_AUDIT = 36
+"""From this many cells on the audit line has the long labels."""
+
+
+class Audit(Section):
+    """What became of every order, in three rows: what is counted, the counts, and what is wrong with them."""
+
+    SOURCES = frozenset({"redis", "api"})
+
+    def inputs(self, view: PipelineView, shared: Shared) -> object:
+        """Return what the rows are made of."""
+        return view.account, view.cost if shared.alone else None
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
+        """Return the rows."""
+        account = view.account
+        labels = _COUNTS if width >= _ROOMY_AUDIT else _SHORT_COUNTS
+        spare, more = divmod(width - len(" ".join(labels)), len(labels))
+        widths = [len(label) + (at > 0) + spare + (at < more) for at, label in enumerate(labels)]
+        head = Text("".join(label.rjust(cells) for label, cells in zip(labels, widths, strict=True)), DIM)
+        counts = (None,) * 4 if account is None else _counts(account)
+        numbers = Text("".join(count(number, cells) for number, cells in zip(counts, widths, strict=True)), TEXT)
+        verdict = _verdict(account, " · " if width >= _ROOMY_AUDIT else " ")
+        cost = cost_text(view.cost, named=False) if shared.alone else ""
+        verdict.truncate(width)
+        gap = width - verdict.cell_len - len(cost)
+        return [head, numbers, verdict.append(" " * gap + cost, DIM) if cost and gap > 0 else verdict]
+
+
+def _counts(account: PipelineCounts) -> tuple[int | None, ...]:
+    return account.accepted, account.stored, account.shown, account.in_flight
+
+
+def _verdict(account: PipelineCounts | None, between: str) -> Text:
+    if account is None:
+        return Text("· " + between.join(f"{word} {UNKNOWN}" for word in ("lost", "duplicated", "drift")), DIM)
+    wrong = bool(account.lost or account.duplicated or account.drift)
+    row = Text("× " if wrong else "✓ ", RED if wrong else GREY)
+    findings = (("lost", account.lost, ""), ("duplicated", account.duplicated, ""), ("drift", account.drift, "+"))
+    for index, (word, number, sign) in enumerate(findings):
+        row.append(between if index else "", DIM)
+        row.append(f"{word} {number:{sign if number else ''},}", f"bold {RED}" if number else GREY)
+    return row
+
+
+_UNIT = 3
+"""Cells of the longest unit."""
+
+
+class Status(Section):
+    """The last line of a column: a sentence, wrapped over two rows at most."""
+
+    SOURCES = frozenset()
+
+    def inputs(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
+        """Return what the rows are made of."""
+        return view.status_line, view.account
+
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
+        """Return two rows; where one is enough for the sentence, the other has what was dropped on purpose."""
+        glyph, colour = MOOD[view.status_line.mood]
+        first, second = _fold(view.status_line.text, width - 2)
+        below = Text(f"  {second}", colour) if second else Text(f"  {dropped_text(view.account, width - 2)}", DIM)
+        return [Text(f"{glyph} {first}", colour), below]
+
+
+def _fold(text: str, width: int) -> tuple[str, str]:
+    if cell_len(text) <= width:
+        return text, ""
+    cut = text.rfind(" ", 0, width + 1)
+    # A unit stays with its number.
+    if 0 < len(text) - cut - 1 <= _UNIT:
+        cut = text.rfind(" ", 0, cut)
+    cut = cut if cut > 0 else width
+    return text[:cut], clip(text[cut:].strip(" ·"), width)
+
+
+def dropped_text(account: PipelineCounts | None, width: int) -> str:
+    """Return what of the log became no row on purpose, where there is any."""
+    if account is None:
+        return ""
+    found = ((account.duplicates_dropped, "repeat"), (account.dead_letters, "dead letter"))
+    return clip(" · ".join(f"{number:,} {word}{'s' * (number != 1)}" for number, word in found if number), width)
+
+
+# What processes cost.
+
+
+def cost_text(cost: CostView | None, *, named: bool = True) -> str:
+    """Write one cost: ``worker cpu 9 % · 61 MB``."""
+    if cost is None:
+        return "cost not known here" if named else ""
+    percent = UNKNOWN if cost.percent is None else f"{cost.percent}"
+    return f"{cost.name} " * named + f"cpu {percent} % · {memory(cost.megabytes)}"
+
+
+def shared_costs_text(costs: Iterable[CostView]) -> str:
+    """Write what all pipelines stand on: ``shared: api 12 % 84 MB · redis 3 % 12 MB``; empty where not known."""
+    found = [
+        f"{cost.name} {UNKNOWN if cost.percent is None else cost.percent} % {memory(cost.megabytes)}"
+        for cost in costs
     ]
+    return "shared: " + " · ".join(found) if found else ""

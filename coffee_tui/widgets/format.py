@@ -1,5 +1,7 @@
 """Numbers as they are written on the screen: fixed widths, so that nothing jumps."""
 
+from collections.abc import Sequence
+
 UNKNOWN = "—"
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -7,6 +9,11 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 def in_words(number: int) -> str:
     """Write a small number in words: ``three``."""
     return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names as a sentence does: ``v1, v2 and v3``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def latency(span_us: float | None) -> str:
@@ -39,7 +46,7 @@ def money(cents: int, width: int) -> str:
     """Write cents as dollars, without the cents, then in short, where they do not fit into ``width`` cells."""
     exact = f"$ {cents // 100:,}.{cents % 100:02d}"
     whole = f"$ {cents // 100:,}"
-    return next((each for each in (exact, whole) if len(each) <= width), f"$ {compact(cents // 100)}")
+    return next((text for text in (exact, whole) if len(text) <= width), f"$ {compact(cents // 100)}")
 
 
 def uptime(seconds: int | None) -> str:

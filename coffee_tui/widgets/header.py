@@ -9,7 +9,7 @@ from coffee_core.pipelines import PIPELINES
 from coffee_tui.data.snapshot import Health, Link, PartView, Snapshot
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, RED, TEXT
 from coffee_tui.widgets.format import in_words, uptime
-from coffee_tui.widgets.rows import Lines
+from coffee_tui.widgets.rows import RowsWidget
 
 _SHORT = {
     "cafe-order-api": "api",
@@ -22,7 +22,7 @@ _SHORT = {
 _WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, Health.GOOD)
 
 
-class Header(Lines):
+class Header(RowsWidget):
     """One row."""
 
     DEFAULT_CSS = "Header { height: 1; padding: 0 1; }"
@@ -38,10 +38,10 @@ class Header(Lines):
 
     def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
         """Draw again only where something in this row has changed."""
-        if _drawn_from(before) != _drawn_from(now):
+        if _inputs(before) != _inputs(now):
             self.redraw()
 
-    def lines(self, width: int) -> list[Text]:
+    def rows(self, width: int) -> list[Text]:
         """Return one row: the name at the left, the rest at the right."""
         snapshot = self.snapshot
         right = Text("  ").join([*_groups(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
@@ -57,7 +57,7 @@ class Header(Lines):
         return [Text().append(left).append(" " * gap).append(right)]
 
 
-def _drawn_from(snapshot: Snapshot) -> object:
+def _inputs(snapshot: Snapshot) -> object:
     return snapshot.parts, snapshot.api, snapshot.redis, snapshot.mode, snapshot.uptime_s, snapshot.fault
 
 

@@ -7,27 +7,27 @@ from textual import events
 from textual.binding import Binding
 
 from coffee_tui.theme import AMBER, GREY
-from coffee_tui.widgets.rows import Lines
+from coffee_tui.widgets.rows import RowsWidget
 
 _TIGHT, _AIRY = 1, 2
 _KEPT = 2
 """Keys at the end that always stay."""
 
 
-class KeyBar(Lines):
+class KeyBar(RowsWidget):
     """Key and word for as many bindings as fit; a click does what the key does."""
 
     DEFAULT_CSS = "KeyBar { height: 1; dock: bottom; }"
 
     def __init__(self, bindings: Iterable[Binding], enabled: Callable[[Binding], bool]) -> None:
         super().__init__()
-        self._keys: list[Binding] = [each for each in bindings if each.show]
+        self._keys: list[Binding] = [binding for binding in bindings if binding.show]
         self._enabled = enabled
         self._spans: list[tuple[int, int, str]] = []
 
-    def lines(self, width: int) -> list[Text]:
+    def rows(self, width: int) -> list[Text]:
         """Return the keys and remember where each stands."""
-        bindings = [each for each in self._keys if self._enabled(each)]
+        bindings = [binding for binding in self._keys if self._enabled(binding)]
         shown = fitting(bindings, width)
         gap = _AIRY if _needed(shown, _AIRY) <= width else _TIGHT
         row, self._spans = Text(), []
@@ -56,8 +56,8 @@ def fitting(bindings: list[Binding], width: int) -> list[Binding]:
 
 
 def _needed(bindings: list[Binding], gap: int) -> int:
-    words = (f"{_key(each)} {each.description}".rstrip() for each in bindings)
-    return 1 + sum(len(each) + gap for each in words) - gap
+    words = (f"{_key(binding)} {binding.description}".rstrip() for binding in bindings)
+    return 1 + sum(len(word) + gap for word in words) - gap
 
 
 def _key(binding: Binding) -> str:

@@ -11,7 +11,23 @@ from coffee_tui.data.load_plan import RATES, LoadPlan, Weights
 from coffee_tui.data.snapshot import KeyOrder, OrdersView
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, RED, TEXT
 from coffee_tui.widgets.format import latency, rate
-from coffee_tui.widgets.rows import Lines
+from coffee_tui.widgets.rows import RowsWidget
+
+_OUTCOME = {
+    "": ("…", GREY, "on its way"),
+    "acknowledged": ("✓", TEXT, "accepted"),
+    "refused": ("×", RED, "refused"),
+    "rejected": ("×", RED, "rejected"),
+    "unknown": ("?", AMBER, "outcome unknown"),
+}
+_BETWEEN_ORDERS = 3
+_WORTH = 8
+"""Cells from which on a cut text still means something."""
+_LOW, _HIGH = RATES[0], RATES[-1]
+_MOST_CELLS = 40
+_GAP = "   "
+_WIDE = 110
+_MIDDLE = 76
 
 
 def order_key(pipeline: Pipeline) -> str:
@@ -21,78 +37,99 @@ def order_key(pipeline: Pipeline) -> str:
 
 ORDER_KEYS = " ".join(map(order_key, PIPELINES))
 """The keys that send one order, e.g. ``1 2 3``."""
-
-# The last order of each key: what became of it, and why where it was not taken.
-
-
-_OUTCOME = {
-    "": ("…", GREY, "on its way"),
-    "acknowledged": ("✓", TEXT, "accepted"),
-    "refused": ("×", RED, "refused"),
-    "rejected": ("×", RED, "rejected"),
-    "unknown": ("?", AMBER, "outcome unknown"),
-}
-_KEY_ORDER_GAP = 3
-_WORTH = 8
-"""Cells from which on a cut text still says something."""
+_WELCOME = (
+    (ORDER_KEYS, f"send one order into {', '.join(PIPELINES)}: see whose total moves first"),
+    ("space", "starts and stops a stream of orders, + and - change its rate, g its shape and mix"),
+    ("?", "shows every key, q ends it"),
+)
+"""What to press, while nobody has pressed anything yet."""
 
 
-def keys_row(orders: Sequence[KeyOrder], width: int) -> Text:
-    """Return one row of at most ``width`` cells: room goes to reasons first, then to what was ordered."""
-    wanted = sum(
-        _result(order).cell_len + _KEY_ORDER_GAP + (0 if order.reason else len(order.what) + 1) for order in orders
+class OrdersPanel(RowsWidget):
+    """Three rows; a fourth for the chosen load where there is room. A click opens its settings."""
+
+    DEFAULT_CSS = "OrdersPanel { height: 3; padding: 0 1; }"
+
+    orders: reactive[OrdersView] = reactive(OrdersView(), repaint=False)
+    """What to show."""
+
+    def __init__(self, pipelines: tuple[Pipeline, ...], *, welcome: bool = False) -> None:
+        super().__init__()
+        self._welcome = welcome
+        self.border_title = "Orders"
+        self._pipelines = pipelines
+
+    def watch_orders(self) -> None:
+        """Draw again what has changed."""
+        self.redraw()
+
+    def rows(self, width: int) -> list[Text]:
+        """Return the load, its outcomes, and the orders by key."""
+        view, wide = self.orders, width >= _WIDE
+        self._welcome = self._welcome and not (view.keys or view.sent or view.running or view.trouble)
+        if self._welcome:
+            return [Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in _WELCOME]
+        rows = [self._load(view, wide), _outcomes(view, width), self._keys(view)]
+        if self.size.height > len(rows):
+            rows.insert(1, plan_row(view.plan, width))
+        return rows
+
+    async def on_click(self) -> None:
+        """Open the load's settings."""
+        await self.screen.run_action("plan")
+
+    def _load(self, view: OrdersView, wide: bool) -> Text:
+        row = Text("● ", TEXT).append("running", f"bold {TEXT}") if view.running else Text("○ stopped", GREY)
+        row.append("   into " if wide else " ", GREY)
+        for pipeline in self._pipelines:
+            chosen = pipeline in view.plan.pipelines
+            row.append(f" {pipeline} ", f"bold {GROUND} on {ACCENT[pipeline]}" if chosen else DIM).append(
+                " " if wide else ""
+            )
+        row.append(f"  {view.plan.in_words()}", f"bold {TEXT}" if view.running else GREY)
+        if view.trouble:
+            row.append(f"   × {view.trouble}", RED).truncate(self.size.width, overflow="ellipsis")
+            return row
+        rates = (("offered", view.offered_per_s), ("answered", view.answered_per_s))
+        for label, per_s in rates if self.size.width >= _MIDDLE else rates[1:]:
+            figure = rate(per_s)
+            room = self.size.width - row.cell_len - len(label) - 2
+            if room > len(figure):
+                row.append(f"{'   ' if wide else '  '}{label}", GREY).append(figure.rjust(min(8, room)), TEXT)
+        burst = Text("   last burst ", GREY).append(view.burst, TEXT)
+        if view.burst and row.cell_len + burst.cell_len <= self.size.width:
+            row.append(burst)
+        return row
+
+    def _keys(self, view: OrdersView) -> Text:
+        if not view.keys:
+            return Text(f"no order by key yet: {ORDER_KEYS} send one, a sends one into each", DIM)
+        return keys_row(view.keys, self.size.width)
+
+
+def _outcomes(view: OrdersView, width: int) -> Text:
+    figures = (
+        ("sent", "sent", view.sent, TEXT),
+        ("acknowledged", "ok", view.acknowledged, TEXT),
+        ("refused", "refused", view.refused, RED),
+        ("rejected", "4xx", view.rejected, TEXT),
+        ("outcome unknown", "unknown", view.unknown, AMBER),
+        ("late", "late", view.late, AMBER),
+        ("in flight", "open", view.in_flight, TEXT),
     )
-    failing = any(order.reason for order in orders)
-    worded = (
-        failing and sum(_result(order).cell_len + _KEY_ORDER_GAP for order in orders) - _KEY_ORDER_GAP <= width
-    ) or (wanted - _KEY_ORDER_GAP <= width)
-    short = [_result(order, worded=worded) for order in orders]
-    left = width - sum(cell.cell_len for cell in short) - _KEY_ORDER_GAP * (len(short) - 1)
-    failed = sum(1 for order in orders if order.reason)
-    row = Text()
-    for index, (order, cell) in enumerate(zip(orders, short, strict=True)):
-        if order.reason:
-            more, colour = order.reason, cell.style or TEXT
-            room = max(0, left // failed)
-        else:
-            more, colour = order.what, GREY
-            room = 0 if failed else max(0, left // len(orders))
-        row.append(" " * (_KEY_ORDER_GAP if index else 0)).append(cell)
-        if room >= _WORTH:
-            addition = Text(f" {more if failed else _fitting(more, room - 1)}", colour)
-            addition.truncate(room, overflow="ellipsis", pad=not failed)
-            row.append(addition)
-    row.truncate(width)
+    row, wide = Text(), width >= _WIDE
+    for long, short, count, colour in figures:
+        label, number = f"{long if wide else short} ", f"{count:,}".ljust(8 if wide else 7)
+        if row.cell_len + len(label) + len(number.rstrip()) <= width:
+            row.append(label, GREY).append(number, colour if count else GREY)
     return row
 
 
-def _fitting(what: str, width: int) -> str:
-    """Return an order in words, without its price, then without its store, where they do not fit."""
-    shorter = (what, what.partition(",")[0], what.partition(" ")[0])
-    return next((each for each in shorter if len(each) <= width), "")
-
-
-def _result(order: KeyOrder, *, worded: bool = True) -> Text:
-    glyph, colour, word = _OUTCOME[order.outcome]
-    cell = Text(style=colour).append(f"{order.pipeline} ", ACCENT[order.pipeline]).append(glyph)
-    cell.append(f" {word}" if worded else "")
-    if order.status is not None:
-        cell.append(f" {order.status}", "bold")
-    if order.outcome and not order.reason:
-        cell.append(f" {latency(order.latency_us):>7}", TEXT)
-    return cell
-
-
-# The chosen load in one row: its rate on a scale, its shares, its mix; what has no room is in the form.
-
-
-_LOW, _HIGH = RATES[0], RATES[-1]
-_MOST_CELLS = 40
-_GAP = "   "
-
-
 def plan_row(plan: LoadPlan, width: int) -> Text:
-    """Return one row of at most ``width`` cells."""
+    """Return the chosen load in at most ``width`` cells: its rate on a scale, its shares, its mix.
+
+    What has no room is in the form.
+    """
     pieces = [
         _piece(("repeats", _share(plan.repeats)), ("malformed", _share(plan.malformed))),
         _piece(("drinks", _mix(plan.drinks))),
@@ -126,91 +163,48 @@ def _mix(weights: Weights) -> str:
     return " · ".join(f"{name} {weight / total * 100:.0f}" for name, weight in weights)
 
 
-_WIDE = 110
-_MIDDLE = 76
-_WELCOME = (
-    (ORDER_KEYS, f"send one order into {', '.join(PIPELINES)}: see whose total moves first"),
-    ("space", "starts and stops a stream of orders, + and - change its rate, g its shape and mix"),
-    ("?", "shows every key, q ends it"),
-)
-"""What to press, while nobody has pressed anything yet."""
-
-
-class OrdersPanel(Lines):
-    """Three rows; a fourth for the chosen load where there is room. A click opens its settings."""
-
-    DEFAULT_CSS = "OrdersPanel { height: 3; padding: 0 1; }"
-
-    orders: reactive[OrdersView] = reactive(OrdersView(), repaint=False)
-    """What to show."""
-
-    def __init__(self, pipelines: tuple[Pipeline, ...], *, welcome: bool = False) -> None:
-        super().__init__()
-        self._welcome = welcome
-        self.border_title = "Orders"
-        self._pipelines = pipelines
-
-    def watch_orders(self) -> None:
-        """Draw again what has changed."""
-        self.redraw()
-
-    def lines(self, width: int) -> list[Text]:
-        """Return the load, its outcomes, and the orders by key."""
-        view, wide = self.orders, width >= _WIDE
-        self._welcome = self._welcome and not (view.keys or view.sent or view.running or view.trouble)
-        if self._welcome:
-            return [Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in _WELCOME]
-        rows = [self._load(view, wide), _outcomes(view, width), self._keys(view)]
-        if self.size.height > len(rows):
-            rows.insert(1, plan_row(view.plan, width))
-        return rows
-
-    async def on_click(self) -> None:
-        """Open the load's settings."""
-        await self.screen.run_action("plan")
-
-    def _load(self, view: OrdersView, wide: bool) -> Text:
-        row = Text("● ", TEXT).append("running", f"bold {TEXT}") if view.running else Text("○ stopped", GREY)
-        row.append("   into " if wide else " ", GREY)
-        for pipeline in self._pipelines:
-            chosen = pipeline in view.plan.pipelines
-            row.append(f" {pipeline} ", f"bold {GROUND} on {ACCENT[pipeline]}" if chosen else DIM).append(
-                " " if wide else ""
-            )
-        row.append(f"  {view.plan.in_words()}", f"bold {TEXT}" if view.running else GREY)
-        if view.trouble:
-            row.append(f"   × {view.trouble}", RED).truncate(self.size.width, overflow="ellipsis")
-            return row
-        rates = (("offered", view.offered_per_s), ("answered", view.answered_per_s))
-        for label, per_s in rates if self.size.width >= _MIDDLE else rates[1:]:
-            said = rate(per_s)
-            room = self.size.width - row.cell_len - len(label) - 2
-            if room > len(said):
-                row.append(f"{'   ' if wide else '  '}{label}", GREY).append(said.rjust(min(8, room)), TEXT)
-        burst = Text("   last burst ", GREY).append(view.burst, TEXT)
-        if view.burst and row.cell_len + burst.cell_len <= self.size.width:
-            row.append(burst)
-        return row
-
-    def _keys(self, view: OrdersView) -> Text:
-        if not view.keys:
-            return Text(f"no order by key yet: {ORDER_KEYS} send one, a sends one into each", DIM)
-        return keys_row(view.keys, self.size.width)
-
-
-def _outcomes(view: OrdersView, width: int) -> Text:
-    figures = (
-        ("sent", "sent", view.sent, TEXT),
-        ("acknowledged", "ok", view.acknowledged, TEXT),
-        ("refused", "refused", view.refused, RED),
-        ("rejected", "4xx", view.rejected, TEXT),
-        ("outcome unknown", "unknown", view.unknown, AMBER),
-        ("late", "late", view.late, AMBER),
-        ("in flight", "open", view.in_flight, TEXT),
+def keys_row(orders: Sequence[KeyOrder], width: int) -> Text:
+    """Return the last order of each key in at most ``width`` cells: reasons first, then what was ordered."""
+    wanted = sum(
+        _result(order).cell_len + _BETWEEN_ORDERS + (0 if order.reason else len(order.what) + 1)
+        for order in orders
     )
-    row, wide = Text(), width >= _WIDE
-    for long, short, count, colour in figures:
-        label, number = f"{long if wide else short} ", f"{count:,}".ljust(8 if wide else 7)
-        if row.cell_len + len(label) + len(number.rstrip()) <= width:
-            row.append(label, GREY).append(number, colour if count else GREY)
+    failing = any(order.reason for order in orders)
+    worded = (
+        failing and sum(_result(order).cell_len + _BETWEEN_ORDERS for order in orders) - _BETWEEN_ORDERS <= width
+    ) or (wanted - _BETWEEN_ORDERS <= width)
+    short = [_result(order, worded=worded) for order in orders]
+    left = width - sum(cell.cell_len for cell in short) - _BETWEEN_ORDERS * (len(short) - 1)
+    failed = sum(1 for order in orders if order.reason)
+    row = Text()
+    for index, (order, cell) in enumerate(zip(orders, short, strict=True)):
+        if order.reason:
+            more, colour = order.reason, cell.style or TEXT
+            room = max(0, left // failed)
+        else:
+            more, colour = order.what, GREY
+            room = 0 if failed else max(0, left // len(orders))
+        row.append(" " * (_BETWEEN_ORDERS if index else 0)).append(cell)
+        if room >= _WORTH:
+            addition = Text(f" {more if failed else _fitting(more, room - 1)}", colour)
+            addition.truncate(room, overflow="ellipsis", pad=not failed)
+            row.append(addition)
+    row.truncate(width)
     return row
+
+
+def _fitting(what: str, width: int) -> str:
+    """Return an order in words, without its price, then without its store, where they do not fit."""
+    shorter = (what, what.partition(",")[0], what.partition(" ")[0])
+    return next((text for text in shorter if len(text) <= width), "")
+
+
+def _result(order: KeyOrder, *, worded: bool = True) -> Text:
+    glyph, colour, word = _OUTCOME[order.outcome]
+    cell = Text(style=colour).append(f"{order.pipeline} ", ACCENT[order.pipeline]).append(glyph)
+    cell.append(f" {word}" if worded else "")
+    if order.status is not None:
+        cell.append(f" {order.status}", "bold")
+    if order.outcome and not order.reason:
+        cell.append(f" {latency(order.latency_us):>7}", TEXT)
+    return cell

@@ -8,12 +8,12 @@ from textual.reactive import reactive
 from coffee_tui.data.snapshot import Health, PartView, Snapshot
 from coffee_tui.theme import DIM, GREY, HEALTH, TEXT
 from coffee_tui.widgets.format import clip
-from coffee_tui.widgets.rows import Lines
+from coffee_tui.widgets.rows import RowsWidget
 
 _ROWS, _GAP = 4, 2
 
 
-class Parts(Lines):
+class Parts(RowsWidget):
     """A grid of parts, down then across, in the place of the band above."""
 
     DEFAULT_CSS = "Parts { height: 4; padding: 0 2; }"
@@ -26,7 +26,7 @@ class Parts(Lines):
         if before.parts != now.parts:
             self.redraw()
 
-    def lines(self, width: int) -> list[Text]:
+    def rows(self, width: int) -> list[Text]:
         """Return every part: its glyph, name, state and detail."""
         parts = self.snapshot.parts
         if not parts:

@@ -19,7 +19,119 @@ from textual.widget import Widget
 from coffee_tui.data.snapshot import PipelineView
 from coffee_tui.theme import ACCENT, DIM
 
-# Rows of text as the compositor wants them, and what differs between two drawings of them.
+
+class RowsWidget(Widget):
+    """Rows of text of single cells, one below the other; a frame and padding, no opacity or tint.
+
+    It keeps its rows, compares them with new ones, and gives the compositor the cells that differ.
+    """
+
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._drawn: list[Text] = []
+        self._drawn_for: tuple[Size, Size] | None = None
+        self._shown: list[Strip] = []
+        self._dirty: set[int] = set()
+        self._sides: tuple[list[Segment], list[Segment]] | None = None
+        self._stale = self._frame_alone = False
+
+    def rows(self, width: int) -> Sequence[Text]:
+        """Return the rows, each at most ``width`` cells wide."""
+        raise NotImplementedError
+
+    def set_border_subtitle(self, text: str) -> None:
+        """Write into the lower border, and draw that one row again."""
+        if text != (self.border_subtitle or ""):
+            # Setting it would draw the whole widget again.
+            self._frame_alone = True
+            self.border_subtitle = text
+            self._frame_alone = False
+
+    def set_stale(self, *, stale: bool) -> None:
+        """Grey what is shown while its source is silent: the glyphs stay, in any palette."""
+        if stale != self._stale:
+            self._stale = stale
+            self.refresh()
+
+    def _new_rows(self) -> list[Text]:
+        rows = self.rows(self.size.width)
+        return [Text(row.plain, DIM) for row in rows] if self._stale else list(rows)
+
+    def redraw(self) -> None:
+        """Draw again what has changed."""
+        if self._drawn_for != (self.outer_size, self.size):
+            self.refresh()
+            return
+        drawn = self._new_rows()
+        changed = list(changes(self._drawn, drawn, *self.size))
+        self._drawn = drawn
+        if changed:
+            top = self.content_offset.y
+            self._dirty.update(top + region.y for region in changed)
+            self.refresh(*changed)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the rows with what is around them: Textual draws everything once, then the frame alone."""
+        room = self.outer_size, self.size
+        if self._drawn_for != room:
+            self._drawn_for, self._drawn, self._shown = room, self._new_rows(), []
+        if crop.size != self.outer_size:
+            self._shown = []
+            return super().render_lines(crop)
+        if not self._shown:
+            self._shown = [Row(strip, crop.width) for strip in super().render_lines(crop)]
+            self._sides = None
+        elif self._dirty:
+            self._renew(self.outer_size.width)
+        self._dirty.clear()
+        return self._shown
+
+    def _renew(self, whole: int) -> None:
+        """Draw the stale rows again, each ``whole`` cells wide with what is around it."""
+        x, top = self.content_offset
+        width, height = self.size
+        filters, ground = self.get_line_filters(), self.background_colors[1]
+        for y in self._dirty:
+            if not top <= y < top + height:
+                self._shown[y] = Row(super().render_lines(Region(0, y, whole, 1))[0], whole)
+                continue
+            if self._sides is None:
+                beside = self._shown[y]
+                self._sides = list(beside.crop(0, x)), list(beside.crop(x + width))
+            left, right = self._sides
+            row = self._segments(y - top, width)
+            for line_filter in filters:
+                row = line_filter.apply(row, ground)
+            self._shown[y] = Row([*left, *row, *right], whole)
+
+    def render_line(self, y: int) -> Strip:
+        """Return one row, without what is around it."""
+        width = self.size.width
+        return Strip(self._segments(y, width), width)
+
+    def _segments(self, y: int, width: int) -> list[Segment]:
+        row = self._drawn[y] if y < len(self._drawn) else Text()
+        return segments(row, width, self.app.console.get_style, self.visual_style.rich_style)
+
+    def refresh(
+        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
+    ) -> "RowsWidget":
+        """Draw the regions again; where none is given everything, from new rows."""
+        if self._frame_alone and self.size:
+            x, y = self.content_offset
+            last = self.outer_size.height - 1
+            self._dirty.add(last)
+            regions = (Region(-x, last - y, self.outer_size.width, 1),)
+        if not regions:
+            self._drawn_for = None
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def notify_style_update(self) -> None:
+        """Take the colours of a new theme, or those of lost data."""
+        self._shown = []
+        super().notify_style_update()
 
 
 class Row(Strip):
@@ -68,120 +180,6 @@ def changes(before: Sequence[Text], now: Sequence[Text], width: int, height: int
             yield Region(differing[0], y, differing[-1] + 1 - differing[0], 1)
 
 
-class Lines(Widget):
-    """Rows of text, each of single cells, one below the other; a frame and padding, no opacity or tint."""
-
-    ALLOW_SELECT: ClassVar[bool] = False
-
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id, classes=classes)
-        self._drawn: list[Text] = []
-        self._drawn_for: tuple[Size, Size] | None = None
-        self._shown: list[Strip] = []
-        self._stale: set[int] = set()
-        self._sides: tuple[list[Segment], list[Segment]] | None = None
-        self._old = self._frame_alone = False
-
-    def lines(self, width: int) -> Sequence[Text]:
-        """Return the rows, each at most ``width`` cells wide."""
-        raise NotImplementedError
-
-    def frame_says(self, text: str) -> None:
-        """Write into the lower border."""
-        if text != (self.border_subtitle or ""):
-            # Setting it draws the whole widget again: that one row is enough.
-            self._frame_alone = True
-            self.border_subtitle = text
-            self._frame_alone = False
-
-    def show_old(self, *, old: bool) -> None:
-        """Grey what is shown while its source is silent: the glyphs stay, in any palette."""
-        if old != self._old:
-            self._old = old
-            self.refresh()
-
-    def _rows(self) -> list[Text]:
-        rows = self.lines(self.size.width)
-        return [Text(row.plain, DIM) for row in rows] if self._old else list(rows)
-
-    def redraw(self) -> None:
-        """Draw again what has changed."""
-        if self._drawn_for != (self.outer_size, self.size):
-            self.refresh()
-            return
-        drawn = self._rows()
-        changed = list(changes(self._drawn, drawn, *self.size))
-        self._drawn = drawn
-        if changed:
-            top = self.content_offset.y
-            self._stale.update(top + region.y for region in changed)
-            self.refresh(*changed)
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Return the rows with what is around them: Textual draws everything once, then the frame alone."""
-        room = self.outer_size, self.size
-        if self._drawn_for != room:
-            self._drawn_for, self._drawn, self._shown = room, self._rows(), []
-        if crop.size != self.outer_size:
-            self._shown = []
-            return super().render_lines(crop)
-        if not self._shown:
-            self._shown = [Row(strip, crop.width) for strip in super().render_lines(crop)]
-            self._sides = None
-        elif self._stale:
-            self._renew(self.outer_size.width)
-        self._stale.clear()
-        return self._shown
-
-    def _renew(self, whole: int) -> None:
-        """Draw the stale rows again, each ``whole`` cells wide with what is around it."""
-        x, top = self.content_offset
-        width, height = self.size
-        filters, ground = self.get_line_filters(), self.background_colors[1]
-        for y in self._stale:
-            if not top <= y < top + height:
-                self._shown[y] = Row(super().render_lines(Region(0, y, whole, 1))[0], whole)
-                continue
-            if self._sides is None:
-                beside = self._shown[y]
-                self._sides = list(beside.crop(0, x)), list(beside.crop(x + width))
-            left, right = self._sides
-            row = self._segments(y - top, width)
-            for each in filters:
-                row = each.apply(row, ground)
-            self._shown[y] = Row([*left, *row, *right], whole)
-
-    def render_line(self, y: int) -> Strip:
-        """Return one row, without what is around it."""
-        width = self.size.width
-        return Strip(self._segments(y, width), width)
-
-    def _segments(self, y: int, width: int) -> list[Segment]:
-        row = self._drawn[y] if y < len(self._drawn) else Text()
-        return segments(row, width, self.app.console.get_style, self.visual_style.rich_style)
-
-    def refresh(
-        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
-    ) -> "Lines":
-        """Draw the regions again; where none is given everything, from new rows."""
-        if self._frame_alone and self.size:
-            x, y = self.content_offset
-            last = self.outer_size.height - 1
-            self._stale.add(last)
-            regions = (Region(-x, last - y, self.outer_size.width, 1),)
-        if not regions:
-            self._drawn_for = None
-        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
-
-    def notify_style_update(self) -> None:
-        """Take the colours of a new theme, or those of lost data."""
-        self._shown = []
-        super().notify_style_update()
-
-
-# The base of everything in a column: rows made of a view, made again only where their part of it has changed.
-
-
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all columns have in common: their scales, their room, and which sources are silent."""
@@ -190,31 +188,31 @@ class Shared:
     """Orders per second at the top of the rate's sparkline."""
     top_count: int = 1
     """Orders of a bar of full length."""
-    marks: tuple[bool, ...] = ()
+    fault_marks: tuple[bool, ...] = ()
     """Seconds in which a fault on purpose was felt, oldest first, in step with the histories."""
     spark_rows: int = 1
     """Rows of each sparkline."""
     chart_rows: int = 0
     """Rows of the latency chart; 0: there is none."""
     gaps: int = 0
-    """Empty rows between the blocks."""
+    """Empty rows between the sections."""
     alone: bool = False
     """Whether the column has the whole width, and no frame."""
     silent: frozenset[str] = frozenset()
     """Sources that do not answer: ``redis``, ``api``."""
 
 
-class Block:
-    """One block of a column."""
+class Section:
+    """One section of a column: rows made of a view, made again only where their part of it has changed."""
 
-    NEEDS: ClassVar[frozenset[str]] = frozenset({"redis"})
-    """Sources without which what it shows is old: it is greyed."""
+    SOURCES: ClassVar[frozenset[str]] = frozenset({"redis"})
+    """Sources without which what it shows is stale: it is greyed."""
 
     def __init__(self) -> None:
-        self._made_of: object = None
+        self._inputs: object = None
         self._rows: list[Text] = []
 
-    def drawn_from(self, view: PipelineView, shared: Shared) -> object:
+    def inputs(self, view: PipelineView, shared: Shared) -> object:
         """Return everything that the rows are made of, beside the width."""
         raise NotImplementedError
 
@@ -222,14 +220,14 @@ class Block:
         """Return the rows, each at most ``width`` cells wide."""
         raise NotImplementedError
 
-    def drawn(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
-        """Return the rows; where nothing has changed those of the time before."""
-        old = bool(self.NEEDS & shared.silent)
-        made_of = (view.pipeline, width, old, self.drawn_from(view, shared))
-        if made_of != self._made_of:
-            self._made_of = made_of
+    def cached_rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
+        """Return the rows; where nothing has changed, those made before."""
+        stale = bool(self.SOURCES & shared.silent)
+        inputs = (view.pipeline, width, stale, self.inputs(view, shared))
+        if inputs != self._inputs:
+            self._inputs = inputs
             self._rows = list(self.rows(view, width, shared))
-            if old:
+            if stale:
                 self._rows = [Text(row.plain, DIM) for row in self._rows]
         return self._rows
 

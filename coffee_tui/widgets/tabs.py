@@ -9,7 +9,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_tui.data.snapshot import PipelineView, Snapshot
 from coffee_tui.theme import ACCENT, DIM, GREY, GROUND, MOOD, TEXT
 from coffee_tui.widgets.format import latency
-from coffee_tui.widgets.rows import Lines
+from coffee_tui.widgets.rows import RowsWidget
 
 _TITLED = 76
 """From this many cells on the current pipeline's name is written out."""
@@ -18,7 +18,7 @@ _LATE, _TAB = "late ", 14
 one has it."""
 
 
-class ColumnTabs(Lines):
+class ColumnTabs(RowsWidget):
     """One row: each pipeline, the current one filled, with its glyph and how late it is; what is hidden."""
 
     DEFAULT_CSS = "ColumnTabs { height: 1; padding: 0 1; }"
@@ -42,17 +42,17 @@ class ColumnTabs(Lines):
 
     def watch_snapshot(self, before: Snapshot, now: Snapshot) -> None:
         """Draw again only where a pipeline stands otherwise."""
-        if _drawn_from(before) != _drawn_from(now):
+        if _inputs(before) != _inputs(now):
             self.redraw()
 
-    def lines(self, width: int) -> list[Text]:
+    def rows(self, width: int) -> list[Text]:
         """Return the tabs, and at the right what is hidden and how to see it."""
         views = {view.pipeline: view for view in self.snapshot.pipelines}
         row, self._ends = Text(_LATE, GREY), []
         roomy = width >= len(_LATE) + _TAB * len(self._pipelines)
         for index, pipeline in enumerate(self._pipelines):
             view = views.get(pipeline, PipelineView(pipeline))
-            glyph, colour = MOOD[view.sentence.mood]
+            glyph, colour = MOOD[view.status_line.mood]
             title = f" {pipeline.info.title}" if width >= _TITLED else ""
             if index == self.current:
                 row.append(f" {pipeline}{title} ", f"bold {GROUND} on {ACCENT[pipeline]}")
@@ -62,9 +62,9 @@ class ColumnTabs(Lines):
             figure = roomy or index == self.current
             row.append(f"{latency(view.dashboard.p50_us):>8} " if figure else " ", TEXT)
             self._ends.append(row.cell_len)
-        others = " ".join(each for index, each in enumerate(self._pipelines) if index != self.current)
+        others = " ".join(name for index, name in enumerate(self._pipelines) if index != self.current)
         hints = (f"tab shows {others}", f"tab: {others}") if others else ()
-        hint = next((each for each in hints if row.cell_len + len(each) < width), "")
+        hint = next((text for text in hints if row.cell_len + len(text) < width), "")
         return [row.append(hint.rjust(width - row.cell_len), DIM)]
 
     def on_click(self, event: events.Click) -> None:
@@ -75,5 +75,5 @@ class ColumnTabs(Lines):
             self.post_message(self.Chosen(index))
 
 
-def _drawn_from(snapshot: Snapshot) -> object:
-    return [(view.sentence.mood, view.dashboard.p50_us) for view in snapshot.pipelines]
+def _inputs(snapshot: Snapshot) -> object:
+    return [(view.status_line.mood, view.dashboard.p50_us) for view in snapshot.pipelines]

@@ -61,7 +61,7 @@ async def test_a_savepoint_leaves_the_job_as_it_is(engine: Lab) -> None:
     rest = FlinkRest(engine.settings.flink_rest_url)
     try:
         # What is noted where no folder can tell: here the folder can confirm it.
-        told = await rest.checkpoint(job)
+        told = await rest.latest_checkpoint(job)
     finally:
         await rest.close()
     assert told is not None
@@ -77,7 +77,7 @@ async def test_a_job_that_is_stopped_with_a_savepoint_begins_again_there(engine:
 async def test_other_code_and_another_parallelism_on_two_taskmanagers_take_the_state_along(engine: Lab) -> None:
     assert await asyncio.to_thread(engine.stop) == 0
     fine, rule = "WHEN is_canonical THEN CAST", f"WHEN `value` LIKE '%{UNWANTED}%' THEN 'no longer taken'"
-    change(engine.project / "flink" / "sql" / "judged.sql", fine, f"{rule} {fine}")
+    change(engine.project / "flink" / "job.sql", fine, f"{rule} {fine}")
     engine.env |= {"COFFEE_FLINK_PARALLELISM": "2", "COFFEE_FLINK_SLOTS": "1"}
     engine.settings = Settings.from_env(engine.env)
     await asyncio.to_thread(engine.start)

@@ -71,5 +71,5 @@ async def test_a_plan_that_flink_cannot_read_is_made_again(lab: Lab) -> None:
     plan.write_bytes(plan.read_bytes()[:5_000])
     said = await lose_the_jobmanager(lab, seed=613)
     assert "Flink refused the job" in said
-    assert "planning: flink.job" in said
+    assert "planning: flink.job --epoch" in said
     assert plan.exists()

@@ -12,10 +12,11 @@ import aiohttp
 import asyncpg
 from redis.asyncio import Redis
 
-from coffee_core.clock import from_datetime, parse_timestamp_us, to_datetime
+from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.money import from_cents
+from coffee_core.order import parse_timestamp_us
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from coffee_core.totals import Totals

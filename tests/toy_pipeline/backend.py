@@ -23,12 +23,12 @@ from tests.toy_pipeline.projector import KEYS, TOY, project
 _INSERT, _CONTENT, _STATUS = (sql("tests.toy_pipeline", name) for name in ("insert", "content", "status"))
 
 
-class _Intake:
+class _Ingest:
     def __init__(self, connections: Connections) -> None:
         self._postgres = connections.postgres
         self.health = connections.postgres.health
 
-    async def take(self, order: Order, keyed: bool) -> None:
+    async def submit(self, order: Order, keyed: bool) -> None:
         ordered_at, accepted_at = to_datetime(order.ordered_at_us), to_datetime(order.accepted_at_us)
         content: tuple[str, str, int, datetime] = (order.drink, order.store, order.price_cents, ordered_at)
         await self._postgres.commit(_INSERT, order.message_id, *content, accepted_at)
@@ -36,9 +36,9 @@ class _Intake:
         if row is not None and tuple(row) != content:
             raise KeyConflictError(order.message_id)
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         for order in orders:
-            await self.take(order, order.message_id in keyed)
+            await self.submit(order, order.message_id in keyed)
 
 
 class _Lookup:
@@ -74,8 +74,8 @@ async def _audit(servers: Servers, *, unique_timestamps: bool) -> Balance:
 class Toy(PipelineBackend):
     pipeline = TOY
 
-    def open_intake(self, connections: Connections) -> _Intake:
-        return _Intake(connections)
+    def open_ingest(self, connections: Connections) -> _Ingest:
+        return _Ingest(connections)
 
     def open_lookup(self, connections: Connections) -> _Lookup:
         return _Lookup(connections)

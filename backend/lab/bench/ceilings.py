@@ -16,12 +16,11 @@ from backend.clients.daemon import open_postgres, open_redis
 from backend.lab.bench.figures import HIGHER, Figures
 from coffee_core.errors import CoffeeError
 from coffee_core.ids import new_message_id
-from coffee_core.keys import TOPIC
 from coffee_core.load.statistics import new_histogram, note_us
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
 
-# What the driver logs, an error of ours says too.
+# What the driver logs is in our own error, too.
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 _STREAM, _TOPIC = "bench:stream", "bench"
 _VALUE = (
@@ -35,7 +34,7 @@ _SELDOM_S = 0.05
 """Seconds between two orders at the lowest rate: disk and processors have gone to sleep meanwhile."""
 _POLL_MS = 500
 _CONSUME_WITHIN_S = 60.0
-Do = Callable[[], Awaitable[Any]]
+Operation = Callable[[], Awaitable[Any]]
 
 
 def fsync(figures: Figures, folder: Path, for_s: float) -> None:
@@ -98,8 +97,8 @@ async def insert(figures: Figures, settings: Settings, for_s: float) -> None:
     figures.add("ceiling.insert.rate", rows / busy_s, "/s", HIGHER)
 
 
-async def consume(figures: Figures, settings: Settings, most: int) -> None:
-    """Measure how fast a bare consumer reads the topic of the orders from its beginning, up to so many records.
+async def consume(figures: Figures, settings: Settings, topic: str, most: int) -> None:
+    """Measure how fast a bare consumer reads a topic from its beginning, up to so many records.
 
     Raises CoffeeError where that takes too long.
     """
@@ -108,7 +107,7 @@ async def consume(figures: Figures, settings: Settings, most: int) -> None:
     )
     await consumer.start()
     try:
-        partitions = [TopicPartition(TOPIC, each) for each in range(settings.topic_partitions)]
+        partitions = [TopicPartition(topic, number) for number in range(settings.topic_partitions)]
         consumer.assign(partitions)
         most = min(most, sum((await consumer.end_offsets(partitions)).values()))
         records, started_s = 0, time.perf_counter()
@@ -122,25 +121,25 @@ async def consume(figures: Figures, settings: Settings, most: int) -> None:
         await consumer.stop()
 
 
-async def _both(figures: Figures, name: str, for_s: float, do: Do) -> None:
+async def _both(figures: Figures, name: str, for_s: float, operation: Operation) -> None:
     histogram = new_histogram()
     until_s = time.monotonic() + for_s / 2
     while time.monotonic() < until_s:
         started_s = time.perf_counter()
-        await do()
+        await operation()
         note_us(histogram, (time.perf_counter() - started_s) * 1e6)
     for quantile, percentile in (("p50", 50), ("p99", 99)):
         figures.add(f"ceiling.{name}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
-    figures.add(f"ceiling.{name}.rate", await _rate(do, for_s / 2), "/s", HIGHER)
+    figures.add(f"ceiling.{name}.rate", await _rate(operation, for_s / 2), "/s", HIGHER)
 
 
-async def _rate(do: Do, for_s: float) -> float:
+async def _rate(operation: Operation, for_s: float) -> float:
     started_s = time.monotonic()
 
     async def again() -> int:
         done = 0
         while time.monotonic() < started_s + for_s:
-            await do()
+            await operation()
             done += 1
         return done
 

@@ -3,31 +3,37 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backend.lab.bench.harness import PERIODIC
+from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import SIZES
-from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V2, V3
+from backend.lab.bench.steps_drain import runs_on_flink
+from coffee_core.pipelines import LogKind, Pipeline, Repair
 
-NOT = "not measured"
+NOT_MEASURED = "not measured"
 """What stands where a figure is missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ClaimRow:
     """A line of the table."""
 
     aspect: str
-    claims: tuple[str, str, str]
+    claim: str
+    """Name of the claim in ``coffee_core.pipelines.declaration.Claims``."""
     measured: Callable[[Result, Pipeline], str]
+
+    def claim_of(self, pipeline: Pipeline) -> str:
+        """Return what is claimed of a pipeline."""
+        claimed: str = getattr(pipeline.info.claims, self.claim)
+        return claimed
 
 
 def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
     """Return the middle of a figure, and from where to where its repetitions reach."""
     figure = result.figures.get(name)
     if figure is None:
-        return NOT
+        return NOT_MEASURED
     if len(figure.values) == 1:
         return show(figure.middle)
     return f"{show(figure.middle)} ({show(figure.low)} – {show(figure.high)})"
@@ -35,10 +41,10 @@ def spread(result: Result, name: str, show: Callable[[float], str]) -> str:
 
 def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
     def measured(result: Result, pipeline: Pipeline) -> str:
-        of_v1 = pipeline == V1 and kind == "dashboard"
-        name = PERIODIC if of_v1 else f"{pipeline}.alone.{result.rates[0]}.{kind}"
+        by_runs = pipeline.info.shown_in_runs and kind == "dashboard"
+        name = periodic(pipeline) if by_runs else f"{pipeline}.alone.{result.rates[0]}.{kind}"
         if result.figures.get(f"{name}.p50") is None:
-            return NOT
+            return NOT_MEASURED
         return f"p50 {spread(result, f'{name}.p50', duration)}, p99 {spread(result, f'{name}.p99', duration)}"
 
     return measured
@@ -47,7 +53,7 @@ def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
 def _guarantee(result: Result, pipeline: Pipeline) -> str:
     found = result.audit.get(str(pipeline))
     if found is None:
-        return NOT
+        return NOT_MEASURED
     killed = result.flow.get(str(pipeline), {}).get("part")
     tail = f", {killed} killed once" if killed else ""
     counts = f"lost {found['lost']:,}, duplicated {found['duplicated']:,}, drift {found['drift']:,}"
@@ -56,52 +62,54 @@ def _guarantee(result: Result, pipeline: Pipeline) -> str:
 
 def _persistence(result: Result, pipeline: Pipeline) -> str:
     policy = result.facts["durability"]
+    log = pipeline.info.log
+    if log is not None and log.kind is LogKind.TOPIC:
+        return f"topic, {policy['kafka']}; the broker leaves the disk to the system"
     fsync = spread(result, "ceiling.fsync.p50", duration)
-    return {
-        V1: f"PostgreSQL, synchronous_commit {policy['synchronous_commit']}; a synced block takes {fsync}",
-        V2: f"append-only file, appendfsync {policy['appendfsync']}; a synced block takes {fsync}",
-        V3: f"topic, {policy['kafka']}; the broker leaves the disk to the system",
-    }[pipeline]
+    if log is not None:
+        return f"append-only file, appendfsync {policy['appendfsync']}; a synced block takes {fsync}"
+    return f"PostgreSQL, synchronous_commit {policy['synchronous_commit']}; a synced block takes {fsync}"
 
 
 def _replay(result: Result, pipeline: Pipeline) -> str:
-    if pipeline == V1:
+    if pipeline.info.log is None:
         return "no log; every run counts the whole table anew"
     waited = spread(result, f"{pipeline}.drain.whole", _seconds)
-    taken_up = "" if waited == NOT else f"; a backlog was taken up in {waited}"
-    if pipeline == V2:
+    taken_up = "" if waited == NOT_MEASURED else f"; a backlog was taken up in {waited}"
+    if pipeline.info.log.kind is LogKind.STREAM:
         return f"what was pending when the worker died is delivered again{taken_up}"
-    return f"from its newest checkpoint{taken_up}; `coffee replay v3` counts from the first record on"
+    whole = f"; `coffee replay {pipeline}` counts from the first record on"
+    return f"from its newest checkpoint{taken_up}{whole if Repair.REPLAY in pipeline.info.repairs else ''}"
 
 
 def _downtime(result: Result, pipeline: Pipeline) -> str:
     still = spread(result, f"{pipeline}.recovery", _seconds)
-    if still == NOT:
-        return NOT
+    if still == NOT_MEASURED:
+        return NOT_MEASURED
     failed = result.figures.middle(f"{pipeline}.recovery.failed") or 0
     rate = spread(result, f"{pipeline}.drain.rate", _per_s)
-    drained = "" if rate == NOT else f"; a backlog drains at {rate}"
+    drained = "" if rate == NOT_MEASURED else f"; a backlog drains at {rate}"
     return f"killed: its dashboard stood still for {still}, {failed:,.0f} requests failed meanwhile{drained}"
 
 
 def _aggregation(result: Result, pipeline: Pipeline) -> str:
-    if pipeline == V1:
-        run = result.figures.middle("v1.table.run")
+    if pipeline.info.shown_in_runs:
+        run = result.figures.middle(f"{pipeline}.table.run")
         rows = SIZES[result.size].table_rows
         full = "" if run is None else f"; with {rows:,} rows a run takes {_seconds(run)}"
         return f"one update of the dashboard every {result.facts['aggregator_interval_s']} s, by its setting{full}"
     updates = spread(result, f"{pipeline}.alone.{result.rates[-1]}.updates", _per_s)
-    if updates == NOT:
-        return NOT
+    if updates == NOT_MEASURED:
+        return NOT_MEASURED
     return f"{updates} updates of the dashboard at {result.rates[-1]:,} orders/s"
 
 
 def _scalability(result: Result, pipeline: Pipeline) -> str:
     most = spread(result, f"{pipeline}.breakpoint", _per_s)
-    if most == NOT:
-        return NOT
+    if most == NOT_MEASURED:
+        return NOT_MEASURED
     one, two = (result.figures.middle(f"{pipeline}.{name}.rate") for name in ("drain", "drain2"))
-    kind = "slots" if pipeline == V3 else "workers"
+    kind = "slots" if runs_on_flink(pipeline) else "workers"
     gain = f"; two {kind} drain {two / one:.2f} times as fast as one" if one and two else ""
     return f"one process of each kind kept up with {most}{gain}"
 
@@ -115,12 +123,12 @@ def _per_s(value: float) -> str:
 
 
 ROWS = (
-    Row("API response time", ("~10-20ms", "~2-5ms", "~5-10ms"), _latency("api")),
-    Row("Dashboard latency", ("10-60s", "~50-100ms", "~100ms"), _latency("dashboard")),
-    Row("Delivery guarantee", ("Exactly-once", "At-least-once", "Exactly-once"), _guarantee),
-    Row("Message persistence", ("N/A", "Durable (Redis)", "Durable (Kafka)"), _persistence),
-    Row("Replay capability", ("N/A", "Yes (pending)", "Yes (full history)"), _replay),
-    Row("Worker downtime", ("N/A", "Messages queued", "Messages queued"), _downtime),
-    Row("Aggregation", ("Batch (cron)", "Real-time (worker)", "Real-time (Flink)"), _aggregation),
-    Row("Scalability", ("Single node", "Consumer groups", "Horizontally scalable"), _scalability),
+    ClaimRow("API response time", "api_response", _latency("api")),
+    ClaimRow("Dashboard latency", "dashboard_latency", _latency("dashboard")),
+    ClaimRow("Delivery guarantee", "delivery", _guarantee),
+    ClaimRow("Message persistence", "persistence", _persistence),
+    ClaimRow("Replay capability", "replay", _replay),
+    ClaimRow("Worker downtime", "downtime", _downtime),
+    ClaimRow("Aggregation", "aggregation", _aggregation),
+    ClaimRow("Scalability", "scalability", _scalability),
 )

@@ -30,7 +30,7 @@ class _Loop(asyncio.Protocol):
         self._until_s = until_s
         self._latency = latency
         self._sent_s = 0.0
-        self.taken = self.failed = 0
+        self.accepted = self.failed = 0
         """Answers of 2xx, and others."""
         self.ended = asyncio.get_running_loop().create_future()
         """Done when the time is up and the last answer is there."""
@@ -48,8 +48,8 @@ class _Loop(asyncio.Protocol):
         """Note an answer and send again."""
         now_s = time.perf_counter()
         if 200 <= self._parser.get_status_code() < 300:
-            self.taken += 1
-            if self.taken > _WARM:
+            self.accepted += 1
+            if self.accepted > _WARM:
                 note_us(self._latency, (now_s - self._sent_s) * 1e6)
         else:
             self.failed += 1
@@ -76,17 +76,17 @@ async def _run(url: str, connections: int, for_s: float, authorization: str) -> 
     )
     latency, started_s = new_histogram(), time.perf_counter()
     loops = [_Loop(head.encode() + _BODY, started_s + for_s, latency) for _ in range(connections)]
-    for each in loops:
+    for loop in loops:
         await asyncio.get_running_loop().create_connection(
-            partial(_same, each), parts.hostname or "", parts.port or 80
+            partial(_same, loop), parts.hostname or "", parts.port or 80
         )
-    await asyncio.gather(*(each.ended for each in loops))
+    await asyncio.gather(*(loop.ended for loop in loops))
     seconds = time.perf_counter() - started_s
-    taken = sum(each.taken for each in loops)
+    taken = sum(loop.accepted for loop in loops)
     measured = latency.get_total_count() > 0
     return {
         "taken": taken,
-        "failed": sum(each.failed for each in loops),
+        "failed": sum(loop.failed for loop in loops),
         "per_s": taken / seconds,
         "p50": latency.get_value_at_percentile(50) if measured else None,
         "p99": latency.get_value_at_percentile(99) if measured else None,

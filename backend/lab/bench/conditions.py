@@ -9,7 +9,7 @@ from typing import Any
 from backend.lab.bench.load_run import Measured
 from coffee_core.pipelines import Pipeline, pipeline_named
 
-_TEXT = re.compile(r"\s*(v[123])\.([a-z_]+)(?:\.(\w+))?\s*(<=|>=|<|>)\s*([0-9.]+)\s*(us|µs|ms|s|/s|%|)\s*")
+_TEXT = re.compile(r"\s*(\w+)\.([a-z_]+)(?:\.(\w+))?\s*(<=|>=|<|>)\s*([0-9.]+)\s*(us|µs|ms|s|/s|%|)\s*")
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _US = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
 _LATENCIES = ("api", "dashboard", "shown")

@@ -63,14 +63,14 @@ class Figures:
         """Return them as JSON has room for them."""
         return {
             name: {
-                "unit": each.unit,
-                "better": each.better,
-                "middle": each.middle,
-                "low": each.low,
-                "high": each.high,
-                "values": each.values,
+                "unit": figure.unit,
+                "better": figure.better,
+                "middle": figure.middle,
+                "low": figure.low,
+                "high": figure.high,
+                "values": figure.values,
             }
-            for name, each in sorted(self._figures.items())
+            for name, figure in sorted(self._figures.items())
         }
 
     @classmethod
@@ -78,6 +78,6 @@ class Figures:
         """Read what ``as_json`` has made."""
         figures = cls()
         figures._figures = {
-            name: Figure(each["unit"], each["better"], each["values"]) for name, each in raw.items()
+            name: Figure(fields["unit"], fields["better"], fields["values"]) for name, fields in raw.items()
         }
         return figures

@@ -1,4 +1,4 @@
-"""One load from beginning to end: clients, dashboard, and what both say of it."""
+"""``coffee load``, one load from beginning to end: the clients, the dashboard, and what both say of it."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -7,17 +7,16 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from backend.lab.bench.load_clients import Clients, OnReport
-from backend.lab.bench.visibility import Buckets, Visible, read_buckets
+from backend.lab.bench.load_clients import LoadClients, OnReport
+from backend.lab.bench.visibility import Buckets, VisibilityWatcher, read_buckets
 from coffee_core.latency import difference, quantile_us
 from coffee_core.load.plan import Plan
 from coffee_core.load.statistics import Outcome, Sample
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
-# What a load has measured of one pipeline, as a value for reports and conditions.
-
-
+SCHEMA = "coffee-load/1"
+"""Name and version of the JSON: the number grows where a reader of the one before would be wrong."""
 _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 MOST_SLIPPED = 0.01
 """Share of its requests that a generator may begin late by itself; beyond, what it measured is not valid."""
@@ -41,13 +40,15 @@ class Latency:
         count = histogram.get_total_count()
         if not count:
             return cls(0)
-        quantiles = {name: histogram.get_value_at_percentile(each) for name, each in _PERCENTILES.items()}
+        quantiles = {
+            name: histogram.get_value_at_percentile(percentile) for name, percentile in _PERCENTILES.items()
+        }
         return cls(count, **quantiles, max=histogram.get_max_value())
 
     @classmethod
     def of_buckets(cls, buckets: Mapping[int, int]) -> Self:
         """Read a histogram of ``coffee_core.latency``, whose quantiles are off by up to 4.5 %."""
-        quantiles = {name: quantile_us(buckets, each / 100) for name, each in _PERCENTILES.items()}
+        quantiles = {name: quantile_us(buckets, percentile / 100) for name, percentile in _PERCENTILES.items()}
         return cls(sum(buckets.values()), **quantiles, max=quantile_us(buckets, 1))
 
 
@@ -131,7 +132,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadResult:
     """A load that has ended."""
 
     measured: Mapping[Pipeline, Measured]
@@ -142,40 +143,41 @@ class Loaded:
     def invalid(self) -> str:
         """Why the numbers mean nothing; empty where they do."""
         return "; ".join(
-            f"{pipeline}: the generator began {each.slipped:,} of {each.sent:,} requests over 50 ms late by itself"
-            for pipeline, each in self.measured.items()
-            if not each.valid
+            f"{pipeline}: the generator began {measured.slipped:,} of {measured.sent:,} requests over 50 ms late"
+            " by itself"
+            for pipeline, measured in self.measured.items()
+            if not measured.valid
         )
 
 
 async def load(
     settings: Settings, plan: Plan, clients: int, settle_s: float, on_report: OnReport | None = None
-) -> Loaded:
+) -> LoadResult:
     """Run a plan with so many client processes, and wait up to ``settle_s`` until what was accepted is visible.
 
-    Where Redis cannot be reached, only the answers are measured. Raises ClientError.
+    Where Redis cannot be reached, only the answers are measured. Raises LoadClientError.
     """
     notes: list[str] = []
     async with AsyncExitStack() as stack:
-        sending = await stack.enter_async_context(Clients(settings.api_url, clients))
-        visible, before = await _watching(stack, settings, plan, notes)
-        bases = {pipeline: visible.flows[pipeline].total for pipeline in plan.pipelines} if visible else {}
+        sending = await stack.enter_async_context(LoadClients(settings.api_url, clients))
+        watcher, before = await _watch(stack, settings, plan, notes)
+        bases = {pipeline: watcher.histories[pipeline].total for pipeline in plan.pipelines} if watcher else {}
         start_s, samples = await sending.run(plan, on_report)
         after = None
-        if visible is not None:
+        if watcher is not None:
             wanted = {pipeline: bases[pipeline] + len(sample.intended) for pipeline, sample in samples.items()}
-            await visible.reached(wanted, settle_s)
+            await watcher.reached(wanted, settle_s)
             after = await _buckets(settings, plan, notes)
         measured = {}
         for pipeline, sample in samples.items():
-            lateness = visible.flows[pipeline].lateness(bases[pipeline], sample.intended) if visible else None
+            lateness = watcher.histories[pipeline].lateness(bases[pipeline], sample.intended) if watcher else None
             added = difference(after[pipeline], before[pipeline]) if after and before else None
             measured[pipeline] = Measured.of(sample, (start_s, plan.for_s), lateness, added)
-            if visible is not None:
+            if watcher is not None:
                 notes += _doubts(
-                    pipeline, measured[pipeline], visible.flows[pipeline].total - bases[pipeline], settle_s
+                    pipeline, measured[pipeline], watcher.histories[pipeline].total - bases[pipeline], settle_s
                 )
-    return Loaded(measured, tuple(notes))
+    return LoadResult(measured, tuple(notes))
 
 
 def _doubts(pipeline: Pipeline, measured: Measured, more: int, settle_s: float) -> list[str]:
@@ -187,13 +189,13 @@ def _doubts(pipeline: Pipeline, measured: Measured, more: int, settle_s: float) 
     return []
 
 
-async def _watching(
+async def _watch(
     stack: AsyncExitStack, settings: Settings, plan: Plan, notes: list[str]
-) -> tuple[Visible | None, Buckets | None]:
+) -> tuple[VisibilityWatcher | None, Buckets | None]:
     before = await _buckets(settings, plan, notes)
     if before is None:
         return None, None
-    return await stack.enter_async_context(Visible(settings.redis_url, plan.pipelines)), before
+    return await stack.enter_async_context(VisibilityWatcher(settings.redis_url, plan.pipelines)), before
 
 
 async def _buckets(settings: Settings, plan: Plan, notes: list[str]) -> Buckets | None:
@@ -204,13 +206,7 @@ async def _buckets(settings: Settings, plan: Plan, notes: list[str]) -> Buckets 
         return None
 
 
-# A load in words, and as JSON with a versioned schema.
-
-
-SCHEMA = "coffee-load/1"
-
-
-def as_json(loaded: Loaded, plan: Plan, clients: int, unmet: Sequence[str]) -> dict[str, Any]:
+def as_json(loaded: LoadResult, plan: Plan, clients: int, unmet: Sequence[str]) -> dict[str, Any]:
     """Return everything; latencies in µs, rates per second."""
     return {
         "schema": SCHEMA,
@@ -221,33 +217,33 @@ def as_json(loaded: Loaded, plan: Plan, clients: int, unmet: Sequence[str]) -> d
         "clients": clients,
         "seed": plan.seed,
         "shape": {name: getattr(plan.shape, name) for name in plan.shape.__slots__},
-        "pipelines": {str(pipeline): each.as_json() for pipeline, each in loaded.measured.items()},
+        "pipelines": {str(pipeline): measured.as_json() for pipeline, measured in loaded.measured.items()},
         "notes": list(loaded.notes),
     }
 
 
-def as_table(loaded: Loaded) -> list[str]:
+def as_table(loaded: LoadResult) -> list[str]:
     """Return lines for people."""
     rows = [["", "offered/s", "achieved/s", "refused", "unknown", "late", "p50", "p90", "p99", "max"]]
-    for pipeline, each in loaded.measured.items():
-        counts = [f"{each.offered_per_s:,.1f}", f"{each.achieved_per_s:,.1f}"]
-        counts += [f"{count:,}" for count in (each.refused, each.unknown, each.late)]
-        rows.append([f"{pipeline} {pipeline.info.title}: answer", *counts, *_latency(each.api)])
-        rows.append(["    on the dashboard", *[""] * 5, *_latency(each.dashboard)])
+    for pipeline, measured in loaded.measured.items():
+        counts = [f"{measured.offered_per_s:,.1f}", f"{measured.achieved_per_s:,.1f}"]
+        counts += [f"{count:,}" for count in (measured.refused, measured.unknown, measured.late)]
+        rows.append([f"{pipeline} {pipeline.info.title}: answer", *counts, *_latency(measured.api)])
+        rows.append(["    on the dashboard", *[""] * 5, *_latency(measured.dashboard)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
             [
                 row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+                *(column.rjust(width) for column, width in zip(row[1:], widths[1:], strict=True)),
             ]
         )
         for row in rows
     ]
     reasons = [
         f"{pipeline}: {count:,} × {reason}"
-        for pipeline, each in loaded.measured.items()
-        for reason, count in sorted(each.reasons.items(), key=lambda item: -item[1])[:3]
+        for pipeline, measured in loaded.measured.items()
+        for reason, count in sorted(measured.reasons.items(), key=lambda item: -item[1])[:3]
     ]
     return [*lines, *reasons, *loaded.notes]
 

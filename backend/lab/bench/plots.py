@@ -10,17 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from backend.lab.bench.harness import PERIODIC
+from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.steps_load import BOUND_US
 from backend.lab.bench.verdict import curve
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V2, V3
 
-_COLOURS = {V1: "#E69F00", V2: "#56B4E9", V3: "#CC79A7"}
-"""Of Okabe and Ito: told apart by colour-blind eyes, too."""
-_MARKS = {V1: "o", V2: "s", V3: "^"}
+_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#F0E442")
+"""Of Okabe and Ito, by the slot that a pipeline declares: told apart by colour-blind eyes, too."""
+_MARKERS = ("o", "s", "^", "D", "v")
 _INK, _FAULT = "#444444", "#B00020"
 _SIZE = (9.0, 5.0)
 _STYLE: dict[Any, Any] = {
@@ -75,8 +74,8 @@ def _percentiles(axes: Axes, result: Result, rate: int, kind: str) -> bool:
     drawn = False
     for pipeline in result.pipelines:
         points = result.distributions.get(f"{pipeline}.alone.{rate}.{kind}", [])
-        if pipeline == V1 and kind == "dashboard":
-            points = result.distributions.get(PERIODIC, points)
+        if kind == "dashboard":
+            points = result.distributions.get(periodic(pipeline), points)
         if points:
             # Each step towards 100 has the same room: 90, 99, 99.9.
             axes.plot([_tail(percentile) for percentile, _ in points], [us for _, us in points], **_line(pipeline))
@@ -99,7 +98,7 @@ def _rates(figure: Figure, result: Result) -> bool:
         for pipeline in result.pipelines:
             points = curve(result, pipeline, kind)
             if points:
-                axes.plot([rate for rate, _ in points], [each.middle for _, each in points], **_line(pipeline))
+                axes.plot([rate for rate, _ in points], [late.middle for _, late in points], **_line(pipeline))
                 drawn = True
         axes.axhline(BOUND_US, color=_INK, linewidth=0.8, linestyle=":")
         axes.set_title(title)
@@ -133,7 +132,7 @@ def _flow(figure: Figure, result: Result) -> bool:
         axes.step(
             *zip(*visible, strict=True),
             where="post",
-            color=_COLOURS[pipeline],
+            color=_colour(pipeline),
             linewidth=2.0,
             label="on the dashboard",
         )
@@ -176,7 +175,7 @@ def _cost(figure: Figure, result: Result) -> bool:
                 continue
             middle = found.middle / unit
             reach = [[middle - found.low / unit], [found.high / unit - middle]]
-            axes.bar(place, middle, color=_COLOURS[pipeline], width=0.6, yerr=reach, ecolor=_INK, capsize=4)
+            axes.bar(place, middle, color=_colour(pipeline), width=0.6, yerr=reach, ecolor=_INK, capsize=4)
             axes.annotate(
                 f"{middle:,.3g}" if middle < 100 else f"{middle:,.0f}",
                 (place, found.high / unit),
@@ -201,10 +200,14 @@ def _with_legend(axes: Axes, *, drawn: bool) -> bool:
     return drawn
 
 
+def _colour(pipeline: Pipeline) -> str:
+    return _COLOURS[pipeline.info.colour % len(_COLOURS)]
+
+
 def _line(pipeline: Pipeline) -> dict[str, Any]:
     return {
-        "color": _COLOURS[pipeline],
-        "marker": _MARKS[pipeline],
+        "color": _colour(pipeline),
+        "marker": _MARKERS[pipeline.info.colour % len(_MARKERS)],
         "markersize": 5,
         "linewidth": 2,
         "label": f"{pipeline} {pipeline.info.title}",

@@ -4,17 +4,14 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from backend.lab.bench.changes import Change
 from backend.lab.bench.claims import ROWS, spread
-from backend.lab.bench.compare import Change
 from backend.lab.bench.figures import Figure
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.targets import targets
 from backend.lab.bench.verdict import verdict
-from coffee_core.pipelines import PIPELINES
-
-# The tables of a report as rows of text: targets, figures of the pipelines side by side, all other figures.
-
+from coffee_core.pipelines import LogKind, Pipeline
 
 _PER_MILLION = " per million"
 _GROUPS = (
@@ -22,21 +19,32 @@ _GROUPS = (
     *("cost", "drain", "drain2", "recovery", "table"),
 )
 """What the names begin with, in the order in which a reader asks for it."""
-_BESIDE = {
-    "v2.closed.1.p50": ("ceiling.xadd.p50", "bare XADD"),
-    "v2.closed.32.rate": ("ceiling.xadd.rate", "bare XADD"),
-    "v2.drain.rate": ("ceiling.insert.rate", "bare INSERT"),
-    "v3.closed.1.p50": ("ceiling.kafka.p50", "bare Kafka"),
-    "v3.closed.32.rate": ("ceiling.kafka.rate", "bare Kafka"),
-    "v3.drain.rate": ("ceiling.consume.rate", "bare consume"),
+_CEILINGS: dict[LogKind, dict[str, tuple[str, str]]] = {
+    LogKind.STREAM: {
+        "closed.1.p50": ("ceiling.xadd.p50", "bare XADD"),
+        "closed.32.rate": ("ceiling.xadd.rate", "bare XADD"),
+        "drain.rate": ("ceiling.insert.rate", "bare INSERT"),
+    },
+    LogKind.TOPIC: {
+        "closed.1.p50": ("ceiling.kafka.p50", "bare Kafka"),
+        "closed.32.rate": ("ceiling.kafka.rate", "bare Kafka"),
+        "drain.rate": ("ceiling.consume.rate", "bare consume"),
+    },
 }
-"""Figures of the pipelines → the ceiling of their own server, and its name in words."""
+"""Figures of pipelines with such a log → the ceiling of its server, and the name of that in words."""
+_WIDTH = 110
+_CAPTIONS = {
+    "latency": "How late answers and dashboard are, as percentiles",
+    "rates": "p99 over the offered rate",
+    "flow": "Orders offered and visible while each pipeline's worker is killed",
+    "cost": "What a million orders cost",
+}
 Rows = list[list[str]]
 
 
 def target_rows(result: Result) -> Rows:
     """Return what is to be reached beside what was measured."""
-    rows = [[each.what, each.bound, each.measured, each.verdict] for each in targets(result)]
+    rows = [[target.what, target.bound, target.measured, target.verdict] for target in targets(result)]
     return [["target", "bound", "measured", ""], *rows]
 
 
@@ -50,7 +58,7 @@ def pipeline_rows(result: Result) -> Rows:
     }
     rows = [["", *(f"{pipeline} {pipeline.info.title}" for pipeline in result.pipelines)]]
     for rest in sorted(names, key=_place):
-        cells = [_cell(result, f"{pipeline}.{rest}") for pipeline in result.pipelines]
+        cells = [_with_ratios(result, pipeline, rest) for pipeline in result.pipelines]
         rows.append([rest + (_PER_MILLION if rest.startswith("cost.") else ""), *cells])
     return rows
 
@@ -79,13 +87,13 @@ def _place(name: str) -> tuple[int, list[tuple[int, str]]]:
     return place, [(int(part) if part.isdigit() else 0, part) for part in rest]
 
 
-def _cell(result: Result, name: str) -> str:
-    figure = result.figures.get(name)
+def _with_ratios(result: Result, pipeline: Pipeline, rest: str) -> str:
+    figure = result.figures.get(f"{pipeline}.{rest}")
     if figure is None:
         return "–"
-    rest = name.partition(".")[2]
     ratios = [(f"noop.{rest}", "no-op"), (f"starlette.{rest}", "Starlette")]
-    ratios += [_BESIDE[name]] if name in _BESIDE else []
+    ceilings = _CEILINGS[pipeline.info.log.kind] if pipeline.info.log else {}
+    ratios += [ceilings[rest]] if rest in ceilings else []
     found = [(result.figures.middle(ceiling), words) for ceiling, words in ratios]
     return show(figure) + "".join(
         f" = {figure.middle / ceiling:.2f} × {words}" for ceiling, words in found if ceiling
@@ -101,15 +109,6 @@ def _value(value: float, unit: str) -> str:
     return f"{number}{unit}" if unit == "/s" else f"{number} {unit.removesuffix(_PER_MILLION)}"
 
 
-_WIDTH = 110
-_CAPTIONS = {
-    "latency": "How late answers and dashboard are, as percentiles",
-    "rates": "p99 over the offered rate",
-    "flow": "Orders offered and visible while each pipeline's worker is killed",
-    "cost": "What a million orders cost",
-}
-
-
 def write(result: Result, folder: Path, pictures: Sequence[str]) -> None:
     """Write report.md and report.json."""
     result.write(folder / "report.json")
@@ -121,11 +120,10 @@ def as_text(result: Result) -> str:
     lines = [*textwrap.wrap(_headline(result), _WIDTH), ""]
     for row in ROWS:
         lines.append(row.aspect)
-        for pipeline, claim in zip(PIPELINES, row.claims, strict=True):
-            if pipeline in result.pipelines:
-                measured = textwrap.wrap(row.measured(result, pipeline), _WIDTH - 32)
-                lines.append(f"  {pipeline}  claimed {claim:<22} {measured[0]}")
-                lines += [f"{'':<34}{more}" for more in measured[1:]]
+        for pipeline in result.pipelines:
+            measured = textwrap.wrap(row.measured(result, pipeline), _WIDTH - 32)
+            lines.append(f"  {pipeline}  claimed {row.claim_of(pipeline):<22} {measured[0]}")
+            lines += [f"{'':<34}{more}" for more in measured[1:]]
     for table in (target_rows(result), pipeline_rows(result), other_rows(result)):
         lines += ["", *_aligned(table)]
     lines.append("")
@@ -142,9 +140,8 @@ def as_markdown(result: Result, pictures: Sequence[str]) -> str:
     for row in ROWS:
         cells = [
             cell
-            for pipeline, claim in zip(PIPELINES, row.claims, strict=True)
-            if pipeline in result.pipelines
-            for cell in (claim, row.measured(result, pipeline))
+            for pipeline in result.pipelines
+            for cell in (row.claim_of(pipeline), row.measured(result, pipeline))
         ]
         lines.append(f"| {' | '.join([row.aspect, *cells])} |")
     lines += ["", "## Verdict", "", *(f"- {sentence}" for sentence in verdict(result)), "", "## Targets", ""]

@@ -1,4 +1,4 @@
-"""Everything that a run has measured, as a value that can be written, read again, compared and told of."""
+"""Everything that a run has measured, as a value that can be written, read again and compared."""
 
 import json
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from backend.lab.bench.figures import Figures
-from backend.lab.bench.harness import Rig
-from backend.lab.bench.steps_faults import FlowPicture
+from backend.lab.bench.harness import Harness, PendingLoad
+from backend.lab.bench.steps_kill import KillTimeline
 from backend.pipelines.balance import Balance
 from coffee_core.errors import ConfigError
 from coffee_core.pipelines import Pipeline, pipeline_named
@@ -36,7 +36,7 @@ class Result:
     audit: dict[str, dict[str, int]]
     """Pipeline → orders stored, lost, duplicated, drift, after everything."""
     distributions: dict[str, list[tuple[float, float]]]
-    """Cell and kind of latency → (percentile, µs)."""
+    """Load and kind of latency → (percentile, µs)."""
     flow: dict[str, dict[str, Any]]
     """Pipeline → orders accepted and visible over seconds while workers were killed, and when that was."""
     notes: list[str] = field(default_factory=list)
@@ -46,34 +46,34 @@ class Result:
     @classmethod
     def of(
         cls,
-        rig: Rig,
-        picture: FlowPicture,
+        harness: Harness,
+        timeline: KillTimeline,
         balances: Sequence[Balance],
-        known: dict[str, Any],
+        facts: dict[str, Any],
         *,
         complete: bool,
         seconds: float,
     ) -> Self:
         """Put together what the steps have measured."""
-        rig.write_up()
-        flow = {str(cell.pipeline): _flow(rig, picture, cell) for cell in picture.cells}
+        harness.write_up()
+        flow = {str(load.pipeline): _flow(harness, timeline, load) for load in timeline.loads}
         return cls(
-            size=rig.size.name,
-            pipelines=rig.pipelines,
-            rates=rig.size.rates,
+            size=harness.size.name,
+            pipelines=harness.pipelines,
+            rates=harness.size.rates,
             complete=complete,
             seconds=seconds,
-            facts=known,
-            figures=rig.figures,
-            audit={str(each.pipeline): _audited(each) for each in balances},
-            distributions={name: _distribution(each) for name, each in rig.histograms.items()},
+            facts=facts,
+            figures=harness.figures,
+            audit={str(balance.pipeline): _audited(balance) for balance in balances},
+            distributions={name: _distribution(histogram) for name, histogram in harness.histograms.items()},
             flow=flow,
-            notes=rig.notes,
+            notes=harness.notes,
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has room for it."""
-        raw = {each: getattr(self, each) for each in self.__slots__}
+        raw = {name: getattr(self, name) for name in self.__slots__}
         return {"schema": SCHEMA, **raw, "figures": self.figures.as_json()}
 
     def write(self, path: Path) -> None:
@@ -107,22 +107,22 @@ def _audited(balance: Balance) -> dict[str, int]:
 def _distribution(histogram: Any) -> list[tuple[float, float]]:
     if not histogram.get_total_count():
         return []
-    return [(each, histogram.get_value_at_percentile(each)) for each in _PERCENTILES]
+    return [(percentile, histogram.get_value_at_percentile(percentile)) for percentile in _PERCENTILES]
 
 
-def _flow(rig: Rig, picture: FlowPicture, cell: Any) -> dict[str, Any]:
-    flow, intended = rig.visible.flows[cell.pipeline], sorted(cell.sample.intended)
+def _flow(harness: Harness, timeline: KillTimeline, load: PendingLoad) -> dict[str, Any]:
+    history, intended = harness.watcher.histories[load.pipeline], sorted(load.sample.intended)
     seen = [
-        (at_s - cell.start_s, total - cell.base)
-        for at_s, total in zip(flow.times_s, flow.totals, strict=True)
-        if at_s >= cell.start_s and total - cell.base <= len(intended)
+        (at_s - load.start_s, total - load.base)
+        for at_s, total in zip(history.times_s, history.totals, strict=True)
+        if at_s >= load.start_s and total - load.base <= len(intended)
     ]
-    offered = [(at_s - cell.start_s, number) for number, at_s in enumerate(intended, 1)]
-    killed_s, part = picture.kills.get(cell.pipeline, (None, ""))
+    offered = [(at_s - load.start_s, number) for number, at_s in enumerate(intended, 1)]
+    killed_s, part = timeline.kills.get(load.pipeline, (None, ""))
     return {
         "offered": _thinned(offered),
         "visible": _thinned([(0.0, 0), *seen]),
-        "killed_s": None if killed_s is None else killed_s - cell.start_s,
+        "killed_s": None if killed_s is None else killed_s - load.start_s,
         "part": part,
     }
 

@@ -12,9 +12,9 @@ class Size:
     """Repetitions of everything that is repeated."""
     rates: tuple[int, ...] = (20, 200, 500, 1_000)
     """Orders a second into each pipeline."""
-    cell_s: float = 2.0
+    load_s: float = 2.0
     """Seconds of one load."""
-    cell_orders: int = 0
+    load_orders: int = 0
     """Orders of a load on one pipeline alone, at least: else a p99 at a low rate is that of a few."""
     closed_s: float = 1.0
     """Seconds of one closed loop, and of one ceiling."""
@@ -44,21 +44,21 @@ class Size:
     two_slots: bool = False
     """Whether v3 is also measured with two slots, on another stack."""
 
-    def cell_s_at(self, rate_per_s: int) -> float:
+    def load_s_at(self, rate_per_s: int) -> float:
         """Return the seconds of a load on one pipeline alone at this rate."""
-        return max(self.cell_s, self.cell_orders / rate_per_s)
+        return max(self.load_s, self.load_orders / rate_per_s)
 
     def step_s_at(self, rate_per_s: int) -> float:
         """Return the seconds of a step of the search for the breakpoint at this rate."""
         return max(self.step_s, self.step_orders / rate_per_s)
 
 
-QUICK = Size("quick", rounds=2, cell_orders=100, step_orders=2_000)
+QUICK = Size("quick", rounds=2, load_orders=100, step_orders=2_000)
 FULL = Size(
     "full",
     rounds=5,
-    cell_s=12,
-    cell_orders=500,
+    load_s=12,
+    load_orders=500,
     closed_s=5,
     warm_orders=50_000,
     idle_s=10,
@@ -74,7 +74,7 @@ TINY = Size(
     "tiny",
     rounds=1,
     rates=(20, 100),
-    cell_s=0.5,
+    load_s=0.5,
     closed_s=0.2,
     warm_orders=100,
     idle_s=0.5,

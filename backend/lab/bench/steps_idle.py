@@ -5,15 +5,15 @@ import time
 from functools import partial
 from pathlib import Path
 
-from backend.lab.bench.harness import Rig
-from backend.lab.bench.usage import ONLY, usage
+from backend.lab.bench.harness import Harness
+from backend.lab.bench.steps_drain import runs_on_flink
+from backend.lab.bench.usage import usage
 from backend.stack.polling import poll
 from coffee_core.errors import StackError
 from coffee_core.load.orders import Mix, MixSettings
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Outcome
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import read_states
 
 _FIRST_WITHIN_S = 300.0
@@ -22,37 +22,39 @@ _PREPARED_WITHIN_S = 60.0
 _CALM_LOOKS, _CALM_CPU_S = 15, 0.5
 
 
-async def first_orders(rig: Rig) -> None:
+async def first_orders(harness: Harness) -> None:
     """Send an order into each pipeline as soon as it is taken; note when it was, and when it was visible."""
     mix = Mix(MixSettings(repeats=0, malformed=0, keyless=1))
-    async with Sender(rig.settings.api_url, authorization=rig.settings.authorization) as sender:
-        await asyncio.gather(*(_first(rig, sender, mix, pipeline) for pipeline in rig.pipelines))
+    async with Sender(harness.settings.api_url, authorization=harness.settings.authorization) as sender:
+        await asyncio.gather(*(_first(harness, sender, mix, pipeline) for pipeline in harness.pipelines))
 
 
-async def _first(rig: Rig, sender: Sender, mix: Mix, pipeline: Pipeline) -> None:
+async def _first(harness: Harness, sender: Sender, mix: Mix, pipeline: Pipeline) -> None:
     deadline = time.monotonic() + _FIRST_WITHIN_S
     while (answer := await sender.send(mix.next(pipeline))).outcome is not Outcome.ACKNOWLEDGED:
-        rig.own.require()
+        harness.stack.require()
         if time.monotonic() > deadline:
             raise StackError(f"{pipeline} takes no order {_FIRST_WITHIN_S:g} s after the start: {answer.reason}")
         await asyncio.sleep(_AGAIN_S)
-    rig.figures.add(f"{pipeline}.first.accepted", time.monotonic() - rig.own.started_s, "s")
-    rig.accepted[pipeline] += 1
-    if await rig.visible.reached({pipeline: 1}, _FIRST_WITHIN_S):
-        shown_s = rig.visible.flows[pipeline].first_s(1)
-        rig.figures.add(f"{pipeline}.first.visible", shown_s - rig.own.started_s, "s")
+    harness.figures.add(f"{pipeline}.first.accepted", time.monotonic() - harness.stack.started_s, "s")
+    harness.accepted[pipeline] += 1
+    if await harness.watcher.reached({pipeline: 1}, _FIRST_WITHIN_S):
+        shown_s = harness.watcher.histories[pipeline].first_s(1)
+        harness.figures.add(f"{pipeline}.first.visible", shown_s - harness.stack.started_s, "s")
 
 
-async def calm(rig: Rig) -> None:
+async def calm(harness: Harness) -> None:
     """Wait until the stack has come to rest: after its start it prepares what a failure of Flink will need."""
-    if V3 in rig.pipelines and not await poll(partial(_prepared, rig.own.home), 1, _PREPARED_WITHIN_S):
-        rig.notes.append("v3 was still preparing for a failure of Flink when the first round began")
+    on_flink = [pipeline for pipeline in harness.pipelines if runs_on_flink(pipeline)]
+    if on_flink and not await poll(partial(_prepared, harness.stack.home), 1, _PREPARED_WITHIN_S):
+        names = ", ".join(on_flink)
+        harness.notes.append(f"{names} was still preparing for a failure of Flink when the first round began")
     for _ in range(_CALM_LOOKS):
-        before = await usage(rig.own.home)
+        before = await usage(harness.stack.home)
         await asyncio.sleep(1)
-        if (await usage(rig.own.home)).cpu_s - before.cpu_s < _CALM_CPU_S:
+        if (await usage(harness.stack.home)).cpu_s - before.cpu_s < _CALM_CPU_S:
             return
-    rig.notes.append("the stack had not come to rest when the first round began")
+    harness.notes.append("the stack had not come to rest when the first round began")
 
 
 def _prepared(home: Path) -> bool:
@@ -60,24 +62,24 @@ def _prepared(home: Path) -> bool:
     return {"spare, warm", "next start planned"} <= {part.detail for part in read_states(home)}
 
 
-async def beforehand(rig: Rig) -> None:
+async def beforehand(harness: Harness) -> None:
     """Look at the memory before anything is measured: of all, and of what each pipeline alone needs."""
-    used = await usage(rig.own.home)
-    rig.figures.add("idle.memory", used.memory_bytes, "bytes")
-    for pipeline in rig.pipelines:
-        own = [memory for part, memory in used.memory_of.items() if part.startswith(ONLY[pipeline])]
-        rig.figures.add(f"{pipeline}.own.memory", sum(own), "bytes")
-        rig.figures.add(f"{pipeline}.own.parts", len(own), "parts")
+    used = await usage(harness.stack.home)
+    harness.figures.add("idle.memory", used.memory_bytes, "bytes")
+    for pipeline in harness.pipelines:
+        own = [memory for part, memory in used.memory_of.items() if part.startswith(pipeline.info.cost_parts)]
+        harness.figures.add(f"{pipeline}.own.memory", sum(own), "bytes")
+        harness.figures.add(f"{pipeline}.own.parts", len(own), "parts")
 
 
-async def idle(rig: Rig) -> None:
+async def idle(harness: Harness) -> None:
     """Look at the processor while nobody orders anything."""
-    before = await usage(rig.own.home)
-    await asyncio.sleep(rig.size.idle_s)
-    after = await usage(rig.own.home)
-    rig.figures.add("idle.cpu", (after.cpu_s - before.cpu_s) / rig.size.idle_s, "s per second")
+    before = await usage(harness.stack.home)
+    await asyncio.sleep(harness.size.idle_s)
+    after = await usage(harness.stack.home)
+    harness.figures.add("idle.cpu", (after.cpu_s - before.cpu_s) / harness.size.idle_s, "s per second")
 
 
-async def afterwards(rig: Rig) -> None:
+async def afterwards(harness: Harness) -> None:
     """Look at the memory once everything was done."""
-    rig.figures.add("after.memory", (await usage(rig.own.home)).memory_bytes, "bytes")
+    harness.figures.add("after.memory", (await usage(harness.stack.home)).memory_bytes, "bytes")

@@ -13,15 +13,13 @@ import psutil
 
 from backend.clients.daemon import open_postgres, open_redis
 from backend.stack.parts import API
-from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.resources import sql
 from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
 
-_ALL = (API, "postgres", "redis")
-ONLY = {V1: V1.info.cost_parts, V2: V2.info.cost_parts, V3: ("kafka", "flink-")}
-"""How the names of the parts begin that only this pipeline needs."""
+_SHARED = (API, "postgres", "redis")
+"""Parts that work on the orders of every pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,9 @@ class Usage:
 
     def cpu_s_for(self, pipeline: Pipeline) -> float:
         """Return the processor seconds of the parts that work on the orders of a pipeline."""
-        return sum(used for part, used in self.cpu_s_of.items() if part.startswith((*_ALL, *ONLY[pipeline])))
+        return sum(
+            used for part, used in self.cpu_s_of.items() if part.startswith((*_SHARED, *pipeline.info.cost_parts))
+        )
 
 
 async def usage(home: Path) -> Usage:
@@ -78,9 +78,9 @@ class Kept:
     """What one pipeline's orders have left behind so far."""
 
     disk_bytes: int
-    """Its partition with its index, the append-only file of Redis, and for v3 the topic."""
+    """Its partition with its index, the append-only file of Redis, and the topic where it has one."""
     logged_bytes: int
-    """Written to logs: PostgreSQL's write-ahead log, the append-only file, and for v3 the topic."""
+    """Written to logs: PostgreSQL's write-ahead log, the append-only file, and the topic."""
     redis_bytes: int
     """Memory of Redis."""
 
@@ -95,21 +95,22 @@ async def kept(settings: Settings, pipeline: Pipeline) -> Kept:
     async with open_redis(settings.redis_url) as client:
         info = await client.info("everything")
     logs = int(info["aof_current_size"])
-    if pipeline == V3:
-        logs += await asyncio.to_thread(_size, settings.home / "kafka" / "data")
+    log = pipeline.info.log
+    if log is not None and log.kind is LogKind.TOPIC:
+        logs += await asyncio.to_thread(_size, settings.home / "kafka" / "data", log.name)
     return Kept(row["kept"] + logs, int(row["logged"]) + logs, int(info["used_memory"]))
 
 
-def _size(folder: Path) -> int:
+def _size(folder: Path, topic: str) -> int:
     """Return the bytes of the topic's segments: what is written, not what is set aside for the index."""
-    return sum(path.stat().st_size for path in folder.glob("orders-*/*.log"))
-
-
-# What the figures rest on: the machine, and what the running servers say of their own durability.
+    return sum(path.stat().st_size for path in folder.glob(f"{topic}-*/*.log"))
 
 
 async def facts(settings: Settings) -> dict[str, Any]:
-    """Ask machine and servers. Raises the errors of both servers."""
+    """Return what the figures rest on: the machine, and what the running servers say of their own durability.
+
+    Raises the errors of both servers.
+    """
     connection = await open_postgres(settings.database_url)
     try:
         postgres = {name: await connection.fetchval(f"show {name}") for name in ("synchronous_commit", "fsync")}

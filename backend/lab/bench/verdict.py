@@ -4,11 +4,10 @@ import math
 from itertools import combinations, pairwise
 
 from backend.lab.bench.figures import Figure
-from backend.lab.bench.harness import PERIODIC
+from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V1
 
 _ALIKE = 1.15
 """Closer than this factor, two figures are called alike."""
@@ -54,10 +53,11 @@ def _lateness(result: Result) -> list[str]:
 
 
 def _lateness_at(result: Result, rate: int) -> list[tuple[float, Pipeline]]:
-    """Return p99 of each dashboard in µs, the lowest first. What makes v1 late is its interval, not the rate."""
-    whenever = result.figures.middle(f"{PERIODIC}.p99")
+    """Return p99 of each dashboard in µs, the lowest first; of one written by runs, at any rate."""
     ranked = _by(result, f"alone.{rate}.dashboard.p99")
-    return sorted((whenever if pipeline == V1 and whenever else value, pipeline) for value, pipeline in ranked)
+    return sorted(
+        (result.figures.middle(f"{periodic(pipeline)}.p99") or value, pipeline) for value, pipeline in ranked
+    )
 
 
 def _choice(result: Result) -> list[str]:
@@ -135,14 +135,16 @@ def _burden(result: Result) -> list[str]:
         parts = ", ".join(f"{_name(pipeline)} for {value:.2g} s" for value, pipeline in ranked)
         sentences.append(f"With its worker killed under load, a dashboard stood still: {parts}.")
     wrong = [
-        name for name, each in result.audit.items() if any(each[key] for key in ("lost", "duplicated", "drift"))
+        name
+        for name, counts in result.audit.items()
+        if any(counts[key] for key in ("lost", "duplicated", "drift"))
     ]
     if wrong:
         sentences.append(
             f"Orders were lost or counted twice by {', '.join(wrong)}: nothing else here matters then."
         )
     elif result.audit:
-        orders = sum(each["stored"] for each in result.audit.values())
+        orders = sum(counts["stored"] for counts in result.audit.values())
         sentences.append(f"Of {orders:,} orders, none was lost and none counted twice.")
     return sentences
 
@@ -177,10 +179,10 @@ def curve(result: Result, pipeline: Pipeline, kind: str) -> Curve:
         # At a rate that was measured both ways, the loads alone were repeated more often.
         if parts[1] == "alone" or float(parts[2]) not in points:
             points[float(parts[2])] = figure
-    periodic = result.figures.get(f"{PERIODIC}.p99")
-    if pipeline == V1 and kind == "dashboard" and periodic is not None:
+    whenever = result.figures.get(f"{periodic(pipeline)}.p99")
+    if kind == "dashboard" and whenever is not None:
         # Its interval makes it late, not the rate.
-        points = dict.fromkeys(points, periodic)
+        points = dict.fromkeys(points, whenever)
     return sorted(points.items())
 
 
@@ -190,11 +192,11 @@ def crossing(one: Curve, other: Curve) -> list[tuple[float, bool]]:
     Between two rates at which both were measured, both are taken for straight on logarithmic axes. Rates at which
     their repetitions overlap do not count.
     """
-    there = dict(other)
+    figures = dict(other)
     clear = [
-        (rate, math.log(figure.middle / there[rate].middle))
+        (rate, math.log(figure.middle / figures[rate].middle))
         for rate, figure in one
-        if rate in there and _apart(figure, there[rate])
+        if rate in figures and _apart(figure, figures[rate])
     ]
     found = []
     for (rate, gap), (next_rate, next_gap) in pairwise(clear):

@@ -1,4 +1,8 @@
-"""Watches what the dashboard shows: the totals of Redis, and the moment of each of their changes."""
+"""Watches what the dashboard shows: the totals in Redis, and the moment of each of their changes.
+
+Redis tells of a change by client-side caching, without the cache. A server that does not is asked every
+millisecond.
+"""
 
 import asyncio
 import itertools
@@ -21,15 +25,18 @@ from coffee_core.keys import MetricKeys
 from coffee_core.load.statistics import new_histogram, note_us
 from coffee_core.pipelines import Pipeline
 
-# A connection to Redis that is told when a key it has read changes: client-side caching, without the cache.
+_POLL_S, _TRACKED_POLL_S = 0.001, 0.05
+"""Seconds between two looks where the server does not tell of a change, and where it does."""
+_AWAY_S = 0.05
+_REACHED_POLL_S = 0.02
 
 
 async def connect(url: str, on_change: Callable[[], None]) -> tuple[RedisLink, bool]:
-    """Connect; return the connection, and whether ``on_change`` will be called.
+    """Connect with client-side caching; return the connection, and whether ``on_change`` will be called.
 
     It is called once for each key that was read and has changed since. Raises UnavailableError.
     """
-    link = await connect_plain(url, _forget, partial(_ToldLink, on_change))
+    link = await connect_plain(url, _forget, partial(_TrackingConnection, on_change))
     try:
         await link.send("HELLO", 3)
         await link.send("CLIENT", "SETNAME", "coffee-bench")
@@ -41,14 +48,16 @@ async def connect(url: str, on_change: Callable[[], None]) -> tuple[RedisLink, b
     return link, True
 
 
-class _ToldLink(RedisLink):
+class _TrackingConnection(RedisLink):
+    """Is told when a key that it has read changes."""
+
     def __init__(self, on_change: Callable[[], None], on_lost: Callable[[str], None]) -> None:
         super().__init__(on_lost)
         self._reader = _Reader(on_change)
 
 
 class _Reader(hiredis.Reader):
-    """Hands out replies alone: what the server tells unasked belongs to no request."""
+    """Hands out replies alone: a push notification belongs to no request."""
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         super().__init__()
@@ -65,11 +74,8 @@ def _forget(_reason: str) -> None:
     """Do nothing: whoever asks next finds the connection closed."""
 
 
-# What the dashboard has shown of one pipeline over time: how late that was, when it stood still.
-
-
-class Flow:
-    """The total of one pipeline over time."""
+class TotalHistory:
+    """What the dashboard has shown of one pipeline over time: how late that was, when it stood still."""
 
     def __init__(self) -> None:
         self.times_s: list[float] = []
@@ -90,7 +96,7 @@ class Flow:
 
     def first_s(self, total: int) -> float:
         """Return when at least so many orders were first seen, monotonic seconds; infinity where never."""
-        place = next((place for place, each in enumerate(self.totals) if each >= total), None)
+        place = next((place for place, shown in enumerate(self.totals) if shown >= total), None)
         return math.inf if place is None else self.times_s[place]
 
     def total_at(self, at_s: float) -> int:
@@ -130,15 +136,12 @@ class Flow:
         return histogram, unseen
 
 
-# The lab's own latency histograms, read from Redis: from acceptance to visibility, order by order.
-
-
 Buckets = Mapping[Pipeline, Mapping[int, int]]
-"""Pipeline → bucket of ``coffee_core.latency`` → orders."""
+"""Pipeline → bucket of ``coffee_core.latency`` → orders: from acceptance to visibility, order by order."""
 
 
 async def read_buckets(redis_url: str, pipelines: Iterable[Pipeline]) -> Buckets:
-    """Return the cumulative histograms as they stand. Raises RedisError."""
+    """Return the lab's cumulative latency histograms as they stand. Raises RedisError."""
     async with open_redis(redis_url) as client:
         return {pipeline: await _buckets(client, pipeline) for pipeline in pipelines}
 
@@ -148,22 +151,16 @@ async def _buckets(client: Redis, pipeline: Pipeline) -> dict[int, int]:
     return {int(bucket): int(orders) for bucket, orders in (await found).items()}
 
 
-_UNTOLD_S, _TOLD_S = 0.001, 0.05
-"""Seconds between two looks where the server does not tell of a change, and where it does."""
-_AWAY_S = 0.05
-_REACHED_S = 0.02
-
-
-class Visible:
+class VisibilityWatcher:
     """Looks at the totals of some pipelines whenever one has changed, until the end of its block."""
 
     def __init__(self, redis_url: str, pipelines: Sequence[Pipeline]) -> None:
         self._redis_url = redis_url
         self._keys = [MetricKeys(pipeline).total_orders for pipeline in pipelines]
-        self.flows = {pipeline: Flow() for pipeline in pipelines}
+        self.histories = {pipeline: TotalHistory() for pipeline in pipelines}
         """What has been seen."""
         self._link: RedisLink | None = None
-        self._step_s = _TOLD_S
+        self._step_s = _TRACKED_POLL_S
         self._looking: asyncio.Future[Any] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -172,7 +169,7 @@ class Visible:
         await self._open()
         assert self._looking is not None, "it has just asked"
         await asyncio.wait({self._looking})
-        self._task = asyncio.create_task(self._run(), name="visible")
+        self._task = asyncio.create_task(self._run(), name="visibility watcher")
         return self
 
     async def __aexit__(
@@ -195,11 +192,11 @@ class Visible:
     async def reached(self, totals: dict[Pipeline, int], within_s: float) -> bool:
         """Wait until at least so many orders are shown; return whether they are."""
         deadline = time.monotonic() + within_s
-        while any(self.flows[pipeline].total < total for pipeline, total in totals.items()):
+        while any(self.histories[pipeline].total < total for pipeline, total in totals.items()):
             self.check()
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(_REACHED_S)
+            await asyncio.sleep(_REACHED_POLL_S)
         return True
 
     async def _run(self) -> None:
@@ -216,13 +213,13 @@ class Visible:
 
     async def _open(self) -> None:
         self._looking = None
-        self._link, told = await connect(self._redis_url, self._look)
-        self._step_s = _TOLD_S if told else _UNTOLD_S
+        self._link, tracked = await connect(self._redis_url, self._look)
+        self._step_s = _TRACKED_POLL_S if tracked else _POLL_S
         self._look()
 
     def _look(self) -> None:
         """Ask for the totals, unless an answer is still to come: that one will be of now, too."""
-        # One that has come, and whose callback is yet to be called, is of before what we were told of behind it.
+        # One that has come, and whose callback is yet to be called, is older than the notification behind it.
         asking = self._looking is not None and not self._looking.done()
         if not asking and self._link is not None and self._link.is_open:
             self._looking = self._link.send("MGET", *self._keys)
@@ -232,7 +229,7 @@ class Visible:
         now_s = time.monotonic()
         if isinstance(error := reply.exception(), ReplyError):
             assert self._link is not None, "it has replied"
-            self._link.close()  # it loads its data, or lets us in no more: come again
+            self._link.close()  # it loads its data, or no longer accepts us: connect again
         elif error is None:
-            for flow, total in zip(self.flows.values(), reply.result(), strict=True):
-                flow.note(now_s, int(total or 0))
+            for history, total in zip(self.histories.values(), reply.result(), strict=True):
+                history.note(now_s, int(total or 0))

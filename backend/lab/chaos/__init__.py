@@ -1,1 +1,1 @@
-"""Faults on purpose: one is inflicted under load, and the client's own list is held against the stores."""
+"""Faults on purpose: one strikes under load, and the client's own list is held against the stores."""

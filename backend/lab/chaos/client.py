@@ -1,4 +1,7 @@
-"""One client of one pipeline under load: it remembers everything it attempted and everything it was told."""
+"""The client of a pipeline under load, which remembers every attempt and every answer; and the totals, watched.
+
+No counter is trusted: what the comparison rests on is the client's own list.
+"""
 
 import asyncio
 import re
@@ -13,7 +16,7 @@ from typing import Self
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from backend.lab.chaos.verdict import failed
+from backend.lab.chaos.comparison import failed
 from coffee_core.keys import MetricKeys
 from coffee_core.load.generator import Generator
 from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
@@ -23,9 +26,11 @@ from coffee_core.pipelines import Pipeline
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IN_FLIGHT = 128
-"""A connection for each: what comes later is sent late, instead of timing out in a queue of our own."""
+"""As many connections: what comes later is sent late, instead of timing out in a queue of our own."""
 _KEYLESS = 0.05
-"""A client without keys cannot repeat, but must not be stored twice either."""
+"""Share of orders without a key: such a client cannot repeat, but must not be stored twice either."""
+_LOOK_EVERY_S = 0.02
+_REDIS_WITHIN_S = 1.0
 
 
 class Client:
@@ -42,7 +47,7 @@ class Client:
         self._mix = Mix(MixSettings(keyless=_KEYLESS), remember=True)
         self._sender = Sender(api_url, connections=_IN_FLIGHT, authorization=authorization)
         self._generator = Generator(self._sender, self._mix, on_answer=self.answers.append, in_flight=_IN_FLIGHT)
-        self._again: list[Attempt] = []
+        self._repeated: list[Attempt] = []
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -68,7 +73,7 @@ class Client:
     @property
     def attempts(self) -> list[Attempt]:
         """Everything that was sent or is about to be."""
-        return [*self._mix.attempted, *self._again]
+        return [*self._mix.attempted, *self._repeated]
 
     @property
     def begun(self) -> int:
@@ -82,36 +87,29 @@ class Client:
         return counts.offered - counts.ended
 
     def failures(self) -> list[str]:
-        """Return what failed requests were told, the most frequent first, each with how often."""
-        told = Counter(_UUID.sub("…", each.reason) for each in self.answers if failed(each))
-        return [f"{count:,} × {reason}" for reason, count in told.most_common()]
+        """Return the reasons of failed requests and how often there was which, the most frequent first."""
+        reasons = Counter(_UUID.sub("…", answer.reason) for answer in self.answers if failed(answer))
+        return [f"{count:,} × {reason}" for reason, count in reasons.most_common()]
 
     def first_accepted(self) -> Attempt | None:
         """Return the earliest order under a key of the client's own that was acknowledged."""
-        keyed = (
-            each.attempt for each in self.answers if each.outcome is Outcome.ACKNOWLEDGED and each.attempt.key
-        )
-        return next(keyed, None)
+        for answer in self.answers:
+            if answer.outcome is Outcome.ACKNOWLEDGED and answer.attempt.key:
+                return answer.attempt
+        return None
 
     async def storm(self, orders: int, times: int) -> None:
-        """Send the last orders again under their keys, each several times, all at once."""
-        last = [each for each in self._mix.attempted[-orders:] if each.kind is Kind.NEW and each.key]
-        again = [replace(each, kind=Kind.REPEAT) for each in last for _ in range(times)]
-        self._again += again
-        for answer in await asyncio.gather(*(self._sender.send(attempt) for attempt in again)):
-            self.answers.append(answer)
-
-
-# Sees when orders become visible again: it reads the shown totals, many times a second.
-
-
-_STEP_S = 0.02
-_WITHIN_S = 1.0
+        """Send the last orders again under their keys, several times over, all at once."""
+        last = [sent for sent in self._mix.attempted[-orders:] if sent.kind is Kind.NEW and sent.key]
+        repeats = [replace(attempt, kind=Kind.REPEAT) for attempt in last for _ in range(times)]
+        self._repeated += repeats
+        self.answers += await asyncio.gather(*map(self._sender.send, repeats))
 
 
 class Watcher:
-    """The shown totals of some pipelines, as they move. Use it as an asynchronous context manager.
+    """The shown totals of some pipelines, read many times a second. Use it as an asynchronous context manager.
 
+    It sees when orders become visible again, and for how long nothing did.
     More is shown than was ever begun before the fault: then at least one order from after it is among what is
     shown. That needs no order of arrival, and errs by the few requests that were in flight.
     """
@@ -123,7 +121,10 @@ class Watcher:
         on_visible: Callable[[Pipeline, float], None] | None = None,
     ) -> None:
         self._client: Redis = Redis.from_url(
-            redis_url, decode_responses=True, socket_timeout=_WITHIN_S, socket_connect_timeout=_WITHIN_S
+            redis_url,
+            decode_responses=True,
+            socket_timeout=_REDIS_WITHIN_S,
+            socket_connect_timeout=_REDIS_WITHIN_S,
         )
         self._pipelines = tuple(pipelines)
         self._on_visible = on_visible
@@ -142,14 +143,14 @@ class Watcher:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin to look."""
+        """Begin to look, in the background."""
         self._task = asyncio.create_task(self._watch(), name="chaos: watcher")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Look no more."""
+        """End looking."""
         # Not cancelled: redis-py may take a cancellation that meets its own timeout for the timeout.
         self._ended = True
         if self._task is not None:
@@ -176,7 +177,7 @@ class Watcher:
                 totals = None
             if totals is not None:
                 self._note([int(total or 0) for total in totals])
-            await asyncio.sleep(_STEP_S)
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def _note(self, totals: list[int]) -> None:
         now_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Breaks what can be mended, for the length of a block; a process of its own stands by to mend it."""
+"""Breaks what can be mended, for the length of a block; a standby process mends it whatever happens to us."""
 
 import os
 import subprocess
@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 import psutil
 
 from backend.lab.chaos import standby
-from backend.lab.chaos.site import NotReadyError
+from backend.pipelines.faults import NotReadyError
 from backend.stack.privileges import dropped
 from coffee_core.errors import CoffeeError
 
 
-class Guard:
-    """A context manager; after its block everything is as it was, also where we are killed in between."""
+class Restorer:
+    """Restores after its block everything that was broken within, also where we are killed in between.
+
+    Use it as a context manager. With ``account_of``, the standby process has the account of that process.
+    """
 
     def __init__(self, account_of: int | None = None) -> None:
         # -P: the modules beside it must not hide those of the standard library.
@@ -28,8 +31,8 @@ class Guard:
             self._command = dropped(self._command, *_account(account_of))
 
     def __enter__(self) -> Self:
-        """Let somebody stand by."""
-        self._by = subprocess.Popen(
+        """Start the standby process."""
+        self._standby = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -43,51 +46,51 @@ class Guard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Mend everything. Raises CoffeeError where something stays broken."""
-        _, wrong = self._by.communicate()
-        if self._by.returncode != 0:
+        _, wrong = self._standby.communicate()
+        if self._standby.returncode != 0:
             raise CoffeeError(wrong.strip())
 
     def stop(self, pid: int) -> None:
         """Stop a process and all it has started (SIGSTOP)."""
-        for each in _growing(pid):
-            self._tell(f"stop {each}")
+        for member in _growing_family(pid):
+            self._run(f"stop {member}")
 
     def keep_from_writing(self, pid: int) -> None:
         """Let every write of a process and of all it has started to a file fail (RLIMIT_FSIZE).
 
         Raises NotReadyError where this machine does not allow it.
         """
-        for each in _growing(pid):
-            self._tell(f"shrink {each}")
+        for member in _growing_family(pid):
+            self._run(f"shrink {member}")
 
     def fill_memory(self, redis_url: str) -> None:
         """Leave a Redis on the loopback without free memory. Raises NotReadyError where it refuses."""
         parts = urlsplit(redis_url)
         assert parts.port is not None, "the URL of the embedded server names its port"
-        self._tell(f"fill {parts.port} {parts.password or ''}")
+        self._run(f"fill {parts.port} {parts.password or ''}")
 
     def mend(self) -> None:
         """Undo what was done so far. Raises CoffeeError where something stays broken."""
-        if wrong := self._answer("mend"):
+        if wrong := self._ask("mend"):
             raise CoffeeError(wrong)
 
-    def _tell(self, line: str) -> None:
-        if wrong := self._answer(line):
+    def _run(self, line: str) -> None:
+        if wrong := self._ask(line):
             raise NotReadyError(f"this cannot be broken here: {wrong}")
 
-    def _answer(self, line: str) -> str:
-        assert self._by.stdin is not None
-        assert self._by.stdout is not None
-        self._by.stdin.write(f"{line}\n")
-        self._by.stdin.flush()
-        return self._by.stdout.readline().strip()
+    def _ask(self, line: str) -> str:
+        assert self._standby.stdin is not None
+        assert self._standby.stdout is not None
+        self._standby.stdin.write(f"{line}\n")
+        self._standby.stdin.flush()
+        return self._standby.stdout.readline().strip()
 
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
     """Hold a process and all it has started stopped for the length of the block."""
-    with Guard() as guard:
-        guard.stop(pid)
+    with Restorer() as restorer:
+        restorer.stop(pid)
         yield
 
 
@@ -99,14 +102,14 @@ def _account(pid: int) -> tuple[int, int]:
         return os.geteuid(), os.getegid()
 
 
-def _growing(pid: int) -> Iterator[int]:
+def _growing_family(pid: int) -> Iterator[int]:
     """Yield a process, then its descendants until no further one has come."""
     seen: set[int] = set()
     new = [pid]
     while new:
         yield from new
         seen.update(new)
-        new = [each for each in _descendants(pid) if each not in seen]
+        new = [child for child in _descendants(pid) if child not in seen]
 
 
 def _descendants(pid: int) -> list[int]:

@@ -1,29 +1,25 @@
 """The local stack that is to be broken: its addresses, its parts, their processes."""
 
-import json
+import re
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from backend.lab.chaos.client import Client
-from backend.lab.chaos.faults import WORKING_TASK_MANAGER, Deed, Fault
+from backend.lab.chaos.faults import LOCATORS
+from backend.pipelines.faults import Action, Fault, NotReadyError
 from backend.stack.polling import poll
-from backend.stack.probes import http_get
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, State, read_state, read_states
 from coffee_core.settings import Settings
 
 _STEP_S = 0.05
+_FLINK_TIMEOUT_S = 1.0
+_NO_TASK_MANAGER = "no TaskManager runs the job now"
 
 
 class NotLocalError(CoffeeError):
     """Faults are for a stack of this machine's own alone."""
-
-
-class NotReadyError(CoffeeError):
-    """The stack is not in order, so nothing can be learned by breaking it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +52,22 @@ class Site:
 
     def offers(self, fault: Fault) -> bool:
         """Tell whether what a fault breaks runs here, and can be broken on this system."""
-        if fault.deed is Deed.FILL_DISK and not hasattr(resource, "prlimit"):
+        if fault.action is Action.FILL_DISK and not hasattr(resource, "prlimit"):
             return False
         if fault.log is not None:
             return fault.log in self.pipelines
-        name = f"{fault.part}-1" if fault.part == WORKING_TASK_MANAGER else fault.part
-        return not name or read_state(self.settings.home, name) is not None
+        return not fault.part or bool(self._states_of(fault.part))
 
     async def find(self, part: str) -> PartState:
-        """Return where a part stands. Raises NotReadyError where it has no process now."""
-        name = await self._working_task_manager() if part == WORKING_TASK_MANAGER else part
-        state = read_state(self.settings.home, name)
-        if state is None or state.pid is None:
+        """Return where a part stands; of several processes of its name, the one that does the work.
+
+        Raises NotReadyError where it has no process now.
+        """
+        name = await LOCATORS[part](self.settings) if part in LOCATORS else part
+        running = [state for state in self._states_of(name) if state.pid is not None]
+        if not running:
             raise NotReadyError(f"{name} does not run now: `coffee status` tells")
-        return state
+        return running[0]
 
     def down(self) -> list[str]:
         """Return the names of the parts that are not up."""
@@ -82,63 +80,16 @@ class Site:
     async def restarted(self, before: PartState, within_s: float) -> bool:
         """Wait until a part is up in another process than before; return whether it is."""
 
-        def another() -> bool:
+        def in_another_process() -> bool:
             now = read_state(self.settings.home, before.name)
             return now is not None and now.state is State.UP and now.pid != before.pid
 
-        return await poll(another, _STEP_S, within_s)
+        return await poll(in_another_process, _STEP_S, within_s)
 
-    async def _working_task_manager(self) -> str:
-        from flink.options import JOB_NAME as JOB  # not loaded where no Flink runs
-
-        jobs = (await self._flink("/jobs/overview")).get("jobs", [])
-        # By its name: the warm-up of the spare is a running job, too.
-        running = [job["jid"] for job in jobs if job["state"] == "RUNNING" and job["name"] == JOB]
-        for job in running:
-            for vertex in (await self._flink(f"/jobs/{job}")).get("vertices", []):
-                where = await self._flink(f"/jobs/{job}/vertices/{vertex['id']}/taskmanagers")
-                for each in where.get("taskmanagers", []):
-                    return str(each["taskmanager-id"])
-        raise NotReadyError("no TaskManager runs the job now: `coffee status` tells")
-
-    async def _flink(self, path: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(await http_get(f"{self.settings.flink_rest_url}{path}") or "{}")
-        return answer
-
-
-# Where a fault strikes, and what is said of it afterwards.
-
-
-BACK_WITHIN_S = 90.0
-"""Seconds that what was broken may take to come back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Where a fault strikes, and when to say that it does."""
-
-    site: Site
-    clients: Mapping[Pipeline, Client]
-    """The load, by pipeline."""
-    struck: Callable[[], None]
-    """To be called at the moment of the fault."""
-    pipelines: tuple[Pipeline, ...]
-    """Pipelines that are watched."""
-
-    async def still_down(self) -> str:
-        """Wait until every part is up; return what is not, in words, and nothing where all are."""
-        if await self.site.all_up(BACK_WITHIN_S):
-            return ""
-        return f"not up again within {BACK_WITHIN_S:g} s: {', '.join(self.site.down())}: see the logs"
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was done."""
-
-    what: str
-    """In words, for the progress and the notes."""
-    poison: int = 0
-    """Messages that must now become dead letters."""
-    problem: str = ""
-    """What did not come back; empty where everything did."""
+    def _states_of(self, part: str) -> list[PartState]:
+        """Return the state of a part, or of its numbered processes, as ``NAME-1`` and ``NAME-2``."""
+        state = read_state(self.settings.home, part)
+        if state is not None:
+            return [state]
+        numbered = re.compile(rf"{re.escape(part)}-\d+")
+        return [state for state in read_states(self.settings.home) if numbered.fullmatch(state.name)]

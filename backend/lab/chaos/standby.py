@@ -1,11 +1,11 @@
-"""Breaks processes and servers as it is told to, and mends them once its standard input ends.
+"""Breaks processes and servers by commands, and mends them once its standard input ends.
 
-A line for each: ``stop PID`` (SIGSTOP), ``shrink PID`` (no write to a file succeeds, RLIMIT_FSIZE), ``fill PORT
+One command a line: ``stop PID`` (SIGSTOP), ``shrink PID`` (no write to a file succeeds, RLIMIT_FSIZE), ``fill PORT
 PASSWORD`` (the Redis on this port of the loopback has no free memory), ``mend`` (undo all of it, the last first).
-Each is answered by a line: nothing, or what went wrong; what went wrong at the end, stderr and exit code 1 tell.
+The answer is a line: nothing, or what went wrong. What cannot be mended at the end is on stderr, with exit code 1.
 
-Run as a program by itself, with the standard library alone: it must outlive whoever told it, and it may have to be
-the account of what it breaks.
+Run as a program by itself, with the standard library alone: it must outlive whoever started it, and it may have to
+run as the account of what it breaks.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ _undo: list[Callable[[], None]] = []
 
 
 def main() -> None:
-    """Do as told until the end of standard input, deaf to the signals that end others."""
+    """Take commands until the end of standard input, deaf to the signals that end others."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # Whoever told us may be gone: then nobody reads the answers, and what is broken must be mended all the same.
+    # Whoever started us may be gone: nobody reads the answers then; what is broken must be mended all the same.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         for line in sys.stdin:
@@ -39,16 +39,16 @@ def main() -> None:
             sys.exit(str(error))
 
 
-def _do(deed: str, target: str = "", *more: str) -> str:
+def _do(command: str, target: str = "", *more: str) -> str:
     try:
-        if deed == "mend":
+        if command == "mend":
             _mend()
         else:
-            _DEEDS[deed](int(target), *more)
+            _COMMANDS[command](int(target), *more)
     except ProcessLookupError:
         return ""  # it has ended: there is nothing to break
     except OSError as error:
-        return str(error) if deed == "mend" else f"{deed} {target}: {error}"
+        return str(error) if command == "mend" else f"{command} {target}: {error}"
     return ""
 
 
@@ -59,7 +59,7 @@ def _mend() -> None:
         try:
             _undo.pop()()
         except (ProcessLookupError, FileNotFoundError, ConnectionRefusedError):
-            pass  # who has ended needs no mending
+            pass  # what has ended needs no mending
         except OSError as error:
             wrong.append(f"not mended: {error}")
     if wrong:
@@ -95,13 +95,13 @@ def _fill(port: int, password: str = "") -> None:
 
 def _config(port: int, password: str, most_bytes: int) -> None:
     with socket.create_connection(("127.0.0.1", port), _WITHIN_S) as server:
-        for command in (*([f"AUTH {password}"] if password else []), f"CONFIG SET maxmemory {most_bytes}"):
-            server.sendall(f"{command}\r\n".encode())
+        for line in (*([f"AUTH {password}"] if password else []), f"CONFIG SET maxmemory {most_bytes}"):
+            server.sendall(f"{line}\r\n".encode())
             if (answer := server.recv(256)) != b"+OK\r\n":
                 raise OSError(answer.decode(errors="replace").strip())
 
 
-_DEEDS: dict[str, Callable[..., None]] = {"stop": _stop, "shrink": _shrink, "fill": _fill}
+_COMMANDS: dict[str, Callable[..., None]] = {"stop": _stop, "shrink": _shrink, "fill": _fill}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backend.clients.connections import Connections
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
-    from backend.pipelines.interface import Intake, Lookup
+    from backend.pipelines.interface import Ingest, Lookup
     from backend.pipelines.repair import Mended
     from backend.pipelines.windows import WindowsSource
     from coffee_core.settings import Settings
@@ -29,11 +29,11 @@ class Direct(PipelineBackend):
 
     pipeline = V1
 
-    def open_intake(self, connections: Connections) -> Intake:
+    def open_ingest(self, connections: Connections) -> Ingest:
         """Insert, and commit."""
-        from backend.pipelines.v1_direct.ingest import Direct as Insert
+        from backend.pipelines.v1_direct.ingest import DirectIngest
 
-        return Insert(connections.postgres)
+        return DirectIngest(connections.postgres)
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Look at the row, and at the snapshot of the last run."""

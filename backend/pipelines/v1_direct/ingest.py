@@ -1,97 +1,92 @@
-"""v1 and v2: what makes an order durable before it is acknowledged."""
+"""v1: an order is durable when its row is committed; the row itself is where it is found afterwards.
+
+Three ways lead to the table. An order without a key goes in a group, see ``_Groups``. One that its client may
+repeat goes by itself, because another process may hold its key, and the others must not wait for that. A batch is
+one transaction. Times go to PostgreSQL as microseconds: asyncpg turns the last of all datetimes into ``infinity``.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
-from backend.clients.postgres import BROKEN, INSERT_GROUP, Content, PostgresBackend, first_line
+from backend.clients.postgres import BROKEN, COMMIT_TIMEOUT_S, Connection, PostgresBackend, first_line
 from backend.clients.redis import RedisBackend
 from backend.pipelines.interface import AWAY, Found
 from coffee_core import keys
-from coffee_core.clock import from_datetime, to_datetime
+from coffee_core.clock import from_datetime
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 
-# v1's orders without a key, in groups: whoever comes while one is being committed goes with the next.
-#
-# A commit costs PostgreSQL nearly the same for one row as for thirty. An order that its client may repeat goes by
-# itself: another process may hold its key, and the others must not wait for that.
-
-
-SIDE_BY_SIDE = 2
+CONCURRENT_GROUPS = 2
 """Groups that are committed at once: the API reads orders of the one while PostgreSQL writes the other."""
-MOST = 256
+MAX_GROUP = 256
 """Most orders of a group."""
-
-Row = tuple[UUID, str, str, int, datetime, datetime]
-"""Message id, drink, store, cents, ordered at, accepted at."""
-
-
-class PostgresGroups:
-    """Orders that wait for their group."""
-
-    def __init__(self, postgres: PostgresBackend) -> None:
-        self._postgres = postgres
-        self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
-        self._busy = 0
-        self._writers: set[asyncio.Task[None]] = set()
-
-    async def insert(self, row: Row) -> None:
-        """Return when the order is there; raises UnavailableError or OutcomeUnknownError, with its whole group."""
-        self._postgres.health.require()
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((row, committed))
-        # Only the first who waits may have to call a writer: those who are busy look again before they end.
-        if len(self._waiting) == 1 and self._busy < SIDE_BY_SIDE:
-            self._busy += 1
-            writer = asyncio.create_task(self._write_all())
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
-        await committed
-
-    async def _write_all(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            columns = [list(column) for column in zip(*(row for row, _ in group), strict=True)]
-            try:
-                await self._postgres.commit(INSERT_GROUP, *columns)
-            except Exception as error:  # noqa: BLE001  it is theirs who wait
-                for _, committed in group:
-                    if not committed.done():
-                        committed.set_exception(error)
-            else:
-                for _, committed in group:
-                    if not committed.done():
-                        committed.set_result(None)
-        self._busy -= 1
-
-
-# Batches of v1: many rows, one transaction.
-
-
 BATCH_TIMEOUT_S = 5.0
 """Seconds for a batch up to its COMMIT, after which it is rolled back."""
-COMMIT_TIMEOUT_S = 2.0
-"""Seconds after which the outcome of its COMMIT counts as unknown."""
 
-_INSERT = sql("backend.pipelines.v1_direct", "insert_orders")
-_SELECT = sql("backend.pipelines.v1_direct", "select_contents")
+_PACKAGE = "backend.pipelines.v1_direct"
+_INSERT_ONE = sql(_PACKAGE, "insert_order")
+_INSERT_GROUP = sql(_PACKAGE, "insert_group")
+_INSERT_BATCH = sql(_PACKAGE, "insert_orders")
+_SELECT_CONTENTS = sql(_PACKAGE, "select_contents")
+_SELECT_STATUS = sql(_PACKAGE, "select_status_v1")
+
+Content = tuple[str, str, int, int]
+"""What the client ordered: drink, store, cents, time in microseconds since the epoch."""
+Row = tuple[UUID, str, str, int, int, int]
+"""Message id, content, and when the API accepted it, in microseconds since the epoch."""
 
 
-class PostgresBatches:
-    """Inserts of many orders at once."""
+class DirectIngest:
+    """v1: a row, committed."""
 
     def __init__(self, postgres: PostgresBackend) -> None:
         self._postgres = postgres
+        self._groups = _Groups(postgres)
+        postgres.prepared += (_INSERT_ONE, _INSERT_GROUP)
+        self.health = postgres.health
+        """PostgreSQL's."""
 
-    async def insert(self, said: Mapping[UUID, Content], accepted_at: datetime) -> UUID | None:
-        """Commit all of these orders of v1; return None, or a message id that has another order, and none of them.
+    async def submit(self, order: Order, keyed: bool) -> None:
+        """Insert the order, or compare it with the row that is there: the row itself remembers every key."""
+        row = (order.message_id, *_content(order), order.accepted_at_us)
+        if not keyed:
+            await self._groups.insert(row)
+            return
+        stored = await self._insert_one(row)
+        if stored is not None and stored != _content(order):
+            raise KeyConflictError(order.message_id)
+
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:  # noqa: ARG002  as above
+        """Insert them in one transaction, which a conflict rolls back."""
+        contents = {order.message_id: _content(order) for order in orders}
+        conflict = await self._insert_batch(contents, orders[0].accepted_at_us)
+        if conflict is not None:
+            raise KeyConflictError(conflict)
+
+    async def _insert_one(self, row: Row) -> Content | None:
+        """Commit one order; return None where it was added, else what is stored under its message id."""
+        self._postgres.health.require()
+        async with self._postgres.connection() as connection:
+            added = ""
+            try:
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    added = await connection.execute(_INSERT_ONE, *row)
+                    if added.endswith(" 1"):
+                        return None
+                    stored = await connection.fetchrow(_SELECT_CONTENTS, [row[0]])
+            except BROKEN as error:
+                raise self._postgres.failure(connection, error, committed=bool(added)) from error
+        if stored is None:
+            raise OutcomeUnknownError("a row with this message id was there and was deleted meanwhile")
+        _, drink, store, cents, ordered_us = stored
+        return drink, store, cents, ordered_us
+
+    async def _insert_batch(self, contents: Mapping[UUID, Content], accepted_us: int) -> UUID | None:
+        """Commit all of these orders; return None, or a message id that has another order, and none of them.
 
         Raises UnavailableError where certainly none was stored, OutcomeUnknownError where all may have been.
         """
@@ -102,7 +97,7 @@ class PostgresBatches:
                 async with asyncio.timeout(BATCH_TIMEOUT_S):
                     transaction = connection.transaction()
                     await transaction.start()
-                    conflict = await self._write(connection, said, accepted_at)
+                    conflict = await _write_batch(connection, contents, accepted_us)
                     if conflict is not None:
                         await transaction.rollback()
                         return conflict
@@ -117,56 +112,63 @@ class PostgresBatches:
                 raise UnavailableError(f"postgres did not take the batch ({first_line(error)})") from error
         return None
 
-    async def _write(
-        self,
-        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
-        said: Mapping[UUID, Content],
-        accepted_at: datetime,
-    ) -> UUID | None:
-        columns = [list(column) for column in zip(*said.values(), strict=True)]
-        added = await connection.execute(_INSERT, list(said), *columns, accepted_at)
-        if added == f"INSERT 0 {len(said)}":
-            return None
-        # A second statement: it sees what others have committed while the first one waited for them.
-        for row in await connection.fetch(_SELECT, list(said)):
-            if said[UUID(int=row[0].int)] != tuple(row)[1:]:
-                return UUID(int=row[0].int)
+
+def _content(order: Order) -> Content:
+    return order.drink, order.store, order.price_cents, order.ordered_at_us
+
+
+async def _write_batch(connection: Connection, contents: Mapping[UUID, Content], accepted_us: int) -> UUID | None:
+    columns = [list(column) for column in zip(*contents.values(), strict=True)]
+    added = await connection.execute(_INSERT_BATCH, list(contents), *columns, accepted_us)
+    if added == f"INSERT 0 {len(contents)}":
         return None
+    # A second statement: it sees what others have committed while the first one waited for them.
+    for message_id, *stored in await connection.fetch(_SELECT_CONTENTS, list(contents)):
+        if contents[UUID(int=message_id.int)] != tuple(stored):
+            return UUID(int=message_id.int)
+    return None
 
 
-class Direct:
-    """v1: a row, committed."""
+class _Groups:
+    """Orders without a key: whoever comes while a group is being committed goes with the next.
+
+    A commit costs PostgreSQL nearly the same for one row as for thirty.
+    """
 
     def __init__(self, postgres: PostgresBackend) -> None:
         self._postgres = postgres
-        self._batches = PostgresBatches(postgres)
-        self._groups = PostgresGroups(postgres)
-        self.health = postgres.health
-        """PostgreSQL's."""
+        self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
+        self._busy = 0
+        self._writers: set[asyncio.Task[None]] = set()
 
-    async def take(self, order: Order, keyed: bool) -> None:
-        """Insert the order, or compare it with the row that is there: the row itself remembers every key."""
-        ordered_at, accepted_at = to_datetime(order.ordered_at_us), to_datetime(order.accepted_at_us)
-        row = (order.message_id, order.drink, order.store, order.price_cents, ordered_at, accepted_at)
-        if not keyed:
-            await self._groups.insert(row)
-            return
-        there = await self._postgres.insert(*row)
-        if there is not None and there != (order.drink, order.store, order.price_cents, ordered_at):
-            raise KeyConflictError(order.message_id)
+    async def insert(self, row: Row) -> None:
+        """Return when the order is stored; raises UnavailableError or OutcomeUnknownError, as its whole group."""
+        self._postgres.health.require()
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((row, committed))
+        # Only the first who waits may have to start a writer: those who are busy look again before they end.
+        if len(self._waiting) == 1 and self._busy < CONCURRENT_GROUPS:
+            self._busy += 1
+            writer = asyncio.create_task(self._write_all())
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
+        await committed
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:  # noqa: ARG002  as above
-        """Insert them in one transaction, which a conflict rolls back."""
-        said = {
-            order.message_id: (order.drink, order.store, order.price_cents, to_datetime(order.ordered_at_us))
-            for order in orders
-        }
-        conflict = await self._batches.insert(said, to_datetime(orders[0].accepted_at_us))
-        if conflict is not None:
-            raise KeyConflictError(conflict)
-
-
-_STATUS_V1 = sql("backend.pipelines.v1_direct", "select_status_v1")
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+            columns = [list(column) for column in zip(*(row for row, _ in group), strict=True)]
+            try:
+                await self._postgres.commit(_INSERT_GROUP, *columns)
+            except Exception as error:  # noqa: BLE001  it is theirs who wait
+                for _, committed in group:
+                    if not committed.done():
+                        committed.set_exception(error)
+            else:
+                for _, committed in group:
+                    if not committed.done():
+                        committed.set_result(None)
+        self._busy -= 1
 
 
 class DirectLookup:
@@ -189,7 +191,7 @@ class DirectLookup:
         except AWAY:
             fence, total, asked = None, None, False
         snapshot = None if fence is None or total is None else fence.decode().rpartition(" ")[0]
-        row = await self._postgres.read(_STATUS_V1, message_id, snapshot)
+        row = await self._postgres.read(_SELECT_STATUS, message_id, snapshot)
         if row is None:
             return None
         shown = False if asked and snapshot is None else row["shown"]

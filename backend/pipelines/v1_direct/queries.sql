@@ -75,18 +75,51 @@ from orders, now
 where version = 'v1' and message_id = $1
 
 
--- name: insert_orders
--- A batch of v1. In the order of their ids: two batches with common ids would otherwise wait for each other for ever.
+-- name: insert_order
+-- One order. A repeat waits here for a concurrent first one to commit, and then adds nothing.
+-- Here and below, times come in microseconds since 1970. Whole seconds and the rest apart: an interval is multiplied
+-- by a double, which is exact for each of the two up to the year 9999.
 INSERT INTO orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
-SELECT 'v1', message_id, drink, store, price_cents, ordered_at, $6, ''
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[])
-    AS batch (message_id, drink, store, price_cents, ordered_at)
+VALUES (
+    'v1', $1, $2, $3, $4,
+    'epoch'::timestamptz + $5::bigint / 1000000 * interval '1 s' + $5::bigint % 1000000 * interval '1 us',
+    'epoch'::timestamptz + $6::bigint / 1000000 * interval '1 s' + $6::bigint % 1000000 * interval '1 us',
+    ''
+)
+ON CONFLICT (version, message_id) DO NOTHING
+
+
+-- name: insert_group
+-- Orders whose message ids the API has just made: one of them that is there already refuses all.
+INSERT INTO orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
+SELECT
+    'v1', message_id, drink, store, price_cents,
+    'epoch'::timestamptz + ordered_us / 1000000 * interval '1 s' + ordered_us % 1000000 * interval '1 us',
+    'epoch'::timestamptz + accepted_us / 1000000 * interval '1 s' + accepted_us % 1000000 * interval '1 us',
+    ''
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
+    AS fresh (message_id, drink, store, price_cents, ordered_us, accepted_us)
+
+
+-- name: insert_orders
+-- A batch. In the order of their ids: two batches with common ids would otherwise wait for each other for ever.
+INSERT INTO orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
+SELECT
+    'v1', message_id, drink, store, price_cents,
+    'epoch'::timestamptz + ordered_us / 1000000 * interval '1 s' + ordered_us % 1000000 * interval '1 us',
+    'epoch'::timestamptz + $6::bigint / 1000000 * interval '1 s' + $6::bigint % 1000000 * interval '1 us',
+    ''
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[])
+    AS batch (message_id, drink, store, price_cents, ordered_us)
 ORDER BY message_id
 ON CONFLICT (version, message_id) DO NOTHING
 
 
 -- name: select_contents
--- What was first said under these message ids.
-SELECT message_id, drink, store, price_cents, ordered_at
+-- What was first ordered under these message ids. Rows of earlier versions may have infinity for the last microsecond
+-- of the year 9999.
+SELECT
+    message_id, drink, store, price_cents,
+    (extract(epoch FROM least(ordered_at, '9999-12-31 23:59:59.999999+00')) * 1000000)::bigint
 FROM orders
 WHERE version = 'v1' AND message_id = ANY($1::uuid[])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
-    from backend.pipelines.interface import Intake, Lookup
+    from backend.pipelines.interface import Ingest, Lookup
     from backend.pipelines.live import LiveLog
     from backend.pipelines.repair import Mended, Progress, Replay
     from coffee_core.settings import Settings
@@ -31,11 +31,11 @@ class Streams(PipelineBackend):
 
     pipeline = V2
 
-    def open_intake(self, connections: Connections) -> Intake:
+    def open_ingest(self, connections: Connections) -> Ingest:
         """Add an entry to the stream."""
-        from backend.pipelines.v2_streams.ingest import Streams as Append
+        from backend.pipelines.v2_streams.ingest import StreamIngest
 
-        return Append(connections.redis, connections.settings.dedup_horizon_ms)
+        return StreamIngest(connections.redis, connections.settings.dedup_horizon_ms)
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Look into the stream, then at the row."""

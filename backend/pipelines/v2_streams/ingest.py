@@ -1,12 +1,12 @@
-"""v1 and v2: what makes an order durable before it is acknowledged."""
+"""v2: an order is durable when Redis has added it to the stream; where the order is afterwards."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from uuid import UUID
 
-from backend.clients import tracing
 from backend.clients.redis import RedisBackend, Script
-from backend.clients.tracing import FIELD
+from backend.clients.tracing import CURRENT, FIELD
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError
 from coffee_core.order import Order
@@ -14,7 +14,7 @@ from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua
 
 
-class Streams:
+class StreamIngest:
     """v2: a stream entry, acknowledged."""
 
     def __init__(self, redis: RedisBackend, dedup_horizon_ms: int) -> None:
@@ -26,7 +26,7 @@ class Streams:
         self.health = redis.health
         """Redis's."""
 
-    async def take(self, order: Order, keyed: bool) -> None:
+    async def submit(self, order: Order, keyed: bool) -> None:
         """Add the order to the stream unless its key is known."""
         fields = _fields(order)
         if not keyed:  # nobody can repeat a message id that the API has just made
@@ -42,7 +42,7 @@ class Streams:
         if added < 0:
             raise KeyConflictError(order.message_id)
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         """Add them all in one script."""
         names = [keys.STREAM]
         args: list[str | int] = []
@@ -59,7 +59,7 @@ class Streams:
 
 
 def _fields(order: Order) -> list[str | int]:
-    fields = [item for pair in order.to_fields().items() for item in pair]
-    if trace := tracing.traceparent():
-        fields += (FIELD, trace)
+    fields = list(chain.from_iterable(order.to_fields().items()))
+    if traceparent := CURRENT.get():
+        fields += (FIELD, traceparent)
     return fields

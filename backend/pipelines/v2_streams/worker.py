@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, open_redis, run_daemon
-from backend.clients.tracing import Spans, asked_for, trace_id
+from backend.clients.tracing import Spans, spans_from_env, trace_id
 from backend.pipelines.v2_streams.batch import Batch, ConsumerGroup, Effects, Entry, RowVanishedError, parse, store
 from backend.pipelines.v2_streams.reconcile import reconcile
 from coffee_core.errors import ConfigError
@@ -285,7 +285,7 @@ def _lowest_free(folder: Path) -> tuple[int, int]:
 
 async def _run(stop: asyncio.Event) -> None:
     settings = Settings.attach()
-    spans = asked_for("stream-worker")
+    spans = spans_from_env("stream-worker")
     urls = (settings.database_url, settings.redis_url)
     with consumer_name(settings.home, settings.worker_name) as name:
         await run_worker(stop, *urls, name, settings.worker_batch_orders, spans)

@@ -304,8 +304,8 @@ _LOOK_UP = sql("backend.pipelines.v3_kafka", "look_up")
 async def look_up(connection: Database, orders: Sequence[tuple[str, Order]]) -> list[Any]:
     """Look for the rows of orders, of which the place on the topic comes first; the answer is in their order.
 
-    For each it has ``found``: there is a row under the message id; ``own``: that row came from this place; ``same``:
-    it says the same. Raises asyncpg's errors.
+    For each it has ``found``: there is a row under the message id; ``own``: that row came from this place;
+    ``same``: it says the same. Raises asyncpg's errors.
     """
     rows: list[Any] = await connection.fetch(
         _LOOK_UP,
@@ -314,7 +314,7 @@ async def look_up(connection: Database, orders: Sequence[tuple[str, Order]]) -> 
         [order.drink for _, order in orders],
         [order.store for _, order in orders],
         [order.price_cents for _, order in orders],
-        [to_datetime(order.ordered_at_us) for _, order in orders],
+        [order.ordered_at_us for _, order in orders],
         [place for place, _ in orders],
     )
     return rows

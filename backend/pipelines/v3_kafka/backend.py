@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
-    from backend.pipelines.interface import Intake, Lookup
+    from backend.pipelines.interface import Ingest, Lookup
     from backend.pipelines.live import LiveLog
     from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
     from backend.pipelines.windows import WindowsSource
@@ -32,11 +32,11 @@ class KafkaFlink(PipelineBackend):
 
     pipeline = V3
 
-    def open_intake(self, connections: Connections) -> Intake:
+    def open_ingest(self, connections: Connections) -> Ingest:
         """Send a record."""
-        from backend.pipelines.v3_kafka.ingest import Log
+        from backend.pipelines.v3_kafka.ingest import KafkaIngest
 
-        return Log(connections.producer(TOPIC), connections.redis, connections.settings.dedup_horizon_ms)
+        return KafkaIngest(connections.producer(TOPIC), connections.redis, connections.settings.dedup_horizon_ms)
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Look at the memory of keys, then at the row."""

@@ -7,10 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from backend.clients import tracing
 from backend.clients.kafka_producer import KafkaBackend
 from backend.clients.redis import RedisBackend
-from backend.clients.tracing import FIELD
+from backend.clients.tracing import CURRENT, FIELD
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order
@@ -22,7 +21,7 @@ MEMORY_TIMEOUT_S = 0.25
 _encode = msgspec.json.Encoder().encode
 
 
-class Log:
+class KafkaIngest:
     """v3: to the topic, always; Redis only helps to refuse a key that was used for another order.
 
     The job behind it compares too: what slips through here becomes a dead letter there.
@@ -37,7 +36,7 @@ class Log:
         self.health = kafka.health
         """Kafka's."""
 
-    async def take(self, order: Order, keyed: bool) -> None:
+    async def submit(self, order: Order, keyed: bool) -> None:
         """Produce the order, also where it is a repeat: the first one may never have reached the log."""
         if keyed and await self._known_otherwise(order):
             raise KeyConflictError(order.message_id)
@@ -48,7 +47,7 @@ class Log:
             raise
         self._remember(order, keyed)
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         """Produce them all; where only some are acknowledged, the outcome of the batch is unknown."""
         await self._check_all([order for order in orders if order.message_id in keyed])
         sending = [self._send(order) for order in orders]
@@ -68,8 +67,8 @@ class Log:
         raise OutcomeUnknownError(f"kafka acknowledged {len(orders) - len(failed)} of {len(orders)}; {failed[0]}")
 
     def _send(self, order: Order) -> "asyncio.Future[None]":
-        trace = tracing.traceparent()
-        headers = [(FIELD, trace.encode())] if trace else []
+        traceparent = CURRENT.get()
+        headers = [(FIELD, traceparent.encode())] if traceparent else []
         fields = order.to_fields()
         return self._kafka.send(str(fields["message_id"]).encode(), _encode(fields), headers)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
@@ -34,8 +33,8 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua
 from coffee_core.settings import Settings
-from flink.options import JOB_NAME as JOB
 from flink.options import checkpoints_uri
+from flink.rest import FlinkRest, FlinkUnavailableError
 
 
 async def compare(settings: Settings, settle_s: float) -> Mended:
@@ -191,9 +190,7 @@ async def _wait_until_balanced(servers: Servers, logs: KafkaLogs, rows: int) -> 
 # stopped with a savepoint begins again there, with whatever code and settings the submitter has by then.
 
 
-_REQUEST = ClientTimeout(total=10)
-_WITHIN_S = 300.0
-_SAVEPOINT_STEP_S = 0.1
+_FLINK_TIMEOUT_S = 10.0
 
 
 async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
@@ -209,46 +206,16 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
     folder = f"{checkpoints_uri(settings, epoch)}/{SAVEPOINTS}"
     started = time.monotonic()
     try:
-        async with ClientSession(settings.flink_rest_url, timeout=_REQUEST, raise_for_status=True) as session:
-            job = await _job(session)
-            uri = await _taken(session, job, folder, stop=stop)
-    except (ClientError, TimeoutError, OSError) as error:
+        async with FlinkRest(settings.flink_rest_url, _FLINK_TIMEOUT_S) as flink:
+            running = [job for job in await flink.jobs() if job.state == "RUNNING"]
+            if not running:
+                raise CoffeeError("no job of v3 runs: see `coffee status`")
+            uri = await flink.savepoint(running[0], folder, stop=stop)
+    except FlinkUnavailableError as error:
         raise UnreachableError(
-            f"Flink at {settings.flink_rest_url} cannot be reached ({error or type(error).__name__}):"
-            " `coffee status` tells what runs"
+            f"Flink at {settings.flink_rest_url} cannot be reached ({error}): `coffee status` tells what runs"
         ) from error
-    return Savepoint(uri, job, stop, round(time.monotonic() - started, 1))
-
-
-async def _job(session: ClientSession) -> str:
-    async with session.get("/jobs/overview") as answer:
-        jobs: list[dict[str, Any]] = (await answer.json())["jobs"]
-    running = [each["jid"] for each in jobs if each["name"] == JOB and each["state"] == "RUNNING"]
-    if not running:
-        raise CoffeeError("no job of v3 runs: see `coffee status`")
-    return str(running[0])
-
-
-async def _taken(session: ClientSession, job: str, folder: str, *, stop: bool) -> str:
-    wanted = (
-        ("stop", {"targetDirectory": folder, "drain": False})
-        if stop
-        else ("savepoints", {"target-directory": folder, "cancel-job": False})
-    )
-    async with session.post(f"/jobs/{job}/{wanted[0]}", json=wanted[1]) as answer:
-        request = (await answer.json())["request-id"]
-    give_up_at = time.monotonic() + _WITHIN_S
-    while time.monotonic() < give_up_at:
-        async with session.get(f"/jobs/{job}/savepoints/{request}") as answer:
-            said = await answer.json()
-        if said["status"]["id"] == "COMPLETED":
-            operation = said["operation"]
-            if "location" not in operation:
-                cause = str(operation["failure-cause"].get("stack-trace", "")).partition("\n")[0]
-                raise CoffeeError(f"Flink could not complete the savepoint: {cause}")
-            return str(operation["location"])
-        await asyncio.sleep(_SAVEPOINT_STEP_S)
-    raise CoffeeError(f"the savepoint is not complete after {_WITHIN_S:.0f} s: see the log of the JobManager")
+    return Savepoint(uri, running[0].id, stop, round(time.monotonic() - started, 1))
 
 
 # ``coffee dead-letters v3``: records of ``orders.dead``. A log forgets nothing: Redis remembers what was settled.

@@ -25,7 +25,7 @@ from coffee_tui.data.live import LIVE, Publish
 from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading
 from coffee_tui.data.snapshot import Snapshot
 from coffee_tui.data.sources import Sources
-from coffee_tui.data.state import Board
+from coffee_tui.data.state import DashboardState
 from tests.integration.coffee_tui.bench_terminal import BenchTerminal
 from tests.unit.coffee_tui.scripted import NotedOrders
 
@@ -83,14 +83,14 @@ class Stack:
         )
 
 
-class BoardFeed:
+class StateFeed:
     """Publishes what a board makes of the readings, as the live feed does."""
 
     def __init__(self, rate: float, frame_s: float) -> None:
         self._stack = Stack(rate)
         self._frame_s = frame_s
-        self._board = Board(PIPELINES)
-        self._board.mode = LIVE
+        self._state = DashboardState(PIPELINES)
+        self._state.mode = LIVE
 
     async def run(self, publish: Publish) -> None:
         last: Snapshot | None = None
@@ -98,12 +98,12 @@ class BoardFeed:
         while True:
             moment = Moment()
             self._stack.grow(self._frame_s)
-            self._board.read_metrics(moment, self._stack.redis(moment))
+            self._state.read_metrics(moment, self._stack.redis(moment))
             if int(moment.at_s) != second:
                 second = int(moment.at_s)
-                self._board.read_lab(moment, self._stack.lab(moment))
-                self._board.slot(moment)
-            snapshot = self._board.snapshot(moment)
+                self._state.read_lab(moment, self._stack.lab(moment))
+                self._state.slot(moment)
+            snapshot = self._state.snapshot(moment)
             if snapshot != last:
                 publish(snapshot)
                 last = snapshot
@@ -111,7 +111,7 @@ class BoardFeed:
 
 
 def _app(rate: float) -> CoffeeApp:
-    return CoffeeApp(Sources(PIPELINES, BoardFeed(rate, 0.1 if rate else 1.0), NotedOrders()))
+    return CoffeeApp(Sources(PIPELINES, StateFeed(rate, 0.1 if rate else 1.0), NotedOrders()))
 
 
 def measure(rate: float, cells: int, rows: int, span_s: float, warm_s: float = 5.0) -> dict[str, float]:

@@ -17,8 +17,8 @@ from coffee_tui.app import CoffeeApp
 from coffee_tui.data.history import Moment
 from coffee_tui.data.live import LIVE
 from coffee_tui.data.sources import Sources
-from coffee_tui.data.state import Board
-from coffee_tui.screens.live import Fed
+from coffee_tui.data.state import DashboardState
+from coffee_tui.screens.live import SnapshotChanged
 from tests.integration.coffee_tui.bench import Stack
 from tests.unit.coffee_tui.scripted import NotedOrders, ScriptedFeed
 
@@ -28,19 +28,19 @@ _TELL_EVERY_S, _LINES = 300, 12
 async def draw(hours: float, frames_per_s: int, *, trace: bool) -> None:
     """Draw so many hours; every frame of a whole second is painted."""
     app = CoffeeApp(Sources(PIPELINES, ScriptedFeed(), NotedOrders()))
-    stack, board, process = Stack(1_000), Board(PIPELINES), psutil.Process()
-    board.mode = LIVE
+    stack, state, process = Stack(1_000), DashboardState(PIPELINES), psutil.Process()
+    state.mode = LIVE
     before: tracemalloc.Snapshot | None = None
     async with app.run_test(size=(168, 44)) as pilot:
         for frame in range(int(frames_per_s * hours * 3_600)):
             at_s = frame / frames_per_s
             moment = Moment(at_s, 1_700_000_000_000_000 + int(at_s * 1e6))
             stack.grow(1 / frames_per_s)
-            board.read_metrics(moment, stack.redis(moment))
+            state.read_metrics(moment, stack.redis(moment))
             if frame % frames_per_s == 0:
-                board.read_lab(moment, stack.lab(moment))
-                board.slot(moment)
-            app.live.post_message(Fed(board.snapshot(moment)))
+                state.read_lab(moment, stack.lab(moment))
+                state.slot(moment)
+            app.live.post_message(SnapshotChanged(state.snapshot(moment)))
             # Were all of them painted, the hour would take an hour's work.
             await (pilot.pause() if frame % frames_per_s == 0 else asyncio.sleep(0))
             if frame % (frames_per_s * _TELL_EVERY_S) == 0:

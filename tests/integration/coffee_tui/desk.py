@@ -28,7 +28,7 @@ class NotedFaults(page_scenes.StagedFaults):
         self.view = FaultView()
         self.asked: list[str] = []
 
-    async def run(self, name: str, *, bare: bool = False) -> None:
+    async def run(self, name: str, *, no_load: bool = False) -> None:
         self.asked.append(name)
         self.view = FaultView(name, Phase.STRUCK, struck_s=0.0)
 

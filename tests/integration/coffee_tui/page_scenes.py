@@ -58,7 +58,7 @@ class StagedFaults(Faults):
             pipelines=PIPELINES,
             struck_s=STRUCK_S,
             visible=((V2, 0.1), (V1, 3.2)),
-            said="kill-flink-taskmanager: now",
+            progress="kill-flink-taskmanager: now",
         )
 
     def why_not(self) -> str:

@@ -17,9 +17,9 @@ from coffee_tui.data.snapshot import (
     PartView,
     PipelineView,
     Quantiles,
-    Sentence,
     Snapshot,
     Stage,
+    StatusLine,
 )
 
 NOW_US = 1_700_000_000_000_000
@@ -44,7 +44,7 @@ def _wave(middle: float, swing: float, period_s: int, shift_s: int) -> tuple[flo
     return tuple(round(middle * (1 + swing * math.sin(turn)), 1) for turn in turns)
 
 
-def _view(pipeline: Pipeline, orders: int, api: Quantiles, dashboard: Quantiles, said: Sentence) -> PipelineView:
+def _view(pipeline: Pipeline, orders: int, api: Quantiles, dashboard: Quantiles, said: StatusLine) -> PipelineView:
     shift = 7 * int(pipeline[1])
     labels = tuple(stage.label for stage in pipeline.info.chain)
     return PipelineView(
@@ -79,7 +79,7 @@ def _waiting(view: PipelineView, orders: int, rate: float, processor: Health = H
 
 def healthy() -> Snapshot:
     """Return a stack that takes 204 orders a second into each pipeline."""
-    at_next_run = Sentence("in step at next run, in 4 s")
+    at_next_run = StatusLine("in step at next run, in 4 s")
     v1 = _view(V1, 10_418, Quantiles(900, 3_800), Quantiles(5_100_000, 9_900_000), at_next_run)
     v1 = replace(
         v1,
@@ -87,8 +87,8 @@ def healthy() -> Snapshot:
         account=PipelineCounts(12_406, 12_406, 10_418, 1_988, 0, 0, 0, 0, 0),
         dashboard_history=tuple(1e6 * (second % 10 + 1) for second in range(_SLOTS)),
     )
-    queued = Sentence("in step, less than a second queued", Mood.GOOD)
-    shown = Sentence("in step, orders shown as they come", Mood.GOOD)
+    queued = StatusLine("in step, less than a second queued", Mood.GOOD)
+    shown = StatusLine("in step, orders shown as they come", Mood.GOOD)
     return Snapshot(
         (
             v1,
@@ -107,7 +107,7 @@ def healthy() -> Snapshot:
 def part_down() -> Snapshot:
     """Return the same with a killed TaskManager: orders pile up before it."""
     stack = healthy()
-    v3 = _view(V3, 11_022, Quantiles(1_200, 4_400), Quantiles(7_000, 21_000), Sentence(""))
+    v3 = _view(V3, 11_022, Quantiles(1_200, 4_400), Quantiles(7_000, 21_000), StatusLine(""))
     v3 = replace(
         v3,
         rate=0.0,
@@ -116,7 +116,7 @@ def part_down() -> Snapshot:
         dashboard=Quantiles(),
         rate_history=(*v3.rate_history[:-5], *(0.0,) * 5),
         dashboard_history=(*v3.dashboard_history[:-5], *(None,) * 5),
-        sentence=Sentence("flink-taskmanager backoff for 4 s · killed by SIGKILL", Mood.BROKEN),
+        status_line=StatusLine("flink-taskmanager backoff for 4 s · killed by SIGKILL", Mood.BROKEN),
         account=PipelineCounts(12_391, 11_022, 11_022, 1_369, 0, 0, 0, 0, 0),
     )
     parts = tuple(
@@ -144,7 +144,7 @@ def backlog() -> Snapshot:
         rate_history=(*v2.rate_history[:-3], *(9_100.0, 9_750.0, 9_800.0)),
         dashboard_history=(*v2.dashboard_history[:-3], *(1_200_000.0, 2_900_000.0, 4_300_000.0)),
         chain=_waiting(v2, 41_369, 9_800.0),
-        sentence=Sentence("41,369 queued, draining at 9,800/s, 4.2 s left", Mood.BUSY),
+        status_line=StatusLine("41,369 queued, draining at 9,800/s, 4.2 s left", Mood.BUSY),
         account=PipelineCounts(53_760, 12_391, 12_391, 41_369, 0, 0, 0, 0, 0),
     )
     return replace(stack, pipelines=(stack.pipelines[0], v2, stack.pipelines[2]))
@@ -153,11 +153,11 @@ def backlog() -> Snapshot:
 def connection_lost() -> Snapshot:
     """Return the same with Redis gone: what is shown is old."""
     stack = healthy()
-    said = Sentence("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
+    said = StatusLine("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
     return replace(
         stack,
         redis=Link(False, NOW_US, "connection refused"),
-        pipelines=tuple(replace(view, sentence=said, chain=_without_redis(view)) for view in stack.pipelines),
+        pipelines=tuple(replace(view, status_line=said, chain=_without_redis(view)) for view in stack.pipelines),
         parts=tuple(
             replace(part, health=Health.BROKEN, word="no answer") if part.name == "redis" else part
             for part in stack.parts
@@ -182,7 +182,7 @@ def coming_up() -> Snapshot:
             drinks=tuple((drink, 0) for drink in DRINKS),
             stores=tuple((store, 0) for store in STORES),
             chain=tuple(Stage(stage.label, Health.WAITING) for stage in each.info.chain),
-            sentence=Sentence(said[each], Mood.BUSY),
+            status_line=StatusLine(said[each], Mood.BUSY),
         )
         for each in PIPELINES
     )

@@ -9,7 +9,7 @@ from textual.worker import WorkerFailed
 from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.app import CoffeeApp
-from coffee_tui.data.snapshot import Health, KeyOrder, Link, Mood, OrdersView, PartView, Sentence, Snapshot
+from coffee_tui.data.snapshot import Health, KeyOrder, Link, Mood, OrdersView, PartView, Snapshot, StatusLine
 from coffee_tui.theme import DIM as DIM_NAME
 from coffee_tui.theme import PALETTES
 from tests.unit.coffee_tui.scripted import NOW_US, app, column, screen_text, snapshot
@@ -81,7 +81,7 @@ async def test_a_lost_redis_is_said_and_keys_still_work() -> None:
     async with running.run_test(size=(120, 40)) as pilot:
         feed.queue.put_nowait(snapshot())
         await until(lambda: "all is well" in screen_text(running))
-        said = Sentence("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
+        said = StatusLine("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
         lost = snapshot(
             redis=Link(False, NOW_US, "connection refused"),
             pipelines=tuple(column(pipeline, said=said) for pipeline in PIPELINES),
@@ -156,7 +156,7 @@ async def test_what_a_frame_says_is_drawn_without_what_is_in_it() -> None:
         await until(lambda: "all is well with v1" in screen_text(running))
         shown = running.live._columns[V1]
         shown._repaint_regions.clear()
-        shown.frame_says("worker cpu 42 %")
+        shown.set_border_subtitle("worker cpu 42 %")
         assert shown._repaint_regions == {Region(0, shown.outer_size.height - 1, shown.outer_size.width, 1)}
         await pilot.pause()
         text = screen_text(running)

@@ -55,9 +55,9 @@ async def test_a_list_that_cannot_be_had_says_why(faults: Faults) -> None:
 
 
 async def test_a_fault_runs_is_cancelled_and_has_ended_in_order(faults: Faults, ended: Path) -> None:
-    run = asyncio.create_task(faults.run("kill-redis", bare=True))
+    run = asyncio.create_task(faults.run("kill-redis", no_load=True))
     await until(lambda: faults.view.phase is Phase.STRUCK)
-    assert faults.view.said == "kill-redis: now --lines --no-load"
+    assert faults.view.progress == "kill-redis: now --lines --no-load"
     assert faults.felt == "kill-redis"
     await faults.run("kill-redis")
     assert faults.view.phase is Phase.STRUCK, "one at a time"
@@ -163,7 +163,7 @@ async def test_leaving_the_dashboard_under_a_fault_ends_it(faults: Faults, ended
         await until(lambda: running.screen.query_one(DataTable).row_count == 1)
         await pilot.press("enter")
         await until(lambda: faults.view.phase is Phase.STRUCK)
-        assert "--rate" in faults.view.said
+        assert "--rate" in faults.view.progress
         await pilot.press("ctrl+c")
     await faults.close()
     assert in_order(ended)

@@ -19,7 +19,7 @@ from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.live import LiveScreen
 from coffee_tui.screens.load import LoadScreen
 from coffee_tui.screens.logs import LogsScreen
-from coffee_tui.screens.sent_orders import SentScreen
+from coffee_tui.screens.sent_orders import SentOrdersScreen
 from coffee_tui.screens.windows import WindowsScreen
 from tests.integration.coffee_tui.desk import Desk, desk_at
 from tests.unit.coffee_tui.scripted import ALL, screen_text
@@ -40,7 +40,7 @@ LIVE: dict[str, Effect] = {
     "g": lambda desk: desk.at(LoadScreen),
     "x": lambda desk: desk.at(FaultsScreen),
     "c": lambda desk: desk.at(CompareScreen),
-    "o": lambda desk: desk.at(SentScreen),
+    "o": lambda desk: desk.at(SentOrdersScreen),
     "w": lambda desk: desk.at(WindowsScreen),
     "l": lambda desk: desk.at(LogsScreen),
     "p": lambda desk: desk.player.paused,
@@ -86,7 +86,7 @@ SCREENS: dict[type[Screen[Any]], tuple[str, dict[str, Effect]]] = {
     LiveScreen: ("", LIVE),
     Page: ("c", EVERY_PAGE),
     CompareScreen: ("c", {}),
-    SentScreen: ("o", SENT),
+    SentOrdersScreen: ("o", SENT),
     LogsScreen: ("l", LOGS),
     WindowsScreen: ("w", {}),
     FaultsScreen: ("x", FAULTS),

@@ -15,7 +15,7 @@ from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
 from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
-from coffee_tui.data.api_reader import Journey, ask
+from coffee_tui.data.api_reader import Journey, fetch_journey
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.orders import Journal, SentOrder
 from coffee_tui.data.snapshot import Quantiles
@@ -101,19 +101,20 @@ async def test_a_journey_is_asked_of_the_api() -> None:
     peer.router.add_get("/api/v2/order/{id}", answer)
     async with TestServer(peer) as server:
         url = str(server.make_url("")).rstrip("/")
-        assert await ask(_at(url), ORDER) == Journey(True, None, accepted_us=3, stored_us=9)
-        assert await ask(_at(url), replace(ORDER, message_id="id-old")) == Journey(True, None)
-        assert await ask(_at(url), replace(ORDER, message_id="id-404")) == Journey(trouble="Nothing is known")
-    assert (await ask(_at(f"http://127.0.0.1:{free_port()}"), ORDER)).trouble == "connection refused"
-    assert (await ask(_at(url), replace(ORDER, message_id=None, reason="refused"))).trouble == "refused"
+        assert await fetch_journey(_at(url), ORDER) == Journey(True, None, accepted_us=3, stored_us=9)
+        assert await fetch_journey(_at(url), replace(ORDER, message_id="id-old")) == Journey(True, None)
+        unknown = replace(ORDER, message_id="id-404")
+        assert await fetch_journey(_at(url), unknown) == Journey(trouble="Nothing is known")
+    assert (await fetch_journey(_at(f"http://127.0.0.1:{free_port()}"), ORDER)).trouble == "connection refused"
+    assert (await fetch_journey(_at(url), replace(ORDER, message_id=None, reason="refused"))).trouble == "refused"
 
 
 def test_what_was_seen_to_arrive_has_a_time() -> None:
-    stored = Journey(True, False).since(Journey(False, False), 100)
-    shown = Journey(True, True).since(stored, 200)
+    stored = Journey(True, False).with_shown_time(Journey(False, False), 100)
+    shown = Journey(True, True).with_shown_time(stored, 200)
     assert shown.shown_by_us == 200
-    assert Journey(True, True).since(shown, 300) == shown
-    assert Journey(True, True).since(None, 300).shown_by_us is None, "nobody saw when"
+    assert Journey(True, True).with_shown_time(shown, 300) == shown
+    assert Journey(True, True).with_shown_time(None, 300).shown_by_us is None, "nobody saw when"
 
 
 def test_a_journey_says_whose_time_it_is_and_what_is_not_known() -> None:

@@ -83,7 +83,7 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Pictures of one time zone and of one moment, which name nothing on the network."""
     export = CoffeeApp.export_screenshot
     monkeypatch.setattr(CoffeeApp, "export_screenshot", lambda *args, **how: self_contained(export(*args, **how)))
-    monkeypatch.setattr(sent_orders, "ask", page_scenes.journey)
+    monkeypatch.setattr(sent_orders, "fetch_journey", page_scenes.journey)
     monkeypatch.setattr(windows, "_SOURCES", dict.fromkeys(windows._SOURCES, (page_scenes.windows, 3_600)))
     monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: page_scenes.STRUCK_S + 4))
     monkeypatch.setenv("TZ", "UTC")

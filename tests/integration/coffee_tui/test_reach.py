@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from textual.screen import Screen
 
-from coffee_tui.screens.base_screen import Manners, Page
+from coffee_tui.screens.base_screen import BaseScreen, Page
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.live import LiveScreen
 from tests.integration.coffee_tui.desk import Desk, desk_at
@@ -14,7 +14,7 @@ from tests.integration.coffee_tui.test_keys import EVERY_PAGE, FAULTS, LIVE, LOG
 from tests.unit.coffee_tui.scripted import screen_text
 from tests.waiting import until
 
-WITH_KEYS = [screen for screen in SCREENS if issubclass(screen, Manners) and screen is not Page]
+WITH_KEYS = [screen for screen in SCREENS if issubclass(screen, BaseScreen) and screen is not Page]
 
 
 @pytest.mark.parametrize("screen", WITH_KEYS, ids=lambda screen: screen.__name__)

@@ -19,7 +19,7 @@ from coffee_tui.app import CoffeeApp
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.event_windows import WindowsView
 from coffee_tui.data.sources import Sources
-from coffee_tui.screens.windows import lines
+from coffee_tui.screens.windows import windows_text
 from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, app, screen_text
 from tests.waiting import until
 
@@ -86,7 +86,7 @@ def test_every_line_has_the_same_width_with_and_without_stores() -> None:
     windows = {start: StoreSums({**NONE, "uptown": 7}, {**NONE, "uptown": 3100}) for start in starts(now_us(), 10)}
     view = WindowsView(Windows(windows, StoreSums(), None))
     for width in (56, 76, 120):
-        _, *rows = lines(V3, view, 7, width).plain.splitlines()
+        _, *rows = windows_text(V3, view, 7, width).plain.splitlines()
         assert {len(row) for row in rows[1:]} == {width}
         assert ("southend" in rows[0]) == (width > 76)
-        assert "no watermark yet" in lines(V3, view, 7, width).plain
+        assert "no watermark yet" in windows_text(V3, view, 7, width).plain

@@ -8,7 +8,7 @@ import pytest
 
 from coffee_core.settings import Settings
 from flink.options import PLANNED_JOB_ID
-from flink.plans import Catcher, Plans, SubmitError, plan
+from flink.plans import FakeJobManager, Plans, SubmitError, plan
 from flink.rest import FlinkRest
 
 PLANNED = b"\xac\xed" + bytes.fromhex(PLANNED_JOB_ID) + PLANNED_JOB_ID.encode() + b"a job"
@@ -82,11 +82,11 @@ async def test_a_job_that_has_changed_is_planned_again_and_the_old_plan_removed(
 async def test_each_submission_has_an_id_of_its_own_and_is_else_as_planned(body: Path) -> None:
     ids = []
     for _ in range(2):
-        async with Catcher() as catcher:
-            rest = FlinkRest(catcher.url)
+        async with FakeJobManager() as manager:
+            rest = FlinkRest(manager.url)
             ids.append(await rest.submit(body))
             await rest.close()
-            caught = await catcher.plan
+            caught = await manager.plan
         new = bytes.fromhex(ids[-1])
         assert caught == PLANNED.replace(bytes.fromhex(PLANNED_JOB_ID), new).replace(
             PLANNED_JOB_ID.encode(), ids[-1].encode()

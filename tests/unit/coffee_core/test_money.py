@@ -7,19 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coffee_core.errors import OrderError
-from coffee_core.money import from_cents, to_cents
+from coffee_core.money import from_cents
+from coffee_core.order import parse_price
 
 
 @given(st.integers(1, 1_000_000))
 def test_every_price_in_cents_survives_the_round_trip(cents: int) -> None:
-    assert to_cents(Decimal(cents).scaleb(-2)) == cents
+    assert parse_price(Decimal(cents).scaleb(-2)) == cents
 
 
 @pytest.mark.parametrize(
     ("text", "cents"), [("4.50", 450), ("4.5", 450), ("5", 500), ("1E+3", 100_000), ("0.01", 1), ("4.500", 450)]
 )
 def test_spellings_of_a_price(text: str, cents: int) -> None:
-    assert to_cents(Decimal(text)) == cents
+    assert parse_price(Decimal(text)) == cents
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_spellings_of_a_price(text: str, cents: int) -> None:
 )
 def test_a_price_that_is_none_is_refused_by_its_field(text: str) -> None:
     with pytest.raises(OrderError) as caught:
-        to_cents(Decimal(text))
+        parse_price(Decimal(text))
     assert caught.value.field == "price"
 
 

@@ -9,7 +9,7 @@ from coffee_tui.app import CoffeeApp
 from coffee_tui.data.live import Publish
 from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.data.orders import Journal, PublishOrders
-from coffee_tui.data.preferences import Memory
+from coffee_tui.data.preferences import Preferences
 from coffee_tui.data.snapshot import (
     Health,
     Link,
@@ -17,9 +17,9 @@ from coffee_tui.data.snapshot import (
     PartView,
     PipelineView,
     Quantiles,
-    Sentence,
     Snapshot,
     Stage,
+    StatusLine,
 )
 from coffee_tui.data.sources import Sources
 
@@ -28,7 +28,7 @@ NOW_US = 1_700_000_000_000_000
 UP = Link(True, NOW_US)
 
 
-def column(pipeline: Pipeline, orders: int = 12_406, said: Sentence | None = None) -> PipelineView:
+def column(pipeline: Pipeline, orders: int = 12_406, said: StatusLine | None = None) -> PipelineView:
     """Return a column with figures in every place."""
     return PipelineView(
         pipeline,
@@ -44,7 +44,7 @@ def column(pipeline: Pipeline, orders: int = 12_406, said: Sentence | None = Non
         (9_800.0,) * 60,
         None,
         tuple(Stage(stage.label, Health.GOOD) for stage in pipeline.info.chain),
-        said or Sentence(f"all is well with {pipeline}"),
+        said or StatusLine(f"all is well with {pipeline}"),
     )
 
 
@@ -98,7 +98,7 @@ class NotedOrders:
     def order(self, pipelines: Iterable[Pipeline]) -> None:
         self.asked.append(("order", *pipelines))
 
-    def begin_with(self, memory: Memory) -> None:
+    def restore(self, memory: Preferences) -> None:
         self.asked.append(("begin", memory))
 
     def toggle(self) -> None:

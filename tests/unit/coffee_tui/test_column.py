@@ -10,15 +10,15 @@ from coffee_core.totals import PipelineCounts
 from coffee_tui.data.readings import Cost, ReadingError, parse_lab
 from coffee_tui.data.snapshot import CostView, Health, Mood, Stage
 from coffee_tui.data.state import own_cost, shared_costs, waiting, with_links
-from coffee_tui.data.status_line import sentence
-from coffee_tui.screens.live import plan
+from coffee_tui.data.status_line import status_line
+from coffee_tui.screens.live import layout_for
 from coffee_tui.theme import PALETTES, styles
 from coffee_tui.widgets.charts import LatencyChart, braille, glyph
-from coffee_tui.widgets.column import Audit, Pace, Said, dropped, said_cost, said_shared
+from coffee_tui.widgets.column import Audit, Rates, Status, cost_text, dropped_text, shared_costs_text
 from coffee_tui.widgets.format import compact, count, memory
 from coffee_tui.widgets.rows import Shared, changes
 from tests.unit.coffee_tui.scripted import column
-from tests.unit.coffee_tui.test_sentence import GOOD
+from tests.unit.coffee_tui.test_status_line import GOOD
 
 FRAMED = Shared()
 FINE = PipelineCounts(12_396, 12_391, 12_391, 0, 3, 2, 0, 0, 0)
@@ -48,7 +48,7 @@ def test_what_is_wrong_is_said_by_glyph_number_and_sentence() -> None:
         verdict = _rows(account, 48)[2]
         assert verdict.startswith("×")
         assert words in verdict
-        told = sentence(replace(GOOD, account=account))
+        told = status_line(replace(GOOD, account=account))
         assert told.mood is Mood.BROKEN
         assert said in told.text
 
@@ -61,9 +61,9 @@ def test_what_nobody_knows_is_a_dash() -> None:
 
 
 def test_repeats_and_dead_letters_stand_below_the_sentence() -> None:
-    assert dropped(FINE, 40) == "3 repeats · 2 dead letters"
-    assert dropped(replace(FINE, duplicates_dropped=1, dead_letters=0), 40) == "1 repeat"
-    assert [row.plain for row in Said().rows(replace(column(V2), account=FINE), 40, Shared())][1] == (
+    assert dropped_text(FINE, 40) == "3 repeats · 2 dead letters"
+    assert dropped_text(replace(FINE, duplicates_dropped=1, dead_letters=0), 40) == "1 repeat"
+    assert [row.plain for row in Status().rows(replace(column(V2), account=FINE), 40, Shared())][1] == (
         "  3 repeats · 2 dead letters"
     )
 
@@ -77,10 +77,10 @@ def test_costs_are_the_pipelines_own_and_what_all_share() -> None:
     }
     assert own_cost(V3, costs) == CostView("Kafka + Flink", 30, 1_100)
     assert own_cost(V1, costs) is None
-    assert said_cost(own_cost(V3, costs)) == "Kafka + Flink cpu 30 % · 1.1 GB"
-    assert said_cost(None) == "cost not known here"
-    assert said_shared(shared_costs(costs)) == "shared: api 12 % 84 MB · postgres — % 120 MB"
-    assert said_shared(()) == ""
+    assert cost_text(own_cost(V3, costs)) == "Kafka + Flink cpu 30 % · 1.1 GB"
+    assert cost_text(None) == "cost not known here"
+    assert shared_costs_text(shared_costs(costs)) == "shared: api 12 % 84 MB · postgres — % 120 MB"
+    assert shared_costs_text(()) == ""
 
 
 def test_the_cost_stands_inside_where_there_is_no_frame() -> None:
@@ -124,15 +124,15 @@ def test_the_chart_has_the_rows_it_was_given_and_labels_its_scale() -> None:
 
 
 def test_the_time_of_the_chart_has_the_faults() -> None:
-    marks = (*(False,) * 50, *(True,) * 10)
-    rows = LatencyChart().rows(column(V1), 60, Shared(chart_rows=12, marks=marks))
+    fault_marks = (*(False,) * 50, *(True,) * 10)
+    rows = LatencyChart().rows(column(V1), 60, Shared(chart_rows=12, fault_marks=fault_marks))
     assert rows[-1].plain.endswith("  ×░now")
 
 
 @pytest.mark.parametrize(("width", "cells"), [(31, 9), (36, 14), (44, 16), (66, 38)])
 def test_sparklines_have_the_room_that_labels_and_figures_leave(width: int, cells: int) -> None:
     view = replace(column(V1), rate=12_345.0)
-    rate, heading, api, dashboard = (row.plain for row in Pace().rows(view, width, Shared(top_rate=20_000)))
+    rate, heading, api, dashboard = (row.plain for row in Rates().rows(view, width, Shared(top_rate=20_000)))
     assert {len(row) for row in (rate, heading, api, dashboard)} == {width}
     assert dashboard.count("▃") == cells, "as many seconds as there are cells"
     assert rate.split()[-2:] == ["12.3k/s" if width < 44 else "12,345/s", "≤20.0k"]
@@ -140,15 +140,15 @@ def test_sparklines_have_the_room_that_labels_and_figures_leave(width: int, cell
 
 
 def test_a_chart_takes_the_room_of_the_latencies_sparklines() -> None:
-    rows = Pace().rows(column(V1), 66, Shared(top_rate=200, spark_rows=3, chart_rows=12))
+    rows = Rates().rows(column(V1), 66, Shared(top_rate=200, spark_rows=3, chart_rows=12))
     assert len(rows) == 3 + 1 + 1 + 1
 
 
 def test_old_rows_are_grey_and_rows_are_made_again_only_where_they_changed() -> None:
     block, view = Audit(), replace(column(V2), account=FINE)
-    first = block.drawn(view, 48, Shared())
-    assert block.drawn(view, 48, Shared(top_count=9)) is first
-    old = block.drawn(view, 48, Shared(silent=frozenset({"api"})))
+    first = block.cached_rows(view, 48, Shared())
+    assert block.cached_rows(view, 48, Shared(top_count=9)) is first
+    old = block.cached_rows(view, 48, Shared(silent=frozenset({"api"})))
     assert {str(row.style) for row in old} == {"$c-dim"}
     assert not any(row.spans for row in old)
 
@@ -163,12 +163,12 @@ def test_only_the_cells_that_differ_are_drawn_again() -> None:
 
 
 def test_a_terminal_is_shared_out() -> None:
-    smallest, usual, tall = plan(60, 20), plan(120, 40), plan(380, 100)
+    smallest, usual, tall = layout_for(60, 20), layout_for(120, 40), layout_for(380, 100)
     assert (smallest.alone, smallest.band, smallest.framed) == (True, False, False)
-    assert (plan(80, 24).alone, plan(80, 24).band) == (True, True)
+    assert (layout_for(80, 24).alone, layout_for(80, 24).band) == (True, True)
     assert (usual.alone, usual.band, usual.framed, usual.gaps, usual.chart_rows) == (False, True, True, 5, 0)
     assert tall.chart_rows > 30
-    assert plan(30, 5).alone
+    assert layout_for(30, 5).alone
 
 
 def test_every_palette_names_the_same_colours() -> None:

@@ -8,7 +8,7 @@ from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V1, V3
 from coffee_tui.data.connection import one_line
 from coffee_tui.data.snapshot import KeyOrder, largest_count, largest_rate
-from coffee_tui.widgets.charts import LATENESS, bar, sparkline, time_axis
+from coffee_tui.widgets.charts import DASHBOARD_SCALE, bar, sparkline, time_axis
 from coffee_tui.widgets.column import large
 from coffee_tui.widgets.format import UNKNOWN, latency, money, rate, step, uptime
 from coffee_tui.widgets.latency_bar import axis
@@ -58,9 +58,9 @@ def test_a_log_axis_is_labelled_from_end_to_end() -> None:
     assert len(line) == 100
     assert line.startswith("1 ms")
     assert line.endswith("60 s")
-    assert LATENESS.cell(1_000, 100) == 0
-    assert LATENESS.cell(60_000_000, 100) == 99
-    assert LATENESS.cell(1e12, 100) == 99
+    assert DASHBOARD_SCALE.cell(1_000, 100) == 0
+    assert DASHBOARD_SCALE.cell(60_000_000, 100) == 99
+    assert DASHBOARD_SCALE.cell(1e12, 100) == 99
 
 
 def test_sparklines_stack_their_rows_and_keep_gaps() -> None:

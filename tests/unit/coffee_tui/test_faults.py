@@ -8,13 +8,13 @@ import pytest
 from coffee_core.runstate import PartState, State, write_env, write_state
 from coffee_core.settings import Settings
 from coffee_tui.data.connection import Attachment
-from coffee_tui.data.faults import FaultVerdict, FaultView, Phase, told, why_not
+from coffee_tui.data.faults import FaultVerdict, FaultView, Phase, advance, why_not
 from coffee_tui.data.history import SLOTS, Moment
 from coffee_tui.data.live import LiveFeed
-from coffee_tui.data.state import Board
+from coffee_tui.data.state import DashboardState
 from coffee_tui.screens.faults import fault_run
 from coffee_tui.theme import ACCENT, FELT
-from coffee_tui.widgets.charts import marked
+from coffee_tui.widgets.charts import with_fault_marks
 from tests.unit.coffee_tui.scripted import ALL, snapshot
 
 V1, V2, V3 = ALL
@@ -24,7 +24,7 @@ CELL = {"pipeline": "v2", "exact": False, "wrong": ["3 orders are still in fligh
 
 def _all(view: FaultView, *lines: dict[str, object]) -> FaultView:
     for line in lines:
-        view = told(view, line, lambda: 100.0)
+        view = advance(view, line, lambda: 100.0)
     return view
 
 
@@ -79,22 +79,22 @@ def test_the_run_in_rows() -> None:
 
 
 def test_marks_are_told_by_glyphs_and_keep_their_place() -> None:
-    row = marked("▁▂ ▃▄", (True, False, True, True, False), ACCENT[V1])
+    row = with_fault_marks("▁▂ ▃▄", (True, False, True, True, False), ACCENT[V1])
     assert row.plain == "×▂×▃▄"
-    assert marked("▁▂  ▄", (True, True, True, False), ACCENT[V1]).plain == "▁×░░▄"
+    assert with_fault_marks("▁▂  ▄", (True, True, True, False), ACCENT[V1]).plain == "▁×░░▄"
     assert any(FELT in str(span.style) for span in row.spans)
-    assert marked("▁▂", (), ACCENT[V1]).plain == "▁▂"
-    above = marked("▁ ▃", (True, True, False), ACCENT[V1], foot=False)
+    assert with_fault_marks("▁▂", (), ACCENT[V1]).plain == "▁▂"
+    above = with_fault_marks("▁ ▃", (True, True, False), ACCENT[V1], foot=False)
     assert above.plain == "▁ ▃"
     assert any(FELT in str(span.style) for span in above.spans)
 
 
 def test_the_seconds_of_a_fault_are_kept_beside_the_histories() -> None:
-    board = Board(ALL)
+    state = DashboardState(ALL)
     for second in range(SLOTS + 5):
-        board.fault = "kill-redis" if second >= SLOTS + 3 else ""
-        board.slot(Moment(float(second), second * 1_000_000))
-    shown = board.snapshot(Moment(float(SLOTS + 5), 0))
+        state.fault = "kill-redis" if second >= SLOTS + 3 else ""
+        state.slot(Moment(float(second), second * 1_000_000))
+    shown = state.snapshot(Moment(float(SLOTS + 5), 0))
     assert shown.fault == "kill-redis"
     assert shown.faults == (False,) * (SLOTS - 2) + (True, True)
     assert len(shown.faults) == len(shown.pipelines[0].rate_history)

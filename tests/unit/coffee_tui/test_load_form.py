@@ -99,16 +99,16 @@ def test_a_plan_is_said_in_words(changes: dict[str, object], said: str) -> None:
 async def test_the_load_process_understands_every_command() -> None:
     import json
 
-    def told(command: Command) -> str:
+    def advance(command: Command) -> str:
         return json.dumps(command)
 
     async with Sender("http://127.0.0.1:1") as sender:
         generator = Generator(sender, Mix())  # not entered: it takes commands and sends nothing
         for pattern in Pattern:
             plan = replace(PLAN, pattern=pattern)
-            obey(generator, told(plan.mix()))
-            obey(generator, told(plan.run()))
-        obey(generator, told(PLAN.burst()))
+            obey(generator, advance(plan.mix()))
+            obey(generator, advance(plan.run()))
+        obey(generator, advance(PLAN.burst()))
         assert generator.running
         counts = generator.counts()
         assert counts[V3].offered >= 250

@@ -19,7 +19,7 @@ from coffee_tui.app import CoffeeApp
 from coffee_tui.data.plain import from_plain, to_plain
 from coffee_tui.data.recording import SPEEDS, Frame, Player, Recorder, RecordingError, delta, patch, read_recording
 from coffee_tui.data.snapshot import CostView, Health, KeyOrder, OrdersView, PartView, Snapshot
-from coffee_tui.data.sources import demo, played, recorded
+from coffee_tui.data.sources import demo, open_recorder, replay
 from tests.unit.coffee_tui.scripted import ALL, column, screen_text, snapshot
 from tests.waiting import until
 
@@ -43,7 +43,7 @@ SHOWN: list[Snapshot | OrdersView] = [snapshot(), ORDERS, NEXT_SECOND, COUNTED, 
 def _record(path: Path) -> Path:
     recorder = Recorder(path, ALL)
     for value in SHOWN:
-        recorder.note(value)
+        recorder.write(value)
     recorder.close()
     return path
 
@@ -79,8 +79,8 @@ def test_another_file_is_no_recording(tmp_path: Path, content: bytes) -> None:
 
 def test_files_that_cannot_be_used_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(CoffeeError, match="cannot be read: No such file"):
-        played(tmp_path / "absent")
-    with pytest.raises(CoffeeError, match="cannot be written"), recorded(tmp_path / "no" / "r", ALL):
+        replay(tmp_path / "absent")
+    with pytest.raises(CoffeeError, match="cannot be written"), open_recorder(tmp_path / "no" / "r", ALL):
         pass
 
 
@@ -143,7 +143,7 @@ async def test_it_holds_and_steps_and_stays_at_the_end() -> None:
 
 
 async def test_an_app_on_a_recording_takes_no_orders_and_says_so(tmp_path: Path) -> None:
-    app = CoffeeApp(played(_record(tmp_path / "r")))
+    app = CoffeeApp(replay(_record(tmp_path / "r")))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(lambda: "all is well with v1" in screen_text(app))
         await pilot.press("1", "p")
@@ -154,7 +154,7 @@ async def test_an_app_on_a_recording_takes_no_orders_and_says_so(tmp_path: Path)
 
 
 async def test_a_recording_is_held_stepped_and_hurried_by_keys(tmp_path: Path) -> None:
-    source = played(_record(tmp_path / "r"))
+    source = replay(_record(tmp_path / "r"))
     assert source.player is not None
     app = CoffeeApp(source)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -100,10 +100,8 @@ def test_the_dead_letter_reasons_carry_the_bounds_of_the_table() -> None:
 def test_an_id_is_remembered_once_for_repeats_and_conflicts() -> None:
     texts = {name: statement(name, values(Settings.from_env({}))) for name in (*DEFINITIONS, *INSERTS)}
     assert [name for name, text in texts.items() if "PARTITION BY" in text] == ["deduplicated_records"]
-    assert all(
-        "FROM deduplicated_records" in texts[name]
-        for name in ("first_orders", "dead_letter_conflicts", "windowed_records")
-    )
+    readers = ("first_orders", "dead_letter_conflicts", "windowed_records")
+    assert all("FROM deduplicated_records" in texts[name] for name in readers)
     assert all("FROM windowed_records" in texts[name] for name in ("counted", "windows"))
 
 

@@ -1,6 +1,7 @@
 """v1: a 201 is a committed row, once."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,47 @@ async def test_a_moment_is_compared_and_not_its_spelling(api: LocalApi) -> None:
     await api.order("v1", key=KEY)
     assert (await api.order("v1", {**ORDER, "timestamp": "2025-01-15T11:00:00.000+01:00"}, KEY))[0] == 201
     assert (await api.order("v1", {**ORDER, "timestamp": "2025-01-15T10:00:00.000001Z"}, KEY))[0] == 422
+
+
+LAST = {**ORDER, "timestamp": "9999-12-31T23:59:59.999999Z"}
+
+
+async def test_the_last_microsecond_is_stored_as_it_is_and_repeated(
+    api: LocalApi, database: "asyncpg.Connection[Any]"
+) -> None:
+    # asyncpg writes datetime.max, which this is, as PostgreSQL's infinity.
+    first = await api.order("v1", LAST, KEY)
+    assert first == taken("v1", KEY)
+    assert await api.order("v1", LAST, KEY) == first
+    assert (await api.order("v1", {**ORDER, "timestamp": "9999-12-31T23:59:59.999998Z"}, KEY))[0] == 422
+    assert (await api.order("v1", LAST))[0] == 201
+    batch = json.dumps([{**LAST, "message_id": KEY[:-1] + "c"}, LAST]).encode()
+    for _ in range(2):
+        assert (await api.batch("v1", batch))[0] == 201
+    stored = await database.fetchval("SELECT array_agg(DISTINCT ordered_at::text) FROM orders")
+    assert stored == ["9999-12-31 23:59:59.999999+00"]
+    assert await database.fetchval("SELECT count(*) FROM orders") == 5
+
+
+async def test_a_row_of_an_earlier_version_at_the_last_microsecond_is_the_same_order(
+    api: LocalApi, database: "asyncpg.Connection[Any]"
+) -> None:
+    await database.execute(BLOCK, UUID(KEY))
+    await database.execute("UPDATE orders SET ordered_at = 'infinity'")
+    assert (await api.order("v1", LAST, KEY))[0] == 201
+    assert (await api.batch("v1", json.dumps([{**LAST, "message_id": KEY}]).encode()))[0] == 201
+    assert (await api.order("v1", ORDER, KEY))[0] == 422
+
+
+async def test_a_key_that_only_looks_like_a_uuid_takes_nobody_elses(
+    api: LocalApi, database: "asyncpg.Connection[Any]"
+) -> None:
+    lookalike = KEY[:-2] + "_" + KEY[-1]  # UUID() reads it as ``theirs``
+    theirs = str(UUID(lookalike))
+    assert (await api.order("v1", ORDER, lookalike))[0] == 422
+    assert (await api.batch("v1", json.dumps([{**ORDER, "message_id": lookalike}]).encode()))[0] == 422
+    assert await api.order("v1", {**ORDER, "price": 6}, theirs) == taken("v1", theirs)
+    assert await database.fetchval("SELECT count(*) FROM orders") == 1
 
 
 async def test_twenty_at_once_under_one_key_are_one_row(

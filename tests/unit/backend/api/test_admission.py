@@ -12,10 +12,10 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from backend.api import http_protocol
-from backend.api.admission import DOORS, MAX_IN_FLIGHT, Door, Room
-from backend.api.answer_counters import Answers, RequestCounts, statuses
+from backend.api.admission import ADMISSIONS, MAX_IN_FLIGHT, Admission, InFlight
+from backend.api.answer_counters import AnswerCounts, RequestCounts, statuses
 from backend.api.http_protocol import LimitedProtocol
-from backend.api.responses import answer
+from backend.api.problems import answer
 from backend.clients.counters import Counters
 from coffee_core.pipelines.constants import V2
 from tests.waiting import until
@@ -25,20 +25,20 @@ HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
 
 
 class Served:
-    """The protocol on a real socket, with one door before an application that says 202."""
+    """The protocol on a real socket, with admission before an application that says 202."""
 
     def __init__(self) -> None:
-        self.room, self.counters = Room(), Counters()
-        answers = Answers(self.counters, V2)
-        self.door = Door(PATH, self.room, 1, answers, RequestCounts(self.counters))
+        self.in_flight, self.counters = InFlight(), Counters()
+        answers = AnswerCounts(self.counters, V2)
+        self.admission = Admission(PATH, self.in_flight, 1, answers, RequestCounts(self.counters))
         self.asked = 0
         self.state = ServerState()
 
     async def __aenter__(self) -> Self:
         config = uvicorn.Config(self._application, interface="asgi3", ws="none", lifespan="off", log_config=None)
-        doors = {DOORS: {PATH.encode(): self.door}}
+        admissions = {ADMISSIONS: {PATH.encode(): self.admission}}
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: LimitedProtocol(config, self.state, doors), "127.0.0.1", 0
+            lambda: LimitedProtocol(config, self.state, admissions), "127.0.0.1", 0
         )
         port = self._server.sockets[0].getsockname()[1]
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
@@ -55,7 +55,7 @@ class Served:
     def fill(self) -> None:
         """Let others take all the room."""
         for number in range(MAX_IN_FLIGHT):
-            self.room.enter({"client": (str(number), 1)}, 1)
+            self.in_flight.enter({"client": (str(number), 1)}, 1)
 
     def write(self, text: str) -> None:
         self._writer.write(text.encode())
@@ -115,7 +115,7 @@ async def test_the_connection_goes_on_and_the_rest_of_the_body_is_passed_over() 
         served.fill()
         served.write(HEAD + "\r\n12")
         assert (await served.read())[0] == 503
-        served.room.leave("0", 1)
+        served.in_flight.leave("0", 1)
         served.write("345" + HEAD + "\r\n12345")
         assert ((await served.read())[0], served.asked) == (202, 1)
 
@@ -130,9 +130,9 @@ async def test_what_is_not_plain_goes_the_long_way(special: str) -> None:
 
 async def test_those_who_come_at_once_count_before_they_have_entered() -> None:
     async with Served() as served:
-        let_in = [served.door.refusal("a", [], []) is None for _ in range(MAX_IN_FLIGHT)]
+        let_in = [served.admission.refusal("a") is None for _ in range(MAX_IN_FLIGHT)]
         assert sum(let_in) == MAX_IN_FLIGHT * 7 // 8
-        await until(lambda: served.door.refusal("a", [], []) is None)
+        await until(lambda: served.admission.refusal("a") is None)
 
 
 async def test_a_request_that_is_answered_leaves_nothing_to_the_garbage_collector() -> None:

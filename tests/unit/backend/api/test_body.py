@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.api.parsing import Content, parse
+from backend.api.parsing import parse
 from backend.api.problems import ProblemError
+from coffee_core.order import Content
 from tests.unit.backend.api.asgi import VALID
 
 
@@ -62,7 +63,7 @@ def test_no_price_goes_through_a_float(cents: int) -> None:
 def test_what_is_no_json_is_malformed(raw: bytes) -> None:
     with pytest.raises(ProblemError) as caught:
         parse(raw)
-    assert (caught.value.kind.status, caught.value.kind.type) == (400, "/problems/malformed-json")
+    assert (caught.value.type.status, caught.value.type.uri) == (400, "/problems/malformed-json")
     assert caught.value.field is None
 
 
@@ -104,7 +105,7 @@ def test_what_is_no_json_is_malformed(raw: bytes) -> None:
 def test_a_bad_field_is_named(raw: bytes, field: str) -> None:
     with pytest.raises(ProblemError) as caught:
         parse(raw)
-    assert (caught.value.kind.status, caught.value.kind.type) == (422, "/problems/invalid-field")
+    assert (caught.value.type.status, caught.value.type.uri) == (422, "/problems/invalid-field")
     assert caught.value.field == field
     assert field in caught.value.detail
 
@@ -113,7 +114,7 @@ def test_a_bad_field_is_named(raw: bytes, field: str) -> None:
 def test_json_that_is_no_object_is_refused(raw: bytes) -> None:
     with pytest.raises(ProblemError, match="must be a JSON object") as caught:
         parse(raw)
-    assert caught.value.kind.status == 422
+    assert caught.value.type.status == 422
 
 
 @pytest.mark.parametrize("again", ['"drink":"latte"', '"dr\\u0069nk":"latte"', '"price":5.0', '"timestamp":"x"'])
@@ -121,7 +122,7 @@ def test_a_field_that_is_given_twice_is_refused(again: str) -> None:
     for raw in (b"{" + again.encode() + b"," + _text()[1:], _text()[:-1] + b"," + again.encode() + b"}"):
         with pytest.raises(ProblemError) as caught:
             parse(raw)
-        assert caught.value.kind.status == 422
+        assert caught.value.type.status == 422
 
 
 def test_an_escaped_letter_is_no_second_field() -> None:

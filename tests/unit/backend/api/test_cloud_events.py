@@ -9,11 +9,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import pytest
 from starlette.types import ASGIApp
 
-from backend.api.admission import Room
-from backend.api.answer_counters import Answers, RequestCounts
+from backend.api.admission import InFlight
+from backend.api.answer_counters import AnswerCounts, RequestCounts
 from backend.api.middleware import Observe
-from backend.api.openapi import EVENT, KEY
-from backend.api.orders import BatchEndpoint, OrderEndpoint, Taking
+from backend.api.openapi import document
+from backend.api.orders import BatchEndpoint, OrderEndpoint, Submitter
 from backend.api.parsing import NAMESPACE
 from backend.clients.counters import Counters
 from backend.clients.health import Health
@@ -23,22 +23,25 @@ from tests.unit.backend.api.asgi import JSON, VALID, Answer, ask
 
 STRUCTURED = ("content-type", "application/cloudevents+json; charset=utf-8")
 BATCH = ("content-type", "application/cloudevents-batch+json")
+_BODY = document((V2,))["paths"]["/api/v2/order"]["post"]["requestBody"]["content"]
+EVENT = _BODY["application/cloudevents+json"]["example"]
+KEY = EVENT["id"]
 CE = {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/tills/7", "ce-type": "order"}
 
 
 class Kept:
-    """An intake that keeps what reaches it, and which of it may be repeated."""
+    """An ingest that keeps what reaches it, and which of it may be repeated."""
 
     health = Health("none")
 
     def __init__(self) -> None:
         self.ids: list[UUID] = []
 
-    async def take(self, order: Order, keyed: bool) -> None:
+    async def submit(self, order: Order, keyed: bool) -> None:
         assert keyed
         self.ids.append(order.message_id)
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         assert {order.message_id for order in orders} == keyed
         self.ids += [order.message_id for order in orders]
 
@@ -50,8 +53,8 @@ def kept() -> Kept:
 
 def _app(kept: Kept, endpoint: Any = OrderEndpoint) -> ASGIApp:
     counters = Counters()
-    answers = Answers(counters, V2)
-    return Observe(endpoint(V2, Taking(kept), answers, Room()), RequestCounts(counters))
+    answers = AnswerCounts(counters, V2)
+    return Observe(endpoint(V2, Submitter(kept), answers, InFlight()), RequestCounts(counters))
 
 
 async def _post(kept: Kept, event: Any, *headers: tuple[str, str]) -> Answer:

@@ -17,14 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
-from msgspec.json import schema as schema_of
 from starlette.types import ASGIApp
 
-from backend.api.admission import Room
-from backend.api.answer_counters import Answers, RequestCounts
+from backend.api.admission import InFlight
+from backend.api.answer_counters import AnswerCounts, RequestCounts
 from backend.api.middleware import Observe
-from backend.api.orders import BatchEndpoint, OrderEndpoint, Taking
-from backend.api.schema import Problem
+from backend.api.openapi import document
+from backend.api.orders import BatchEndpoint, OrderEndpoint, Submitter
 from backend.clients.counters import Counters
 from backend.clients.health import Health
 from coffee_core.order import Order
@@ -32,22 +31,22 @@ from coffee_core.pipelines.constants import V2
 from tests.unit.backend.api.asgi import VALID, ask
 
 BODIES = int(os.environ.get("COFFEE_FUZZ_BODIES", "500"))
-_PROBLEM = jsonschema.Draft202012Validator(schema_of(Problem))
+_PROBLEM = jsonschema.Draft202012Validator(document((V2,))["components"]["schemas"]["Problem"])
 _GOOD = json.dumps(VALID).encode()
 
 
 class Keeping:
-    """An intake that keeps what reaches it."""
+    """An ingest that keeps what reaches it."""
 
     health = Health("none")
 
     def __init__(self) -> None:
         self.orders: list[Order] = []
 
-    async def take(self, order: Order, keyed: bool) -> None:
+    async def submit(self, order: Order, keyed: bool) -> None:
         self.orders.append(order)
 
-    async def take_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         self.orders += orders
 
 
@@ -102,11 +101,11 @@ _bodies = st.one_of(
 )
 
 
-_kept, _room, _runner = Keeping(), Room(), asyncio.Runner()
-_taking, _counters = Taking(_kept), Counters()
-_answers, _counts = Answers(_counters, V2), RequestCounts(_counters)
-_order = Observe(OrderEndpoint(V2, _taking, _answers, _room), _counts)
-_batch = Observe(BatchEndpoint(V2, _taking, _answers, _room), _counts)
+_kept, _in_flight, _runner = Keeping(), InFlight(), asyncio.Runner()
+_submitter, _counters = Submitter(_kept), Counters()
+_answers, _counts = AnswerCounts(_counters, V2), RequestCounts(_counters)
+_order = Observe(OrderEndpoint(V2, _submitter, _answers, _in_flight), _counts)
+_batch = Observe(BatchEndpoint(V2, _submitter, _answers, _in_flight), _counts)
 _EVENT = b'{"specversion":"1.0","id":"1","source":"/tills/7","type":"order","data":'
 _endpoints: list[tuple[ASGIApp, str, Callable[[bytes], bytes]]] = [
     (_order, "application/json", lambda raw: raw),
@@ -148,4 +147,4 @@ def test_a_hostile_body_is_a_4xx_and_never_an_order(raw: bytes) -> None:
         assert 400 <= answer.status < 500, (answer.status, answer.body)
         _PROBLEM.validate(answer.json)
     assert _kept.orders == []
-    assert _room.in_flight == 0
+    assert _in_flight.weight == 0

@@ -18,7 +18,7 @@ from tests.waiting import until
 
 @contextlib.asynccontextmanager
 async def _asking(health: Health, probe: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    task = asyncio.create_task(health.keep_asking(probe))
+    task = asyncio.create_task(health.keep_probing(probe))
     try:
         yield
     finally:

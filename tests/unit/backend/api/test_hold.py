@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 from backend.api import http_protocol
 from backend.api.admission import HOLD
 from backend.api.http_protocol import LimitedProtocol
-from backend.api.responses import answer
+from backend.api.problems import answer
 from tests.waiting import until
 
 

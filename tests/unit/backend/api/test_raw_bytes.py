@@ -13,7 +13,7 @@ from random import Random
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from backend.api.responses import answer
+from backend.api.problems import answer
 from tests.unit.backend.api.serving import serving
 from tests.waiting import until
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.api import http_protocol
-from backend.api.responses import answer
+from backend.api.problems import answer
 from tests.unit.backend.api.serving import Served, serving
 from tests.waiting import until
 

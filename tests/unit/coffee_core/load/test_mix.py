@@ -4,10 +4,10 @@ import json
 from collections import Counter
 from decimal import Decimal
 
-from coffee_core.clock import now_us, parse_timestamp_us
+from coffee_core.clock import now_us
 from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.money import to_cents
+from coffee_core.order import parse_price, parse_timestamp_us
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 
@@ -42,7 +42,7 @@ def test_an_order_is_what_its_body_says() -> None:
             attempt.store,
             attempt.timestamp,
         )
-        assert to_cents(body["price"]) == attempt.price_cents
+        assert parse_price(body["price"]) == attempt.price_cents
         assert parse_timestamp_us(attempt.timestamp) == attempt.ordered_at_us
         assert attempt.drink in DRINKS
         assert attempt.store in STORES

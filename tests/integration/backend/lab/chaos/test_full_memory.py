@@ -10,15 +10,15 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
-from backend.lab.chaos.restorer import Guard
+from backend.lab.chaos.restorer import Restorer
 from coffee_core.errors import CoffeeError
 from tests.waiting import until
 
 
 async def test_memory_is_full_for_the_length_of_the_block(redis_url: str, client: Redis) -> None:
     await client.set("here", "before")
-    with Guard() as guard:
-        guard.fill_memory(redis_url)
+    with Restorer() as restorer:
+        restorer.fill_memory(redis_url)
         with pytest.raises(OutOfMemoryError):
             await client.set("more", "x")
         assert await client.get("here") == "before"
@@ -28,12 +28,12 @@ async def test_memory_is_full_for_the_length_of_the_block(redis_url: str, client
 
 async def test_what_cannot_be_mended_is_said_and_keeps_nothing_else_broken(redis_url: str, client: Redis) -> None:
     sleeper = await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", "input()", stdin=subprocess.PIPE)
-    with Guard() as guard:
-        guard.stop(sleeper.pid)
-        guard.fill_memory(redis_url)
+    with Restorer() as restorer:
+        restorer.stop(sleeper.pid)
+        restorer.fill_memory(redis_url)
         await client.config_set("requirepass", "another")
         with pytest.raises(CoffeeError, match=r"^not mended: -WRONGPASS"):
-            guard.mend()
+            restorer.mend()
         await until(lambda: psutil.Process(sleeper.pid).status() != psutil.STATUS_STOPPED)
     await client.config_set("maxmemory", 0)
     await client.config_set("requirepass", urlsplit(redis_url).password or "")
@@ -41,10 +41,10 @@ async def test_what_cannot_be_mended_is_said_and_keeps_nothing_else_broken(redis
 
 
 async def test_what_stays_broken_at_the_end_is_said(redis_url: str, client: Redis) -> None:
-    guard = Guard().__enter__()
-    guard.fill_memory(redis_url)
+    restorer = Restorer().__enter__()
+    restorer.fill_memory(redis_url)
     await client.config_set("requirepass", "another")
     with pytest.raises(CoffeeError, match=r"^not mended: -WRONGPASS"):
-        guard.__exit__(None, None, None)
+        restorer.__exit__(None, None, None)
     await client.config_set("maxmemory", 0)
     await client.config_set("requirepass", urlsplit(redis_url).password or "")

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from backend.clients.daemon import Database
 from backend.lab.chaos.client import Client
 from backend.lab.chaos.experiment import Settled, quiet, settle
-from backend.lab.chaos.site import NotReadyError
 from backend.pipelines.balance import is_zero
+from backend.pipelines.faults import NotReadyError
 from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.load.orders import Attempt, Kind

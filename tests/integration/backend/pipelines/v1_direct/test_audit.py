@@ -11,7 +11,7 @@ from backend.clients.daemon import Database
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
-from coffee_core.clock import now_us, to_datetime
+from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
@@ -126,7 +126,7 @@ async def test_one_order_under_two_ids_is_a_duplicate(
 async def test_an_order_placed_twice_in_one_batch_is_two(
     settings: Settings, connection: Database, client: Redis
 ) -> None:
-    now = to_datetime(now_us())
+    now = now_us()
     ids = [new_message_id(), new_message_id()]
     insert = sql("backend.pipelines.v1_direct", "insert_orders")
     await connection.execute(insert, ids, ["latte"] * 2, ["uptown"] * 2, [500] * 2, [now] * 2, now)

@@ -7,6 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
+from coffee_core.clock import MAX_TIME_US
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
@@ -71,6 +72,17 @@ async def test_a_row_that_was_changed_is_found_id_by_id(job: Job, connection: Da
     balance = await job.look(deep=True)
     assert balance.deep is not None
     assert (balance.balanced, balance.deep.altered_ids) == (False, [places[1]])
+
+
+async def test_a_row_at_the_last_microsecond_is_what_the_log_says(job: Job, connection: Database) -> None:
+    (order,) = mixed(1, seed=3)
+    await job.store([order], await job.accept(replace(order, ordered_at_us=MAX_TIME_US)))
+    await connection.execute("alter table orders_v3 disable trigger all")
+    # As the job writes it; asyncpg would make it PostgreSQL's infinity.
+    await connection.execute("update orders set ordered_at = '9999-12-31 23:59:59.999999+00'")
+    balance = await job.look(deep=True)
+    assert balance.deep is not None
+    assert (balance.deep.compared, balance.deep.altered_ids, balance.deep.lost_ids) == (1, [], [])
 
 
 async def test_a_second_row_of_one_record_is_a_duplicate(job: Job) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 from aiohttp import web
 
-from backend.lab.bench.load_client import LeanSender
+from backend.lab.bench.load_clients import LeanSender
 from coffee_core.load.orders import Attempt, Mix, MixSettings
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Answer, Outcome

@@ -7,7 +7,7 @@ import pytest
 from backend.lab.bench.conditions import Condition
 from backend.lab.bench.figures import Figures
 from backend.lab.bench.load_run import Latency, Measured
-from backend.lab.bench.visibility import Flow
+from backend.lab.bench.visibility import TotalHistory
 from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
 from coffee_core.load.plan import Plan
 from coffee_core.load.schedule import Pattern, Shape
@@ -15,8 +15,8 @@ from coffee_core.load.statistics import Answer, Notes, Outcome, Sample
 from coffee_core.pipelines.constants import V1, V2, V3
 
 
-def flow(*seen: tuple[float, int]) -> Flow:
-    made = Flow()
+def flow(*seen: tuple[float, int]) -> TotalHistory:
+    made = TotalHistory()
     for at_s, total in seen:
         made.note(at_s, total)
     return made

@@ -98,8 +98,8 @@ def test_a_latency_says_on_how_many_orders_it_rests() -> None:
 
 
 def test_a_low_rate_is_kept_up_until_there_are_orders_enough_for_a_p99() -> None:
-    size = Size("made", rounds=1, cell_s=2, cell_orders=100)
-    assert (size.cell_s_at(20), size.cell_s_at(1_000)) == (5, 2)
+    size = Size("made", rounds=1, load_s=2, load_orders=100)
+    assert (size.load_s_at(20), size.load_s_at(1_000)) == (5, 2)
     step = replace(size, step_s=1, step_orders=2_000)
     assert (step.step_s_at(500), step.step_s_at(4_000)) == (4, 1)
 

@@ -6,12 +6,12 @@ from uuid import uuid4
 import pytest
 
 from backend.lab.chaos.client import Client
-from backend.lab.chaos.experiment import Settled, _cell
-from backend.lab.chaos.faults import FAULTS, Fault
-from backend.lab.chaos.report import Cell
-from backend.lab.chaos.site import Done
-from backend.lab.chaos.verdict import Verdict
+from backend.lab.chaos.comparison import Verdict
+from backend.lab.chaos.experiment import Settled, _result
+from backend.lab.chaos.fault_result import FaultResult
+from backend.lab.chaos.faults import FAULTS
 from backend.pipelines.balance import NOTHING, Balance
+from backend.pipelines.faults import Effect, Fault
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V2, V3
@@ -26,21 +26,21 @@ def judge(
     fault: Fault = KILL,
     verdict: Verdict = VERDICT,
     balance: Balance = BALANCE,
-    done: Done = Done("done"),  # noqa: B008 - frozen
+    effect: Effect = Effect("done"),  # noqa: B008 - frozen
     pipeline: Pipeline = V2,
     visible_s: float | None = 1.0,
-) -> Cell:
+) -> FaultResult:
     """Judge one cell; three dead letters were there before."""
     client = Client("http://127.0.0.1:1", pipeline)
     sent = client._mix.next(pipeline)
     # An id of our own: of the orders that are sent, some have no key.
     client.answers += [Answer(sent, Outcome.REFUSED, 503, None, f"down: {uuid4()}", 1)] * verdict.refused
-    return _cell(fault, Settled(verdict, Totals(), balance), BALANCE, done, client, visible_s)
+    return _result(fault, Settled(verdict, Totals(), balance), BALANCE, effect, client, visible_s)
 
 
 def test_all_is_well() -> None:
     assert judge().exact
-    poisoned = judge(POISON, balance=replace(BALANCE, dead_letters=13), done=Done("put 10", poison=10))
+    poisoned = judge(POISON, balance=replace(BALANCE, dead_letters=13), effect=Effect("put 10", poison=10))
     assert poisoned.exact
     assert "each poison message one" in poisoned.notes[0]
 
@@ -54,17 +54,17 @@ def test_a_failed_request_is_wrong_only_where_the_fault_must_not_cause_it() -> N
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("result", "said"),
     [
         (judge(visible_s=None), "no order from after the fault was visible"),
-        (judge(done=Done("killed", problem="redis did not come back")), "redis did not come back"),
+        (judge(effect=Effect("killed", problem="redis did not come back")), "redis did not come back"),
         (judge(balance=replace(BALANCE, lost=2)), "its own log does not balance: v2: lost 2"),
         (judge(balance=replace(BALANCE, in_flight=7)), "7 orders are still in flight"),
         (judge(balance=replace(BALANCE, dead_letters=4)), "1 dead letters where 0 belong"),
-        (judge(POISON, done=Done("put", poison=10)), "0 dead letters where 10 belong"),
+        (judge(POISON, effect=Effect("put", poison=10)), "0 dead letters where 10 belong"),
     ],
     ids=["invisible", "gone", "log", "in flight", "a dead letter", "no dead letter"],
 )
-def test_what_else_is_wrong_is_said(cell: Cell, said: str) -> None:
-    assert not cell.exact
-    assert said in cell.wrong[0]
+def test_what_else_is_wrong_is_said(result: FaultResult, said: str) -> None:
+    assert not result.exact
+    assert said in result.wrong[0]

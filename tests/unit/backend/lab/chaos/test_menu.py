@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli.main import coffee
-from backend.lab.chaos.faults import FAULTS, WORKING_TASK_MANAGER, Deed, Fault
+from backend.lab.chaos.faults import FAULTS
 from backend.lab.chaos.site import NotLocalError, Site
+from backend.pipelines.faults import Action, Fault
+from backend.pipelines.v3_kafka.faults import TASK_MANAGER
 from backend.stack.parts import NAMES
 from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V1, V2, V3
@@ -23,10 +25,10 @@ def call(*words: str) -> Result:
     return CliRunner().invoke(coffee, ["chaos", *words], standalone_mode=False)
 
 
-@pytest.mark.parametrize("deed", [Deed.KILL, Deed.FREEZE])
-def test_every_part_can_be_killed_and_frozen(deed: Deed) -> None:
-    parts = {WORKING_TASK_MANAGER if name.startswith(WORKING_TASK_MANAGER) else name for name in NAMES}
-    assert {fault.part for fault in FAULTS.values() if fault.deed is deed} == parts
+@pytest.mark.parametrize("action", [Action.KILL, Action.FREEZE])
+def test_every_part_can_be_killed_and_frozen(action: Action) -> None:
+    parts = {TASK_MANAGER if name.startswith(TASK_MANAGER) else name for name in NAMES}
+    assert {fault.part for fault in FAULTS.values() if fault.action is action} == parts
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)

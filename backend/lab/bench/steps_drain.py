@@ -1,0 +1,204 @@
+"""Backlogs: orders pile up in a log while nobody works on it, and then it is measured how fast they are drained.
+
+The orders are put straight into the log: the API would be the bottleneck.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from backend.clients.daemon import open_redis
+from backend.lab.bench.figures import HIGHER
+from backend.lab.bench.harness import Harness, NotSettledError
+from backend.lab.chaos.restorer import frozen
+from backend.lab.chaos.site import Site
+from backend.pipelines.faults import NotReadyError
+from backend.stack.log_files import open_log
+from backend.stack.polling import poll
+from coffee_core.clock import now_us
+from coffee_core.ids import new_message_id
+from coffee_core.menu import DRINKS, STORES
+from coffee_core.order import Order
+from coffee_core.parent_death_signal import dies_with_parent
+from coffee_core.pipelines import LogKind, Pipeline, Service
+from coffee_core.runstate import READY_FILE
+from coffee_core.settings import Settings
+
+_AT_ONCE = 1_000
+_MAX_BATCH_BYTES = 256 * 1024
+_UP_WITHIN_S = 120.0
+_DRAIN_WITHIN_S = 300.0
+FLINK_TIMEOUT_S = 60.0
+"""Seconds for an answer of Flink: a checkpoint in a backlog takes its time."""
+_POLL_S = 0.05
+
+
+def runs_on_flink(pipeline: Pipeline) -> bool:
+    """Tell whether a job of Flink works on the orders of a pipeline, not a process of its own."""
+    return "flink" in pipeline.info.servers
+
+
+def can_drain(pipeline: Pipeline) -> bool:
+    """Tell whether orders can pile up for a pipeline: it has a log, and a processor that reads it."""
+    return pipeline.info.log is not None and bool(pipeline.info.processor)
+
+
+def worker_of(pipeline: Pipeline) -> Service | None:
+    """Return the daemon that works on the orders of a pipeline, beside which another can run; None without one."""
+    services = (service for service in pipeline.info.services if service.name == pipeline.info.processor)
+    return next(services, None)
+
+
+async def drain(harness: Harness, pipeline: Pipeline) -> None:
+    """Let orders pile up while the processor of a pipeline is down, then measure how fast it catches up."""
+    await harness.settle([pipeline])
+    down_s = time.monotonic()
+    async with _down(harness, pipeline):
+        await fill(harness.settings, pipeline, harness.size.preload)
+        await asyncio.sleep(max(0.0, harness.size.down_s - (time.monotonic() - down_s)))
+        let_go_s = time.monotonic()
+    await _measure(harness, pipeline, "drain", let_go_s)
+
+
+async def drain_by_two(harness: Harness, pipeline: Pipeline) -> None:
+    """Do the same with a second worker beside the stack's own."""
+    await harness.settle([pipeline])
+    async with _second_worker(harness, pipeline) as second:
+        async with _down(harness, pipeline):
+            with frozen(second):
+                await fill(harness.settings, pipeline, harness.size.preload)
+                let_go_s = time.monotonic()
+        await _measure(harness, pipeline, "drain2", let_go_s)
+
+
+async def fill(settings: Settings, pipeline: Pipeline, orders: int) -> None:
+    """Put so many orders into the log of a pipeline. Raises RedisError or KafkaError."""
+    log = pipeline.info.log
+    assert log is not None, f"{pipeline} has a log"
+    await _FILL[log.kind](settings, log.name, orders)
+
+
+async def _fill_stream(settings: Settings, stream: str, orders: int) -> None:
+    async with open_redis(settings.redis_url) as client:
+        for first in range(0, orders, _AT_ONCE):
+            pipe = client.pipeline(transaction=False)
+            for _ in range(min(_AT_ONCE, orders - first)):
+                fields: dict[Any, Any] = dict(_order().to_fields())
+                pipe.xadd(stream, fields)
+            await pipe.execute()
+
+
+async def _fill_topic(settings: Settings, topic: str, orders: int) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_servers,
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=_MAX_BATCH_BYTES,
+    )
+    await producer.start()
+    try:
+        for first in range(0, orders, _AT_ONCE):
+            sent = []
+            for _ in range(min(_AT_ONCE, orders - first)):
+                order = _order()
+                key, value = str(order.message_id).encode(), json.dumps(order.to_fields()).encode()
+                sent.append(await producer.send(topic, value, key))
+            await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+_FILL: Mapping[LogKind, Callable[[Settings, str, int], Awaitable[None]]] = {
+    LogKind.STREAM: _fill_stream,
+    LogKind.TOPIC: _fill_topic,
+}
+
+
+def _order() -> Order:
+    now = now_us()
+    drink, store = random.choice(DRINKS), random.choice(STORES)
+    return Order(new_message_id(), drink, store, random.randrange(250, 650), now, now)
+
+
+@asynccontextmanager
+async def _down(harness: Harness, pipeline: Pipeline) -> AsyncIterator[None]:
+    """Keep the processor of a pipeline from its work for the length of the block.
+
+    A process is frozen. A job of Flink is cancelled, and is submitted again from its checkpoint after the block.
+    """
+    site = Site(harness.settings)
+    if not runs_on_flink(pipeline):
+        worker = await site.find(pipeline.info.processor)
+        assert worker.pid is not None, "a part that was found has a process"
+        with frozen(worker.pid):
+            yield
+        return
+    from backend.stack.flink import SUBMITTER  # not loaded where no Flink runs
+
+    submitter = await site.find(SUBMITTER)
+    assert submitter.pid is not None, "a part that was found has a process"
+    with frozen(submitter.pid):
+        await _cancel_job(harness.settings)
+        yield
+
+
+async def _cancel_job(settings: Settings) -> None:
+    """Cancel the job of the orders and wait for its end."""
+    from flink.rest import FlinkRest
+
+    async with FlinkRest(settings.flink_rest_url, FLINK_TIMEOUT_S) as flink:
+        for job in await flink.jobs():
+            if job.state == "RUNNING":
+                await flink.cancel(job)
+        # Another process sets no event of ours.
+        while any(job.state in ("RUNNING", "CANCELLING") for job in await flink.jobs()):  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
+
+
+@asynccontextmanager
+async def _second_worker(harness: Harness, pipeline: Pipeline) -> AsyncIterator[int]:
+    """Run another worker for the length of the block; yield its process id once it is ready."""
+    service = worker_of(pipeline)
+    assert service is not None, f"{pipeline} has a worker"
+    ready = harness.stack.home / "bench-worker.ready"
+    environ = harness.stack.environ | harness.settings.addresses
+    environ |= {READY_FILE: str(ready), "COFFEE_WORKER_NAME": "bench"}
+    with open_log(harness.stack.home / "bench-worker.log") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", service.module),
+            env=environ,
+            stdout=log,
+            stderr=log,
+            preexec_fn=dies_with_parent(),
+        )
+    try:
+        if not await poll(ready.exists, _POLL_S, _UP_WITHIN_S):
+            raise NotReadyError(f"a second {service.name} does not come up")
+        yield process.pid
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _measure(harness: Harness, pipeline: Pipeline, name: str, let_go_s: float) -> None:
+    """Wait for the end of a backlog, and note how fast it went from the first order that moved."""
+    history = harness.watcher.histories[pipeline]
+    before = harness.accepted[pipeline]
+    harness.accepted[pipeline] += harness.size.preload
+    if not await harness.watcher.reached({pipeline: harness.accepted[pipeline]}, _DRAIN_WITHIN_S):
+        raise NotSettledError(f"{pipeline}: the backlog is not drained after {_DRAIN_WITHIN_S:g} s")
+    first_s, last_s = history.first_s(before + 1), history.first_s(harness.accepted[pipeline])
+    # What the first look already shows was done before it: only the rest has a known time.
+    moved = harness.accepted[pipeline] - history.total_at(first_s)
+    if last_s > first_s:
+        harness.figures.add(f"{pipeline}.{name}.rate", moved / (last_s - first_s), "/s", HIGHER)
+    harness.figures.add(f"{pipeline}.{name}.begins", max(0.0, first_s - let_go_s), "s")
+    harness.figures.add(f"{pipeline}.{name}.whole", last_s - let_go_s, "s")

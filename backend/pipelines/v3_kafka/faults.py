@@ -1,0 +1,134 @@
+"""What can be broken of v3 alone: Kafka and Flink, its topic, and its replay of the whole topic."""
+
+import json
+from contextlib import suppress
+
+from backend.pipelines.faults import (
+    Action,
+    Effect,
+    Fault,
+    NotReadyError,
+    StrikeContext,
+    oversized_order,
+    part_faults,
+    refused_without,
+    unstorable_orders,
+)
+from coffee_core.keys import TOPIC
+from coffee_core.pipelines.constants import V3
+from coffee_core.settings import Settings
+
+TASK_MANAGER = "flink-taskmanager"
+"""Stands for whichever TaskManager runs the job when the fault strikes."""
+_SEND_WITHIN_MS = 20_000
+_FLINK_TIMEOUT_S = 1.0
+
+
+async def working_task_manager(settings: Settings) -> str:
+    """Return the name of the TaskManager that runs the job. Raises NotReadyError where none does."""
+    from flink.rest import FlinkRest, FlinkUnavailableError  # not loaded where no Flink runs
+
+    # A JobManager that does not answer runs no job either, as far as we can know.
+    with suppress(FlinkUnavailableError):
+        async with FlinkRest(settings.flink_rest_url, _FLINK_TIMEOUT_S) as flink:
+            for job in await flink.jobs():
+                if job.state == "RUNNING" and (names := await flink.task_managers_of(job)):
+                    return names[0]
+    raise NotReadyError("no TaskManager runs the job now: `coffee status` tells")
+
+
+async def poison_topic(context: StrikeContext) -> Effect:
+    """Send records that can never be stored to the topic. Raises UnreachableError.
+
+    Among them what no JSON parser takes, a record without a value, one without a key, and a large one.
+    """
+    from aiokafka import AIOKafkaProducer  # the menu is listed without any driver
+
+    from backend.clients.kafka import kafka_options, naming_kafka
+
+    records: list[tuple[bytes | None, bytes | None]] = [
+        (str(order.get("message_id", "")).encode(), json.dumps(order).encode())
+        for order in unstorable_orders(context.first_accepted(V3))
+    ]
+    records += [
+        (b"poison", b"not json"),
+        (b"poison", b""),
+        (b"poison", b"[]"),
+        (b"poison", b"\xff\xfe\x00"),
+        (b"poison", json.dumps(oversized_order()).encode()),
+        (None, b"{}"),
+        (b"poison", None),
+    ]
+    settings = context.settings
+    context.struck()
+    producer = AIOKafkaProducer(**kafka_options(settings), acks="all", request_timeout_ms=_SEND_WITHIN_MS)
+    with naming_kafka(settings.kafka_servers):
+        await producer.start()
+        try:
+            for key, value in records:
+                await producer.send_and_wait(TOPIC, value, key=key)
+        finally:
+            await producer.stop()
+    return Effect(f"put {len(records)} poison messages into the log of {V3}", len(records))
+
+
+async def replay_topic(context: StrikeContext) -> Effect:
+    """Count the whole topic anew. Raises CoffeeError where the numbers do not meet."""
+    from backend.pipelines.v3_kafka.repair import replay_v3  # not loaded where no Kafka runs
+
+    struck = False
+
+    def on_progress(_counted: int, _total: int) -> None:
+        # Only now nothing is shown any more: the job's orders so far would pass for those from after it.
+        nonlocal struck
+        if not struck:
+            struck = True
+            context.struck()
+
+    replayed = await replay_v3(context.settings, on_progress)
+    return Effect(
+        f"replayed {replayed.records:,} records into empty state in {replayed.seconds:g} s",
+        problem=await context.still_down(),
+    )
+
+
+LOCATORS = {TASK_MANAGER: working_task_manager}
+FAULTS = (
+    *part_faults(
+        "kafka",
+        "acks=all: what was acknowledged is on disk; the producer and Flink find the broker again by themselves",
+        "a broker that hangs: sends run into their timeout, and a send without an answer may still have arrived",
+        "the broker gives up its only log folder and halts; it comes back with all that it acknowledged",
+        may_refuse=refused_without("kafka"),
+    ),
+    *part_faults(
+        "flink-jobmanager",
+        "the job is lost and submitted again from its newest checkpoint; no order counts twice",
+        "the JobManager leaves the data path alone: orders flow on for as long as heartbeats are forgiven",
+    ),
+    *part_faults(
+        TASK_MANAGER,
+        "the warm spare takes over from the checkpoint, reads again what came after it, counts nothing twice",
+        "a TaskManager that hangs, is given up, and wakes as a second writer: the fence must refuse it",
+        "no checkpoint can be written, in the end no state: the job stands still, and goes on from the last one",
+    ),
+    *part_faults(
+        "flink-job",
+        "the submitter is no part of the data path: its successor adopts the running job",
+        "nothing is to be seen in the numbers; while it hangs, a lost job would not be submitted again",
+    ),
+    Fault(
+        "poison-topic",
+        "records straight into the topic that can never be stored: the job must not loop over them",
+        Action.POISON,
+        log=V3,
+        strike=poison_topic,
+    ),
+    Fault(
+        "replay-v3",
+        "`coffee replay v3` under load: the whole topic into empty state, and the same numbers at the end",
+        Action.REPLAY,
+        log=V3,
+        strike=replay_topic,
+    ),
+)

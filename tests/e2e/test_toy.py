@@ -1,0 +1,76 @@
+"""A pipeline of somebody else's on a real stack, registered by one folder and one setting."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.lab import ROOT, Lab
+from tests.waiting import until_sync
+
+TOY = {"COFFEE_PIPELINE_PACKAGES": "tests.toy_pipeline", "COFFEE_PIPELINES": "v1,toy"}
+
+
+@pytest.fixture(scope="module")
+def toy_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(tmp_path_factory.mktemp("a toy") / "coffee home", "v1")
+    lab.env |= TOY  # not ours: the tests' own process knows the built-in pipelines alone
+    lab.expected = {"postgres", "redis", "cafe-order-api", "cafe-order-aggregator", "toy-projector"}
+    with lab.running():
+        yield lab
+    until_sync(lambda: not lab.left())
+
+
+def test_it_takes_orders_and_balances(toy_lab: Lab) -> None:
+    key = "0190a2c4-7e1b-7c3d-9f10-2a3b4c5d6e7f"
+    order = ("order", "toy", "--drink", "latte", "--store", "uptown", "--price", "5.00")
+    assert [toy_lab.coffee(*order).returncode for _ in range(3)] == [0, 0, 0]
+    assert toy_lab.coffee(*order, "--key", key).returncode == 0
+    conflict = toy_lab.coffee("order", "toy", "--drink", "americano", "--key", key)
+    assert conflict.returncode == 1
+    assert "422" in conflict.stderr
+    done = toy_lab.coffee("audit", "--pipelines", "toy", "--json")
+    (found,) = json.loads(done.stdout)["pipelines"]
+    assert done.returncode == 0, done.stdout
+    assert (found["pipeline"], found["accepted"], found["shown"]["orders"]) == ("toy", 4, 4)
+
+
+def test_the_dashboard_shows_it(toy_lab: Lab) -> None:
+    command = [sys.executable, "-m", "coffee_tui", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, env=toy_lab.env, stdout=subprocess.PIPE, text=True) as dashboard:
+        assert dashboard.stdout is not None
+        for line in dashboard.stdout:
+            views = {view["pipeline"]: view for view in json.loads(line)["pipelines"]}
+            stages = {stage["label"]: stage["health"] for stage in views["toy"]["chain"]}
+            if (views["toy"]["orders"] or 0) >= 4 and set(stages.values()) == {"up"}:
+                break
+        dashboard.terminate()
+    assert list(views) == ["v1", "toy"]
+    assert list(stages) == ["POST", "PG", "projector", "Redis"]
+
+
+def test_it_is_broken_on_purpose_and_nothing_is_lost(toy_lab: Lab) -> None:
+    options = ("--pipeline", "v1,toy", "--rate", "60", "--json")
+    done = toy_lab.coffee("chaos", "kill-toy-projector", *options, timeout_s=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = {each["pipeline"]: each for each in json.loads(done.stdout)["cells"]}
+    assert set(results) == {"v1", "toy"}
+    for result in results.values():
+        assert result["accepted"] > 60
+        assert (result["lost"], result["duplicated"], result["drift"]["orders"]) == ([], [], 0)
+
+
+def test_it_is_measured(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
+    command = [sys.executable, "-m", "backend.cli", "bench", "--tiny", "--json", "--out", str(tmp_path / "report")]
+    env |= TOY | {"COFFEE_HOME": str(tmp_path / "home"), "COFFEE_PIPELINES": "toy"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["audit"]["toy"].items() >= {"lost": 0, "duplicated": 0, "drift": 0}.items()
+    for name in ("toy.closed.1.rate", "toy.first.visible"):
+        assert name in report["figures"]

@@ -1,0 +1,146 @@
+"""Readings put together: the chain of each pipeline, what a lost link looks like, equality of idle snapshots."""
+
+import pytest
+
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.runstate import PartState, State
+from coffee_tui.data.history import Moment
+from coffee_tui.data.readings import Dependency, LabReading, MetricsReading, ReadingError, RedisReading, parse_lab
+from coffee_tui.data.snapshot import Health, PipelineView, Snapshot
+from coffee_tui.data.state import DashboardState
+
+ALL = PIPELINES
+READY = dict.fromkeys(PIPELINES, True)
+
+
+def _at(second: float) -> Moment:
+    return Moment(second, 1_700_000_000_000_000 + int(second * 1e6))
+
+
+def _part(name: str, state: State = State.UP) -> PartState:
+    return PartState(name, 1, None, state, "", 1_700_000_000_000_000)
+
+
+PARTS = tuple(
+    map(
+        _part,
+        (
+            "cafe-order-aggregator",
+            "cafe-order-api",
+            "flink-job",
+            "flink-jobmanager",
+            "flink-taskmanager-1",
+            "kafka",
+            "postgres",
+            "redis",
+            "stream-worker",
+        ),
+    )
+)
+
+
+def _fresh_state(lab: LabReading | None = None) -> DashboardState:
+    state = DashboardState(ALL)
+    state.read_metrics(_at(0), RedisReading({pipeline: MetricsReading() for pipeline in ALL}, {V2: 0}))
+    state.read_lab(_at(0), lab or LabReading(uptime_s=1, ready=READY, parts=PARTS))
+    return state
+
+
+def _healths(view: PipelineView) -> dict[str, Health]:
+    return {stage.label: stage.health for stage in view.chain}
+
+
+def _views(snapshot: Snapshot) -> dict[Pipeline, PipelineView]:
+    return {view.pipeline: view for view in snapshot.pipelines}
+
+
+def test_a_healthy_stack_is_healthy_all_along_each_chain() -> None:
+    snapshot = _fresh_state().snapshot(_at(1))
+    assert not snapshot.coming_up
+    for view in snapshot.pipelines:
+        assert set(_healths(view).values()) == {Health.GOOD}, view.pipeline
+
+
+def test_a_broken_part_is_seen_where_it_stands() -> None:
+    state = _fresh_state()
+    broken = tuple(
+        _part(part.name, State.BACKOFF) if part.name.startswith("flink-task") else part for part in PARTS
+    )
+    state.read_lab(_at(2), LabReading(uptime_s=2, ready=READY, parts=broken))
+    views = _views(state.snapshot(_at(3)))
+    assert _healths(views[V3])["Flink"] is Health.BROKEN
+    assert views[V3].status_line.text == "flink-taskmanager-1 backoff for 3 s"
+    assert set(_healths(views[V2]).values()) == {Health.GOOD}
+
+
+def test_a_server_that_the_api_cannot_reach_is_broken_whatever_its_wrapper_says() -> None:
+    silent = {"kafka": Dependency(False, "no broker answers", 1_700_000_000_000_000)}
+    snapshot = _fresh_state(LabReading(uptime_s=1, ready=READY, parts=PARTS, dependencies=silent)).snapshot(_at(1))
+    view = _views(snapshot)[V3]
+    assert _healths(view)["Kafka"] is Health.BROKEN
+    assert view.status_line.text.startswith("kafka no answer")
+
+
+def test_a_stack_without_wrappers_is_known_by_its_dependencies() -> None:
+    known = {name: Dependency(True) for name in ("postgres", "redis", "kafka")}
+    view = _views(_fresh_state(LabReading(uptime_s=1, ready=READY, dependencies=known)).snapshot(_at(1)))[V2]
+    assert _healths(view) == {
+        "POST": Health.GOOD,
+        "stream": Health.GOOD,
+        "worker": Health.UNKNOWN,
+        "PG, Redis": Health.GOOD,
+    }
+
+
+def test_a_lost_link_keeps_the_figures_and_the_time_of_its_loss() -> None:
+    state = DashboardState(ALL)
+    shown = MetricsReading(orders=42)
+    state.read_metrics(_at(0), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
+    state.lost_redis(_at(5), "connection refused")
+    state.lost_redis(_at(9), "connection refused")
+    snapshot = state.snapshot(_at(10))
+    assert snapshot.redis.up is False
+    assert snapshot.redis.since_us == _at(5).time_us
+    assert snapshot.pipelines[0].orders == 42
+    state.read_metrics(_at(11), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
+    assert state.snapshot(_at(11)).redis.up is True
+
+
+def test_an_idle_stack_gives_equal_snapshots() -> None:
+    state = _fresh_state()
+    for second in range(310):
+        state.slot(_at(second))
+    first = state.snapshot(_at(310))
+    state.slot(_at(311))
+    assert state.snapshot(_at(311)) == first
+
+
+def test_nothing_is_claimed_before_anything_was_read() -> None:
+    snapshot = DashboardState(ALL).snapshot(_at(0))
+    assert {view.orders for view in snapshot.pipelines} == {None}
+    assert {view.status_line.text for view in snapshot.pipelines} == {"waiting for Redis"}
+    assert {health for view in snapshot.pipelines for health in _healths(view).values()} == {Health.UNKNOWN}
+
+
+def test_a_lab_answer_is_read_as_the_api_writes_it() -> None:
+    reading = parse_lab(
+        {
+            "time_us": 5,
+            "uptime_s": 7.5,
+            "ready": {"v1": True},
+            "dependencies": {"postgres": {"up": False, "detail": "x", "since_us": 3}},
+            "api_latency": {"v1": {"80": 2}},
+            "answers": {"v1": {"201": 9, "202": 1, "422": 4}},
+            "parts": [{"name": "redis", "pid": 1, "port": 2, "state": "up"}],
+        }
+    )
+    assert reading.accepted(V1) == 10
+    assert reading.latency == {"v1": {80: 2}}
+    assert reading.parts == (PartState("redis", 1, 2, State.UP),)
+
+
+@pytest.mark.parametrize("raw", [{}, [], {"uptime_s": "soon"}, None])
+def test_a_lab_answer_of_another_kind_is_a_clear_error(raw: object) -> None:
+    with pytest.raises(ReadingError, match="/api/lab"):
+        parse_lab(raw)

@@ -1,0 +1,62 @@
+"""The last line of a column: what it says, and that what is broken comes first."""
+
+from dataclasses import replace
+
+import pytest
+
+from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_tui.data.readings import MetricsReading
+from coffee_tui.data.snapshot import Health, Link, Mood, PartView
+from coffee_tui.data.status_line import StatusInputs, status_line
+
+NOW_US = 1_700_000_000_000_000
+GOOD = StatusInputs(
+    pipeline=V2,
+    redis=Link(True, NOW_US),
+    api=Link(True, NOW_US),
+    mode="live",
+    now_us=NOW_US,
+    metrics=MetricsReading(orders=5, counters={"last_update_us": NOW_US - 6_000_000}),
+    troubled=[],
+    ready=True,
+    stalled_s=None,
+    queued=0,
+    account=None,
+    rate=0.0,
+    interval_us=None,
+    accepted_since_run=0,
+)
+IN_RUNS = replace(GOOD, pipeline=V1, interval_us=10_000_000)
+STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US - 3_000_000)
+
+
+@pytest.mark.parametrize(
+    ("known", "says", "mood"),
+    [
+        (GOOD, "in step, nothing queued", Mood.GOOD),
+        (replace(GOOD, metrics=MetricsReading()), "no order yet", Mood.CALM),
+        (replace(GOOD, metrics=None), "waiting for Redis", Mood.BUSY),
+        (replace(GOOD, queued=1369, rate=9_800), "in step, less than a second queued", Mood.GOOD),
+        (replace(GOOD, queued=13_690, rate=9_800), "13,690 queued, draining at 9,800/s, 1.4 s left", Mood.BUSY),
+        (replace(GOOD, queued=3, rate=0.0), "3 queued", Mood.BUSY),
+        (replace(GOOD, stalled_s=4), "orders accepted, none shown for 4 s", Mood.BUSY),
+        (replace(GOOD, troubled=[STARTING]), "flink-taskmanager starting for 3 s", Mood.BUSY),
+        (replace(GOOD, ready=False), "the API takes no v2 orders now", Mood.BUSY),
+        (IN_RUNS, "in step · next run in 4 s", Mood.GOOD),
+        (replace(IN_RUNS, accepted_since_run=7), "in step at next run, in 4 s", Mood.CALM),
+        (replace(IN_RUNS, interval_us=None), "last run 6 s ago", Mood.CALM),
+        (replace(IN_RUNS, interval_us=2_000_000), "a run is overdue, last 6 s ago", Mood.BROKEN),
+        (replace(IN_RUNS, metrics=MetricsReading()), "no order yet", Mood.CALM),
+        (replace(GOOD, pipeline=V3), "last order shown 6 s ago", Mood.GOOD),
+    ],
+)
+def test_it_says(known: StatusInputs, says: str, mood: Mood) -> None:
+    said = status_line(known)
+    assert (said.text, said.mood) == (says, mood)
+
+
+def test_a_lost_redis_is_said_with_its_time_and_reason() -> None:
+    said = status_line(replace(GOOD, redis=Link(False, NOW_US, "connection refused")))
+    assert said.mood is Mood.BROKEN
+    assert said.text.startswith("Redis silent since ")
+    assert said.text.endswith(": connection refused")
