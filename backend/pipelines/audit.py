@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from backend.clients.servers import open_servers
@@ -10,8 +10,6 @@ from backend.pipelines.backend import backend_of
 from backend.pipelines.balance import Balance
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
-
-_PAUSE_S = 0.25
 
 
 async def audit(
@@ -24,33 +22,37 @@ async def audit(
 ) -> list[Balance]:
     """Return the balance of each pipeline.
 
-    A difference is looked at again for up to ``settle_s`` seconds: a flushed metric heals by itself, a row follows
-    what was shown of it. With ``unique_timestamps`` the same order under two ids is a duplicate; ``deep`` compares
-    ids one by one. Raises UnreachableError, and CoffeeError where a server refuses.
+    One that is not balanced is taken again for up to ``settle_s`` seconds: a flushed metric heals by itself, a row
+    follows what was shown of it. With ``unique_timestamps`` the same order under two ids is a duplicate; ``deep``
+    compares ids one by one. Raises UnreachableError, and CoffeeError where a server refuses.
     """
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(open_servers(settings))
-        looks = {
+        audits = {
             pipeline: await backend_of(pipeline).open_audit(
                 stack, servers, unique_timestamps=unique_timestamps, deep=deep
             )
             for pipeline in pipelines
         }
-        return await settled(looks, settle_s)
+        return await _repeat_until_balanced(audits, settle_s)
 
 
-async def settled(looks: dict[Pipeline, Callable[[], Awaitable[Balance]]], settle_s: float) -> list[Balance]:
-    """Look at each pipeline until it is balanced, or for ``settle_s`` seconds."""
-    started = time.monotonic()
-    balances = {pipeline: await look() for pipeline, look in looks.items()}
-    while time.monotonic() - started < settle_s:
-        open_ones = [pipeline for pipeline, balance in balances.items() if not balance.balanced]
-        if not open_ones:
+_PAUSE_S = 0.25
+
+
+async def _repeat_until_balanced(
+    audits: Mapping[Pipeline, Callable[[], Awaitable[Balance]]], settle_s: float
+) -> list[Balance]:
+    started_s = time.monotonic()
+    balances = {pipeline: await take_balance() for pipeline, take_balance in audits.items()}
+    while time.monotonic() - started_s < settle_s:
+        unbalanced = [pipeline for pipeline, balance in balances.items() if not balance.balanced]
+        if not unbalanced:
             break
         await asyncio.sleep(_PAUSE_S)
-        for pipeline in open_ones:
-            balance = await looks[pipeline]()
+        for pipeline in unbalanced:
+            balance = await audits[pipeline]()
             if balance.balanced:
-                balance = balance.saying(f"after {time.monotonic() - started:.1f} s")
+                balance = balance.with_notes(f"after {time.monotonic() - started_s:.1f} s")
             balances[pipeline] = balance
     return list(balances.values())

@@ -1,4 +1,4 @@
-"""What a pipeline does, as everything else sees it: one ``PipelineBackend`` for each, found by the registry.
+"""What a pipeline does, as the API and the commands see it: one ``PipelineBackend`` each, found by the registry.
 
 It is the ``BACKEND`` of the module ``backend`` in the pipeline's package. Its methods import what they need when
 they are called: whoever audits v1 loads no Kafka.
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 class UnsupportedError(CoffeeError):
-    """The pipeline has nothing of the kind."""
+    """The pipeline has no such repair."""
 
 
 class PipelineBackend(ABC):
-    """The doing of one pipeline."""
+    """What one pipeline does: an implementation lies in the pipeline's package."""
 
     pipeline: ClassVar[Pipeline]
 
@@ -48,13 +48,13 @@ class PipelineBackend(ABC):
         """Return where to ask what has become of an order."""
 
     def open_windows(self, connections: Connections) -> WindowsSource | None:  # noqa: ARG002
-        """Return who can be asked for windows; None of a pipeline that keeps none."""
+        """Return where to ask for windows; None of a pipeline that keeps none."""
         return None
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:  # noqa: ARG002
-        """Return what its log says for the live audit; unless overridden, its rows are its log.
+        """Return the log for the live audit; unless overridden, the rows are the log.
 
-        It is asked also of a pipeline that does not run here: its rows are counted all the same.
+        The live audit counts the rows of a pipeline that does not run here, too: ``runs_here`` is False then.
         """
         from backend.pipelines.live import LiveLog
 
@@ -104,6 +104,6 @@ class PipelineBackend(ABC):
 
 
 def backend_of(pipeline: Pipeline) -> PipelineBackend:
-    """Return the doing of a pipeline; its package is imported at the first call."""
+    """Return the backend of a pipeline; its package is imported at the first call."""
     backend: PipelineBackend = importlib.import_module(f"{pipeline.info.package}.backend").BACKEND
     return backend

@@ -15,10 +15,87 @@ from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.resources import sql
 from coffee_core.totals import Totals
 
-# Arithmetic on totals: differences with a sign, and reading the six metric keys.
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One pipeline at one cut."""
+
+    pipeline: Pipeline
+    accepted: int
+    """Entries of the log (v1 has none: there the table is the log)."""
+    stored: Totals
+    """Rows."""
+    shown: Totals
+    """The six metrics."""
+    duplicates_dropped: int | None
+    """Entries of the log that repeated an order; None for v1, whose repeats never enter anything."""
+    dead_letters: int | None
+    """Entries of the log that could not be stored; None for v1, which refuses them with the request."""
+    in_flight: int
+    """Entries (v1: rows) that have yet to be shown, and are accounted for."""
+    lost: int
+    """Entries of the log that are neither row, duplicate, dead letter nor in flight."""
+    duplicated: Totals
+    """Rows beyond the one that their entry (or, where timestamps are unique, their order) may have."""
+    drift: Totals
+    """What is shown minus what of it is stored, with its sign; nothing where orders in flight explain it."""
+    log_short: int = 0
+    """Orders that came out of a log which no longer accounts for them: it was flushed, cut off or deleted, or rows
+    were put in past it. Losses cannot be seen in a log that is itself lost."""
+    windows_off: tuple[str, ...] = ()
+    """Windows and late orders of v3 that Redis shows otherwise than the rows have them, store by store."""
+    notes: tuple[str, ...] = ()
+    """What more there is to say, in sentences."""
+    deep: "IdComparison | None" = None
+    """What a comparison id by id has found, where one was asked for."""
+
+    @property
+    def balanced(self) -> bool:
+        """Nothing lost, nothing duplicated, no drift, and the log accounts for everything."""
+        agrees = not self.lost and not self.log_short and is_zero(self.duplicated) and is_zero(self.drift)
+        agrees = agrees and not self.windows_off
+        return agrees and (self.deep is None or self.deep.agrees)
+
+    @property
+    def lost_totals(self) -> Totals | None:
+        """The lost orders with cents, drinks and stores, where the metrics remember them; else None."""
+        if not self.lost:
+            return NOTHING
+        # What was shown beyond one row for each entry.
+        beyond = total(self.drift, self.duplicated)
+        return beyond if beyond.orders == self.lost and min(amounts(beyond)) >= 0 else None
+
+    def with_notes(self, *notes: str) -> "Balance":
+        """Return the same balance with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
 
-_HASHES = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
+@dataclass(frozen=True, slots=True)
+class IdComparison:
+    """What a comparison of the log with the rows, id by id, has found; lists of ids hold the first ten."""
+
+    compared: int
+    """Entries of the log that were compared one by one."""
+    scope: str
+    """What was compared with what, in words."""
+    lost: int = 0
+    """Entries that must be somewhere and are nowhere."""
+    lost_ids: list[str] = field(default_factory=list)
+    """Which: ids of entries (v3: partition:offset)."""
+    altered: int = 0
+    """Rows that do not say what their entry says, and entries that are both a row and a dead letter."""
+    altered_ids: list[str] = field(default_factory=list)
+    """Which: ids of entries."""
+    unlogged: int = 0
+    """Rows without an entry of their own."""
+
+    @property
+    def agrees(self) -> bool:
+        """Every id was found where it belongs."""
+        return not (self.lost or self.altered or self.unlogged)
+
+
+# Arithmetic on totals: every number may be negative.
 
 
 def difference(one: Totals, other: Totals) -> Totals:
@@ -46,7 +123,7 @@ def _combine(one: Totals, other: Totals, by: Callable[[int, int], int]) -> Total
 
 
 def amounts(totals: Totals) -> list[int]:
-    """Return every number of the totals."""
+    """Return every number of these totals."""
     return [
         totals.orders,
         totals.revenue_cents,
@@ -58,8 +135,60 @@ def amounts(totals: Totals) -> list[int]:
 
 
 def is_zero(totals: Totals) -> bool:
-    """Tell whether nothing is in it."""
+    """Tell whether every number is zero."""
     return not any(amounts(totals))
+
+
+NOTHING = difference(Totals(), Totals())
+"""Zero in every field."""
+
+
+def explained_by_in_flight(shown: Totals, stored: Totals, not_shown: int, not_stored: int) -> bool:
+    """Tell whether orders in flight explain a difference.
+
+    These are whole orders at prices they can have: no more than ``not_shown`` that are stored and not shown yet,
+    and no more than ``not_stored`` that are shown and not stored yet. Both may be there at once.
+    """
+    ahead = difference(stored, shown)
+    fewest = 0
+    for counts, cents in (
+        (ahead.drink_counts, ahead.drink_revenue_cents),
+        (ahead.store_counts, ahead.store_revenue_cents),
+    ):
+        if (sum(counts.values()), sum(cents.values())) != (ahead.orders, ahead.revenue_cents):
+            return False
+        names = {*counts, *cents}
+        fewest = max(fewest, sum(_fewest_ahead(counts.get(name, 0), cents.get(name, 0)) for name in names))
+    return fewest <= not_shown and fewest - ahead.orders <= not_stored
+
+
+def _fewest_ahead(count: int, cents: int) -> int:
+    """Return how many orders of one field must be ahead, where others that make up its difference may be behind.
+
+    With n ahead and n - count behind, the cents lie between n - (n - count) * MAX and n * MAX - (n - count).
+    """
+    for_more, for_less = cents - count, count * MAX_PRICE_CENTS - cents
+    return max(0, count, *(-(-needed // (MAX_PRICE_CENTS - 1)) for needed in (for_more, for_less)))
+
+
+# Reading what Redis shows.
+
+_HASHES = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
+
+
+async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Totals, str | None, dict[str, str]]:
+    """Return the metrics, the fence and the counters of a pipeline, all of one moment.
+
+    Raises an error of Redis, and CoffeeError where a metric is no number.
+    """
+    async with client.pipeline(transaction=True) as read:
+        for key in (keys.total_orders, keys.total_revenue, keys.fence):
+            read.get(key)
+        hashes = (keys.drink_counts, keys.drink_revenue, keys.store_counts, keys.store_revenue)
+        for key in (keys.counters, *hashes):
+            read.hgetall(key)
+        orders, revenue, fence, counters, *held = await read.execute()
+    return shown_totals(orders, revenue, held), fence, counters
 
 
 def shown_totals(orders: str | None, revenue: str | None, hashes: Sequence[Mapping[str, Any]]) -> Totals:
@@ -69,13 +198,13 @@ def shown_totals(orders: str | None, revenue: str | None, hashes: Sequence[Mappi
     """
     drinks, stores = dict.fromkeys(DRINKS, 0), dict.fromkeys(STORES, 0)
     full = [
-        menu | {field: number(f"{name}.{field}", value) for field, value in held.items()}
+        menu | {field: whole_number(f"{name}.{field}", value) for field, value in held.items()}
         for name, menu, held in zip(_HASHES, (drinks, drinks, stores, stores), hashes, strict=True)
     ]
-    return Totals(number("total_orders", orders), number("total_revenue", revenue), *full)
+    return Totals(whole_number("total_orders", orders), whole_number("total_revenue", revenue), *full)
 
 
-def number(name: str, value: Any) -> int:
+def whole_number(name: str, value: Any) -> int:
     """Return what a key or field holds, 0 where it is missing. Raises CoffeeError where it is no whole number."""
     try:
         return int(value or 0)
@@ -83,29 +212,13 @@ def number(name: str, value: Any) -> int:
         raise CoffeeError(f"{name} is no whole number: {str(value)[:40]!r}; delete it") from error
 
 
-async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Totals, str | None, dict[str, str]]:
-    """Return the metrics, the fence and the counters of a pipeline, all of one moment.
+# Reading the rows: how many there are, which are one too many, which have no place on the log.
 
-    Raises an error of Redis, and CoffeeError where a metric is no number.
-    """
-    async with client.pipeline(transaction=True) as read:
-        for text in (keys.total_orders, keys.total_revenue, keys.fence):
-            read.get(text)
-        hashes = (keys.drink_counts, keys.drink_revenue, keys.store_counts, keys.store_revenue)
-        for mapping in (keys.counters, *hashes):
-            read.hgetall(mapping)
-        orders, revenue, fence, counters, *held = await read.execute()
-    return shown_totals(orders, revenue, held), fence, counters
-
-
-# What the audit asks of the rows alone: which are one too many, which have no place on the log.
-
-
-_SAME_SOURCE = sql("backend.pipelines", "audit_same_source")
-_SAME_CONTENT = sql("backend.pipelines", "audit_same_content")
-_UNLOGGED = sql("backend.pipelines", "audit_unlogged")
-_STORED = sql("backend.pipelines", "audit_stored")
-_SOURCE = {LogKind.STREAM: "^[0-9]{1,18}-[0-9]{1,20}$", LogKind.TOPIC: "^[0-9]{1,9}:[0-9]{1,18}$"}
+_SAME_SOURCE = sql("backend.pipelines", "rows_of_same_source")
+_SAME_CONTENT = sql("backend.pipelines", "rows_of_same_content")
+_UNLOGGED = sql("backend.pipelines", "count_unlogged")
+_STORED = sql("backend.pipelines", "stored_totals")
+_PLACE = {LogKind.STREAM: "^[0-9]{1,18}-[0-9]{1,20}$", LogKind.TOPIC: "^[0-9]{1,9}:[0-9]{1,18}$"}
 """Regular expression of a place on a log: an entry id, or partition:offset."""
 
 
@@ -132,7 +245,7 @@ async def unlogged(connection: Database, pipeline: Pipeline) -> int:
     """Count rows whose source is no place on the pipeline's log; it must have one. Raises asyncpg's errors."""
     log = pipeline.info.log
     assert log is not None, f"{pipeline} has no log"
-    return int(await connection.fetchval(_UNLOGGED, str(pipeline), _SOURCE[log.kind]))
+    return int(await connection.fetchval(_UNLOGGED, str(pipeline), _PLACE[log.kind]))
 
 
 def totals_of_rows(rows: Iterable[Any]) -> Totals:
@@ -140,128 +253,16 @@ def totals_of_rows(rows: Iterable[Any]) -> Totals:
     return Totals.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """One pipeline at one cut."""
+# The report: in words and as JSON.
 
-    pipeline: Pipeline
-    accepted: int
-    """Entries of the log (v1 has none: there the table is the log)."""
-    stored: Totals
-    """Rows."""
-    shown: Totals
-    """The six metrics."""
-    duplicates_dropped: int | None
-    """Entries of the log that repeated an order; None for v1, whose repeats never enter anything."""
-    dead_letters: int | None
-    """Entries of the log that could not be stored; None for v1, which refuses them at the door."""
-    in_flight: int
-    """Entries (v1: rows) that have yet to be shown, and are accounted for."""
-    lost: int
-    """Entries of the log that are neither row, duplicate, dead letter nor in flight."""
-    duplicated: Totals
-    """Rows beyond the one that their entry (or, where timestamps are unique, their order) may have."""
-    drift: Totals
-    """What is shown minus what of it is stored, with its sign; nothing where orders in flight explain it."""
-    log_short: int = 0
-    """Orders that came out of a log which no longer accounts for them: it was flushed, cut off or deleted, or rows
-    were put in past it. Losses cannot be seen in a log that is itself lost."""
-    windows_off: tuple[str, ...] = ()
-    """Windows and late orders of v3 that Redis shows otherwise than the rows have them, store by store."""
-    notes: tuple[str, ...] = ()
-    """What more there is to say, in sentences."""
-    deep: "Deep | None" = None
-    """What a comparison id by id has found, where one was made."""
-
-    @property
-    def balanced(self) -> bool:
-        """Nothing lost, nothing duplicated, no drift, and the log accounts for everything."""
-        agrees = not self.lost and not self.log_short and is_zero(self.duplicated) and is_zero(self.drift)
-        agrees = agrees and not self.windows_off
-        return agrees and (self.deep is None or self.deep.agrees)
-
-    @property
-    def lost_totals(self) -> Totals | None:
-        """The lost orders with cents, drinks and stores, where the metrics remember them; else None."""
-        if not self.lost:
-            return difference(Totals(), Totals())
-        # What was shown beyond one row for each entry.
-        gone = total(self.drift, self.duplicated)
-        return gone if gone.orders == self.lost and min(amounts(gone)) >= 0 else None
-
-    def saying(self, *notes: str) -> "Balance":
-        """Return the same with more notes."""
-        return replace(self, notes=(*self.notes, *notes))
-
-
-@dataclass(frozen=True, slots=True)
-class Deep:
-    """What a comparison of ids has found; lists of ids hold the first ten."""
-
-    compared: int
-    """Entries of the log that were compared one by one."""
-    scope: str
-    """What was compared with what, in words."""
-    lost: int = 0
-    """Entries that must be somewhere and are nowhere."""
-    lost_ids: list[str] = field(default_factory=list)
-    """Which: ids of entries (v3: partition:offset)."""
-    altered: int = 0
-    """Rows that do not say what their entry says, and entries that are both a row and a dead letter."""
-    altered_ids: list[str] = field(default_factory=list)
-    """Which: ids of entries."""
-    unlogged: int = 0
-    """Rows without an entry of their own."""
-
-    @property
-    def agrees(self) -> bool:
-        """Every id was found where it belongs."""
-        return not (self.lost or self.altered or self.unlogged)
-
-
-NOTHING = difference(Totals(), Totals())
-"""Zero in every field."""
-
-
-def excused(shown: Totals, stored: Totals, not_shown: int, not_stored: int) -> bool:
-    """Tell whether orders on their way explain a difference.
-
-    These are whole orders at prices they can have: no more than ``not_shown`` that are stored and not shown yet,
-    and no more than ``not_stored`` that are shown and not stored yet. Both may be there at once.
-    """
-    ahead = difference(stored, shown)
-    fewest = 0
-    for counts, cents in (
-        (ahead.drink_counts, ahead.drink_revenue_cents),
-        (ahead.store_counts, ahead.store_revenue_cents),
-    ):
-        if (sum(counts.values()), sum(cents.values())) != (ahead.orders, ahead.revenue_cents):
-            return False
-        names = {*counts, *cents}
-        fewest = max(fewest, sum(_fewest_ahead(counts.get(name, 0), cents.get(name, 0)) for name in names))
-    return fewest <= not_shown and fewest - ahead.orders <= not_stored
-
-
-def _fewest_ahead(count: int, cents: int) -> int:
-    """Return how many orders of one field must be ahead, where others that make up its difference may be behind.
-
-    With n ahead and n - count behind, the cents lie between n - (n - count) * MAX and n * MAX - (n - count).
-    """
-    for_more, for_less = cents - count, count * MAX_PRICE_CENTS - cents
-    return max(0, count, *(-(-each // (MAX_PRICE_CENTS - 1)) for each in (for_more, for_less)))
-
-
-# An audit in words and as JSON.
-
-
-_COLUMNS = ("", "accepted", "stored", "shown", "repeats", "dead", "in flight", "lost", "duplicated", "drift")
-_NAMED = 10
+_HEADINGS = ("", "accepted", "stored", "shown", "repeats", "dead", "in flight", "lost", "duplicated", "drift")
+_MOST_NAMED = 10
 
 
 def as_table(balances: Sequence[Balance]) -> list[str]:
-    """Return the lines of the table and, after it, what is to be said of each pipeline."""
-    rows = [_COLUMNS, *(_row(balance) for balance in balances)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    """Return the lines of a table and, after it, sentence and details of each pipeline."""
+    rows = [_HEADINGS, *(_row(balance) for balance in balances)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
     lines = [
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
@@ -313,8 +314,8 @@ def details(balance: Balance) -> list[str]:
         if not is_zero(totals):
             lines.append(f"{name}: " + ", ".join(_fields(totals)))
     if balance.windows_off:
-        more = " …" * (len(balance.windows_off) > _NAMED)
-        lines.append("windows: " + ", ".join(balance.windows_off[:_NAMED]) + more)
+        more = " …" * (len(balance.windows_off) > _MOST_NAMED)
+        lines.append("windows: " + ", ".join(balance.windows_off[:_MOST_NAMED]) + more)
         lines.append("Flink's state is their truth: `coffee replay v3` counts the whole topic anew")
     lines += balance.notes
     if (deep := balance.deep) is not None:
@@ -363,10 +364,13 @@ def _signed_money(cents: int) -> str:
 
 def as_json(balances: Sequence[Balance]) -> dict[str, Any]:
     """Return the whole audit; ``docs/audit.md`` describes it. Money is in cents."""
-    return {"balanced": all(balance.balanced for balance in balances), "pipelines": [_one(b) for b in balances]}
+    return {
+        "balanced": all(balance.balanced for balance in balances),
+        "pipelines": [_pipeline_as_json(balance) for balance in balances],
+    }
 
 
-def _one(balance: Balance) -> dict[str, Any]:
+def _pipeline_as_json(balance: Balance) -> dict[str, Any]:
     lost = balance.lost_totals
     return {
         "pipeline": str(balance.pipeline),

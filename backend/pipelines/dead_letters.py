@@ -1,4 +1,4 @@
-"""Dead letters of v2 and v3: what both have in common, and the message id under which one goes back on its log."""
+"""Dead letters of pipelines with a log, and the message id under which one goes back on it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ KEY_CONFLICT = "key-conflict"
 
 KEPT = "kept"
 """How the outcome of a letter begins that could not go back."""
+
+LOST_THE_RACE = "somebody else was first"
+"""Outcome of a letter that another command has dealt with meanwhile."""
 
 
 class LetterError(CoffeeError):
@@ -33,7 +36,7 @@ class Letter:
     detail: str
     """The same in words, naming the field; empty for v3."""
     time_us: int
-    """When it was buried: microseconds since the epoch."""
+    """When it became a dead letter: microseconds since the epoch."""
     fields: Mapping[str, Any]
     """The fields as they stood on the log; empty where the value was no object."""
     text: str = ""
@@ -41,7 +44,7 @@ class Letter:
 
 
 def new_message_id(pipeline: Pipeline, origin: str) -> UUID:
-    """Return the id of a letter that needs one: always the same for the same place on the log."""
+    """Return the message id of a letter that needs one: always the same for the same place on the log."""
     return uuid5(NAMESPACE_URL, f"coffee-rt:{pipeline}:{origin}")
 
 
@@ -58,6 +61,6 @@ def requeued_id(pipeline: Pipeline, letter: Letter) -> UUID | None:
 def choose(letters: list[Letter], ids: tuple[str, ...]) -> list[Letter]:
     """Return the letters of these ids, or all without ids. Raises LetterError naming one that is not there."""
     known = {letter.id: letter for letter in letters}
-    if missing := [each for each in ids if each not in known]:
+    if missing := [letter_id for letter_id in ids if letter_id not in known]:
         raise LetterError(f"there is no dead letter {missing[0]} (any more)")
-    return [known[each] for each in ids] if ids else letters
+    return [known[letter_id] for letter_id in ids] if ids else letters

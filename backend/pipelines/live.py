@@ -21,9 +21,9 @@ class Counts:
     duplicates: int = 0
     """Entries dropped as repeats."""
     dead: int = 0
-    """Entries buried as dead letters."""
+    """Entries that became dead letters."""
     counted: int | None = None
-    """Orders of the processor's own state, where it keeps one; None where Redis does not know."""
+    """Orders of the processor's own state, where it keeps one; None where Redis does not hold it."""
     added: int = 0
     """Entries ever added to the stream, where the log is one."""
     waiting: int = 0
@@ -42,15 +42,15 @@ class Logged(NamedTuple):
 
 
 class LiveLog:
-    """A log as the live audit needs it; this one is that of a pipeline whose rows are its log."""
+    """A log as the live audit needs it; this one belongs to a pipeline whose rows are its log."""
 
     must_stand: ClassVar[bool] = False
     """Whether rows and metrics go their own ways, so that only what stands for a while is a finding."""
     shown_later: ClassVar[bool] = True
-    """Whether rows are shown some time after they are there, without anything being wrong."""
+    """Whether rows are shown some time after they are stored, without anything being wrong."""
 
     async def length(self) -> int | None:
-        """Return the length of a log that is not in Redis; None where nobody can tell."""
+        """Return the length of a log that is not in Redis; None where it is not known."""
         return None
 
     def logged(self, before: Counts, rows: int, after: Counts, length: int | None) -> Logged:  # noqa: ARG002
@@ -58,17 +58,7 @@ class LiveLog:
         return Logged(rows, before.shown, max(0, rows - after.shown))
 
     async def close(self) -> None:
-        """Close what was opened to ask."""
-
-
-class StreamLog(LiveLog):
-    """A Redis stream whose entries are deleted once they have had their effect."""
-
-    shown_later = False
-
-    def logged(self, before: Counts, rows: int, after: Counts, length: int | None) -> Logged:  # noqa: ARG002
-        """Return what follows from the stream's own counters."""
-        return Logged(after.added, before.added - before.waiting - before.duplicates - before.dead, after.waiting)
+        """Close the connections that ``length`` has opened."""
 
 
 def balance(log: LiveLog, before: Counts, rows: int, after: Counts, length: int | None) -> PipelineCounts:

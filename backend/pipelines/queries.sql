@@ -1,34 +1,46 @@
+-- What several pipelines ask of the table: an order's status, windows, and the audit's sums of a partition.
+
+
 -- name: select_status
--- One order of v2 or v3 by its message id, where on its log it was read, and its times.
-SELECT source_id, accepted_at, stored_at
-FROM orders
-WHERE version = $1 AND message_id = $2
+-- One order of a pipeline with a log: where on the log it was read, and its times. $1: version; $2: message id.
+select source_id, accepted_at, stored_at
+from orders
+where version = $1 and message_id = $2
 
 
 -- name: windows
--- Orders and cents of each store in the windows from $2 to $3 of version $1, and of those that came too late for one.
--- The rule is that of coffee_core/windows.py; $4 is the length of a window, $5 how long it stays open after its end.
-SELECT
+-- Orders and cents of each store in each window, and of those that came too late for one.
+-- $1: version; $2 and $3: beginnings of the first and the last window; $4: length of a window; $5: how long it stays
+-- open after its end. The rule is that of coffee_core/windows.py.
+select
     late,
-    CASE WHEN NOT late THEN extract(epoch FROM begins)::bigint END AS start_s,
+    case when not late then extract(epoch from begins)::bigint end as start_s,
     store,
-    count(*) AS orders,
-    sum(price_cents)::bigint AS revenue_cents
-FROM (
-    SELECT store, price_cents, begins, accepted_at >= begins + $4::interval + $5::interval AS late
-    FROM (
-        SELECT
+    count(*) as orders,
+    sum(price_cents)::bigint as revenue_cents
+from (
+    select store, price_cents, begins, accepted_at >= begins + $4::interval + $5::interval as late
+    from (
+        select
             store, price_cents, accepted_at,
-            date_bin($4::interval, least(ordered_at, accepted_at), 'epoch') AS begins
-        FROM orders
-        WHERE version = $1
-    ) AS binned
-) AS placed
-WHERE late OR begins BETWEEN $2 AND $3
-GROUP BY 1, 2, 3
+            date_bin($4::interval, least(ordered_at, accepted_at), 'epoch') as begins
+        from orders
+        where version = $1
+    ) as binned
+) as windowed
+where late or begins between $2 and $3
+group by 1, 2, 3
 
 
--- name: audit_same_source
+-- name: stored_totals
+-- Totals of one partition. $1: version.
+select drink, store, count(*) as orders, sum(price_cents)::bigint as cents
+from orders
+where version = $1
+group by drink, store
+
+
+-- name: rows_of_same_source
 -- Rows beyond the first of each entry of the log: an entry is one order. $1: version.
 -- Sources that occur twice are looked for first: there are none, as a rule, and then nothing is sorted.
 with repeated as (
@@ -46,7 +58,7 @@ where place > 1
 group by drink, store
 
 
--- name: audit_same_content
+-- name: rows_of_same_content
 -- Rows beyond the first of each order: the same drink, store, price and time of order under another id.
 -- $1: version; $2: true where every order has a timestamp of its own; else only rows accepted in the same
 -- microsecond, and not in one transaction, are the same order: a batch has one moment for all that is in it.
@@ -61,14 +73,6 @@ from (
 group by drink, store
 
 
--- name: audit_unlogged
--- Rows whose source is no place on the pipeline's log. $1: version; $2: what a place looks like.
+-- name: count_unlogged
+-- How many rows have a source that is no place on the pipeline's log. $1: version; $2: regular expression of a place.
 select count(*) from orders where version = $1 and source_id !~ $2
-
-
--- name: audit_stored
--- Totals of one partition. $1: version.
-select drink, store, count(*) as orders, sum(price_cents)::bigint as cents
-from orders
-where version = $1
-group by drink, store

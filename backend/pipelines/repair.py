@@ -1,4 +1,4 @@
-"""What brings a pipeline back in step, as far as all of them have it in common."""
+"""What the repairs of all pipelines have in common: what they report, and to whom."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,19 +10,16 @@ from coffee_core.totals import Totals
 Progress = Callable[[int, int], None]
 """Called now and then with how much is done, and how much there is to do."""
 
-LOST_THE_RACE = "somebody else was first"
-"""What became of a dead letter that another command has dealt with meanwhile."""
-
 
 class Replay(Protocol):
     """A replay that has ended on the same numbers."""
 
     @property
     def summary(self) -> str:
-        """One sentence."""
+        """The result in one sentence."""
 
     def as_json(self) -> dict[str, object]:
-        """Return the same for a program."""
+        """Return the result for a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Mended:
 
     @property
     def drifted(self) -> bool:
-        """Something was off."""
+        """Whether something was off."""
         return bool(self.orders or self.revenue_cents or self.fields)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The windows of a pipeline as its rows have them: one scan of its partition."""
+"""Windows of a pipeline: of its rows by one scan of its partition, or as its processor keeps them in Redis."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -13,6 +13,8 @@ from coffee_core.menu import STORES
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S, StoreSums, Windows
+
+# The query over the rows.
 
 QUERY = sql("backend.pipelines", "windows")
 """Takes what ``arguments`` returns; its rows are for ``of_rows``."""
@@ -35,18 +37,17 @@ def of_rows(rows: Iterable[Any], known: Sequence[int]) -> tuple[dict[int, StoreS
     return windows, StoreSums(counts[None], cents[None])
 
 
-# Where the windows of a pipeline are: in its rows, or with a processor that keeps them.
-
+# Where the API asks for windows.
 
 ON_ITS_WAY_S = 10
 """Seconds after its acceptance in which an order has been committed, or given up."""
 
 
 class WindowsSource(Protocol):
-    """Who can be asked for windows."""
+    """Where the API asks a pipeline for windows."""
 
     async def read(self, known: Sequence[int], now_us: int) -> Windows:
-        """Return the windows that begin in these seconds; raises UnavailableError, OutcomeUnknownError."""
+        """Return the windows that begin in these seconds. Raises UnavailableError, OutcomeUnknownError."""
 
 
 class RowWindows:
@@ -57,7 +58,7 @@ class RowWindows:
         self._pipeline = pipeline
 
     async def read(self, known: Sequence[int], now_us: int) -> Windows:
-        """Ask PostgreSQL; what is final is a matter of the clock alone."""
+        """Scan the rows; what is final is a matter of the clock alone."""
         rows = await self._postgres.read_all(QUERY, *arguments(self._pipeline, known))
         return Windows(*of_rows(rows, known), now_us - (LATE_AFTER_S + ON_ITS_WAY_S) * 1_000_000)
 
@@ -70,12 +71,12 @@ class JobWindows:
         self._keys = MetricKeys(pipeline)
 
     async def read(self, known: Sequence[int], now_us: int) -> Windows:  # noqa: ARG002
-        """Ask Redis."""
+        """Read the hashes of these windows and the watermark at once."""
         hashes = [*map(self._keys.window, known), self._keys.late]
         commands = [("HGETALL", key) for key in hashes]
         watermark, *found = await self._redis.read_at_once(("GET", self._keys.watermark), *commands)
         try:
-            *windows, late = (StoreSums.of_fields(_fields(each)) for each in found)
+            *windows, late = (StoreSums.of_fields(_fields(flat)) for flat in found)
             watermark_us = None if watermark is None else int(watermark) * 1_000
         except ValueError as error:
             raise UnavailableError(f"a window in redis holds no whole number ({error})") from error

@@ -1,4 +1,4 @@
-"""What the toy does: the shortest correct ingest, status, audit and repair."""
+"""What the toy does: the shortest correct ingest, status, audit and reconciliation."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet

@@ -35,67 +35,35 @@ from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
 from coffee_core.totals import Totals
 
-# A fixed schedule: runs are due at whole intervals from the start, however long each takes.
-
-
-class Schedule:
-    """Due times on a monotonic clock, in seconds."""
-
-    def __init__(self, interval_s: float, start_s: float) -> None:
-        self._interval_s = interval_s
-        self._start_s = start_s
-
-    def next_s(self, monotonic_s: float) -> float:
-        """Return the first due time after this one; due times that have passed by are left out."""
-        return self._start_s + self._interval_s * (
-            math.floor((monotonic_s - self._start_s) / self._interval_s) + 1
-        )
-
-    def next_us(self, monotonic_s: float) -> int:
-        """Return the same by the wall clock, for people: microseconds since the epoch."""
-        return now_us() + round((self.next_s(monotonic_s) - monotonic_s) * 1e6)
-
-
-# Orders come first: the process of PostgreSQL that scans for the aggregator stands back, where it is here.
-
-
 _log = logging.getLogger("backend.pipelines.v1_direct.aggregator")  # run with -m this module is __main__
-NICE = 10
-"""A tenth of what a process that takes orders gets where both want the same core; alone, all of it."""
+
+METRICS = MetricKeys(V1)
 
 
-async def open_scanner(url: str, statement_timeout_s: float) -> Database:
-    """Connect as ``open_postgres`` does, for scans that stand back; raises an error of ``OUTAGES``."""
-    connection = await open_postgres(url, statement_timeout_s)
-    try:
-        row = await connection.fetchrow("select pg_backend_pid(), inet_client_port()")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        connection.terminate()
-        raise
-    assert row is not None, "a select of two functions has a row"
-    stand_back(*row)
-    return connection
+class Aggregator:
+    """Runs of the aggregator on one connection to each server."""
+
+    def __init__(self, connection: Database, client: Redis) -> None:
+        self._connection = connection
+        self._client = client
+        self._last_us = 0
+
+    async def run(self, next_run_us: int) -> bool:
+        """Do one run; False where another aggregator's came first, which leaves nothing to do.
+
+        Raises the errors of both servers.
+        """
+        started = time.monotonic_ns()
+        previous = await read_fence(self._client)
+        run = await read_totals(self._connection, previous, self._last_us)
+        self._last_us = (time.monotonic_ns() - started) // 1_000
+        return await write_totals(self._client, previous, run, self._last_us, next_run_us)
 
 
-def stand_back(pid: int, our_port: int | None) -> None:
-    """Lower the priority of the process at the other end of the connection from our port, if that is here."""
-    try:
-        us, server = psutil.Process(), psutil.Process(pid)
-        # A server elsewhere, or in a container, has another process under that number here; a pooler's server
-        # processes serve others, too.
-        direct = our_port in {each.laddr.port for each in us.net_connections("tcp")}
-        if direct and our_port in {each.raddr.port for each in server.net_connections("tcp") if each.raddr}:
-            server.nice(max(NICE, server.nice()))
-    except psutil.Error as error:
-        _log.debug("the scan keeps its priority: %s", error)
-
-
-# One run of the aggregator: a statement of PostgreSQL, then a write to Redis, fenced.
-
+# One run: a fence, the totals of a snapshot, a write that the fence allows.
 
 _TOTALS = sql("backend.pipelines.v1_direct", "totals")
 _WRITE = lua("backend.pipelines.v1_direct", "write")
-METRICS = MetricKeys(V1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,21 +120,21 @@ async def read_totals(connection: Database, previous: Fence, expected_us: int = 
     for row in groups:
         if row["bucket"] is not None:
             late[row["bucket"]] += row["orders"]
-    return RunTotals(Fence(rows[0]["snapshot"], taken_at_us), Totals.of_groups(_quadruples(groups)), late)
+    return RunTotals(Fence(rows[0]["snapshot"], taken_at_us), Totals.of_groups(_as_groups(groups)), late)
 
 
-async def read_split(connection: Database, fence: Fence) -> tuple[Totals, Totals]:
+async def read_shown_and_new(connection: Database, fence: Fence) -> tuple[Totals, Totals]:
     """Return the orders that the run behind this fence has shown, and those that it has not: for an audit.
 
     Raises asyncpg's errors.
     """
     rows = await connection.fetch(_TOTALS, fence.snapshot, to_datetime(fence.taken_at_us), 0)
     groups = [row for row in rows if row["drink"] is not None]
-    shown = Totals.of_groups(_quadruples(row for row in groups if row["bucket"] is None))
-    return shown, Totals.of_groups(_quadruples(row for row in groups if row["bucket"] is not None))
+    shown = Totals.of_groups(_as_groups(row for row in groups if row["bucket"] is None))
+    return shown, Totals.of_groups(_as_groups(row for row in groups if row["bucket"] is not None))
 
 
-def _quadruples(groups: Iterable[Any]) -> Iterable[tuple[str, str, int, int]]:
+def _as_groups(groups: Iterable[Any]) -> Iterable[tuple[str, str, int, int]]:
     return ((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
 
 
@@ -194,27 +162,39 @@ async def write_totals(client: Redis, previous: Fence, run: RunTotals, run_us: i
     return bool(await write(keys=keys, args=(str(previous), str(run.fence), json.dumps(values))))
 
 
-class Aggregator:
-    """Runs on one connection to each server."""
+# The scan's process in PostgreSQL stands back, where it is on this machine: orders come first.
 
-    def __init__(self, connection: Database, client: Redis) -> None:
-        self._connection = connection
-        self._client = client
-        self._last_us = 0
-
-    async def run(self, next_run_us: int) -> bool:
-        """Do one run; False where another aggregator's came first, which leaves nothing to do.
-
-        Raises the errors of both servers.
-        """
-        started = time.monotonic_ns()
-        previous = await read_fence(self._client)
-        run = await read_totals(self._connection, previous, self._last_us)
-        self._last_us = (time.monotonic_ns() - started) // 1_000
-        return await write_totals(self._client, previous, run, self._last_us, next_run_us)
+NICE = 10
+"""A tenth of what a process that takes orders gets where both want the same core; alone, all of it."""
 
 
-# The loop: a run at each due time, whatever the servers do.
+async def open_scanner(url: str, statement_timeout_s: float) -> Database:
+    """Connect as ``open_postgres`` does, for scans that stand back; raises an error of ``OUTAGES``."""
+    connection = await open_postgres(url, statement_timeout_s)
+    try:
+        row = await connection.fetchrow("select pg_backend_pid(), inet_client_port()")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
+        raise
+    assert row is not None, "a select of two functions has a row"
+    stand_back(*row)
+    return connection
+
+
+def stand_back(pid: int, our_port: int | None) -> None:
+    """Lower the priority of the process at the other end of the connection from our port, if that is here."""
+    try:
+        us, server = psutil.Process(), psutil.Process(pid)
+        # A server elsewhere, or in a container, has another process under that number here; a pooler's server
+        # processes serve others, too.
+        direct = our_port in {connection.laddr.port for connection in us.net_connections("tcp")}
+        if direct and our_port in {peer.raddr.port for peer in server.net_connections("tcp") if peer.raddr}:
+            server.nice(max(NICE, server.nice()))
+    except psutil.Error as error:
+        _log.debug("the scan keeps its priority: %s", error)
+
+
+# The daemon: a run at each due time, whatever the servers do.
 
 STATEMENT_TIMEOUT_S = 600.0
 """Seconds that a full scan may take."""
@@ -227,7 +207,7 @@ async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str,
     """
     outage = Outage(stop, _log)
     schedule = Schedule(interval_s, time.monotonic())
-    said_ready = False
+    has_been_ready = False
     while not stop.is_set():
         try:
             async with AsyncExitStack() as stack:
@@ -239,9 +219,9 @@ async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str,
                 while not stop.is_set():
                     written = await aggregator.run(schedule.next_us(time.monotonic()))
                     outage.over()
-                    if not said_ready:
+                    if not has_been_ready:
                         _log.info("ready, every %g s", interval_s)
-                        said_ready = True
+                        has_been_ready = True
                     if not written:
                         _log.info("another aggregator was first")
                     now = time.monotonic()
@@ -250,16 +230,33 @@ async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str,
             await outage.failed(error)
 
 
+class Schedule:
+    """Due times at whole intervals from the start, however long a run takes: on a monotonic clock, in seconds."""
+
+    def __init__(self, interval_s: float, start_s: float) -> None:
+        self._interval_s = interval_s
+        self._start_s = start_s
+
+    def next_s(self, monotonic_s: float) -> float:
+        """Return the first due time after this one; due times that have passed by are left out."""
+        return self._start_s + self._interval_s * (
+            math.floor((monotonic_s - self._start_s) / self._interval_s) + 1
+        )
+
+    def next_us(self, monotonic_s: float) -> int:
+        """Return the same by the wall clock, for people: microseconds since the epoch."""
+        return now_us() + round((self.next_s(monotonic_s) - monotonic_s) * 1e6)
+
+
 # The optional reconciliation of v2 and v3: `coffee reconcile` on a schedule.
-#
-# v2's metrics are mended. v3's are compared alone: what mends them is a replay, during which its dashboard counts
-# up from 0, so that somebody has to ask for it.
 
 
 async def run_reconciliations(stop: asyncio.Event, pipelines: Sequence[Pipeline], interval_s: float) -> None:
     """Reconcile each of these pipelines every ``interval_s`` seconds until told to stop; 0 is never.
 
-    One that fails is said, and tried again when the next is due.
+    v2's metrics are mended. v3's are compared alone: what mends them is a replay, during which its dashboard
+    counts up from 0, so that somebody has to ask for it. One that fails is logged, and tried again when the next
+    is due.
     """
     if not interval_s or not pipelines:
         return
@@ -288,27 +285,31 @@ async def _reconcile(pipeline: Pipeline, stop: asyncio.Event) -> None:
         process.terminate()
         await ended
         return
-    said, _ = ended.result()
-    drifted_or_failed = process.returncode != 0 or b"mended" in said
-    for line in said.decode(errors="replace").splitlines():
+    output, _ = ended.result()
+    drifted_or_failed = process.returncode != 0 or b"mended" in output
+    for line in output.decode(errors="replace").splitlines():
         _log.log(logging.WARNING if drifted_or_failed else logging.INFO, "%s", line)
 
 
-_US_PER_S = 1_000_000
+# The commands: the daemon, and one run with ``--once``.
 
 
-async def _run_once(settings: Settings) -> bool:
-    async with open_redis(settings.redis_url) as client:
-        connection = await open_scanner(settings.database_url, STATEMENT_TIMEOUT_S)
-        try:
-            return await Aggregator(connection, client).run(now_us() + settings.aggregator_interval_s * _US_PER_S)
-        finally:
-            # Not close(), which would wait for a server that hangs.
-            connection.terminate()
+async def _run(stop: asyncio.Event) -> None:
+    settings = Settings.attach()
+    others = [
+        pipeline for pipeline in settings.pipelines if pipeline != V1 and Repair.RECONCILE in pipeline.info.repairs
+    ]
+    async with asyncio.TaskGroup() as group:
+        if V1 in settings.pipelines:
+            urls = (settings.database_url, settings.redis_url)
+            group.create_task(run_aggregator(stop, *urls, settings.aggregator_interval_s))
+        else:
+            tell_ready(ready=True)
+        group.create_task(run_reconciliations(stop, others, settings.reconcile_interval_s))
 
 
 def aggregate_once() -> int:
-    """Return the exit code: 0, or 1 with one line on stderr where a server could not do its part."""
+    """Run once; return the exit code: 0, or 1 with one line on stderr where a server could not do its part."""
     began = time.monotonic()
     try:
         written = asyncio.run(_run_once(Settings.attach()))
@@ -320,16 +321,14 @@ def aggregate_once() -> int:
     return 0
 
 
-async def _run(stop: asyncio.Event) -> None:
-    settings = Settings.attach()
-    others = [each for each in settings.pipelines if each != V1 and Repair.RECONCILE in each.info.repairs]
-    async with asyncio.TaskGroup() as both:
-        if V1 in settings.pipelines:
-            urls = (settings.database_url, settings.redis_url)
-            both.create_task(run_aggregator(stop, *urls, settings.aggregator_interval_s))
-        else:
-            tell_ready(ready=True)
-        both.create_task(run_reconciliations(stop, others, settings.reconcile_interval_s))
+async def _run_once(settings: Settings) -> bool:
+    async with open_redis(settings.redis_url) as client:
+        connection = await open_scanner(settings.database_url, STATEMENT_TIMEOUT_S)
+        try:
+            return await Aggregator(connection, client).run(now_us() + settings.aggregator_interval_s * 1_000_000)
+        finally:
+            # Not close(), which would wait for a server that hangs.
+            connection.terminate()
 
 
 if __name__ == "__main__":

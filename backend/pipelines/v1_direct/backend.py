@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Direct(PipelineBackend):
-    """v1."""
+    """v1: PostgreSQL direct."""
 
     pipeline = V1
 

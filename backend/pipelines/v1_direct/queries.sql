@@ -1,6 +1,9 @@
+-- v1's statements: the aggregator's, then an order's status, then the API's inserts.
+
+
 -- name: totals
--- Totals of v1 in one scan that PostgreSQL may run in parallel: orders and cents by drink, by store, and by how late
--- the order becomes visible (a bucket of the latency histogram; null where the previous run has shown it already).
+-- Totals in one scan that PostgreSQL may run in parallel: orders and cents by drink, by store, and by how late the
+-- order becomes visible (a bucket of the latency histogram; null where the previous run has shown it already).
 -- $1: snapshot of the previous run, or null: then nothing has been shown yet, and every order is new.
 -- $2: when that was taken; $3: µs until the result is expected in Redis.
 -- Always returns a row, which carries the snapshot of this statement: without orders the rest of it is null.
@@ -49,26 +52,27 @@ from run left join groups on true
 
 
 -- name: select_status_v1
--- One order of v1, whether the snapshot of the aggregator's last run ($2, or null) has it, and its times.
+-- One order, whether the snapshot of the aggregator's last run has it, and its times.
+-- $1: message id; $2: the snapshot, or null where it is not known.
 -- xmin holds the lower 32 bits of a transaction id; the upper are those that put it below the horizon. A row that is
 -- frozen, or whose id no snapshot can know any more, is older than every run.
-WITH now AS (
-    SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon
+with now as (
+    select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon
 )
-SELECT
-    CASE
-        WHEN $2::text IS NULL THEN NULL
+select
+    case
+        when $2::text is null then null
         -- A snapshot from the future belongs to another cluster.
-        WHEN pg_snapshot_xmax($2::text::pg_snapshot)::text::bigint > now.horizon THEN NULL
-        ELSE pg_visible_in_snapshot(
+        when pg_snapshot_xmax($2::text::pg_snapshot)::text::bigint > now.horizon then null
+        else pg_visible_in_snapshot(
             (now.horizon - ((now.horizon - orders.xmin::text::bigint) & 4294967295))::text::xid8,
             $2::text::pg_snapshot
         )
-    END AS shown,
+    end as shown,
     accepted_at,
     stored_at
-FROM orders, now
-WHERE version = 'v1' AND message_id = $1
+from orders, now
+where version = 'v1' and message_id = $1
 
 
 -- name: insert_order

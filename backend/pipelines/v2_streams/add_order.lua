@@ -1,6 +1,6 @@
 -- Add an order to the stream unless its message id is known: check, add and remember in one step.
--- KEYS: stream, idempotency key of the message id.
--- ARGV: content, milliseconds to remember it, then names and values of the entry's fields.
+-- KEYS  1 stream  2 idempotency key of the message id
+-- ARGV  1 content  2 milliseconds to remember it  3… names and values of the entry's fields
 -- Returns 1 where it was added, 0 where the same order had been, -1 where another one had been.
 local seen = redis.call('GET', KEYS[2])
 if seen then

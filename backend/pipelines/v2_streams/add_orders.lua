@@ -1,8 +1,8 @@
 #!lua
 -- Add a batch of orders to the stream, all or none: check every key, then add and remember.
--- KEYS: stream, then the idempotency key of each order that has one.
--- ARGV: milliseconds to remember; items of each order's entry; then of each order its content ('' without a key) and
--- those items.
+-- KEYS  1 stream  2… the idempotency key of each order that has one
+-- ARGV  1 milliseconds to remember  2 items of each order's entry  3… of each order its content ('' without a key)
+--       and those items
 -- Returns 0 where every order is there now, else the number (from 1) of the first whose key was another order's.
 -- The shebang makes Redis refuse the script as a whole where memory or the disk is full.
 local kind = redis.call('TYPE', KEYS[1]).ok

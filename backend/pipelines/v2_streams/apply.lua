@@ -1,8 +1,11 @@
 #!lua
 -- include: shared.lua
--- Give a batch its effect: acknowledge each entry and, only where that took effect, count, drop or bury it.
--- ARGV: group; consumer; number of entries; JSON {placed: [[drink, store, [id], [cents], [accepted_at_us]]],
--- duplicates: [id], dead: [[id, reason, detail]], gone: [id]}.
+-- Apply a stored batch: acknowledge each entry and, only where that took effect, count it, drop it as a duplicate or
+-- write it as a dead letter.
+-- KEYS  the ten of shared.lua
+-- ARGV  1 group  2 consumer  3 number of entries  4 JSON {placed: [[drink, store, [id], [cents], [accepted_at_us]]],
+--       orders whose row is their own; duplicates: [id]; dead: [[id, reason, detail]]; gone: [id], entries that
+--       somebody deleted}
 -- Returns {1 where the metrics are sound, orders counted, orders whose acknowledgement came too late}.
 local fault = find_fault()
 if fault then

@@ -1,5 +1,7 @@
 #!lua flags=no-writes
--- Compare what was delivered with what is there. KEYS: stream, dead letters. ARGV: group.
+-- Compare what was delivered with what is there.
+-- KEYS  1 stream  2 dead letters
+-- ARGV  1 group
 -- Returns JSON {pending: how many entries are pending, gone: ids of pending entries that are no longer in the stream,
 -- in_stream: ids, origins: of the dead letters}, the last three as one text each.
 local pending, gone, in_stream, origins = 0, {}, {}, {}

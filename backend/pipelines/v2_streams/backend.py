@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Streams(PipelineBackend):
-    """v2."""
+    """v2: Redis Streams."""
 
     pipeline = V2
 
@@ -44,8 +44,8 @@ class Streams(PipelineBackend):
         return StreamsLookup(connections.postgres, connections.redis)
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
-        """Return the stream, which tells of itself wherever it is read."""
-        from backend.pipelines.live import StreamLog
+        """Return the stream: its counters are in Redis, whether v2 runs here or not."""
+        from backend.pipelines.v2_streams.status import StreamLog
 
         del settings, runs_here
         return StreamLog()
@@ -54,15 +54,15 @@ class Streams(PipelineBackend):
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool
     ) -> Callable[[], Awaitable[Balance]]:
         """Balance the stream against the rows."""
-        from backend.pipelines.v2_streams.audit import audit_v2, deep_v2
+        from backend.pipelines.v2_streams.audit import audit_v2, compare_ids_v2
 
         del stack
 
-        async def look() -> Balance:
+        async def take_balance() -> Balance:
             balance = await audit_v2(servers, unique_timestamps=unique_timestamps)
-            return replace(balance, deep=await deep_v2(servers)) if deep else balance
+            return replace(balance, deep=await compare_ids_v2(servers)) if deep else balance
 
-        return look
+        return take_balance
 
     async def reconcile(self, settings: Settings, settle_s: float) -> Mended:
         """Take a cut, and add the difference."""
@@ -72,7 +72,7 @@ class Streams(PipelineBackend):
         return await reconcile(settings)
 
     async def replay(self, settings: Settings, progress: Progress) -> Replay:
-        """Hand on what dead workers have left."""
+        """Let running workers claim what dead ones have left pending."""
         from backend.pipelines.v2_streams.repair import replay_v2
 
         return await replay_v2(settings, progress)

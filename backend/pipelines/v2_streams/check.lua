@@ -1,6 +1,8 @@
 #!lua
 -- include: shared.lua
--- Tell whether the metrics are sound: 1 or 0.
+-- Tell whether the metrics are sound.
+-- KEYS  the ten of shared.lua
+-- Returns 1 where they are, else 0.
 local fault = find_fault()
 if fault then
     return redis.error_reply(fault)

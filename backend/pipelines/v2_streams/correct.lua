@@ -1,7 +1,9 @@
 #!lua
 -- include: shared.lua
--- Apply the drift found from a cut, unless the ground has moved. ARGV: token; JSON {suspect, shown, orders (as cut),
--- add_orders, add_revenue, hashes: [[[field, amount]] of four]}.
+-- Apply the drift found from a cut, unless the ground has moved.
+-- KEYS  the ten of shared.lua
+-- ARGV  1 token of the cut  2 JSON {suspect, shown, orders: as cut; add_orders, add_revenue,
+--       hashes: [[[field, amount, whether it is on the menu]] of four]}
 -- Returns 1 where it was applied, 0 where another reconciliation or a flush came in between.
 local fault = find_fault()
 if fault then

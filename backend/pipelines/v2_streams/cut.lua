@@ -1,7 +1,8 @@
 #!lua
 -- include: shared.lua
--- Read a consistent cut for a reconciliation, and claim it; or for an audit, without a claim: then the token is ''.
--- ARGV: token, lease in µs.
+-- Read a consistent cut for a reconciliation, and claim it; or for an audit, without a claim.
+-- KEYS  the ten of shared.lua
+-- ARGV  1 token of the claim, '' for none  2 lease of a claim in µs
 -- Returns nil where another reconciliation holds the claim; else JSON {id_ms, id_seq, in_stream: ids in one text,
 -- suspect, shown, orders, revenue, hashes: [[field, value, …] of four], log: {added and length of the stream,
 -- letters_added and letters of the dead letters, duplicates, dead, requeued, dropped, written_off}}.

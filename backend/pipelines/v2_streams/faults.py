@@ -47,7 +47,7 @@ async def replay_pending(context: StrikeContext) -> Effect:
         consumer = ConsumerGroup(client, _DEAD_CONSUMER, _LEFT_ENTRIES)
         read, give_up_at_s = 0, time.monotonic() + _READ_WITHIN_S
         while read < _LEFT_ENTRIES and time.monotonic() < give_up_at_s:
-            read += len(await consumer.new())
+            read += len(await consumer.read_blocking())
         if not read:
             raise NotReadyError("no entry came into the stream that a consumer could have died with")
         context.struck()

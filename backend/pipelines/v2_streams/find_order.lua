@@ -1,6 +1,7 @@
 -- Tell whether v2's API is known to have taken an order that may not be a row yet.
--- KEYS: stream, idempotency key of the message id. ARGV: message id; milliseconds since the epoch of its making, or
--- '' where it is no UUIDv7; milliseconds and entries to look through after it.
+-- KEYS  1 stream  2 idempotency key of the message id
+-- ARGV  1 message id  2 milliseconds since the epoch of its making, or '' where it is no UUIDv7  3 milliseconds and
+--       4 entries to look through after it
 -- Returns 1 where it was taken, 0 where nothing is known of it.
 if redis.call('EXISTS', KEYS[2]) == 1 then
     return 1

@@ -19,26 +19,24 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.resources import lua, sql
 from coffee_core.totals import Totals
 
-_TOTALS = sql("backend.pipelines.v2_streams", "totals")
-_SCAN_TIMEOUT_S = 110.0
-"""Seconds after which the scan is given up: before the lease ends."""
-_LEASE_US = 120_000_000
-"""How long, in µs, a cut keeps others from taking theirs, so that two do not undo each other's for ever."""
-
 
 @dataclass(frozen=True, slots=True)
 class Drift:
     """What was added to the metrics; negative where they showed too much."""
 
     orders: int
-    """Orders."""
+    """Orders added."""
     revenue_cents: int
-    """Cents."""
+    """Cents added."""
     fields: Mapping[str, int]
     """Hash and field, as ``drink_counts.latte`` → orders or cents; only those that were off."""
 
     def __bool__(self) -> bool:
         return bool(self.orders or self.revenue_cents or self.fields)
+
+
+_HASH_NAMES = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
+"""The four hashes in the order in which the scripts have them."""
 
 
 async def reconcile(connection: Database, client: Redis) -> Drift | None:
@@ -52,20 +50,15 @@ async def reconcile(connection: Database, client: Redis) -> Drift | None:
     if cut is None:
         return None
     expected = await expected_totals(connection, cut)
-    names = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
-    wanted = (
-        expected.drink_counts,
-        expected.drink_revenue_cents,
-        expected.store_counts,
-        expected.store_revenue_cents,
-    )
-    hashes = [_changes(mapping(held), want) for held, want in zip(cut["hashes"], wanted, strict=True)]
+    hashes = [
+        _changes(hash_of_cut(flat), want) for flat, want in zip(cut["hashes"], _hashes(expected), strict=True)
+    ]
     drift = Drift(
         expected.orders - int(cut["orders"]),
         expected.revenue_cents - int(cut["revenue"]),
         {
             f"{name}.{field}": by
-            for name, changes in zip(names, hashes, strict=True)
+            for name, changes in zip(_HASH_NAMES, hashes, strict=True)
             for field, by, _ in changes
             if by
         },
@@ -84,6 +77,10 @@ async def reconcile(connection: Database, client: Redis) -> Drift | None:
     return drift if applied else None
 
 
+_LEASE_US = 120_000_000
+"""How long, in µs, a cut keeps others from taking theirs, so that two do not undo each other's for ever."""
+
+
 async def take_cut(client: Redis, token: str = "") -> Any:
     """Return the cut as its script writes it; without a token nothing is claimed, so nothing can be corrected.
 
@@ -95,6 +92,11 @@ async def take_cut(client: Redis, token: str = "") -> Any:
     return None if answer is None else json.loads(answer)
 
 
+_TOTALS = sql("backend.pipelines.v2_streams", "totals")
+_SCAN_TIMEOUT_S = 110.0
+"""Seconds after which the scan is given up: before the lease ends."""
+
+
 async def expected_totals(connection: Database, cut: Any) -> Totals:
     """Add up the rows that the metrics of a cut must show. Raises asyncpg's errors."""
     groups = await connection.fetch(
@@ -103,12 +105,22 @@ async def expected_totals(connection: Database, cut: Any) -> Totals:
     return Totals.of_groups((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
 
 
-def mapping(flat: list[str] | dict[str, str]) -> dict[str, int]:
+def hash_of_cut(flat: list[str] | dict[str, str]) -> dict[str, int]:
     """Return a hash of the cut, field → number."""
     # Lua has one kind of table: an empty list arrives as an empty object.
     if isinstance(flat, dict):
         return {}
     return {field: int(value) for field, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _hashes(totals: Totals) -> tuple[Mapping[str, int], ...]:
+    """Return the hashes that show these totals, as of ``_HASH_NAMES``."""
+    return (
+        totals.drink_counts,
+        totals.drink_revenue_cents,
+        totals.store_counts,
+        totals.store_revenue_cents,
+    )
 
 
 def _changes(held: Mapping[str, int], wanted: Mapping[str, int]) -> list[tuple[str, int, bool]]:

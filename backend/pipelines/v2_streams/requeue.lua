@@ -1,6 +1,7 @@
 #!lua
--- Put a dead letter back on the stream, or drop it, in one step. KEYS: stream, dead letters, counters.
--- ARGV: the letter's id; 'requeue' or 'drop'; then names and values of fields that replace the letter's own.
+-- Put a dead letter back on the stream, or drop it, in one step.
+-- KEYS  1 stream  2 dead letters  3 counters
+-- ARGV  1 the letter's id  2 'requeue' or 'drop'  3… names and values of fields that replace the letter's own
 -- Returns the new entry's id ('' where it was dropped), or nil where the letter is not there (any more).
 local letter = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
 if not letter then

@@ -1,6 +1,9 @@
 #!lua
 -- include: shared.lua
--- Remove a consumer that has nothing pending. ARGV: group, consumer.
+-- Remove a consumer that has nothing pending.
+-- KEYS  the first of shared.lua: stream
+-- ARGV  1 group  2 consumer
+-- Returns 1 where it was removed, else 0.
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
 if #pending > 0 then
     return 0

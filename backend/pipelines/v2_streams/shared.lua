@@ -1,5 +1,6 @@
--- What the scripts share. KEYS, always the same ten: stream, dead letters, counters, latency, then the six metrics
--- in the order in which they are written, total_orders last.
+-- What the scripts share.
+-- KEYS  1 stream  2 dead letters  3 counters  4 latency  5 total_revenue  6 drink_counts  7 drink_revenue
+--       8 store_counts  9 store_revenue  10 total_orders: the six metrics in the order in which they are written
 -- Fields of the counters used here: duplicates, dead; shown, a second copy of total_orders by which a flush of the
 -- metrics is noticed; suspect, a count of reasons to reconcile; cut, the token of a reconciliation under way;
 -- reconciled, how many there were; last_update_us.

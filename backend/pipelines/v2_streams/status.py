@@ -1,21 +1,21 @@
-"""What has become of an order of v2: asked of the systems it passes, and unknown rather than guessed."""
+"""What has become of an order of v2, asked of Redis and PostgreSQL; and the stream as the live audit sees it."""
 
 from uuid import UUID
 
 from backend.clients.postgres import PostgresBackend
 from backend.clients.redis import RedisBackend, Script
 from backend.pipelines.interface import AWAY, Found, LoggedLookup
+from backend.pipelines.live import Counts, LiveLog, Logged
 from coffee_core import keys
 from coffee_core.errors import UnavailableError
 from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua
 
 _FIND = Script(lua("backend.pipelines.v2_streams", "find_order"))
-
-LOOK_MS = 2_000
+FIND_WITHIN_MS = 2_000
 """Milliseconds after its message id was made in which the API will have added an order to the stream."""
-LOOK_ENTRIES = 1_000
-"""Most entries of the stream that one question looks at."""
+FIND_AMONG = 1_000
+"""Most entries of the stream that are searched for one order."""
 
 
 class StreamsLookup(LoggedLookup):
@@ -27,11 +27,11 @@ class StreamsLookup(LoggedLookup):
     async def find(self, message_id: UUID) -> Found | None:
         """Ask Redis first: an order leaves the stream only after it has become a row."""
         text = str(message_id)
-        made_ms = str(message_id.int >> 80) if message_id.version == 7 else ""
+        made_at_ms = str(message_id.int >> 80) if message_id.version == 7 else ""
         known: bool | None
         try:
             names = (keys.STREAM, self._keys.idempotency(text))
-            args = (text, made_ms, LOOK_MS, LOOK_ENTRIES)
+            args = (text, made_at_ms, FIND_WITHIN_MS, FIND_AMONG)
             known = bool(await self._redis.call(_FIND, names, *args, reading=True))
         except AWAY:
             known = None
@@ -50,3 +50,13 @@ class StreamsLookup(LoggedLookup):
             return not await self._redis.command("XRANGE", keys.STREAM, source_id, source_id, reading=True)
         except AWAY:
             return None
+
+
+class StreamLog(LiveLog):
+    """A Redis stream whose entries are deleted once they have had their effect."""
+
+    shown_later = False
+
+    def logged(self, before: Counts, rows: int, after: Counts, length: int | None) -> Logged:  # noqa: ARG002
+        """Return what follows from the stream's own counters."""
+        return Logged(after.added, before.added - before.waiting - before.duplicates - before.dead, after.waiting)

@@ -1,4 +1,8 @@
-"""The loop: read what is there, store it, give it its effect."""
+"""The stream worker: takes batches of orders from the stream, stores them, and applies them to the metrics.
+
+``python -m backend.pipelines.v2_streams.worker`` is one consumer of the group; any number of them may run. What is
+done with a batch stands in ``batch``; here is when, and what happens where a server fails.
+"""
 
 import asyncio
 import gc
@@ -25,7 +29,227 @@ from coffee_core.keys import STREAM
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
 
-# A consumer name that stays: a worker that starts again takes up what was delivered to it under that name.
+_log = logging.getLogger("backend.pipelines.v2_streams.worker")  # run with -m this module is __main__
+
+_CLAIM_EVERY_S = 2.0
+"""Seconds between two claims of what dead consumers have left pending."""
+_CHECK_EVERY_S = 1.0
+"""Seconds between two checks, or reconciliations, of the metrics."""
+
+
+class Worker:
+    """One consumer of the group, with one connection to PostgreSQL and, in a backlog, two to Redis.
+
+    Up to three batches are in hand then: while one is stored, the one before is applied and the next one is read.
+    """
+
+    def __init__(
+        self, connection: Database, client: Redis, consumer: str, batch_orders: int, spans: Spans | None = None
+    ) -> None:
+        self._connection = connection
+        self._client = client
+        self._batch_orders = batch_orders
+        self._spans = spans
+        self._group = ConsumerGroup(client, consumer, batch_orders)
+        self._effects = Effects(client, consumer)
+        self._read_ahead: Batch | None = None
+        self._stored: Batch | None = None
+        # First comes what was delivered to this name before, to a process that died or in an answer that was lost.
+        self._own_pending = True
+        self._metrics_sound = True
+        self._claim_at_s = 0.0
+        self._check_at_s = 0.0
+
+    async def start(self) -> None:
+        """Create what is missing and reconcile where the metrics are not sound."""
+        if await self._group.create_if_missing():
+            _log.info("created the consumer group")
+        if not await self._effects.sound():
+            await self._reconcile()
+
+    async def step(self) -> int:
+        """Process one batch, or wait half a second for one; return the number of its entries.
+
+        In a backlog it is stored now and applied with the next step. Raises the errors of both servers: then
+        nothing that is not finished has been acknowledged, and a new Worker under the same name takes it up.
+        """
+        batch = await self._next_batch()
+        if batch.size:
+            await self._process(batch, read_ahead=self._is_backlog(batch))
+        elif self._is_check_due() and not await self._effects.sound():
+            await self._reconcile()
+        return batch.size
+
+    async def retire(self) -> None:
+        """Finish what is in hand, and take this consumer off the group where it has nothing pending."""
+        if self._read_ahead is not None:
+            await self._process(await self._next_batch(), read_ahead=False)
+        await self._group.retire()
+
+    async def _next_batch(self) -> Batch:
+        if self._read_ahead is not None:
+            batch, self._read_ahead = self._read_ahead, None
+            return batch
+        return parse(await self._read())
+
+    async def _read(self) -> list[Entry]:
+        """Return own pending entries first; then new ones and, now and then, those of dead consumers."""
+        if self._own_pending:
+            if entries := await self._group.pending():
+                return entries
+            self._own_pending = False
+        if time.monotonic() >= self._claim_at_s:
+            if entries := await self._group.claim_stale():
+                _log.info("took over %d entries of other consumers", len(entries))
+                return entries
+            self._claim_at_s = time.monotonic() + _CLAIM_EVERY_S
+        return await self._group.read_blocking()
+
+    def _is_backlog(self, batch: Batch) -> bool:
+        # Pending entries, this consumer's own or another's, are only asked for while none is in hand here.
+        return batch.size == self._batch_orders and not self._own_pending and time.monotonic() < self._claim_at_s
+
+    async def _process(self, batch: Batch, *, read_ahead: bool) -> None:
+        """Store a batch, while the one before is applied and, where asked, the next one is read.
+
+        Where there is no next one, this one is applied too.
+        """
+        reading = [self._read_next()] if read_ahead else []
+        await gather_or_cancel(*reading, self._apply_stored(), store(self._connection, batch))
+        self._stored = batch
+        if self._read_ahead is None:
+            await self._apply_stored()
+        if not self._metrics_sound and self._is_check_due():
+            await self._reconcile()
+
+    async def _read_next(self) -> None:
+        if entries := await self._group.read_available():
+            self._read_ahead = parse(entries)
+
+    async def _apply_stored(self) -> None:
+        if self._stored is None:
+            return
+        applied = await self._effects.apply(self._stored)
+        log_outcome(self._stored, self._spans)
+        self._stored = None
+        self._metrics_sound = applied.sound
+
+    def _is_check_due(self) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._check_at_s:
+            return False
+        self._check_at_s = now_s + _CHECK_EVERY_S
+        return True
+
+    async def _reconcile(self) -> None:
+        drift = await reconcile(self._connection, self._client)
+        if drift:
+            _log.warning("reconciled the metrics with the table: %+d orders", drift.orders)
+
+
+async def gather_or_cancel(*work: Coroutine[Any, Any, None]) -> None:
+    """Run these at once, begun in this order, and return when all have ended.
+
+    Where one fails the others are cancelled; its error is raised when they have ended too. (A TaskGroup would wrap
+    it in an ExceptionGroup, and take one that was cancelled from within for one that has done its work.)
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# What became of a batch: lines of the log and, where they are asked for, spans.
+
+_DEAD_LETTER = "a dead letter"
+
+
+def log_outcome(batch: Batch, spans: Spans | None) -> None:
+    """Log dead letters and deleted entries as warnings; of each order with a trace a debug line and a span."""
+    for letter in batch.dead_letters:
+        context = _log_context(batch, letter.entry_id)
+        _log.warning("dead letter %s: %s: %s", letter.entry_id, letter.reason, letter.detail, extra=context)
+    if batch.deleted:
+        _log.warning("%d entries were deleted from the stream before they were read", len(batch.deleted))
+    if not batch.traceparents or (spans is None and not _log.isEnabledFor(logging.DEBUG)):
+        return
+    for entry_id, outcome in _outcomes(batch):
+        if entry_id in batch.traceparents:
+            if outcome is not _DEAD_LETTER:  # which has its line
+                _log.debug("%s is %s", entry_id, outcome, extra=_log_context(batch, entry_id))
+            if spans is not None:
+                _end_span(spans, batch.traceparents[entry_id], entry_id, outcome, batch.read_at_ns)
+
+
+def _log_context(batch: Batch, entry_id: str) -> dict[str, dict[str, str]]:
+    """Return the fields of a line about an entry: its trace id, where it carries one."""
+    traceparent = batch.traceparents.get(entry_id)
+    return {"context": {"trace_id": trace_id(traceparent)} if traceparent else {}}
+
+
+def _outcomes(batch: Batch) -> list[tuple[str, str]]:
+    return [
+        *((entry.entry_id, f"shown: order {entry.order.message_id}") for entry in batch.orders),
+        *((entry_id, "a duplicate") for entry_id in batch.duplicates),
+        *((letter.entry_id, _DEAD_LETTER) for letter in batch.dead_letters),
+    ]
+
+
+def _end_span(spans: Spans, traceparent: str, entry_id: str, outcome: str, began_ns: int) -> None:
+    from opentelemetry.trace import SpanKind
+
+    attributes = {
+        "messaging.system": "redis",
+        "messaging.destination.name": STREAM,
+        "messaging.message.id": entry_id,
+        "coffee.outcome": outcome.partition(":")[0],
+    }
+    parent = spans.parent(traceparent)
+    spans.tracer.start_span(f"process {STREAM}", parent, SpanKind.CONSUMER, attributes, start_time=began_ns).end()
+
+
+# The daemon: a worker for as long as its servers answer, then another under the same name.
+
+
+async def run_worker(
+    stop: asyncio.Event,
+    database_url: str,
+    redis_url: str,
+    consumer: str,
+    batch_orders: int,
+    spans: Spans | None = None,
+) -> None:
+    """Work until told to stop, whatever the servers do; the batch in hand is finished first."""
+    outage = Outage(stop, _log)
+    has_been_ready = False
+    while not stop.is_set():
+        try:
+            async with AsyncExitStack() as stack:
+                client = await stack.enter_async_context(open_redis(redis_url))
+                connection = await open_postgres(database_url)
+                # Not close(), which would wait for a server that hangs.
+                stack.callback(connection.terminate)
+                worker = Worker(connection, client, consumer, batch_orders, spans)
+                await worker.start()
+                tell_ready(ready=True)
+                if not has_been_ready:
+                    _log.info("ready, as consumer %s", consumer)
+                    has_been_ready = True
+                while not stop.is_set():
+                    await worker.step()
+                    outage.over()
+                await worker.retire()
+        except ResponseError as error:
+            if str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                # The stream was flushed or deleted, perhaps under a blocked read: the next start creates it again.
+                _log.warning("the stream or its group has vanished: %s", error)
+            else:
+                await outage.failed(error)
+        except (*OUTAGES, RowVanishedError) as error:
+            await outage.failed(error)
 
 
 @contextmanager
@@ -57,221 +281,6 @@ def _lowest_free(folder: Path) -> tuple[int, int]:
     while (handle := lock_file(folder / f"stream-worker-{number}.lock")) is None:
         number += 1
     return handle, number
-
-
-# Several things at once, of which none outlives the others' failure.
-
-
-async def together(*work: Coroutine[Any, Any, None]) -> None:
-    """Run these at once, begun in this order, and return when all have ended.
-
-    Where one fails the others are cancelled; its error is raised when they have ended too.
-    """
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-# What is said of a batch that has had its effect: lines of the log and, where they are asked for, spans.
-
-
-_log = logging.getLogger("backend.pipelines.v2_streams.worker")  # run with -m this module is __main__
-_DEAD = "a dead letter"
-
-
-def tell(batch: Batch, spans: Spans | None) -> None:
-    """Say it."""
-    for letter in batch.dead:
-        context = _of(batch, letter.entry_id)
-        _log.warning("dead letter %s: %s: %s", letter.entry_id, letter.reason, letter.detail, extra=context)
-    if batch.gone:
-        _log.warning("%d entries were deleted from the stream before they were read", len(batch.gone))
-    if not batch.traces or (spans is None and not _log.isEnabledFor(logging.DEBUG)):
-        return
-    for entry_id, outcome in _outcomes(batch):
-        if entry_id in batch.traces:
-            if outcome is not _DEAD:  # which has its line
-                _log.debug("%s is %s", entry_id, outcome, extra=_of(batch, entry_id))
-            if spans is not None:
-                _span(spans, batch.traces[entry_id], entry_id, outcome, batch.began_ns)
-
-
-def _outcomes(batch: Batch) -> list[tuple[str, str]]:
-    return [
-        *((each.entry_id, f"shown: order {each.order.message_id}") for each in batch.placed),
-        *((entry_id, "a duplicate") for entry_id in batch.duplicates),
-        *((letter.entry_id, _DEAD) for letter in batch.dead),
-    ]
-
-
-def _span(spans: Spans, traceparent: str, entry_id: str, outcome: str, began_ns: int) -> None:
-    from opentelemetry.trace import SpanKind
-
-    attributes = {
-        "messaging.system": "redis",
-        "messaging.destination.name": STREAM,
-        "messaging.message.id": entry_id,
-        "coffee.outcome": outcome.partition(":")[0],
-    }
-    parent = spans.parent(traceparent)
-    spans.tracer.start_span(f"process {STREAM}", parent, SpanKind.CONSUMER, attributes, start_time=began_ns).end()
-
-
-def _of(batch: Batch, entry_id: str) -> dict[str, dict[str, str]]:
-    """Return whose line of the log it is: of the entry's trace, where it carries one."""
-    trace = batch.traces.get(entry_id)
-    return {"context": {"trace_id": trace_id(trace)} if trace else {}}
-
-
-_CLAIM_EVERY_S = 2.0
-_CHECK_EVERY_S = 1.0
-
-
-class Worker:
-    """A stream worker with one connection to PostgreSQL and, in a backlog, two to Redis."""
-
-    def __init__(
-        self, connection: Database, client: Redis, consumer: str, batch_orders: int, spans: Spans | None = None
-    ) -> None:
-        self._spans = spans
-        self._connection = connection
-        self._client = client
-        self._batch_orders = batch_orders
-        self._group = ConsumerGroup(client, consumer, batch_orders)
-        self._effects = Effects(client, consumer)
-        # First comes what was delivered to this name before, to a process that died or in an answer that was lost.
-        self._own_pending = True
-        self._ahead: Batch | None = None
-        self._stored: Batch | None = None
-        self._sound = True
-        self._claim_at = 0.0
-        self._check_at = 0.0
-
-    async def start(self) -> None:
-        """Create what is missing and reconcile where the metrics are not sound."""
-        if await self._group.ensure():
-            _log.info("created the consumer group")
-        if not await self._effects.sound():
-            await self._reconcile()
-
-    async def step(self) -> int:
-        """Take one batch in hand, or wait half a second for one; return the number of entries.
-
-        It is taken to its end; in a backlog with the next step. Raises the errors of both servers: then nothing
-        that is not finished has been acknowledged, and a new Worker under the same name takes it up.
-        """
-        batch, self._ahead = self._ahead or parse(await self._next()), None
-        if batch.entries:
-            await self._advance(batch, read_on=self._backlog(batch))
-        elif self._check_due() and not await self._effects.sound():
-            await self._reconcile()
-        return batch.entries
-
-    async def retire(self) -> None:
-        """Finish what is in hand, and take this consumer off the group where it has nothing pending."""
-        if self._ahead is not None:
-            batch, self._ahead = self._ahead, None
-            await self._advance(batch, read_on=False)
-        await self._group.retire()
-
-    async def _advance(self, batch: Batch, *, read_on: bool) -> None:
-        """Store a batch, while the one before is shown and, in a backlog, the next is read.
-
-        Where there is no next one, this one is shown too.
-        """
-        ahead = [self._read_ahead()] if read_on else []
-        await together(*ahead, self._show(), store(self._connection, batch))
-        self._stored = batch
-        if self._ahead is None:
-            await self._show()
-        if not self._sound and self._check_due():
-            await self._reconcile()
-
-    def _backlog(self, batch: Batch) -> bool:
-        # Pending entries, this consumer's own or another's, are only asked for while none is in hand here.
-        return batch.entries == self._batch_orders and not self._own_pending and time.monotonic() < self._claim_at
-
-    async def _read_ahead(self) -> None:
-        if entries := await self._group.there():
-            self._ahead = parse(entries)
-
-    async def _show(self) -> None:
-        if self._stored is None:
-            return
-        applied = await self._effects.apply(self._stored)
-        tell(self._stored, self._spans)
-        self._stored = None
-        self._sound = applied.sound
-
-    def _check_due(self) -> bool:
-        now = time.monotonic()
-        if now < self._check_at:
-            return False
-        self._check_at = now + _CHECK_EVERY_S
-        return True
-
-    async def _next(self) -> list[Entry]:
-        if self._own_pending:
-            if entries := await self._group.own():
-                return entries
-            self._own_pending = False
-        if time.monotonic() >= self._claim_at:
-            if entries := await self._group.of_the_dead():
-                _log.info("took over %d entries of other consumers", len(entries))
-                return entries
-            self._claim_at = time.monotonic() + _CLAIM_EVERY_S
-        return await self._group.new()
-
-    async def _reconcile(self) -> None:
-        drift = await reconcile(self._connection, self._client)
-        if drift:
-            _log.warning("reconciled the metrics with the table: %+d orders", drift.orders)
-
-
-async def run_worker(
-    stop: asyncio.Event,
-    database_url: str,
-    redis_url: str,
-    consumer: str,
-    batch_orders: int,
-    spans: Spans | None = None,
-) -> None:
-    """Work until told to stop, whatever the servers do; the batch in hand is finished first."""
-    outage = Outage(stop, _log)
-    said_ready = False
-    while not stop.is_set():
-        try:
-            async with AsyncExitStack() as stack:
-                client = await stack.enter_async_context(open_redis(redis_url))
-                connection = await open_postgres(database_url)
-                # Not close(), which would wait for a server that hangs.
-                stack.callback(connection.terminate)
-                worker = Worker(connection, client, consumer, batch_orders, spans)
-                await worker.start()
-                tell_ready(ready=True)
-                if not said_ready:
-                    _log.info("ready, as consumer %s", consumer)
-                    said_ready = True
-                while not stop.is_set():
-                    await worker.step()
-                    outage.over()
-                await worker.retire()
-        except ResponseError as error:
-            await _response_error(error, outage)
-        except (*OUTAGES, RowVanishedError) as error:
-            await outage.failed(error)
-
-
-async def _response_error(error: ResponseError, outage: Outage) -> None:
-    if str(error).startswith(("NOGROUP", "UNBLOCKED")):
-        # The stream was flushed or deleted, perhaps under a blocked read: the next start creates it again.
-        _log.warning("the stream or its group has vanished: %s", error)
-        return
-    await outage.failed(error)
 
 
 async def _run(stop: asyncio.Event) -> None:

@@ -9,9 +9,10 @@ rows may still be written, by this job or by the one that continues after a cras
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -21,15 +22,15 @@ from backend.clients.servers import Servers
 from backend.pipelines.balance import (
     NOTHING,
     Balance,
-    Deep,
+    IdComparison,
     difference,
-    excused,
-    number,
+    explained_by_in_flight,
     read_shown,
     same_content,
     same_source,
     stored,
     unlogged,
+    whole_number,
 )
 from backend.pipelines.windows import QUERY, arguments, of_rows
 from coffee_core.clock import now_us, to_datetime
@@ -43,15 +44,116 @@ from coffee_core.resources import sql
 from coffee_core.totals import Totals
 from coffee_core.windows import MOST_MINUTES, WINDOW_S, StoreSums, starts
 
-# The windows of v3 against its rows: which window counts an order is a function of the row alone.
-
-
-KEYS = MetricKeys(V3)
+METRICS = MetricKeys(V3)
+_FLUSHED_AFTER_S = 0.1
+"""Seconds in which the JDBC sink, which flushes every 50 ms, has stored what the metrics have shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
-    """Windows and late orders, of Redis or of the rows."""
+class TopicCounts:
+    """What the two topics and the job's counters say."""
+
+    records: int
+    """Records of the topic."""
+    counted: int | None
+    """Orders of the job's state, as last written to Redis; None where Redis does not know."""
+    duplicates: int
+    """Records that the state has dropped as repeats."""
+    dead: int
+    """Records that the state has counted as dead letters."""
+    letters: int
+    """Records of the dead-letter topic; after a restore a letter may stand there twice."""
+    unflushed: int = 0
+    """Records above the committed offsets, whose rows may follow what is shown of them."""
+
+
+async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
+    """Take the balance. Raises the errors of the servers."""
+    known = known_windows()
+    shown, _, counters = await read_shown(servers.client, METRICS)
+    committed = await logs.committed(FLINK_GROUP, TOPIC)
+    await asyncio.sleep(_FLUSHED_AFTER_S)
+    # After the totals: the windows go to Redis on their own.
+    windows_shown = await _shown_windows(servers.client, known)
+    connection = servers.database
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        rows = await stored(connection, V3)
+        copies = await same_source(connection, V3)
+        alike = await same_content(connection, V3, unique_timestamps=True) if unique_timestamps else copies
+        off_log = await unlogged(connection, V3)
+        windows_stored = await _stored_windows(connection, known)
+    bounds = await logs.bounds(TOPIC)
+    log = TopicCounts(
+        records=_length(bounds),
+        counted=whole_number("shown_orders", counters["shown_orders"]) if "shown_orders" in counters else None,
+        duplicates=whole_number("duplicates", counters.get("duplicates")),
+        dead=whole_number("dead", counters.get("dead")),
+        letters=_length(await logs.bounds(DEAD_TOPIC)),
+        unflushed=sum(
+            max(0, last - committed.get(partition, first)) for partition, (first, last) in bounds.items()
+        ),
+    )
+    balance = balance_v3(log, shown, rows, copies, off_log, alike)
+    return replace(
+        balance, windows_off=differing_windows(windows_shown, windows_stored, balance.in_flight, log.unflushed)
+    )
+
+
+def _length(bounds: dict[int, tuple[int, int]]) -> int:
+    return sum(last - first for first, last in bounds.values())
+
+
+def balance_v3(
+    log: TopicCounts, shown: Totals, stored: Totals, copies: Totals, off_log: int, alike: Totals | None = None
+) -> Balance:
+    """Balance what was read in the order metrics, rows, length of the topic.
+
+    ``copies`` are rows beyond the first of their record, ``off_log`` rows without a record, ``alike`` rows beyond
+    the first of their order.
+    """
+    from_log = stored.orders - copies.orders - off_log
+    notes = []
+    if log.counted is None:
+        if from_log:
+            notes.append("Redis does not know the job's totals (a flush?): the next order writes them again")
+        counted, in_flight = from_log, max(0, log.records - from_log)
+        short = max(0, from_log - log.records)
+    else:
+        counted = log.counted
+        rest = log.records - counted - log.duplicates - log.dead
+        in_flight, short = max(0, rest), max(0, -rest)
+        # Rows may be ahead of the metrics by what is in flight; any more have no record on the log.
+        short = max(short, from_log - counted - in_flight)
+    letters_missing = max(0, log.dead - log.letters)
+    if letters_missing:
+        notes.append(f"{letters_missing} dead letters are not on {DEAD_TOPIC}")
+    behind = max(0, counted - from_log)
+    if 0 < behind <= log.unflushed:
+        notes.append(f"{behind} shown orders have yet to become rows: the next checkpoint sees to it")
+    known = log.counted is not None and shown.orders == counted
+    in_step = known and explained_by_in_flight(shown, stored, in_flight, log.unflushed)
+    return Balance(
+        pipeline=V3,
+        accepted=log.records,
+        stored=stored,
+        shown=shown,
+        duplicates_dropped=log.duplicates,
+        dead_letters=log.dead,
+        in_flight=in_flight,
+        lost=(behind if behind > log.unflushed else 0) + letters_missing,
+        duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
+        drift=NOTHING if in_step else difference(shown, stored),
+        log_short=off_log + short,
+        notes=tuple(notes),
+    )
+
+
+# The windows against the rows: which window counts an order is a function of the row alone.
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSums:
+    """Windows and late orders, as Redis shows them or as the rows have them."""
 
     windows: Mapping[int, StoreSums]
     """First second of a window → its sums; all that have not expired, also those without an order."""
@@ -76,28 +178,29 @@ def known_windows() -> list[int]:
     return [*known, known[-1] + WINDOW_S]
 
 
-async def shown_sums(client: Redis, known: list[int]) -> Sums:
+async def _shown_windows(client: Redis, known: list[int]) -> WindowSums:
     """Read what Redis shows. Raises its errors, and CoffeeError where a field is no number."""
     async with client.pipeline(transaction=True) as read:
-        for key in (*map(KEYS.window, known), KEYS.late):
+        for key in (*map(METRICS.window, known), METRICS.late):
             read.hgetall(key)
         found = await read.execute()
     try:
         *windows, late = map(StoreSums.of_fields, found)
     except ValueError as error:
         raise CoffeeError(f"a window of v3 holds no whole number ({error}): `coffee replay v3`") from error
-    return Sums(dict(zip(known, windows, strict=True)), late)
+    return WindowSums(dict(zip(known, windows, strict=True)), late)
 
 
-async def stored_sums(connection: Database, known: list[int]) -> Sums:
+async def _stored_windows(connection: Database, known: list[int]) -> WindowSums:
     """Add up the rows. Raises asyncpg's errors."""
-    return Sums(*of_rows(await connection.fetch(QUERY, *arguments(V3, known)), known))
+    return WindowSums(*of_rows(await connection.fetch(QUERY, *arguments(V3, known)), known))
 
 
-def windows_off(shown: Sums, stored: Sums, in_flight: int, unflushed: int) -> tuple[str, ...]:
-    """Name what differs, as ``10:00 uptown +1 (+4.50)``, shown minus stored; nothing where it is on its way.
+def differing_windows(shown: WindowSums, stored: WindowSums, in_flight: int, unflushed: int) -> tuple[str, ...]:
+    """Name the windows that differ, as ``10:00 uptown +1 (+4.50)``, shown minus stored.
 
-    Rows may be ahead by the orders in flight, and behind by those that no checkpoint has flushed: whole orders.
+    None where orders on their way explain it: rows may be ahead by the orders in flight, and behind by those that
+    no checkpoint has flushed: whole orders.
     """
     ahead = behind = 0
     whole, named = True, []
@@ -110,112 +213,80 @@ def windows_off(shown: Sums, stored: Sums, in_flight: int, unflushed: int) -> tu
     return () if whole and ahead <= unflushed and behind <= in_flight else tuple(named)
 
 
-METRICS = MetricKeys(V3)
-_FLUSHED_AFTER_S = 0.1
-"""Seconds in which the JDBC sink, which flushes every 50 ms, has stored what the metrics have shown."""
+# Id by id: every record of the topic must be a row that says the same, a repeat of one, or a dead letter.
 
-
-@dataclass(frozen=True, slots=True)
-class TopicLog:
-    """What the two topics and the job's counters say."""
-
-    records: int
-    """Records of the topic."""
-    counted: int | None
-    """Orders of the job's state, as last written to Redis; None where Redis does not know."""
-    duplicates: int
-    """Records that the state has dropped as repeats."""
-    dead: int
-    """Records that the state has judged to be dead letters."""
-    letters: int
-    """Records of the dead-letter topic; after a restore a letter may stand there twice."""
-    unflushed: int = 0
-    """Records above the committed offsets, whose rows may follow what is shown of them."""
-
-
-async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
-    """Take the balance. Raises the errors of the servers."""
-    known = known_windows()
-    shown, _, counters = await read_shown(servers.client, METRICS)
-    committed = await logs.committed(FLINK_GROUP, TOPIC)
-    await asyncio.sleep(_FLUSHED_AFTER_S)
-    # After the totals: the windows go to Redis on their own.
-    windows = await shown_sums(servers.client, known)
-    connection = servers.database
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        rows = await stored(connection, V3)
-        copies = await same_source(connection, V3)
-        alike = await same_content(connection, V3, unique_timestamps=True) if unique_timestamps else copies
-        foreign = await unlogged(connection, V3)
-        windows_stored = await stored_sums(connection, known)
-    bounds = await logs.bounds(TOPIC)
-    log = TopicLog(
-        records=_length(bounds),
-        counted=number("shown_orders", counters["shown_orders"]) if "shown_orders" in counters else None,
-        duplicates=number("duplicates", counters.get("duplicates")),
-        dead=number("dead", counters.get("dead")),
-        letters=_length(await logs.bounds(DEAD_TOPIC)),
-        unflushed=sum(max(0, last - committed.get(each, first)) for each, (first, last) in bounds.items()),
-    )
-    balance = balance_v3(log, shown, rows, copies, foreign, alike)
-    return replace(balance, windows_off=windows_off(windows, windows_stored, balance.in_flight, log.unflushed))
-
-
-def _length(bounds: dict[int, tuple[int, int]]) -> int:
-    return sum(last - first for first, last in bounds.values())
-
-
-def balance_v3(
-    log: TopicLog, shown: Totals, stored: Totals, copies: Totals, foreign: int, alike: Totals | None = None
-) -> Balance:
-    """Balance what was read in the order metrics, rows, length; arguments as of ``balance_v2``."""
-    from_the_log = stored.orders - copies.orders - foreign
-    notes = []
-    if log.counted is None:
-        if from_the_log:
-            notes.append("Redis does not know the job's totals (a flush?): the next order writes them again")
-        counted, in_flight = from_the_log, max(0, log.records - from_the_log)
-        short = max(0, from_the_log - log.records)
-    else:
-        counted = log.counted
-        rest = log.records - counted - log.duplicates - log.dead
-        in_flight, short = max(0, rest), max(0, -rest)
-        # Rows may be ahead of the metrics by what is in flight; any more have no record on the log.
-        short = max(short, from_the_log - counted - in_flight)
-    letters_gone = max(0, log.dead - log.letters)
-    if letters_gone:
-        notes.append(f"{letters_gone} dead letters are not on {DEAD_TOPIC}")
-    behind = max(0, counted - from_the_log)
-    if 0 < behind <= log.unflushed:
-        notes.append(f"{behind} shown orders have yet to become rows: the next checkpoint sees to it")
-    known = log.counted is not None and shown.orders == counted
-    in_step = known and excused(shown, stored, in_flight, log.unflushed)
-    return Balance(
-        pipeline=V3,
-        accepted=log.records,
-        stored=stored,
-        shown=shown,
-        duplicates_dropped=log.duplicates,
-        dead_letters=log.dead,
-        in_flight=in_flight,
-        lost=(behind if behind > log.unflushed else 0) + letters_gone,
-        duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
-        drift=NOTHING if in_step else difference(shown, stored),
-        log_short=foreign + short,
-        notes=tuple(notes),
-    )
-
-
-# v3 id by id: every record of the topic must be a row that says the same, a repeat of one, or a dead letter.
-#
-# What lies below the offsets that the job has committed was flushed to both sinks before: where that is nowhere,
-# it is lost. What lies above them may still be in flight.
-
-
-EXAMPLES = 10
+_ROWS_BELOW = sql("backend.pipelines.v3_kafka", "count_rows_below")
+_MOST_NAMED = 10
 """How many ids are named."""
-_LOOK_UP = sql("backend.pipelines.v3_kafka", "audit_look_up")
-_ROWS_BELOW = sql("backend.pipelines.v3_kafka", "audit_rows_below")
+
+
+@dataclass(slots=True)
+class _IdFindings:
+    """What was found so far; ``lost`` and ``altered`` are places on the topic."""
+
+    committed: dict[int, int]
+    """Partition → the offset below which both sinks were flushed."""
+    compared: int = 0
+    own: int = 0
+    """Records that have a row of their own."""
+    conflicts: int = 0
+    """Repeats that are another order than the one first stored."""
+    lost: list[str] = field(default_factory=list)
+    altered: list[str] = field(default_factory=list)
+
+    def note_missing(self, record: Record) -> None:
+        if record.offset < self.committed.get(record.partition, 0):
+            self.lost.append(record.origin)
+
+
+async def compare_ids_v3(servers: Servers, logs: KafkaLogs) -> IdComparison:
+    """Read the whole topic and compare it with the rows. Raises the errors of the servers.
+
+    What lies below the offsets that the job has committed was flushed to both sinks before: where that is nowhere,
+    it is lost. What lies above them may still be in flight.
+    """
+    found = _IdFindings(await logs.committed(FLINK_GROUP, TOPIC))
+    letters: set[str] = set()
+    async for batch in logs.records(DEAD_TOPIC, await logs.bounds(DEAD_TOPIC)):
+        letters |= {(record.key or b"").decode(errors="replace") for record in batch}
+    bounds = await logs.bounds(TOPIC)
+    async for batch in logs.records(TOPIC, bounds):
+        await _compare(servers.database, batch, letters, found)
+    below = {partition: last for partition, (_, last) in bounds.items()}
+    rows = await servers.database.fetchval(_ROWS_BELOW, list(below), list(below.values()))
+    return IdComparison(
+        compared=found.compared,
+        scope="every record of the topic against the rows and the dead letters"
+        + (f"; {found.conflicts} repeats said something else and were dropped" if found.conflicts else ""),
+        lost=len(found.lost),
+        lost_ids=found.lost[:_MOST_NAMED],
+        altered=len(found.altered),
+        altered_ids=found.altered[:_MOST_NAMED],
+        # Rows that were stored while the topic was read are below the bounds too, and had a record of their own.
+        unlogged=max(0, int(rows) - found.own),
+    )
+
+
+async def _compare(connection: Database, batch: list[Record], letters: set[str], found: _IdFindings) -> None:
+    found.compared += len(batch)
+    orders: list[tuple[Record, Order]] = []
+    for record in batch:
+        order = read_order(record.value)
+        if order is not None:
+            orders.append((record, order))
+        elif record.origin not in letters:
+            found.note_missing(record)
+    rows = await look_up(connection, [(record.origin, order) for record, order in orders])
+    for (record, _), row in zip(orders, rows, strict=True):
+        if not row["found"]:
+            if record.origin not in letters:
+                found.note_missing(record)
+        elif row["own"]:
+            found.own += 1
+            if not row["same"]:
+                found.altered.append(record.origin)
+        elif not row["same"] and record.origin not in letters:
+            found.conflicts += 1
 
 
 def read_order(value: bytes | None) -> Order | None:
@@ -227,70 +298,23 @@ def read_order(value: bytes | None) -> Order | None:
         return None
 
 
-@dataclass(slots=True)
-class _Findings:
-    committed: dict[int, int]
-    compared: int = 0
-    own: int = 0
-    conflicts: int = 0
-    lost: list[str] = field(default_factory=list)
-    altered: list[str] = field(default_factory=list)
-
-    def missing(self, record: Record) -> None:
-        if record.offset < self.committed.get(record.partition, 0):
-            self.lost.append(record.origin)
+_LOOK_UP = sql("backend.pipelines.v3_kafka", "look_up")
 
 
-async def deep_v3(servers: Servers, logs: KafkaLogs) -> Deep:
-    """Read the whole topic and compare. Raises the errors of the servers."""
-    found = _Findings(await logs.committed(FLINK_GROUP, TOPIC))
-    letters: set[str] = set()
-    async for batch in logs.records(DEAD_TOPIC, await logs.bounds(DEAD_TOPIC)):
-        letters |= {(record.key or b"").decode(errors="replace") for record in batch}
-    bounds = await logs.bounds(TOPIC)
-    async for batch in logs.records(TOPIC, bounds):
-        await _compare(servers.database, batch, letters, found)
-    below = {partition: last for partition, (_, last) in bounds.items()}
-    rows = await servers.database.fetchval(_ROWS_BELOW, list(below), list(below.values()))
-    return Deep(
-        compared=found.compared,
-        scope="every record of the topic against the rows and the dead letters"
-        + (f"; {found.conflicts} repeats said something else and were dropped" if found.conflicts else ""),
-        lost=len(found.lost),
-        lost_ids=found.lost[:EXAMPLES],
-        altered=len(found.altered),
-        altered_ids=found.altered[:EXAMPLES],
-        # Rows that were stored while the topic was read are below the bounds too, and had a record of their own.
-        unlogged=max(0, int(rows) - found.own),
-    )
+async def look_up(connection: Database, orders: Sequence[tuple[str, Order]]) -> list[Any]:
+    """Look for the rows of orders, of which the place on the topic comes first; the answer is in their order.
 
-
-async def _compare(connection: Database, batch: list[Record], letters: set[str], found: _Findings) -> None:
-    found.compared += len(batch)
-    orders: list[tuple[Record, Order]] = []
-    for record in batch:
-        order = read_order(record.value)
-        if order is not None:
-            orders.append((record, order))
-        elif record.origin not in letters:
-            found.missing(record)
-    rows = await connection.fetch(
+    For each it has ``found``: there is a row under the message id; ``own``: that row came from this place;
+    ``same``: it says the same. Raises asyncpg's errors.
+    """
+    rows: list[Any] = await connection.fetch(
         _LOOK_UP,
-        "v3",
+        str(V3),
         [order.message_id for _, order in orders],
         [order.drink for _, order in orders],
         [order.store for _, order in orders],
         [order.price_cents for _, order in orders],
         [order.ordered_at_us for _, order in orders],
-        [record.origin for record, _ in orders],
+        [place for place, _ in orders],
     )
-    for (record, _), row in zip(orders, rows, strict=True):
-        if not row["found"]:
-            if record.origin not in letters:
-                found.missing(record)
-        elif row["own"]:
-            found.own += 1
-            if not row["same"]:
-                found.altered.append(record.origin)
-        elif not row["same"] and record.origin not in letters:
-            found.conflicts += 1
+    return rows

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class KafkaFlink(PipelineBackend):
-    """v3."""
+    """v3: Kafka and Flink."""
 
     pipeline = V3
 
@@ -61,15 +61,15 @@ class KafkaFlink(PipelineBackend):
     ) -> Callable[[], Awaitable[Balance]]:
         """Balance the topic against the job's state and the rows."""
         from backend.clients.kafka import open_logs
-        from backend.pipelines.v3_kafka.audit import audit_v3, deep_v3
+        from backend.pipelines.v3_kafka.audit import audit_v3, compare_ids_v3
 
         logs = await stack.enter_async_context(open_logs(servers.settings))
 
-        async def look() -> Balance:
+        async def take_balance() -> Balance:
             balance = await audit_v3(servers, logs, unique_timestamps=unique_timestamps)
-            return replace(balance, deep=await deep_v3(servers, logs)) if deep else balance
+            return replace(balance, deep=await compare_ids_v3(servers, logs)) if deep else balance
 
-        return look
+        return take_balance
 
     async def reconcile(self, settings: Settings, settle_s: float) -> Mended:
         """Compare alone: a patched key would be undone, for the totals come whole out of the job's state."""

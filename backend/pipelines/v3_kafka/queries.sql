@@ -1,4 +1,7 @@
--- name: audit_look_up
+-- What the audit asks of v3's rows.
+
+
+-- name: look_up
 -- For each record of a batch, in its order: the row under its message id, whose it is, and whether it says the same.
 -- $1: version; then message ids, drinks, stores, cents, times of order in microseconds since 1970, places on the log.
 -- Whole seconds and the rest apart: an interval is multiplied by a double, exact for each up to the year 9999.
@@ -20,8 +23,9 @@ left join orders as stored on stored.version = $1 and stored.message_id = record
 order by record.place
 
 
--- name: audit_rows_below
--- Rows whose place on the topic lies below these bounds, or on none of these partitions. $1: partitions; $2: bounds.
+-- name: count_rows_below
+-- How many rows have a place on the topic that lies below these bounds, or on none of these partitions.
+-- $1: partitions; $2: bounds.
 select count(*)
 from orders
 left join unnest($1::integer[], $2::bigint[]) as bound (partition, below)

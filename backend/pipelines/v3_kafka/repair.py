@@ -1,8 +1,4 @@
-"""``coffee replay v3``: the whole topic once more into empty state, until the totals are those of the rows again.
-
-All that is changed is the epoch in Redis, in one step with the keys. From then on the old job may not write there,
-and the submitter of the job cancels it and submits another, whether this command lives on or not.
-"""
+"""What ``coffee reconcile``, ``replay``, ``savepoint`` and ``dead-letters`` do for v3."""
 
 import asyncio
 import json
@@ -18,19 +14,40 @@ from backend.clients.daemon import Database, open_redis
 from backend.clients.kafka import KafkaLogs, Record, kafka_options, naming_kafka, open_logs
 from backend.clients.servers import Servers, UnreachableError, naming_servers, open_servers
 from backend.pipelines.audit import audit
-from backend.pipelines.balance import Balance, number, read_shown, sentence
-from backend.pipelines.dead_letters import KEPT, Letter, LetterError, choose, new_message_id, requeued_id
-from backend.pipelines.repair import LOST_THE_RACE, Mended, Progress, Savepoint
-from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, read_order
+from backend.pipelines.balance import Balance, read_shown, sentence, whole_number
+from backend.pipelines.dead_letters import (
+    KEPT,
+    LOST_THE_RACE,
+    Letter,
+    LetterError,
+    choose,
+    new_message_id,
+    requeued_id,
+)
+from backend.pipelines.repair import Mended, Progress, Savepoint
+from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, look_up, read_order
 from coffee_core.errors import CoffeeError
-from coffee_core.keys import DEAD_TOPIC, SAVEPOINTS, TOPIC, MetricKeys
+from coffee_core.keys import DEAD_TOPIC, SAVEPOINTS, TOPIC
 from coffee_core.money import from_cents
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
-from coffee_core.resources import lua, sql
+from coffee_core.resources import lua
 from coffee_core.settings import Settings
 from flink.options import checkpoints_uri
 from flink.rest import FlinkRest, FlinkUnavailableError
+
+
+async def compare(settings: Settings, settle_s: float) -> Mended:
+    """Tell how far the metrics have drifted. Raises UnreachableError, and CoffeeError where a server refuses.
+
+    A patched key would be undone, for the totals come whole out of the job's state: only a replay mends them.
+    """
+    (balance,) = await audit(settings, (V3,), settle_s=settle_s)
+    advice = "Flink's state is its truth: `coffee replay v3` counts the whole topic anew"
+    return Mended.of_drift(V3, balance.drift, advice=advice)
+
+
+# ``coffee replay v3``: the whole topic once more into empty state, until the totals are those of the rows again.
 
 _EPOCH_WITHIN_S = 5.0
 _STEP_S = 0.2
@@ -58,19 +75,22 @@ class Replayed:
 
     @property
     def summary(self) -> str:
-        """One sentence."""
+        """The result in one sentence."""
         replayed = (
             f"{self.pipeline}: {self.records:,} records replayed in {self.seconds} s, now in epoch {self.epoch}:"
         )
         return f"{replayed} {self.orders:,} orders, {from_cents(self.revenue_cents)}, the same as the rows"
 
     def as_json(self) -> dict[str, object]:
-        """Return the same for a program."""
+        """Return the result for a program."""
         return asdict(self)
 
 
-async def replay_v3(settings: Settings, tell: Progress, stalled_after_s: float = STALLED_AFTER_S) -> Replayed:
+async def replay_v3(settings: Settings, progress: Progress, stalled_after_s: float = STALLED_AFTER_S) -> Replayed:
     """Replay, and return once totals and rows agree; orders may keep flowing.
+
+    All that is changed is the epoch in Redis, in one step with the keys. From then on the old job may not write
+    there, and the submitter of the job cancels it and submits another, whether this command lives on or not.
 
     Raises UnreachableError; CoffeeError before anything is changed where the topic is not whole or nobody would
     submit a job, and afterwards where nothing moves or the numbers do not meet. The replay itself goes on then.
@@ -78,15 +98,15 @@ async def replay_v3(settings: Settings, tell: Progress, stalled_after_s: float =
     started = time.monotonic()
     async with open_servers(settings) as servers, open_logs(settings) as logs:
         rows, records = await _whole_topic(servers, logs)
-        # Whether a job runs is no matter: it would end, and the submitter begins another.
+        # Whether a job runs does not matter: it would end, and the submitter begins another.
         ((_, submitters),) = await servers.client.pubsub_numsub(METRICS.watched)
         if not submitters:
             raise CoffeeError(
                 "flink-job is not there to begin a job of another epoch, nothing was changed: see `coffee status`"
             )
-        epoch = await begin(servers.client)
-        await _counted(servers.client, records, tell, stalled_after_s)
-        balance = await _balanced(servers, logs, rows)
+        epoch = await begin_epoch(servers.client)
+        await _wait_until_counted(servers.client, records, progress, stalled_after_s)
+        balance = await _wait_until_balanced(servers, logs, rows)
     return Replayed(
         V3,
         epoch,
@@ -100,20 +120,20 @@ async def replay_v3(settings: Settings, tell: Progress, stalled_after_s: float =
 async def _whole_topic(servers: Servers, logs: KafkaLogs) -> tuple[int, int]:
     """Return rows and records of the topic. Raises CoffeeError where it cannot bring back what is stored."""
     bounds = await logs.bounds(TOPIC)
-    gone = sum(first for first, _ in bounds.values())
+    deleted = sum(first for first, _ in bounds.values())
     records = sum(last for _, last in bounds.values())
     rows = int(await servers.database.fetchval("select count(*) from orders where version = $1", str(V3)))
-    if gone or rows > records:
-        missing = max(gone, rows - records)
+    if deleted or rows > records:
+        missing = max(deleted, rows - records)
         raise CoffeeError(
             f"the topic no longer holds {missing:,} records: a replay would end on less; nothing was changed"
         )
     return rows, records
 
 
-async def begin(client: Redis) -> int:
+async def begin_epoch(client: Redis) -> int:
     """Begin another epoch with nothing shown, and return it. Raises CoffeeError where there is no epoch."""
-    script = client.register_script(lua("backend.pipelines.v3_kafka", "replay_v3"))
+    script = client.register_script(lua("backend.pipelines.v3_kafka", "replay"))
     windows = (METRICS.late, METRICS.watermark, *map(METRICS.window, known_windows()))
     give_up_at = time.monotonic() + _EPOCH_WITHIN_S
     while True:
@@ -128,15 +148,15 @@ async def begin(client: Redis) -> int:
 async def counted_records(client: Redis) -> int:
     """Return how many records the job's state has counted, as it last told Redis."""
     _, _, counters = await read_shown(client, METRICS)
-    return sum(number(name, counters.get(name)) for name in ("shown_orders", "duplicates", "dead"))
+    return sum(whole_number(name, counters.get(name)) for name in ("shown_orders", "duplicates", "dead"))
 
 
-async def _counted(client: Redis, records: int, tell: Progress, stalled_after_s: float) -> None:
+async def _wait_until_counted(client: Redis, records: int, progress: Progress, stalled_after_s: float) -> None:
     """Wait until what was on the topic at the beginning has been counted."""
     last, moved_at = -1, time.monotonic()
     while True:
         counted = await counted_records(client)
-        tell(min(counted, records), records)
+        progress(min(counted, records), records)
         if counted >= records:
             return
         if counted != last:
@@ -149,7 +169,7 @@ async def _counted(client: Redis, records: int, tell: Progress, stalled_after_s:
         await asyncio.sleep(_STEP_S)
 
 
-async def _balanced(servers: Servers, logs: KafkaLogs, rows: int) -> Balance:
+async def _wait_until_balanced(servers: Servers, logs: KafkaLogs, rows: int) -> Balance:
     """Wait until everything balances with no fewer orders than the rows of the beginning.
 
     As many records counted as there were may be others: orders that came meanwhile, on a partition that was ahead.
@@ -180,7 +200,7 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
     """
     with naming_servers(settings):
         async with open_redis(settings.redis_url) as client:
-            epoch = await client.get(MetricKeys(V3).fence)
+            epoch = await client.get(METRICS.fence)
     if epoch is None:
         raise CoffeeError("Redis has no epoch of v3: see `coffee status`")
     folder = f"{checkpoints_uri(settings, epoch)}/{SAVEPOINTS}"
@@ -198,56 +218,109 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
     return Savepoint(uri, running[0].id, stop, round(time.monotonic() - started, 1))
 
 
-# v3's dead letters: records of ``orders.dead``. A log forgets nothing: Redis remembers what was dealt with.
-#
-# Producing comes before remembering. A crash in between leaves the letter listed; requeued once more it has the
-# same message id, so that the job drops the second one as a repeat.
+# ``coffee dead-letters v3``: records of ``orders.dead``. A log forgets nothing: Redis remembers what was settled.
 
-
-HANDLED = MetricKeys(V3).counters.rpartition(":")[0] + ":letters"
-"""Hash: origin → ``requeued`` or ``dropped``."""
-_LOOK_UP = sql("backend.pipelines.v3_kafka", "audit_look_up")
+SETTLED_LETTERS = METRICS.counters.rpartition(":")[0] + ":letters"
+"""Key of a hash: origin → ``requeued`` or ``dropped``."""
 _LONGEST_TEXT = 100_000
 """Characters that the job keeps of a value."""
 
 
-async def letters(logs: KafkaLogs, client: Redis) -> list[Letter]:
+async def settle_dead_letters(
+    settings: Settings, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
+) -> list[tuple[Letter, str]]:
+    """List, requeue or drop letters. Raises LetterError, UnreachableError and CoffeeError."""
+    async with open_servers(settings) as servers:
+        async with open_logs(settings) as logs:
+            chosen = choose(await read_letters(logs, servers.client), ids)
+        if action == "requeue":
+            return list(zip(chosen, await requeue(servers, chosen, repairs), strict=True))
+        if action == "drop":
+            firsts = [await mark_settled(servers.client, letter, "dropped") for letter in chosen]
+            return [
+                (letter, "dropped" if ours else LOST_THE_RACE) for letter, ours in zip(chosen, firsts, strict=True)
+            ]
+        return [(letter, "") for letter in chosen]
+
+
+async def read_letters(logs: KafkaLogs, client: Redis) -> list[Letter]:
     """Return the letters not dealt with yet, each once, oldest first. Raises the errors of both servers."""
-    found: dict[str, Letter] = {}
+    letters: dict[str, Letter] = {}
     async for batch in logs.records(DEAD_TOPIC, await logs.bounds(DEAD_TOPIC)):
         for record in batch:
-            letter = _letter(record)
-            found.setdefault(letter.origin, letter)
-    handled = set(await client.hkeys(HANDLED))  # type: ignore[misc]
-    return [letter for origin, letter in found.items() if origin not in handled]
+            letter = _parse_letter(record)
+            letters.setdefault(letter.origin, letter)
+    settled = set(await client.hkeys(SETTLED_LETTERS))  # type: ignore[misc]
+    return [letter for origin, letter in letters.items() if origin not in settled]
 
 
-def _letter(record: Record) -> Letter:
+def _parse_letter(record: Record) -> Letter:
     origin = (record.key or b"").decode(errors="replace")
     try:
-        said = json.loads(record.value or b"")
+        content = json.loads(record.value or b"")
     except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        said = {"reason": "this letter itself cannot be read", "text": None}
-    text = said.get("text")
+        content = None
+    if not isinstance(content, dict):
+        content = {"reason": "this letter itself cannot be read", "text": None}
+    text = content.get("text")
     return Letter(
         id=origin,
         origin=origin,
-        reason=str(said.get("reason", "")),
+        reason=str(content.get("reason", "")),
         detail="",
         time_us=record.time_ms * 1000,
-        fields=_fields(text),
+        fields=_json_object(text),
         text=text if isinstance(text, str) else "",
     )
 
 
-def _fields(text: object) -> dict[str, Any]:
+def _json_object(text: object) -> dict[str, Any]:
     try:
         fields = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+async def requeue(servers: Servers, chosen: list[Letter], repairs: Mapping[str, str]) -> list[str]:
+    """Put letters back with one producer; return the place of each new record, or ``kept: …`` with the reason.
+
+    Producing comes before remembering. A crash in between leaves the letter listed; requeued once more it has the
+    same message id, so that the job drops the second one as a repeat.
+
+    Raises UnreachableError and the errors of the other servers; what was remembered by then was sent.
+    """
+    kafka = servers.settings.kafka_servers
+    producer = AIOKafkaProducer(
+        **kafka_options(servers.settings), client_id="coffee-dead-letters", acks="all", enable_idempotence=True
+    )
+    outcomes = []
+    try:
+        with naming_kafka(kafka):
+            await producer.start()
+        for letter in chosen:
+            try:
+                key, value = await _unique_record(servers.database, letter, repairs)
+            except LetterError as error:
+                outcomes.append(f"{KEPT}: {error}")
+                continue
+            with naming_kafka(kafka):
+                sent = await producer.send_and_wait(TOPIC, value, key)
+            await mark_settled(servers.client, letter, "requeued")
+            outcomes.append(f"requeued as {sent.partition}:{sent.offset}")
+    finally:
+        await producer.stop()
+    return outcomes
+
+
+async def _unique_record(connection: Database, letter: Letter, repairs: Mapping[str, str]) -> tuple[bytes, bytes]:
+    key, value = record_of(letter, repairs)
+    order = read_order(value)
+    if order is None:
+        return key, value
+    # The job keeps the first of two orders under one id: a repaired letter must not vanish behind another order.
+    (row,) = await look_up(connection, [(letter.origin, order)])
+    return record_of(letter, repairs, taken=bool(row["found"] and not row["same"]))
 
 
 def record_of(letter: Letter, repairs: Mapping[str, str], taken: bool = False) -> tuple[bytes, bytes]:
@@ -266,80 +339,6 @@ def record_of(letter: Letter, repairs: Mapping[str, str], taken: bool = False) -
     return str(fields["message_id"]).encode(), json.dumps(fields, separators=(",", ":")).encode()
 
 
-async def requeue(servers: Servers, chosen: list[Letter], repairs: Mapping[str, str]) -> list[str]:
-    """Put letters back with one producer; return the place of each new record, or ``kept: …`` with the reason.
-
-    Raises UnreachableError and the errors of the other servers; what was remembered by then was sent.
-    """
-    kafka = servers.settings.kafka_servers
-    producer = AIOKafkaProducer(
-        **kafka_options(servers.settings), client_id="coffee-dead-letters", acks="all", enable_idempotence=True
-    )
-    outcomes = []
-    try:
-        with naming_kafka(kafka):
-            await producer.start()
-        for letter in chosen:
-            try:
-                key, value = await _record(servers.database, letter, repairs)
-            except LetterError as error:
-                outcomes.append(f"{KEPT}: {error}")
-                continue
-            with naming_kafka(kafka):
-                sent = await producer.send_and_wait(TOPIC, value, key)
-            await handled(servers.client, letter, "requeued")
-            outcomes.append(f"requeued as {sent.partition}:{sent.offset}")
-    finally:
-        await producer.stop()
-    return outcomes
-
-
-async def _record(connection: Database, letter: Letter, repairs: Mapping[str, str]) -> tuple[bytes, bytes]:
-    key, value = record_of(letter, repairs)
-    order = read_order(value)
-    if order is None:
-        return key, value
-    # The job keeps the first of two orders under one id: a repaired letter must not vanish behind another order.
-    (row,) = await connection.fetch(
-        _LOOK_UP,
-        str(V3),
-        [order.message_id],
-        [order.drink],
-        [order.store],
-        [order.price_cents],
-        [order.ordered_at_us],
-        [letter.origin],
-    )
-    return record_of(letter, repairs, taken=bool(row["found"] and not row["same"]))
-
-
-async def handled(client: Redis, letter: Letter, how: str) -> bool:
-    """Remember that a letter was dealt with; False where it was before. Raises an error of Redis."""
-    return bool(await client.hsetnx(HANDLED, letter.origin, how))  # type: ignore[misc]
-
-
-async def settle_dead_letters(
-    settings: Settings, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
-) -> list[tuple[Letter, str]]:
-    """List, requeue or drop letters. Raises LetterError, UnreachableError and CoffeeError."""
-    async with open_servers(settings) as servers:
-        async with open_logs(settings) as logs:
-            chosen = choose(await letters(logs, servers.client), ids)
-        if action == "requeue":
-            return list(zip(chosen, await requeue(servers, chosen, repairs), strict=True))
-        if action == "drop":
-            firsts = [await handled(servers.client, letter, "dropped") for letter in chosen]
-            return [
-                (letter, "dropped" if ours else LOST_THE_RACE) for letter, ours in zip(chosen, firsts, strict=True)
-            ]
-        return [(letter, "") for letter in chosen]
-
-
-async def compare(settings: Settings, settle_s: float) -> Mended:
-    """Tell how far the metrics have drifted. Raises UnreachableError, and CoffeeError where a server refuses.
-
-    A patched key would be undone, for the totals come whole out of the job's state: only a replay mends them.
-    """
-    (balance,) = await audit(settings, (V3,), settle_s=settle_s)
-    advice = "Flink's state is its truth: `coffee replay v3` counts the whole topic anew"
-    return Mended.of_drift(V3, balance.drift, advice=advice)
+async def mark_settled(client: Redis, letter: Letter, how: str) -> bool:
+    """Remember what became of a letter; False where somebody was first. Raises an error of Redis."""
+    return bool(await client.hsetnx(SETTLED_LETTERS, letter.origin, how))  # type: ignore[misc]

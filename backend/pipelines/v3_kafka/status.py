@@ -1,4 +1,4 @@
-"""What has become of an order of v3, and how long its log is."""
+"""What has become of an order of v3, asked of Redis and PostgreSQL; and the topic as the live audit sees it."""
 
 from uuid import UUID
 
@@ -11,33 +11,6 @@ from coffee_core.errors import UnavailableError
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
-
-
-class TopicLog(LiveLog):
-    """The topic, and the job's state, which says what became of its records."""
-
-    must_stand = True  # the job's rows and its metrics go their own ways
-    shown_later = False
-
-    def __init__(self, settings: Settings | None) -> None:
-        """Take the settings of a stack that runs v3; with None nobody asks Kafka."""
-        self._end = None if settings is None else LogEnd(settings, TOPIC)
-
-    async def length(self) -> int | None:
-        """Ask Kafka."""
-        return None if self._end is None else await self._end.read()
-
-    def logged(self, before: Counts, rows: int, after: Counts, length: int | None) -> Logged:  # noqa: ARG002
-        """Return what follows from the length of the topic and the orders of the job's state."""
-        due = before.counted or 0
-        if length is None or after.counted is None:
-            return Logged(length, due, None)
-        return Logged(length, due, max(0, length - after.counted - after.duplicates - after.dead))
-
-    async def close(self) -> None:
-        """Leave Kafka."""
-        if self._end is not None:
-            await self._end.close()
 
 
 class LogLookup(LoggedLookup):
@@ -61,3 +34,30 @@ class LogLookup(LoggedLookup):
         if known is None or found.stored is None:
             raise UnavailableError("redis and postgres cannot both be asked, and neither knows the order")
         return None
+
+
+class TopicLog(LiveLog):
+    """The topic, and the job's state, which says what became of its records."""
+
+    must_stand = True  # the job's rows and its metrics go their own ways
+    shown_later = False
+
+    def __init__(self, settings: Settings | None) -> None:
+        """Take the settings of a stack that runs v3; with None nobody asks Kafka."""
+        self._end = None if settings is None else LogEnd(settings, TOPIC)
+
+    async def length(self) -> int | None:
+        """Return the number of records of the topic; None where Kafka is not asked, or away."""
+        return None if self._end is None else await self._end.read()
+
+    def logged(self, before: Counts, rows: int, after: Counts, length: int | None) -> Logged:  # noqa: ARG002
+        """Return what follows from the length of the topic and the orders of the job's state."""
+        due = before.counted or 0
+        if length is None or after.counted is None:
+            return Logged(length, due, None)
+        return Logged(length, due, max(0, length - after.counted - after.duplicates - after.dead))
+
+    async def close(self) -> None:
+        """Close the connection to Kafka."""
+        if self._end is not None:
+            await self._end.close()

@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from backend.pipelines.balance import Balance, Deep, as_json, as_table, details, sentence
+from backend.pipelines.balance import Balance, IdComparison, as_json, as_table, details, sentence
 from backend.pipelines.v1_direct.audit import balance_v1
-from backend.pipelines.v2_streams.audit import StreamLog, balance_v2
+from backend.pipelines.v2_streams.audit import StreamCounts, balance_v2
 from coffee_core.totals import Totals
 
 ROWS = Totals.of_groups([("latte", "uptown", 2, 1_000), ("americano", "central", 1, 350)])
@@ -14,7 +14,7 @@ FEWER = Totals.of_groups([("latte", "uptown", 1, 500), ("americano", "central", 
 
 
 def good() -> Balance:
-    return balance_v2(StreamLog(5, 1, 1, 0), ROWS, ROWS, Totals(), 0)
+    return balance_v2(StreamCounts(5, 1, 1, 0), ROWS, ROWS, Totals(), 0)
 
 
 def test_a_balanced_pipeline_is_one_calm_sentence() -> None:
@@ -30,16 +30,16 @@ def test_a_lost_order_is_named_with_its_price_drink_and_store() -> None:
 
 def test_a_total_that_was_touched_alone_is_named() -> None:
     shown = replace(ROWS, orders=ROWS.orders + 1)
-    balance = balance_v2(StreamLog(5, 1, 1, 0), shown, ROWS, Totals(), 0)
+    balance = balance_v2(StreamCounts(5, 1, 1, 0), shown, ROWS, Totals(), 0)
     assert details(balance) == ["drift: total +1 (0.00)"]
     spoilt = replace(ROWS, drink_counts={**ROWS.drink_counts, "latte": 3})
-    assert details(balance_v2(StreamLog(5, 1, 1, 0), spoilt, ROWS, Totals(), 0)) == ["drift: latte +1 (0.00)"]
+    assert details(balance_v2(StreamCounts(5, 1, 1, 0), spoilt, ROWS, Totals(), 0)) == ["drift: latte +1 (0.00)"]
 
 
 def test_a_loss_that_nobody_remembers_and_a_lost_log_are_said() -> None:
-    unknown = balance_v2(StreamLog(4, 0, 0, 0), ROWS, ROWS, Totals(), 0)
+    unknown = balance_v2(StreamCounts(4, 0, 0, 0), ROWS, ROWS, Totals(), 0)
     assert "lost 1 (revenue unknown)" in sentence(unknown)
-    short = balance_v2(StreamLog(1, 0, 0, 0), ROWS, ROWS, Totals(), 0)
+    short = balance_v2(StreamCounts(1, 0, 0, 0), ROWS, ROWS, Totals(), 0)
     assert "log lost: 2 stored orders" in sentence(short)
     assert "lost 0 ·" in sentence(short)
 
@@ -53,7 +53,7 @@ def test_the_columns_of_the_table_are_aligned() -> None:
 def test_a_deep_finding_unbalances_and_names_ids() -> None:
     found = Balance(
         **{name: getattr(good(), name) for name in Balance.__slots__ if name != "deep"},
-        deep=Deep(9, "all", 12, ["0:1"]),
+        deep=IdComparison(9, "all", 12, ["0:1"]),
     )
     assert not found.balanced
     assert "nowhere: 12 (0:1 …)" in details(found)

@@ -34,7 +34,7 @@ async def test_the_drift_of_v2_is_mended_and_said(
 async def test_without_v1_it_does_nothing_else(
     tmp_path: Path, database_url: str, redis_url: str, client: Redis
 ) -> None:
-    await ConsumerGroup(client, "worker", 1).ensure()
+    await ConsumerGroup(client, "worker", 1).create_if_missing()
     every = {"COFFEE_RECONCILE_INTERVAL_S": "1", "COFFEE_PIPELINES": "v2"}
     async with daemon(AGGREGATOR, tmp_path, database_url, redis_url, **every):
         await until(lambda: "v2: nothing was off" in log_of(tmp_path), within_s=30)

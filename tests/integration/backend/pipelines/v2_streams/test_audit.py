@@ -72,7 +72,7 @@ async def test_stored_but_not_yet_counted_is_in_flight(
 ) -> None:
     await post(client, *mixed(5))
     worker = await started(connection, client)
-    entries = await worker._group.new()
+    entries = await worker._group.read_blocking()
     await store(connection, parse(entries))
     balance = await look(settings, deep=True)
     assert (balance.balanced, balance.in_flight, balance.stored.orders) == (True, 5, 0)
@@ -121,7 +121,7 @@ async def test_a_pending_entry_that_was_deleted_is_named(
     await filled(connection, client)
     worker = await started(connection, client)
     (entry_id, _) = await post(client, order(), order())
-    await worker._group.new()
+    await worker._group.read_blocking()
     await client.xdel(keys.STREAM, entry_id)
     balance = await look(settings, deep=True)
     assert balance.lost == 1

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from backend.pipelines.v3_kafka.audit import METRICS
-from backend.pipelines.v3_kafka.repair import begin, counted_records, replay_v3
+from backend.pipelines.v3_kafka.repair import begin_epoch, counted_records, replay_v3
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError
 from coffee_core.menu import DRINKS, STORES
@@ -30,7 +30,7 @@ async def test_the_old_job_may_not_write_and_the_new_one_begins_at_nothing(clien
         windows = [METRICS.window(starts(now_us(), 1)[0]), METRICS.late, METRICS.watermark]
         await client.hset(windows[0], "uptown:orders", "5")  # type: ignore[misc]
         assert await client.exists(*windows) == len(windows)
-        assert await begin(client) == 8
+        assert await begin_epoch(client) == 8
         assert not await client.exists(*METRICS.metrics, *windows)
         assert await counted_records(client) == 0
         assert old.show(row(6)) == OTHER_EPOCH
@@ -45,9 +45,9 @@ async def test_the_old_job_may_not_write_and_the_new_one_begins_at_nothing(clien
 async def test_a_second_replay_half_way_through_remembers_what_was_visible_before_the_first(client: Redis) -> None:
     await client.set(METRICS.fence, "1")
     await client.hset(METRICS.counters, mapping={"shown_orders": "500"})  # type: ignore[misc]
-    await begin(client)
+    await begin_epoch(client)
     await client.hset(METRICS.counters, mapping={"shown_orders": "20"})  # type: ignore[misc]
-    assert await begin(client) == 3
+    assert await begin_epoch(client) == 3
     assert await client.hget(METRICS.counters, "history_orders") == "500"  # type: ignore[misc]
 
 
@@ -56,7 +56,7 @@ async def test_nothing_is_changed_where_it_cannot_be_changed_as_a_whole(client: 
     await client.set(METRICS.total_orders, "5")
     await client.set(METRICS.counters, "no hash")
     with pytest.raises(ResponseError):
-        await begin(client)
+        await begin_epoch(client)
     assert (await client.get(METRICS.fence), await client.get(METRICS.total_orders)) == ("1", "5")
 
 
@@ -64,7 +64,7 @@ async def test_without_an_epoch_nothing_is_begun(client: Redis, monkeypatch: pyt
     monkeypatch.setattr("backend.pipelines.v3_kafka.repair._EPOCH_WITHIN_S", 0.1)
     await client.set(METRICS.total_orders, "5")
     with pytest.raises(CoffeeError, match="no epoch"):
-        await begin(client)
+        await begin_epoch(client)
     assert await client.get(METRICS.total_orders) == "5"
 
 

@@ -1,6 +1,6 @@
--- Begins a replay of v3 in one step: another epoch, from which on the old job may not write, and nothing shown.
+-- Begin a replay of v3 in one step: another epoch, from which on the old job may not write, and nothing shown.
 -- KEYS  1 fence  2–7 the six metrics  8 counters  9… the windows and what belongs to them
--- Answers the new epoch, or nothing where there is none to follow: a flush took it, and its keeper puts it back.
+-- Returns the new epoch, or nil where there is none to follow: a flush took it, and its keeper puts it back.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return false end
 -- Lua does not roll back: a key of a wrong type fails here, before the first write.

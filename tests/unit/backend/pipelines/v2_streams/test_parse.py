@@ -13,10 +13,10 @@ FIELDS = {name: str(value) for name, value in ORDER.to_fields().items()}
 
 def test_entries_are_sorted_by_what_they_hold() -> None:
     batch = parse([("1-1", FIELDS), ("1-2", {}), ("1-3", {**FIELDS, "drink": "tea"}), ("1-4", FIELDS)])
-    assert [(each.entry_id, each.order) for each in batch.placed] == [("1-1", ORDER), ("1-4", ORDER)]
-    assert batch.gone == ["1-2"]
-    assert [(letter.entry_id, letter.reason) for letter in batch.dead] == [("1-3", "malformed")]
-    assert batch.dead[0].detail.startswith("drink: must be one of")
+    assert [(each.entry_id, each.order) for each in batch.orders] == [("1-1", ORDER), ("1-4", ORDER)]
+    assert batch.deleted == ["1-2"]
+    assert [(letter.entry_id, letter.reason) for letter in batch.dead_letters] == [("1-3", "malformed")]
+    assert batch.dead_letters[0].detail.startswith("drink: must be one of")
     assert batch.duplicates == []
 
 
@@ -59,8 +59,8 @@ def test_a_batch_is_read_at_once_as_strictly_as_one_entry_after_another(contents
     for each in entries:
         # Beside one that is certainly no order, none is read with the others.
         single = parse([each, ("2-1", {"drink": "tea"})])
-        expected.placed += single.placed
-        expected.dead += single.dead[:-1]
+        expected.orders += single.orders
+        expected.dead_letters += single.dead_letters[:-1]
     assert parse(entries) == expected
 
 

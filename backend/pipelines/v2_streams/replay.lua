@@ -1,7 +1,7 @@
--- Lets go of what a consumer that reads no more has left pending, so that any worker may take it over at once.
+-- Let go of what a consumer that reads no more has left pending, so that any worker may claim it at once.
 -- KEYS  1 stream
 -- ARGV  1 group  2 ms since its last read after which a consumer is dead  3 ms of idleness that an entry is given
--- Answers ids and consumers of these entries by turns, and before them 1 if anything is pending that was kept.
+-- Returns 1 if anything is pending that was kept, else 0; then ids and consumers of the entries let go of, by turns.
 local found = {0}
 for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     local consumer = {}

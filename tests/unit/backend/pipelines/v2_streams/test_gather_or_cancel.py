@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from backend.pipelines.v2_streams.worker import together
+from backend.pipelines.v2_streams.worker import gather_or_cancel
 
 
 async def test_all_of_it_is_done_at_once() -> None:
@@ -17,7 +17,7 @@ async def test_all_of_it_is_done_at_once() -> None:
         second.set()
 
     async with asyncio.timeout(10):
-        await together(one(), other())
+        await gather_or_cancel(one(), other())
 
 
 async def test_the_error_of_one_ends_the_others_first() -> None:
@@ -33,7 +33,7 @@ async def test_the_error_of_one_ends_the_others_first() -> None:
             ended.append("lasts")
 
     with pytest.raises(ValueError, match="of this one"):
-        await together(lasts(), fails())
+        await gather_or_cancel(lasts(), fails())
     assert ended == ["lasts"]
 
 
@@ -47,7 +47,7 @@ async def test_who_is_cancelled_leaves_nothing_behind() -> None:
         finally:
             ended.set()
 
-    running = asyncio.create_task(together(lasts()))
+    running = asyncio.create_task(gather_or_cancel(lasts()))
     await began.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
