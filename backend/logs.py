@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 CONTEXT: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039  never written to
-"""What every line of the task at hand names: request_id, trace_id."""
+"""What every log line of the current task carries: request_id, trace_id."""
 
 
 def configure(name: str, form: str, level: str) -> None:
@@ -27,7 +27,7 @@ def _add_context(record: logging.LogRecord) -> bool:
 
 
 class _Text(logging.Formatter):
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own name
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in logging
         context: Mapping[str, str] = getattr(record, "context", {})
         return super().formatMessage(record) + "".join(f" {key}={value}" for key, value in context.items())
 
@@ -36,7 +36,7 @@ def _json(name: str) -> logging.Formatter:
     # Only here: it brings rich along, a tenth of a second that a restart in text does not wait for.
     import structlog
 
-    def said(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def with_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {"service": name, **event, **event["_record"].context}
 
     return structlog.stdlib.ProcessorFormatter(
@@ -46,7 +46,7 @@ def _json(name: str) -> logging.Formatter:
             structlog.stdlib.add_logger_name,
         ],
         processors=[
-            said,
+            with_context,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.dict_tracebacks,
             structlog.processors.JSONRenderer(),

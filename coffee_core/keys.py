@@ -4,8 +4,10 @@ The metric keys are read by outside users: a test pins every one of them.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from coffee_core.pipelines import Pipeline
+if TYPE_CHECKING:
+    from coffee_core.pipelines import Pipeline  # whose declarations take their names from here
 
 STREAM = "orders:stream"
 """v2's log: a Redis stream."""
@@ -27,7 +29,7 @@ SAVEPOINTS = "savepoints"
 class MetricKeys:
     """The six metric keys of one pipeline, as the outside reads them, and the lab's own beside them."""
 
-    pipeline: Pipeline
+    pipeline: "Pipeline"
 
     def _metric(self, name: str) -> str:
         return f"{self.pipeline}:metrics:{name}"

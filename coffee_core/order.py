@@ -24,9 +24,10 @@ UUID_PATTERN = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _AFTER_YEAR = (
     r"-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
-TIMESTAMP_PATTERN = f"(1969|19[7-9][0-9]|[2-9][0-9]{{3}}){_AFTER_YEAR}"
-"""RFC 3339 §5.6 with its offset, without anchors; that it is a real date of the years 1970 to 9999 no pattern can
-say. Behind UTC the first hours of 1970 are written as 1969."""
+TIMESTAMP_PATTERN = f"(19[7-9][0-9]|[2-9][0-9]{{3}}){_AFTER_YEAR}"
+"""RFC 3339 §5.6 with its offset, without anchors, for clients: that it is a real date no pattern can say.
+
+Read is also 1969-12-31 behind UTC, where that is 1970."""
 
 _UUID = re.compile(UUID_PATTERN)
 _TIMESTAMP = re.compile(f"[0-9]{{4}}{_AFTER_YEAR}")

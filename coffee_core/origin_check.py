@@ -1,4 +1,4 @@
-"""Who may reach a server without a password from a browser: its own pages alone, under a name it is known by."""
+"""Which requests of a browser may reach a server without a password: those of its own pages, to its own name."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal(bound_to: str, host: str, origin: str | None) -> str:
-    """Say why a request is refused; empty where it is not.
+    """Return why a request is refused; empty where it is not.
 
     ``bound_to`` is the address that is listened on, ``host`` and ``origin`` are the request's headers. A page of
     another site may open a websocket to any address: only its origin tells. And a name of its own may lead to

@@ -50,7 +50,7 @@ def make_password(home: Path, server: str) -> str:
         # Whole from its first moment, and never in the place of another's.
         Path(folder / server).hardlink_to(name)
     except FileExistsError:
-        pass  # somebody was quicker: theirs is the password
+        pass  # another process was quicker: its password counts
     finally:
         Path(name).unlink()
     return read_password(home, server)

@@ -1,4 +1,4 @@
-"""What the process wrappers write and everyone else reads: the parts' states, the stack's addresses.
+"""State of a running stack that its wrappers publish: where each part stands, the addresses, remarks.
 
 Files under ``COFFEE_HOME/run``, each replaced as a whole by a rename, so that nobody reads half of one.
 """
@@ -58,7 +58,7 @@ READY_FILE = "COFFEE_READY_FILE"
 
 
 def tell_ready(*, ready: bool) -> None:
-    """Tell our wrapper, where there is one, whether we can work now."""
+    """Tell our wrapper, where there is one, whether this process can work now."""
     if name := os.environ.get(READY_FILE):
         if ready:
             Path(name).touch(mode=0o600)
@@ -112,12 +112,12 @@ def read_states(home: Path) -> list[PartState]:
 
 
 def write_remarks(home: Path, remarks: Mapping[str, str]) -> None:
-    """Publish what is to be said of Flink's parts, by the address of a TaskManager's process or a part's name."""
+    """Publish remarks on Flink's parts, by the address of a TaskManager's process or the name of a part."""
     write_private(run_dir(home) / "flink-remarks", json.dumps(dict(remarks)))
 
 
 def read_remarks(home: Path) -> dict[str, str]:
-    """Return what was last said of Flink's parts, as ``write_remarks`` names them; nothing where nobody has."""
+    """Return the remarks on Flink's parts as ``write_remarks`` has published them, or nothing."""
     try:
         remarks: dict[str, str] = json.loads((run_dir(home) / "flink-remarks").read_text(encoding="utf-8"))
     except FileNotFoundError:

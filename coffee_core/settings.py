@@ -16,8 +16,6 @@ from coffee_core.passwords import read_password
 from coffee_core.pipelines import PACKAGES_SETTING, Pipeline, load_packages, parse_pipelines
 from coffee_core.runstate import read_env
 
-# What a setting is, and how its text is read: a reader raises ValueError with what the text must be.
-
 
 def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
     """Return a dataclass field that is one setting; a secret is left out of the representation."""
@@ -28,16 +26,19 @@ def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str, *, s
     )
 
 
-def _value_of(each: "Field[Any]", environ: Mapping[str, str]) -> Any:
+def _value_of(setting: "Field[Any]", environ: Mapping[str, str]) -> Any:
     """Return the value of one setting. Raises ConfigError naming the variable."""
-    name, text = each.metadata["env"], environ.get(each.metadata["env"], "").strip()
-    text = text or each.metadata["default"]
+    name, text = setting.metadata["env"], environ.get(setting.metadata["env"], "").strip()
+    text = text or setting.metadata["default"]
     try:
-        return each.metadata["parse"](text)
+        return setting.metadata["parse"](text)
     except ValueError as error:
         # A URL may carry a password: it is not repeated.
-        shown = "" if name.endswith("_URL") else f"{text!r} "
-        raise ConfigError(f"{name} {shown}cannot be used: {error}") from error
+        quoted = "" if name.endswith("_URL") else f"{text!r} "
+        raise ConfigError(f"{name} {quoted}cannot be used: {error}") from error
+
+
+# Readers of a setting's text: each raises ValueError with what the text must be.
 
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
@@ -94,12 +95,12 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 
 def _redis_url(text: str) -> str:
-    """Read the URL of a Redis server; with TLS its name is checked, which the driver leaves out unless told."""
-    read = _url("redis", "rediss")(text)
-    told = any(word in read for word in ("ssl_check_hostname=", "ssl_cert_reqs=none"))
-    if told or not read.startswith("rediss:"):
-        return read
-    return f"{read}{'&' if urlsplit(read).query else '?'}ssl_check_hostname=true"
+    """Read the URL of a Redis server; with TLS its name is checked, which the driver does only when asked."""
+    url = _url("redis", "rediss")(text)
+    chosen = any(word in url for word in ("ssl_check_hostname=", "ssl_cert_reqs=none"))
+    if chosen or not url.startswith("rediss:"):
+        return url
+    return f"{url}{'&' if urlsplit(url).query else '?'}ssl_check_hostname=true"
 
 
 def _storage(text: str) -> str:
@@ -273,22 +274,22 @@ class Settings:
         Raises ConfigError naming the variable, its value and what it must be.
         """
         environ = os.environ if environ is None else environ
-        made = cls(**{each.name: _value_of(each, environ) for each in fields(cls)})
-        made._require_kafka()
-        return made
+        settings = cls(**{setting.name: _value_of(setting, environ) for setting in fields(cls)})
+        settings._require_kafka_login()
+        return settings
 
     @classmethod
     def attach(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the environment and, below it, the addresses that a running stack has published in its home.
 
-        For commands that meet a stack which is already there. Raises ConfigError as ``from_env`` does.
+        For commands on a stack that already runs. Raises ConfigError as ``from_env`` does.
         """
         environ = os.environ if environ is None else environ
         home = cls.from_env({key: value for key, value in environ.items() if key == "COFFEE_HOME"}).home
         given = {key: value for key, value in environ.items() if value}
         return cls.from_env({**read_env(home), **given})
 
-    def _require_kafka(self) -> None:
+    def _require_kafka_login(self) -> None:
         if self.kafka_protocol != "PLAINTEXT" and not self.given_kafka_servers:
             raise ConfigError("KAFKA_SECURITY_PROTOCOL is for a Kafka of your own: set KAFKA_BOOTSTRAP_SERVERS")
         if self.kafka_protocol.startswith("SASL_") and not (self.kafka_username and self.kafka_password):

@@ -21,12 +21,13 @@ from coffee_core.settings import Settings
 
 GRACEFUL_S = 3
 """Seconds for the requests in hand at SIGTERM; longer than any of them may take to be answered."""
-MOST_DESCRIPTORS = 10_240
-"""Most open files, connections among them, where the system allows as many."""
+MAX_DESCRIPTORS = 10_240
+"""Most open files, connections among them, where the system permits as many."""
 MAX_MESSAGE_BYTES = 1024
-"""Longest websocket message from a client; none is listened to."""
-COLLECT_EVERY = 20_000
-"""Objects made and not freed after which the youngest are searched for garbage: a full room holds as many."""
+"""Longest websocket message from a client; all are ignored."""
+GC_THRESHOLD = 20_000
+"""Objects made and not freed after which the youngest are searched for garbage; 512 orders in flight hold
+as many."""
 KEEP_ALIVE_S = 75
 """Seconds that an idle connection is kept: longer than clients pause, so that they do not lose the race."""
 
@@ -37,24 +38,24 @@ class _Server(uvicorn.Server):
         self._closing = closing
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Before the server waits for its connections: those who watch the dashboard would never end.
+        # Before the server waits for its connections: those of the dashboard would never end.
         self._closing.set()
         await super().shutdown(sockets)
 
 
-def _allow_connections() -> None:
+def _raise_descriptor_limit() -> None:
     # A connection is a descriptor: those that are slow must not use up the few that a shell allows at first.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _spare_the_collector() -> None:
+def _tune_garbage_collection() -> None:
     # A third of an order's time would go into searching, again and again, what lives as long as the process.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
+    gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def _shared_socket(settings: Settings) -> socket.socket:
@@ -76,7 +77,7 @@ def main() -> int:
         print(f"cafe-order-api: {error}", file=sys.stderr)  # noqa: T201
         return 2
     logs.configure("cafe-order-api", settings.log_format, settings.log_level)
-    # aiokafka says at every attempt what the probe says once.
+    # aiokafka logs at every attempt what the probe logs once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
     crashed = False
 
@@ -85,7 +86,7 @@ def main() -> int:
         crashed = True
         server.should_exit = True
 
-    _allow_connections()
+    _raise_descriptor_limit()
     closing = asyncio.Event()
     app = create_app(settings, on_crash, closing, counters)
     if spans is not None:
@@ -121,7 +122,7 @@ def main() -> int:
     # uvicorn ends in order and then raises the signal again: an ordered end is exit code 0 here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    _spare_the_collector()
+    _tune_garbage_collection()
     server.run(listening)
     if spans is not None:
         spans.close()

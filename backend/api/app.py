@@ -1,4 +1,4 @@
-"""The ASGI application: routes, and what is answered where none fits."""
+"""The ASGI application: its routes, its middleware, and the answer where no route fits."""
 
 import asyncio
 import re
@@ -46,9 +46,9 @@ def create_app(
 ) -> ASGIApp:
     """Build the API for the pipelines of the settings.
 
-    ``on_crash`` is called where it can no longer do its work and has to be started again;
-    ``closing`` is set where those who watch the dashboard are to be let go, before the server waits for them;
-    ``counters`` are those of all processes behind the port, where there may be more than this one.
+    ``on_crash`` is called where it can no longer do its work and has to be started again; ``closing`` is set to
+    disconnect those who watch the dashboard, before the server waits for its connections; ``counters`` are shared
+    by all processes behind the port, where there may be more than this one.
     """
     backends = Backends(settings)
     counters = Counters() if counters is None else counters
@@ -85,8 +85,8 @@ def create_app(
     app = Starlette(
         routes=[
             *routes,
-            *(orders.status_route(*each) for each in backends.lookups.items()),
-            *(dashboard.windows_route(*each) for each in backends.windows.items()),
+            *(orders.status_route(pipeline, lookup) for pipeline, lookup in backends.lookups.items()),
+            *(dashboard.windows_route(pipeline, source) for pipeline, source in backends.windows.items()),
             *dashboard.routes(backends.redis, feed),
             *openapi.routes(settings.pipelines),
             *status.health_routes(backends),

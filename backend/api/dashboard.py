@@ -65,7 +65,7 @@ def _commands(keys: MetricKeys) -> list[tuple[str, ...]]:
 _COMMANDS = [
     ("TIME",),
     ("XLEN", STREAM),
-    *(each for pipeline in PIPELINES for each in _commands(MetricKeys(pipeline))),
+    *(command for pipeline in PIPELINES for command in _commands(MetricKeys(pipeline))),
 ]
 
 
@@ -79,11 +79,12 @@ class Reading:
         self.stream_entries = int(entries)
         """Entries of v2's stream that no worker has finished."""
         parts = [rest[start : start + _READS] for start in range(0, len(rest), _READS)]
-        self.totals = {str(each): _totals(part) for each, part in zip(PIPELINES, parts, strict=True)}
+        by_pipeline = list(zip(map(str, PIPELINES), parts, strict=True))
+        self.totals = {pipeline: _totals(part) for pipeline, part in by_pipeline}
         """Pipeline → ``Totals`` of openapi.yaml."""
         self.latency = {
-            str(each): {int(bucket): int(count) for bucket, count in _pairs(part[3]).items()}
-            for each, part in zip(PIPELINES, parts, strict=True)
+            pipeline: {int(bucket): int(count) for bucket, count in _pairs(part[3]).items()}
+            for pipeline, part in by_pipeline
         }
         """Pipeline → bucket of ``coffee_core.latency`` → orders that became visible that late."""
 
@@ -272,7 +273,7 @@ def routes(redis: RedisBackend, feed: Feed) -> list[BaseRoute]:
 
     async def websocket(socket: WebSocket) -> None:
         await socket.accept()
-        tasks = [asyncio.create_task(each) for each in (_push(socket, feed), _until_gone(socket))]
+        tasks = [asyncio.create_task(_push(socket, feed)), asyncio.create_task(_until_gone(socket))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -1,4 +1,4 @@
-"""What Prometheus reads of the pipelines themselves: at scrape time from Redis, and of the accounts."""
+"""/metrics for Prometheus: of requests and processes, and of the pipelines, read from Redis at scrape time."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -19,11 +19,9 @@ from coffee_core.keys import STREAM
 from coffee_core.latency import BUCKETS_PER_OCTAVE, MAX_BUCKET, bucket_middle_us
 from coffee_core.pipelines.constants import V2
 
-# What Prometheus reads of the requests, and of the processes that answer them: of all behind the port.
-
 
 class RequestMetrics(Collector):
-    """The counters of ``observe`` in Prometheus' words."""
+    """``answer_counters.RequestCounts`` as metrics, of all processes behind the port, and of the processes."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -50,9 +48,9 @@ class RequestMetrics(Collector):
             seconds.add_metric([route], _cumulative(counts), sum_value=totals[SECONDS + route])
         yield seconds
         in_flight = GaugeMetricFamily("coffee_api_requests_in_flight", "Requests being answered.")
-        in_flight.add_metric([], sum(each[IN_FLIGHT] for each in living.values()))
+        in_flight.add_metric([], sum(numbers[IN_FLIGHT] for numbers in living.values()))
         yield in_flight
-        yield from _processes({number: int(each["pid"]) for number, each in living.items()})
+        yield from _processes({number: int(numbers["pid"]) for number, numbers in living.items()})
 
 
 def _cumulative(counts: list[float]) -> list[tuple[str, float]]:
@@ -61,7 +59,7 @@ def _cumulative(counts: list[float]) -> list[tuple[str, float]]:
 
 
 def _processes(pids: dict[int, int]) -> Iterable[Metric]:
-    """Return what is usual of a process, of each with its number."""
+    """Return the usual metrics of a process, for each of these, labelled with its number."""
     families: dict[str, Metric] = {}
     for number, pid in pids.items():
         for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]

@@ -44,6 +44,9 @@ KEY_FIELDS = ("message_id", "idempotency_key")
 """What an order of a batch may have beside its own fields: its key, by either name."""
 
 
+_NO_TIMER: nullcontext[None] = nullcontext()
+
+
 class ClientGoneError(CoffeeError):
     """The client closed the connection before its request was complete."""
 
@@ -132,9 +135,6 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
                     return bytes(parts)
     except TimeoutError as error:
         raise ProblemError(TOO_SLOW, f"The body was not there after {BODY_TIMEOUT_S:g} s") from error
-
-
-_NO_TIMER: nullcontext[None] = nullcontext()
 
 
 def _too_large(max_bytes: int) -> ProblemError:

@@ -88,7 +88,7 @@ class Costs:
 def _tree(roots: set[int], below: dict[int, list[int]]) -> list[int]:
     found = list(roots)
     for pid in found:
-        found += (each for each in below.get(pid, ()) if each not in roots)
+        found += (child for child in below.get(pid, ()) if child not in roots)
     return found
 
 
@@ -99,24 +99,26 @@ def lab_route(backends: Backends, counters: Counters, ledger: Ledger, home: Path
     async def lab(_: Request) -> Response:
         ledger.ask()
         living, totals = counters.living(), counters.totals()
-        processes = {number: int(each["pid"]) for number, each in living.items()}
+        processes = {number: int(numbers["pid"]) for number, numbers in living.items()}
         # A dozen small files, and what /proc says of their processes.
         states, cost = await asyncio.to_thread(_parts, home, costs, processes.values())
         time_us = now_us()
         return JSONResponse(
             {
                 "time_us": time_us,
-                "uptime_s": time_us / 1_000_000 - min(each["started"] for each in living.values()),
+                "uptime_s": time_us / 1_000_000 - min(numbers["started"] for numbers in living.values()),
                 "processes": processes,
                 "ready": {
                     pipeline: ingest.health.for_all(living.values())["up"]
                     for pipeline, ingest in backends.ingests.items()
                 },
-                "dependencies": {name: each.for_all(living.values()) for name, each in backends.healths.items()},
+                "dependencies": {
+                    name: health.for_all(living.values()) for name, health in backends.healths.items()
+                },
                 "api_latency": {pipeline: latency(totals, pipeline) for pipeline in backends.ingests},
                 "answers": {pipeline: statuses(totals, pipeline) for pipeline in backends.ingests},
                 "parts": [asdict(state) for state in states],
-                "costs": {name: asdict(each) for name, each in cost.items()},
+                "costs": {name: asdict(part) for name, part in cost.items()},
                 "accounts": {
                     each: found.as_json() for each, found in ledger.accounts.items() if each in backends.ingests
                 },
@@ -155,7 +157,7 @@ def readiness(backends: Backends) -> dict[str, Any]:
     """Return the JSON of /readyz: the whole API, each pipeline, each dependency."""
     pipelines = {str(pipeline): pipeline_readiness(backends, pipeline) for pipeline in backends.ingests}
     return {
-        "ready": all(each["ready"] for each in pipelines.values()),
+        "ready": all(one["ready"] for one in pipelines.values()),
         "pipelines": pipelines,
         "dependencies": dependencies(backends),
     }

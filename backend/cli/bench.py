@@ -61,22 +61,22 @@ def bench_command(
     from backend.stack.supported_pipelines import supported_pipelines
 
     settings = Settings.from_env()
-    say = _sayer()
+    announce = _announcer()
     if locks.holders(settings.home):
-        say(f"a stack runs in {settings.home}: it takes its share of this machine from what is measured")
+        announce(f"a stack runs in {settings.home}: it takes its share of this machine from what is measured")
     wanted, missing = supported_pipelines(settings)
     if missing:
-        say(missing)
+        announce(missing)
     chosen = tuple(each for each in pipelines or wanted.pipelines if each in wanted.pipelines)
     if not chosen:
         raise click.UsageError("none of these pipelines can run here")
     _require_writable(out)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        result = runner.run(bench(SIZES[size], settings.home, chosen, say))
+        result = runner.run(bench(SIZES[size], settings.home, chosen, announce))
     out.mkdir(parents=True, exist_ok=True)
     write(result, out, draw(result, out))
     click.echo(json.dumps(result.as_json()) if as_json else as_text(result))
-    say(f"the report is in {out}")
+    announce(f"the report is in {out}")
     ctx.exit(0 if result.complete else FAILED)
 
 
@@ -94,18 +94,21 @@ def _compare(before: Path, after: Path, *, as_json: bool) -> None:
     from backend.lab.bench.report import changes_as_text
     from backend.lab.bench.result import Result
 
-    one, other = Result.read(before), Result.read(after)
-    changes, words = compare(one, other), unlike(one, other)
+    old, new = Result.read(before), Result.read(after)
+    changes, differences = compare(old, new), unlike(old, new)
     if as_json:
-        click.echo(json.dumps({"unlike": words, "changes": [asdict(each) for each in changes]}, indent=2))
+        click.echo(
+            json.dumps({"unlike": differences, "changes": [asdict(change) for change in changes]}, indent=2)
+        )
     else:
-        click.echo(changes_as_text(changes, words))
+        click.echo(changes_as_text(changes, differences))
 
 
-def _sayer() -> Callable[[str], None]:
+def _announcer() -> Callable[[str], None]:
+    """Return what prints a line of progress on standard error, with the seconds since now."""
     started = time.monotonic()
 
-    def say(text: str) -> None:
+    def announce(text: str) -> None:
         click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)
 
-    return say
+    return announce

@@ -1,4 +1,4 @@
-"""``coffee``: finds the command and loads that alone; turns an error into one line and an exit code."""
+"""``coffee``: finds the command and imports that alone; turns an error into one line and an exit code."""
 
 import importlib
 import sys
@@ -28,7 +28,7 @@ COMMANDS = {
     "reset": ("stack", "Delete all data, after asking."),
     "run": ("stack", "Keep one part running: a line of the Procfile."),
 }
-"""Name → the file of ``backend.cli`` in which it lies, as ``NAME_command``, and what it does."""
+"""Name → the module of ``backend.cli`` that has it, as ``NAME_command``, and what it does."""
 
 
 def read_pipelines(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[Pipeline, ...] | None:

@@ -11,6 +11,8 @@ from coffee_core.clock import now_us
 from coffee_core.runstate import PartState, State, read_env, read_states
 from coffee_core.settings import Settings
 
+_GOOD = (State.UP, State.EXTERNAL)
+
 
 @click.command("up")
 @click.option(
@@ -39,9 +41,6 @@ def down_command() -> None:
     home = Settings.from_env().home
     stopped = down(home)
     click.echo("everything has stopped" if stopped else f"nothing runs in {home}")
-
-
-_GOOD = (State.UP, State.EXTERNAL)
 
 
 @click.command("status")

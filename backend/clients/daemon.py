@@ -1,8 +1,7 @@
-"""What every long-running process of the backend does alike: connect, retry with backoff, end in order."""
+"""What every daemon of the backend does alike: connect, retry with backoff, end in order."""
 
 import asyncio
 import logging
-import random
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from backend import logs
+from coffee_core.backoff import Backoff
 from coffee_core.errors import CoffeeError, ConfigError
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
@@ -31,8 +31,10 @@ SOCKET_TIMEOUT_S = 5.0
 """Seconds after which an answer of Redis no longer counts; a blocking read must end well before."""
 STATEMENT_TIMEOUT_S = 30.0
 """Seconds after which a statement of a daemon is given up."""
-_FIRST_DELAY_S = 0.05
-_LONGEST_DELAY_S = 1.0
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_JITTER = 0.5
+"""Share of a pause that is left to chance."""
 
 
 async def open_postgres(url: str, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> Database:
@@ -63,33 +65,29 @@ class Outage:
     def __init__(self, stop: asyncio.Event, log: logging.Logger) -> None:
         self._stop = stop
         self._log = log
-        self._failures = 0
-        self._told = False
-        self._since = 0.0
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, jitter=_JITTER)
+        self._began_s: float | None = None
+        self._ready = False
         self._reported: type[BaseException] | None = None
 
     async def failed(self, error: BaseException) -> None:
         """Note a failure and pause, with jitter and at most 1 s, or until the process is to stop."""
-        if not self._failures:
-            self._since = time.monotonic()
+        if self._began_s is None:
+            self._began_s, self._ready = time.monotonic(), False
             tell_ready(ready=False)
         if type(error) is not self._reported:
             self._reported = type(error)
             self._log.warning("retrying until it works: %s: %s", type(error).__name__, error)
-        # The exponent is bounded: an outage may last long enough to overflow a float.
-        longest = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(self._failures, 10))
-        self._failures += 1
-        await sleep(random.uniform(longest / 2, longest), self._stop)
+        await sleep(self._backoff.next_s(), self._stop)
 
     def over(self) -> None:
         """Note a success."""
-        if self._failures:
-            self._log.warning("works again after %.1f s", time.monotonic() - self._since)
-        if self._failures or not self._told:
+        if self._began_s is not None:
+            self._log.warning("works again after %.1f s", time.monotonic() - self._began_s)
+            self._backoff.reset()
+        if not self._ready:
             tell_ready(ready=True)
-            self._told = True
-        self._failures = 0
-        self._reported = None
+        self._began_s, self._ready, self._reported = None, True, None
 
 
 async def sleep(seconds: float, stop: asyncio.Event) -> None:
@@ -124,6 +122,6 @@ def run_daemon(name: str, body: Callable[[asyncio.Event], Awaitable[None]]) -> i
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(supervised())
     except CoffeeError as error:
-        logging.getLogger(name).error("%s", error)  # noqa: TRY400 - the message says it all
+        logging.getLogger(name).error("%s", error)  # noqa: TRY400 - the message is enough
         return 1
     return 0

@@ -98,7 +98,7 @@ class Health:
 
     def for_all(self, living: Collection[Mapping[str, float]]) -> dict[str, bool | str | int]:
         """Return the same for all processes behind the port (``Counters.living``): up where it is up for each."""
-        down = [since_us for each in living if (since_us := each.get(f"{_DOWN_SINCE}{self.name}"))]
+        down = [since_us for numbers in living if (since_us := numbers.get(f"{_DOWN_SINCE}{self.name}"))]
         if not (self.up and down):
             return self.as_dict()
         detail = f"down for {len(down)} of {len(living)} API processes"

@@ -116,9 +116,9 @@ class KafkaLogs:
                         break
                     answer = await self._consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
                 found = [
-                    Record(f"{number}:{each.offset}", number, each.offset, each.key, each.value, each.timestamp)
-                    for each in answer.get(partition, [])
-                    if each.offset < last
+                    Record(f"{number}:{read.offset}", number, read.offset, read.key, read.value, read.timestamp)
+                    for read in answer.get(partition, [])
+                    if read.offset < last
                 ]
                 if found:
                     yield found
@@ -127,7 +127,7 @@ class KafkaLogs:
         """Return up to where a group has committed each partition. Raises UnreachableError."""
         with naming_kafka(self._servers):
             found = await self._offsets_of(group)
-        return {each.partition: at.offset for each, at in found.items() if each.topic == topic}
+        return {place.partition: at.offset for place, at in found.items() if place.topic == topic}
 
     async def _offsets_of(self, group: str) -> Any:
         for _ in range(_COORDINATOR_ATTEMPTS):

@@ -126,7 +126,7 @@ class PostgresBackend:
     ) -> UnavailableError | OutcomeUnknownError:
         """Return what an error of a statement that commits by itself means: nothing was stored, or nobody knows.
 
-        ``committed`` tells that an earlier statement may have stored something already.
+        ``committed``: an earlier statement may have stored something already.
         """
         refused = isinstance(error, asyncpg.PostgresError) and not str(error.sqlstate).startswith(
             _UNCERTAIN_STATES

@@ -1,4 +1,4 @@
-"""Connections of a command to the servers of a stack, and what it says where one cannot be reached."""
+"""Connections of a command to the servers of a stack; an error names the server that cannot be reached."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -59,21 +59,21 @@ async def open_servers(settings: Settings) -> AsyncIterator[Servers]:
 
 @contextmanager
 def naming_servers(settings: Settings) -> Iterator[None]:
-    """Turn what the two drivers raise into one line that names the server."""
+    """Turn the errors of the two drivers into one line that names the server."""
     postgres = f"PostgreSQL at {place(settings.database_url)}"
     redis = f"Redis at {place(settings.redis_url)}"
     try:
         yield
     except _AWAY_REDIS as error:
-        raise UnreachableError(_away(redis, error)) from error
+        raise UnreachableError(_unreachable(redis, error)) from error
     except RedisError as error:
         raise CoffeeError(f"{redis} refuses: {error}") from error
     except _AWAY_POSTGRES as error:
-        raise UnreachableError(_away(postgres, error)) from error
+        raise UnreachableError(_unreachable(postgres, error)) from error
     except asyncpg.PostgresError as error:
         raise CoffeeError(f"{postgres} refuses: {error}") from error
     except OSError as error:  # redis-py has errors of its own for this
-        raise UnreachableError(_away(postgres, error)) from error
+        raise UnreachableError(_unreachable(postgres, error)) from error
 
 
 def place(url: str) -> str:
@@ -82,5 +82,5 @@ def place(url: str) -> str:
     return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
-def _away(server: str, error: BaseException) -> str:
+def _unreachable(server: str, error: BaseException) -> str:
     return f"{server} cannot be reached ({error or type(error).__name__}): `coffee status` tells what runs"

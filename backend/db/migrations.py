@@ -8,9 +8,6 @@ from coffee_core.errors import StackError
 from coffee_core.pipelines import PIPELINES
 from coffee_core.resources import sql
 
-# Where the migrations lie, and which is the newest.
-
-
 PACKAGE = Path(__file__).parent
 """Folder with ``env.py``, ``versions/`` and ``sql/``."""
 

@@ -1,1 +1,1 @@
-"""Load on the API: schedule, mix of orders, sender, generator; ``python -m coffee_core.load`` runs it apart."""
+"""Load on the API: random orders, schedule, sender, generator; ``python -m coffee_core.load`` runs it apart."""

@@ -1,7 +1,19 @@
-"""``python -m coffee_core.load``: the generator in a process of its own, told what to do on standard input.
+"""``python -m coffee_core.load``: the generator in a process of its own, by commands on standard input.
 
 So a dashboard's screen never stutters under its own load. It ends with its standard input: when its parent dies,
 however it dies, nothing is left behind.
+
+One JSON object a line, either way. Commands, with what may be left out in brackets:
+
+- ``{"do": "run", "rate_per_s": 20, "pipelines": ["v1"], ["pattern": "steady" | "ramp" | "poisson" | "burst",
+  "from_per_s": 0, "over_s": 30, "every_s": 1]}``: from now on, in this ``Shape``, into exactly these pipelines
+- ``{"do": "stop"}``: nothing more
+- ``{"do": "burst", "orders": 1000, "pipelines": ["v1"]}``: at once, beside what runs
+- ``{"do": "mix", ["repeats": 0.05, "malformed": 0.01, "keyless": 0, "drinks": {"latte": 2, …}, "stores": {…}]}``:
+  shares and weights of ``OrderMix`` from now on; what is left out stays as it is
+
+Reports: ``LoadReport``, several a second while something changes, each with the last few answers. The end of
+standard input ends the process; a line that is no command does so too, with one line on standard error.
 """
 
 import asyncio
@@ -14,7 +26,7 @@ from typing import Any
 
 from coffee_core.errors import CoffeeError
 from coffee_core.load.generator import Generator
-from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.load.plan import LoadReport
 from coffee_core.load.schedule import Shape
 from coffee_core.load.sender import Sender
@@ -22,37 +34,26 @@ from coffee_core.load.statistics import LatestAnswers
 from coffee_core.pipelines import Pipeline, pipeline_named
 from coffee_core.settings import Settings
 
-# What a controlling process and the load process say to each other: one JSON object a line.
-#
-# Commands, with what may be left out in brackets:
-#
-# - ``{"do": "run", "rate_per_s": 20, "pipelines": ["v1"], ["pattern": "steady" | "ramp" | "poisson" | "burst",
-# "from_per_s": 0, "over_s": 30, "every_s": 1]}``: from now on, in this ``Shape``, into exactly these pipelines -
-# ``{"do": "stop"}``: nothing more - ``{"do": "burst", "orders": 1000, "pipelines": ["v1"]}``: at once, beside what
-# runs - ``{"do": "mix", ["repeats": 0.05, "malformed": 0.01, "keyless": 0, "drinks": {"latte": 2, …}, "stores":
-# {…}]}``:   shares and weights of ``MixSettings`` from now on; what is left out stays as it is
-#
-# Reports: ``LoadReport``, several a second while something changes, each with the last few answers. The end of
-# standard input ends the process; a line that is no command does so too, with one line on standard error.
+_REPORT_EVERY_S = 0.2
 
 
 class CommandError(CoffeeError):
     """A line on standard input is no command of the load process."""
 
 
-def obey(generator: Generator, line: str) -> None:
-    """Do what one line of JSON says. Raises CommandError naming what is wrong with it."""
+def execute(generator: Generator, line: str) -> None:
+    """Execute one line of JSON. Raises CommandError naming what is wrong with it."""
     try:
         command = json.loads(line)
         match command.pop("do"):
             case "run":
                 pipelines = _pipelines(command)
-                generator.run(Shape(**_numbers(command, Shape, "pattern")), pipelines)
+                generator.run(Shape(**_fields_of(command, Shape, "pattern")), pipelines)
             case "burst":
                 generator.burst(int(command["orders"]), _pipelines(command))
             case "mix":
-                generator.mix.settings = replace(
-                    generator.mix.settings, **_numbers(command, MixSettings, "drinks", "stores")
+                generator.orders.mix = replace(
+                    generator.orders.mix, **_fields_of(command, OrderMix, "drinks", "stores")
                 )
             case "stop":
                 generator.stop()
@@ -66,34 +67,31 @@ def _pipelines(command: dict[str, Any]) -> list[Pipeline]:
     return [pipeline_named(name) for name in command.pop("pipelines")]
 
 
-def _numbers(command: dict[str, Any], kind: type[Shape] | type[MixSettings], *as_they_are: str) -> dict[str, Any]:
-    """Return what the command says of the fields of a dataclass. Raises ValueError of anything else in it."""
-    if unknown := command.keys() - {each.name for each in fields(kind)}:
+def _fields_of(command: dict[str, Any], kind: type[Shape] | type[OrderMix], *unchanged: str) -> dict[str, Any]:
+    """Return a command's fields of a dataclass, as numbers but for the ``unchanged``. Raises ValueError."""
+    if unknown := command.keys() - {field.name for field in fields(kind)}:
         raise ValueError(f"{min(unknown)!r} is unknown")
-    return {name: value if name in as_they_are else float(value) for name, value in command.items()}
-
-
-_REPORT_S = 0.2
+    return {name: value if name in unchanged else float(value) for name, value in command.items()}
 
 
 async def serve(api_url: str) -> None:
-    """Obey standard input until it ends, then wait for the answers to what was sent."""
+    """Execute standard input until it ends, then wait for the answers to what was sent."""
     lines = StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: StreamReaderProtocol(lines), sys.stdin)
     latest = LatestAnswers()
     async with (
         Sender(api_url, authorization=Settings.attach().authorization) as sender,
-        Generator(sender, Mix(), on_answer=latest.note) as generator,
+        Generator(sender, RandomOrders(), on_answer=latest.note) as generator,
     ):
         reports = asyncio.create_task(_report(generator, latest))
         try:
-            await _obey_all(generator, lines, reports)
+            await _execute_all(generator, lines, reports)
         finally:
             reports.cancel()
             await asyncio.wait({reports})
 
 
-async def _obey_all(generator: Generator, lines: StreamReader, reports: "asyncio.Task[None]") -> None:
+async def _execute_all(generator: Generator, lines: StreamReader, reports: "asyncio.Task[None]") -> None:
     while True:
         line = asyncio.ensure_future(lines.readline())
         await asyncio.wait({line, reports}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,7 +100,7 @@ async def _obey_all(generator: Generator, lines: StreamReader, reports: "asyncio
             return reports.result()
         if not line.result():
             return None
-        obey(generator, line.result().decode())
+        execute(generator, line.result().decode())
 
 
 async def _report(generator: Generator, latest: LatestAnswers) -> None:
@@ -113,7 +111,7 @@ async def _report(generator: Generator, latest: LatestAnswers) -> None:
             sys.stdout.write(report.to_json() + "\n")
             sys.stdout.flush()
             last = report
-        await asyncio.sleep(_REPORT_S)
+        await asyncio.sleep(_REPORT_EVERY_S)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What is ordered: random orders over the menu, with repeats and malformed ones among them."""
+"""Random orders over the menu, with repeats and malformed ones among them."""
 
 import json
 import math
@@ -40,7 +40,7 @@ class Attempt:
     key: UUID | None
     """Its Idempotency-Key, where it has one."""
     timestamp: str
-    """Its timestamp, unique among new orders of one mix: finds its row where it has no key."""
+    """Its timestamp, unique among the new orders of one source: finds its row where it has no key."""
     drink: str
     store: str
     price_cents: int
@@ -50,8 +50,8 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class MixSettings:
-    """Shares and weights. Raises ValueError in words where they make no mix."""
+class OrderMix:
+    """Shares and weights of random orders. Raises ValueError in words where they contradict each other."""
 
     repeats: float = 0.05
     """Share of attempts that repeat an earlier one under its key."""
@@ -84,8 +84,8 @@ def _check_weights(what: str, weights: Mapping[str, float], menu: tuple[str, ...
         raise ValueError(f"at least one {what} must have a weight above 0")
 
 
-class Mix:
-    """Makes attempts, the same ones for the same seed and start.
+class RandomOrders:
+    """Makes random attempts, the same ones for the same seed and start.
 
     New orders are dated by the clock; where ``start_us`` is given from there on, 1 µs apart.
     With ``remember`` every attempt is kept in ``attempted``, for a test that compares row by row; without it
@@ -94,23 +94,23 @@ class Mix:
 
     def __init__(
         self,
-        settings: MixSettings | None = None,
+        mix: OrderMix | None = None,
         *,
         seed: int | None = None,
         start_us: int | None = None,
         remember: bool = False,
     ) -> None:
-        self.settings = settings or MixSettings()
-        """Shares and weights of the attempts to come."""
+        self.mix = mix or OrderMix()
+        """Shares and weights of the attempts to come; may be replaced at any time."""
         self._random = random.Random(seed)
         self._by_clock = start_us is None
         self._time_us = now_us() if start_us is None else start_us
         # Of the start, too: a seed that is used again must not make the keys of other orders.
         self._keys = random.Random(None if seed is None else f"{seed} {self._time_us}")
-        self._recent: dict[Pipeline, deque[Attempt]] = {each: deque(maxlen=_RECENT) for each in PIPELINES}
+        self._recent: dict[Pipeline, deque[Attempt]] = {pipeline: deque(maxlen=_RECENT) for pipeline in PIPELINES}
         self._remember = remember
         self.attempted: list[Attempt] = []
-        """Every attempt in the order made, where the mix remembers."""
+        """Every attempt in the order made, where they are remembered."""
 
     def next(self, pipeline: Pipeline) -> Attempt:
         """Make the next attempt for a pipeline."""
@@ -122,9 +122,9 @@ class Mix:
     def _make(self, pipeline: Pipeline) -> Attempt:
         chance = self._random.random()
         recent = self._recent[pipeline]
-        if chance < self.settings.malformed:
+        if chance < self.mix.malformed:
             return self._malformed(pipeline)
-        if recent and chance < self.settings.malformed + self.settings.repeats:
+        if recent and chance < self.mix.malformed + self.mix.repeats:
             return replace(self._random.choice(recent), kind=Kind.REPEAT)
         attempt = self._new(pipeline, Kind.NEW)
         if attempt.key is not None:
@@ -134,8 +134,8 @@ class Mix:
     def _new(self, pipeline: Pipeline, kind: Kind) -> Attempt:
         # Strictly growing, so that each finds its row.
         self._time_us = max(self._time_us + 1, now_us() if self._by_clock else 0)
-        drink = self._weighted(self.settings.drinks)
-        store = self._weighted(self.settings.stores)
+        drink = self._weighted(self.mix.drinks)
+        store = self._weighted(self.mix.stores)
         low, high = _PRICES_CENTS[drink]
         cents = self._random.randrange(low, high + 1, 5)
         key = UUID(int=self._keys.getrandbits(128), version=4)
@@ -143,7 +143,7 @@ class Mix:
         body = json.dumps({"drink": drink, "store": store, "price": "@", "timestamp": timestamp})
         # Written as the decimal it is: no float comes between the cents and the client.
         raw = body.replace('"@"', f"{cents // 100}.{cents % 100:02d}").encode()
-        keyless = kind is Kind.NEW and self._random.random() < self.settings.keyless
+        keyless = kind is Kind.NEW and self._random.random() < self.mix.keyless
         return Attempt(
             pipeline, kind, raw, None if keyless else key, timestamp, drink, store, cents, self._time_us
         )
@@ -152,18 +152,17 @@ class Mix:
         return self._random.choices(tuple(weights), tuple(weights.values()))[0]
 
     def _malformed(self, pipeline: Pipeline) -> Attempt:
-        well = self._new(pipeline, Kind.MALFORMED)
-        fields = json.loads(well.body)
-        spoilt = self._random.choice(_SPOILS)(fields)
-        raw = spoilt if isinstance(spoilt, bytes) else json.dumps(spoilt).encode()
-        return replace(well, body=raw)
+        valid = self._new(pipeline, Kind.MALFORMED)
+        malformed = self._random.choice(_MALFORMATIONS)(json.loads(valid.body))
+        raw = malformed if isinstance(malformed, bytes) else json.dumps(malformed).encode()
+        return replace(valid, body=raw)
 
 
 def _rfc3339(time_us: int) -> str:
     return to_datetime(time_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-_SPOILS = (
+_MALFORMATIONS = (
     lambda fields: {**fields, "drink": "mocha"},
     lambda fields: {**fields, "store": "airport"},
     lambda fields: {**fields, "price": 0},

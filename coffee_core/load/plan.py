@@ -1,11 +1,14 @@
-"""A load with a beginning and an end, as a value that crosses a pipe, and how several clients share it."""
+"""A load to be run, and where a running one stands, as values that cross a pipe.
+
+Imports no HTTP client, so that a dashboard starts at once.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from coffee_core.load.orders import MixSettings
+from coffee_core.load.orders import OrderMix
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.pipelines import Pipeline, pipeline_named
 
@@ -15,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is sent where, from when, for how long."""
+    """A load with a beginning and an end: what is sent where, from when, for how long. Clients may share it."""
 
     pipelines: Sequence[Pipeline]
     """Each gets the whole shape."""
     shape: Shape
     for_s: float
     """Seconds for which orders are offered."""
-    mix: MixSettings = field(default_factory=lambda: MixSettings(repeats=0, malformed=0))
+    mix: OrderMix = field(default_factory=lambda: OrderMix(repeats=0, malformed=0))
     seed: int = 0
     """Makes orders and Poisson times repeatable."""
     start_s: float = 0.0
@@ -38,8 +41,8 @@ class Plan:
         shape = self.shape
         part = replace(shape, rate_per_s=shape.rate_per_s / clients, from_per_s=shape.from_per_s / clients)
         # Their orders interleave; those of a burst are meant for the same moment.
-        together = shape.pattern in (Pattern.BURST, Pattern.POISSON)
-        step_s = 0.0 if together else 1 / shape.rate_per_s
+        simultaneous = shape.pattern in (Pattern.BURST, Pattern.POISSON)
+        step_s = 0.0 if simultaneous else 1 / shape.rate_per_s
         return [
             replace(
                 self,
@@ -61,11 +64,8 @@ class Plan:
         raw: dict[str, Any] = json.loads(line)
         pipelines = tuple(pipeline_named(name) for name in raw["pipelines"])
         return cls(
-            **{**raw, "pipelines": pipelines, "shape": Shape(**raw["shape"]), "mix": MixSettings(**raw["mix"])}
+            **{**raw, "pipelines": pipelines, "shape": Shape(**raw["shape"]), "mix": OrderMix(**raw["mix"])}
         )
-
-
-# Where a load stands, as a value that crosses a pipe; imports no HTTP client, so a dashboard starts at once.
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class LoadReport:
     @classmethod
     def of(cls, generator: "Generator", latest: Sequence[Mapping[str, Any]] = ()) -> Self:
         """Take a generator's state. Raises what went wrong inside it."""
-        counts = {str(pipeline): one.as_dict() for pipeline, one in generator.counts().items()}
+        counts = {str(pipeline): counts.as_dict() for pipeline, counts in generator.counts().items()}
         return cls(generator.running, counts, latest)
 
     @classmethod
@@ -96,4 +96,4 @@ class LoadReport:
 
     def total(self, name: str) -> int:
         """Return a count over all pipelines."""
-        return sum(one.get(name) or 0 for one in self.counts.values())
+        return sum(counts.get(name) or 0 for counts in self.counts.values())

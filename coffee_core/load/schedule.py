@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-# Curves of an offered load: which order is due when, in closed form, so that no error adds up over millions.
-
 
 class Curve(Protocol):
-    """Orders by number, from 0, against seconds from the start."""
+    """Which order is due when, in closed form, so that no error adds up over millions.
+
+    Orders by number, from 0, against seconds from the start.
+    """
 
     def at_s(self, order: int) -> float:
         """Return when an order is due; never decreasing."""
@@ -226,9 +227,6 @@ class Burst:
         return self._orders if now_s >= self._at_s else 0
 
 
-# What a load looks like over time, as a value that crosses a pipe.
-
-
 class Pattern(StrEnum):
     """How orders are spread over time."""
 
@@ -244,7 +242,7 @@ class Pattern(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A pattern with its numbers. Raises ValueError in words where they make no load."""
+    """A load over time: a pattern with its numbers. Raises ValueError in words where they make none."""
 
     rate_per_s: float
     """Orders per second; of a ramp, at its end; of bursts, on average."""

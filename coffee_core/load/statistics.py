@@ -1,4 +1,4 @@
-"""What a generator counts, for each pipeline."""
+"""What a load measures, for each pipeline: outcomes, counts, latencies, samples, the last answers."""
 
 import base64
 import json
@@ -15,11 +15,15 @@ from hdrh.histogram import HdrHistogram
 from coffee_core.clock import now_us
 from coffee_core.load.orders import Attempt, Kind
 
-# What became of an attempt: acknowledged ⊆ stored ⊆ attempted.
+LATE_S = 0.05
+"""A request begun this much after its intended time is late."""
+_HIGHEST_US = 3_600_000_000
+_DIGITS = 3
+_LATEST = 6
 
 
 class Outcome(StrEnum):
-    """What is known of an order once its request has ended."""
+    """What is known of an order once its request has ended: acknowledged ⊆ stored ⊆ attempted."""
 
     ACKNOWLEDGED = "acknowledged"
     """2xx: stored, or on a log that will store it."""
@@ -71,10 +75,6 @@ def reason_of(status: int, body: bytes) -> str:
     return ": ".join(words) or f"HTTP {status}"
 
 
-_HIGHEST_US = 3_600_000_000
-_DIGITS = 3
-
-
 def new_histogram() -> Any:
     """Return an empty histogram of latencies from 1 µs to an hour, exact to three digits."""
     return HdrHistogram(1, _HIGHEST_US, _DIGITS)
@@ -112,7 +112,7 @@ class Counts:
         """Requests begun and not ended."""
         return self.sent - self.ended
 
-    def begun(self, late_s: float, own_s: float) -> None:
+    def record_send(self, late_s: float, own_s: float) -> None:
         """Count a request as it is sent, and how late: in all, and by the generator itself, in seconds."""
         self.sent += 1
         self.late += late_s > LATE_S
@@ -139,16 +139,9 @@ class Counts:
         }
 
 
-LATE_S = 0.05
-"""A request begun this much after its intended time is late."""
-
-
-# What a client has measured of one pipeline: counts, latencies, when accepted orders were meant to be sent.
-
-
 @dataclass(slots=True)
 class Sample:
-    """One pipeline's share of a load that has ended; those of several clients add up."""
+    """What one client has measured of one pipeline, when its load has ended; those of several clients add up."""
 
     offered: int = 0
     sent: int = 0
@@ -214,16 +207,16 @@ class Sample:
         return sample
 
 
-class Notes:
-    """Notes the answers of one pipeline as they come: each distinct order that was acknowledged counts once."""
+class SampleRecorder:
+    """Records the answers of one pipeline as they come: a distinct order that was acknowledged counts once."""
 
     def __init__(self) -> None:
         self.sample = Sample()
-        """What has been noted so far."""
+        """What has been recorded so far."""
         self._failed: set[UUID] = set()
 
-    def note(self, answer: Answer) -> None:
-        """Note an answer."""
+    def record(self, answer: Answer) -> None:
+        """Record an answer."""
         sample, attempt = self.sample, answer.attempt
         sample.last_answer_s = max(sample.last_answer_s, answer.intended_s + answer.latency_us / 1e6)
         if answer.outcome is Outcome.ACKNOWLEDGED:
@@ -239,20 +232,14 @@ class Notes:
             sample.reasons[answer.reason] = sample.reasons.get(answer.reason, 0) + 1
 
 
-# The last few answers of a load, for whoever watches it: the rest are counted only.
-
-
-_KEPT = 6
-
-
 class LatestAnswers:
-    """Keeps the last answers until they are taken; costs the same at any rate."""
+    """Keeps the last few answers, for whoever watches a load, until they are taken; costs the same at any rate."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[int, Answer]] = deque(maxlen=_KEPT)
+        self._kept: deque[tuple[int, Answer]] = deque(maxlen=_LATEST)
 
     def note(self, answer: Answer) -> None:
-        """Take an answer as it comes."""
+        """Keep an answer as it comes."""
         self._kept.append((now_us(), answer))
 
     def take(self) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """v2: a Redis stream in front; workers store each entry and count it at once."""
 
+from coffee_core.keys import DEAD_STREAM, STREAM, STREAM_GROUP
 from coffee_core.pipelines.declaration import Claims, Declaration, Log, LogKind, Repair, Service, Stage
 
 DECLARATION = Declaration(
@@ -18,7 +19,7 @@ DECLARATION = Declaration(
     processor="stream-worker",
     cost_label="worker",
     cost_parts=("stream-worker",),
-    log=Log(LogKind.STREAM, "orders:stream", "orders:dead", "order-workers", "entries"),
+    log=Log(LogKind.STREAM, STREAM, DEAD_STREAM, STREAM_GROUP, "entries"),
     repairs=frozenset({Repair.RECONCILE, Repair.NEW_BALANCE, Repair.REPLAY, Repair.DEAD_LETTERS}),
     claims=Claims(
         api_response="~2-5ms",

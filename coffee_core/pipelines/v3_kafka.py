@@ -1,5 +1,6 @@
 """v3: a Kafka topic in front; a Flink job stores each record and keeps the totals in its state."""
 
+from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC
 from coffee_core.pipelines.declaration import (
     Claims,
     Declaration,
@@ -27,7 +28,7 @@ DECLARATION = Declaration(
     processor="flink-taskmanager",
     cost_label="Kafka + Flink",
     cost_parts=("kafka", "flink"),
-    log=Log(LogKind.TOPIC, "orders", "orders.dead", "flink-processors", "records"),
+    log=Log(LogKind.TOPIC, TOPIC, DEAD_TOPIC, FLINK_GROUP, "records"),
     windows=Windows.REDIS,
     repairs=frozenset({Repair.RECONCILE, Repair.COMPARE, Repair.REPLAY, Repair.SAVEPOINT, Repair.DEAD_LETTERS}),
     claims=Claims(

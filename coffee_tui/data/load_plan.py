@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from coffee_core.load.orders import MixSettings
+from coffee_core.load.orders import OrderMix
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import PIPELINES, Pipeline
@@ -69,7 +69,7 @@ class LoadPlan:
         if not 1 <= self.burst_orders <= MOST_IN_A_BURST:
             raise ValueError(f"a burst has 1 to {MOST_IN_A_BURST:,} orders, not {self.burst_orders:,}")
         self._shape()
-        MixSettings(self.repeats, self.malformed, drinks=dict(self.drinks), stores=dict(self.stores))
+        OrderMix(self.repeats, self.malformed, drinks=dict(self.drinks), stores=dict(self.stores))
 
     def faster(self, steps: int) -> "LoadPlan":
         """Return the plan with a rate so many steps up or down; a rate between two steps goes to one of them."""

@@ -146,12 +146,12 @@ class LiveOrders:
     async def run(self, publish: PublishOrders) -> None:
         """Do what is asked for, and publish views, until cancelled; then end the load process."""
         # Not at the top: the first frame of the screen need not wait for the HTTP client.
-        from coffee_core.load.orders import Mix, MixSettings
+        from coffee_core.load.orders import OrderMix, RandomOrders
         from coffee_core.load.sender import Sender
 
         self._publish = publish
         self._publish(self._view)
-        mix = Mix(MixSettings(repeats=0, malformed=0))
+        mix = RandomOrders(OrderMix(repeats=0, malformed=0))
         try:
             authorization = self._attachment.settings.authorization
             async with (

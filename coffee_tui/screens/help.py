@@ -80,9 +80,8 @@ def _glyphs() -> Text:
     text.append("\nHow late: ● p50, ┫ p99, ┄× no order shown for so long.", GREY)
     text.append("\nA sparkline: ≤ its full height, × a fault struck, ░ it is felt.", GREY)
     text.append("\nA last line: ✓ well  · as it is meant  … behind  × broken.", GREY)
-    text.append("\np50, p99: of the last 10 s", GREY)
-    if in_runs := [pipeline for pipeline in PIPELINES if pipeline.info.shown_in_runs]:
-        text.append(f"; {listed(in_runs)}: of its last run that brought orders", GREY)
-    text.append(".", GREY)
+    in_runs = [pipeline for pipeline in PIPELINES if pipeline.info.shown_in_runs]
+    runs = f"; {listed(in_runs)}: of its last run that brought orders" if in_runs else ""
+    text.append(f"\np50, p99: of the last 10 s{runs}.", GREY)
     text.append("\nDashboard latency: from the API's acceptance to visible in Redis.", GREY)
     return text

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from backend.pipelines.windows import QUERY, arguments, of_rows
 from coffee_core.clock import from_datetime, now_us, to_datetime
 from coffee_core.keys import TOPIC, MetricKeys
-from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V3
 from coffee_core.windows import MOST_MINUTES, StoreSums, starts, window_of
@@ -129,7 +129,7 @@ def aged(order: Order, number: int) -> Order:
 
 async def produce(lab: Lab, count: int, seed: int) -> None:
     """Put orders of many minutes straight on the topic, every tenth twice."""
-    mix = Mix(MixSettings(repeats=0, malformed=0), seed=seed)
+    mix = RandomOrders(OrderMix(repeats=0, malformed=0), seed=seed)
     async with AIOKafkaProducer(bootstrap_servers=lab.settings.kafka_servers) as producer:
         for number in range(count):
             made = mix.next(V3)

@@ -10,7 +10,7 @@ from backend.lab.bench.steps_drain import runs_on_flink
 from backend.lab.bench.usage import usage
 from backend.stack.polling import poll
 from coffee_core.errors import StackError
-from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Outcome
 from coffee_core.pipelines import Pipeline
@@ -24,12 +24,12 @@ _CALM_LOOKS, _CALM_CPU_S = 15, 0.5
 
 async def first_orders(harness: Harness) -> None:
     """Send an order into each pipeline as soon as it is taken; note when it was, and when it was visible."""
-    mix = Mix(MixSettings(repeats=0, malformed=0, keyless=1))
+    mix = RandomOrders(OrderMix(repeats=0, malformed=0, keyless=1))
     async with Sender(harness.settings.api_url, authorization=harness.settings.authorization) as sender:
         await asyncio.gather(*(_first(harness, sender, mix, pipeline) for pipeline in harness.pipelines))
 
 
-async def _first(harness: Harness, sender: Sender, mix: Mix, pipeline: Pipeline) -> None:
+async def _first(harness: Harness, sender: Sender, mix: RandomOrders, pipeline: Pipeline) -> None:
     deadline = time.monotonic() + _FIRST_WITHIN_S
     while (answer := await sender.send(mix.next(pipeline))).outcome is not Outcome.ACKNOWLEDGED:
         harness.stack.require()

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from backend.lab.chaos.comparison import failed
 from coffee_core.keys import MetricKeys
 from coffee_core.load.generator import Generator
-from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
+from coffee_core.load.orders import Attempt, Kind, OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines import Pipeline
@@ -44,7 +44,7 @@ class Client:
         """Where everything goes."""
         self.answers: list[Answer] = []
         """Every answer, in the order in which they came."""
-        self._mix = Mix(MixSettings(keyless=_KEYLESS), remember=True)
+        self._mix = RandomOrders(OrderMix(keyless=_KEYLESS), remember=True)
         self._sender = Sender(api_url, connections=_IN_FLIGHT, authorization=authorization)
         self._generator = Generator(self._sender, self._mix, on_answer=self.answers.append, in_flight=_IN_FLIGHT)
         self._repeated: list[Attempt] = []

@@ -28,7 +28,7 @@ import os
 from coffee_core.ids import new_message_id
 new_message_id()  # so that there is a stock to inherit
 child = os.fork()
-print(new_message_id(), flush=True)
+os.write(1, f"{new_message_id()}\\n".encode())  # in one piece: print() would write the end of the line apart
 if child:
     os.waitpid(child, 0)
 """

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from coffee_core.load.__main__ import obey
+from coffee_core.load.__main__ import execute
 from coffee_core.load.generator import Generator
-from coffee_core.load.orders import Mix
+from coffee_core.load.orders import RandomOrders
 from coffee_core.load.schedule import Pattern
 from coffee_core.load.sender import Sender
 from coffee_core.pipelines.constants import V1, V2, V3
@@ -99,20 +99,20 @@ def test_a_plan_is_said_in_words(changes: dict[str, object], said: str) -> None:
 async def test_the_load_process_understands_every_command() -> None:
     import json
 
-    def advance(command: Command) -> str:
+    def as_line(command: Command) -> str:
         return json.dumps(command)
 
     async with Sender("http://127.0.0.1:1") as sender:
-        generator = Generator(sender, Mix())  # not entered: it takes commands and sends nothing
+        generator = Generator(sender, RandomOrders())  # not entered: it takes commands and sends nothing
         for pattern in Pattern:
             plan = replace(PLAN, pattern=pattern)
-            obey(generator, advance(plan.mix()))
-            obey(generator, advance(plan.run()))
-        obey(generator, advance(PLAN.burst()))
+            execute(generator, as_line(plan.mix()))
+            execute(generator, as_line(plan.run()))
+        execute(generator, as_line(PLAN.burst()))
         assert generator.running
         counts = generator.counts()
         assert counts[V3].offered >= 250
         assert counts[V2].offered == 0
-        settings = generator.mix.settings
+        settings = generator.orders.mix
         assert (settings.repeats, settings.malformed, settings.drinks["cappuccino"]) == (0.075, 0.02, 3.0)
         generator.stop()

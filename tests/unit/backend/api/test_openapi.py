@@ -1,6 +1,8 @@
 """The document: it describes what runs, its schemas agree with the parser, and every problem has its page."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -184,6 +186,12 @@ def test_only_pipelines_that_run_are_described() -> None:
     paths = openapi.document((V2,))["paths"]
     assert "/api/v2/order" in paths
     assert not [path for path in paths if path.startswith(("/api/v1", "/api/v3"))]
+
+
+def test_the_start_does_not_wait_for_yaml() -> None:
+    code = "import sys, backend.api.__main__; print('yaml' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 async def test_the_document_is_served(app: ASGIApp) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from backend.stack import parts, privileges, wrapper
+from backend.stack.doctor import checkup
 from backend.stack.down import wipe
 from backend.stack.log_files import last_line, open_log, rotate
 from backend.stack.ports import is_free, require_free
@@ -16,7 +17,7 @@ from backend.stack.supported_pipelines import supported_pipelines
 from backend.stack.wrapper import RestartBackoff
 from coffee_core.errors import StackError
 from coffee_core.pipelines import PIPELINES, Pipeline
-from coffee_core.pipelines.constants import V1, V2
+from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.settings import Settings
 
 ROOT = Path(__file__).parents[4]
@@ -117,6 +118,22 @@ def test_without_apache_flink_v3_is_left_out_and_it_is_said(
     settings, missing = supported_pipelines(Settings(home=tmp_path))
     assert settings.pipelines == (V1, V2)
     assert "apache-flink" in missing
+    assert missing == "v3 is left out: apache-flink is not installed (no wheel of it exists for this machine)"
+    alone, _ = supported_pipelines(Settings(home=tmp_path, pipelines=(V3,)))
+    assert alone.pipelines == (V1, V2), "where none is left, those run that run where nobody chooses"
+    checks = {check.name: check for check in checkup(Settings(home=tmp_path))}
+    assert not checks["apache-flink"].ok
+    assert checks["apache-flink"].detail.endswith("v1 and v2 alone will run")
+
+
+def test_the_doctor_asks_only_for_what_the_pipelines_need(tmp_path: Path) -> None:
+    names = [check.name for check in checkup(Settings(home=tmp_path, pipelines=(V1,)))]
+    assert [name for name in names if not name.startswith("port")] == [
+        *("python", "account", "disk", "PostgreSQL", "Redis server")
+    ]
+    assert "port 9092" not in names
+    everything = {check.name for check in checkup(Settings(home=tmp_path))}
+    assert {"Java", "apache-flink", "port 9092", "port 9093", "port 8081", "port 6124"} <= everything
 
 
 def test_given_servers_are_not_started(tmp_path: Path) -> None:

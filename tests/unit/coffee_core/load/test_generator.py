@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from coffee_core.load.generator import Generator
-from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.load.plan import LoadReport
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.load.sender import Sender
@@ -24,7 +24,7 @@ BOTH = (V1, V2)
 
 async def test_a_burst_is_sent_once_and_every_answer_is_told() -> None:
     answers: list[Answer] = []
-    mix = Mix(MixSettings(repeats=0.2, malformed=0.1), seed=3, remember=True)
+    mix = RandomOrders(OrderMix(repeats=0.2, malformed=0.1), seed=3, remember=True)
     async with (
         peer(answering(202, {})) as url,
         Sender(url) as sender,
@@ -47,7 +47,7 @@ async def test_a_rate_is_offered_whatever_the_server_does() -> None:
     async with (
         peer(never) as url,
         Sender(url, timeout_s=0.3) as sender,
-        Generator(sender, Mix(), in_flight=4) as generator,
+        Generator(sender, RandomOrders(), in_flight=4) as generator,
     ):
         generator.run_at(200, [V1])
         assert generator.running
@@ -67,7 +67,7 @@ async def test_each_pipeline_has_customers_of_its_own_and_a_seed_brings_them_bac
         async with (
             peer(answering(202, {})) as url,
             Sender(url) as sender,
-            Generator(sender, Mix(), on_answer=answers.append) as generator,
+            Generator(sender, RandomOrders(), on_answer=answers.append) as generator,
         ):
             generator.run_for(Shape(400, Pattern.POISSON), BOTH, 0.0, 0.5, seed)
             await generator.idle()
@@ -87,7 +87,11 @@ async def test_a_slow_generator_says_that_it_is_late() -> None:
         await asyncio.sleep(0.1)  # the server is slow: this is what is tested
         return web.json_response({}, status=202)
 
-    async with peer(slow) as url, Sender(url) as sender, Generator(sender, Mix(), in_flight=1) as generator:
+    async with (
+        peer(slow) as url,
+        Sender(url) as sender,
+        Generator(sender, RandomOrders(), in_flight=1) as generator,
+    ):
         generator.burst(4, [V1])
         await generator.idle()
         counts = generator.counts()[V1]
@@ -101,7 +105,7 @@ async def test_what_goes_wrong_inside_comes_out() -> None:
         raise LookupError("the test's own")
 
     async def run(sender: Sender) -> None:
-        async with Generator(sender, Mix(), on_answer=fail) as generator:
+        async with Generator(sender, RandomOrders(), on_answer=fail) as generator:
             generator.burst(3, [V1])
             await generator.idle()
 

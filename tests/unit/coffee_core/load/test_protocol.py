@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from coffee_core.load.__main__ import CommandError, obey
+from coffee_core.load.__main__ import CommandError, execute
 from coffee_core.load.generator import Generator
-from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.pipelines.constants import V1, V2
 
@@ -14,11 +14,11 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def tell(generator: Generator, **command: object) -> None:
-    obey(generator, json.dumps(command))
+    execute(generator, json.dumps(command))
 
 
 def test_a_run_has_a_shape_and_a_stop_ends_it() -> None:
-    generator = Generator(Sender(NOWHERE), Mix())
+    generator = Generator(Sender(NOWHERE), RandomOrders())
     tell(generator, do="run", rate_per_s=1_000, pipelines=["v2"], pattern="burst", every_s=1)
     assert generator.running
     assert generator.counts()[V2].offered >= 1_000, "the whole burst is meant for now"
@@ -27,10 +27,10 @@ def test_a_run_has_a_shape_and_a_stop_ends_it() -> None:
 
 
 def test_the_mix_changes_and_keeps_what_is_not_named() -> None:
-    generator = Generator(Sender(NOWHERE), Mix(MixSettings(keyless=0.25)))
+    generator = Generator(Sender(NOWHERE), RandomOrders(OrderMix(keyless=0.25)))
     tell(generator, do="mix", repeats=0.5, drinks={"latte": 1})
-    assert (generator.mix.settings.repeats, generator.mix.settings.keyless) == (0.5, 0.25)
-    assert generator.mix.next(V1).drink == "latte"
+    assert (generator.orders.mix.repeats, generator.orders.mix.keyless) == (0.5, 0.25)
+    assert generator.orders.next(V1).drink == "latte"
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_the_mix_changes_and_keeps_what_is_not_named() -> None:
 )
 def test_what_is_no_command_is_refused_in_words(line: str, words: str) -> None:
     with pytest.raises(CommandError, match=words):
-        obey(Generator(Sender(NOWHERE), Mix()), line)
+        execute(Generator(Sender(NOWHERE), RandomOrders()), line)

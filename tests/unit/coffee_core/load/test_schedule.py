@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coffee_core.load.generator import Lane
+from coffee_core.load.generator import PipelineSchedule
 from coffee_core.load.schedule import Burst, OpenTimes, Pattern, Shape
 
 RATES = st.floats(0.1, 10_000, allow_nan=False)
@@ -113,36 +113,36 @@ def test_a_burst_is_meant_for_one_moment() -> None:
 
 
 def test_a_lane_that_changes_its_rate_sends_its_backlog_and_goes_on() -> None:
-    lane = Lane()
-    lane.run(Shape(10), 0.0)
-    lane.run(Shape(1), 0.55)  # six are due: 0.0 to 0.5
-    assert [lane.take(0.6) for _ in range(6)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
-    assert lane.next_s == pytest.approx(0.6)
-    assert lane.take(0.6) == pytest.approx(0.6)
-    assert lane.next_s == pytest.approx(1.6)
+    schedule = PipelineSchedule()
+    schedule.run(Shape(10), 0.0)
+    schedule.run(Shape(1), 0.55)  # six are due: 0.0 to 0.5
+    assert [schedule.take(0.6) for _ in range(6)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    assert schedule.next_s == pytest.approx(0.6)
+    assert schedule.take(0.6) == pytest.approx(0.6)
+    assert schedule.next_s == pytest.approx(1.6)
 
 
 def test_a_lane_merges_a_burst_into_its_rate() -> None:
-    lane = Lane()
-    lane.run(Shape(10), 0.0)
-    lane.burst(2, 0.05)
-    assert [lane.take(0.2) for _ in range(4)] == pytest.approx([0.0, 0.05, 0.05, 0.1])
-    assert lane.counts(0.2).offered == 5
+    schedule = PipelineSchedule()
+    schedule.run(Shape(10), 0.0)
+    schedule.burst(2, 0.05)
+    assert [schedule.take(0.2) for _ in range(4)] == pytest.approx([0.0, 0.05, 0.05, 0.1])
+    assert schedule.counts(0.2).offered == 5
 
 
 def test_a_lane_that_runs_for_a_time_ends_by_itself() -> None:
-    lane = Lane()
-    lane.run_for(Shape(10), 5.0, 1.0)
-    assert not lane.running
-    assert [lane.take(6.0) for _ in range(10)][-1] == pytest.approx(5.9)
-    assert lane.next_s == math.inf
-    assert lane.counts(9.0).offered == 10
+    schedule = PipelineSchedule()
+    schedule.run_for(Shape(10), 5.0, 1.0)
+    assert not schedule.running
+    assert [schedule.take(6.0) for _ in range(10)][-1] == pytest.approx(5.9)
+    assert schedule.next_s == math.inf
+    assert schedule.counts(9.0).offered == 10
 
 
 def test_a_dropped_lane_still_says_what_it_offered() -> None:
-    lane = Lane()
-    lane.burst(100, 1.0)
-    lane.take(1.0)
-    lane.drop(2.0)
-    assert lane.next_s == math.inf
-    assert lane.counts(3.0).offered == 100
+    schedule = PipelineSchedule()
+    schedule.burst(100, 1.0)
+    schedule.take(1.0)
+    schedule.drop(2.0)
+    assert schedule.next_s == math.inf
+    assert schedule.counts(3.0).offered == 100

@@ -6,7 +6,7 @@ import time
 import pytest
 from aiohttp import web
 
-from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines.constants import V2
@@ -17,7 +17,7 @@ ID = "0190f5fe-7c1e-7abc-8def-0123456789ab"
 
 
 async def _send(url: str, timeout_s: float = 5.0, ago_s: float = 0.0) -> Answer:
-    attempt = Mix(MixSettings(malformed=0), seed=1).next(V2)
+    attempt = RandomOrders(OrderMix(malformed=0), seed=1).next(V2)
     async with Sender(url, timeout_s=timeout_s) as sender:
         return await sender.send(attempt, time.monotonic() - ago_s)
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from backend.lab.bench.load_clients import LeanSender
-from coffee_core.load.orders import Attempt, Mix, MixSettings
+from coffee_core.load.orders import Attempt, OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines.constants import V2
@@ -16,7 +16,7 @@ from tests.unit.coffee_core.load.peer import answering, hang_up, never, peer
 
 
 def attempt() -> Attempt:
-    return Mix(MixSettings(malformed=0), seed=1, start_us=1_700_000_000_000_000).next(V2)
+    return RandomOrders(OrderMix(malformed=0), seed=1, start_us=1_700_000_000_000_000).next(V2)
 
 
 async def lean(url: str, timeout_s: float = 5.0) -> Answer:

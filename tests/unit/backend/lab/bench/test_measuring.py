@@ -8,10 +8,10 @@ from backend.lab.bench.conditions import Condition
 from backend.lab.bench.figures import Figures
 from backend.lab.bench.load_run import Latency, Measured
 from backend.lab.bench.visibility import TotalHistory
-from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
+from coffee_core.load.orders import Attempt, Kind, OrderMix, RandomOrders
 from coffee_core.load.plan import Plan
 from coffee_core.load.schedule import Pattern, Shape
-from coffee_core.load.statistics import Answer, Notes, Outcome, Sample
+from coffee_core.load.statistics import Answer, Outcome, Sample, SampleRecorder
 from coffee_core.pipelines.constants import V1, V2, V3
 
 
@@ -54,27 +54,27 @@ def answer(attempt: Attempt, outcome: Outcome, intended_s: float = 1.0) -> Answe
 
 
 def test_an_order_is_accepted_once_however_often_it_is_sent() -> None:
-    mix = Mix(MixSettings(repeats=0.5, malformed=0), seed=4, remember=True)
-    notes = Notes()
+    orders = RandomOrders(OrderMix(repeats=0.5, malformed=0), seed=4, remember=True)
+    recorder = SampleRecorder()
     for _ in range(200):
-        notes.note(answer(mix.next(V2), Outcome.ACKNOWLEDGED))
-    new = sum(attempt.kind is Kind.NEW for attempt in mix.attempted)
-    assert len(notes.sample.intended) == new < 150
+        recorder.record(answer(orders.next(V2), Outcome.ACKNOWLEDGED))
+    new = sum(attempt.kind is Kind.NEW for attempt in orders.attempted)
+    assert len(recorder.sample.intended) == new < 150
 
 
 def test_a_repeat_of_an_order_that_was_refused_is_its_acceptance() -> None:
-    mix = Mix(MixSettings(repeats=0, malformed=0), seed=4)
-    first = mix.next(V2)
-    mix.settings = MixSettings(repeats=1, malformed=0)
-    repeat = mix.next(V2)
+    orders = RandomOrders(OrderMix(repeats=0, malformed=0), seed=4)
+    first = orders.next(V2)
+    orders.mix = OrderMix(repeats=1, malformed=0)
+    repeat = orders.next(V2)
     assert (repeat.kind, repeat.key) == (Kind.REPEAT, first.key)
-    notes = Notes()
-    notes.note(answer(first, Outcome.REFUSED))
-    assert not notes.sample.intended
-    notes.note(answer(repeat, Outcome.ACKNOWLEDGED, 2.0))
-    notes.note(answer(repeat, Outcome.ACKNOWLEDGED, 3.0))
-    assert list(notes.sample.intended) == [2.0]
-    assert notes.sample.reasons == {"no": 1}
+    recorder = SampleRecorder()
+    recorder.record(answer(first, Outcome.REFUSED))
+    assert not recorder.sample.intended
+    recorder.record(answer(repeat, Outcome.ACKNOWLEDGED, 2.0))
+    recorder.record(answer(repeat, Outcome.ACKNOWLEDGED, 3.0))
+    assert list(recorder.sample.intended) == [2.0]
+    assert recorder.sample.reasons == {"no": 1}
 
 
 def sample(latency_us: int, intended_s: float, **counts: int) -> Sample:
@@ -109,7 +109,7 @@ def test_clients_together_offer_the_whole_shape(pattern: Pattern) -> None:
 
 
 def test_a_plan_crosses_a_pipe() -> None:
-    plan = Plan((V2, V3), Shape(7, Pattern.RAMP, 1), 3.0, MixSettings(repeats=0.25), 9, time.monotonic())
+    plan = Plan((V2, V3), Shape(7, Pattern.RAMP, 1), 3.0, OrderMix(repeats=0.25), 9, time.monotonic())
     assert Plan.from_json(plan.to_json()) == plan
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.lab.chaos.comparison import Row, Verdict, compare
-from coffee_core.load.orders import Attempt, Kind, Mix, MixSettings
+from coffee_core.load.orders import Attempt, Kind, OrderMix, RandomOrders
 from coffee_core.load.statistics import Answer, Outcome
 from coffee_core.pipelines.constants import V2
 
@@ -17,7 +17,7 @@ STATUS = {Outcome.ACKNOWLEDGED: 202, Outcome.REFUSED: 503, Outcome.REJECTED: 422
 
 
 def attempts(count: int, **shares: float) -> list[Attempt]:
-    mix = Mix(MixSettings(**{"repeats": 0.0, "malformed": 0.0} | shares), seed=1, start_us=1_000)
+    mix = RandomOrders(OrderMix(**{"repeats": 0.0, "malformed": 0.0} | shares), seed=1, start_us=1_000)
     return [mix.next(V2) for _ in range(count)]
 
 

@@ -8,7 +8,7 @@ from backend.lab.chaos.faults import FAULTS, faults_of, menu
 from backend.pipelines import faults
 from backend.pipelines.faults import refused_without, unstorable_orders
 from coffee_core import pipelines
-from coffee_core.load.orders import Mix, MixSettings
+from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.pipelines import PIPELINES, Declaration, Pipeline
 from coffee_core.pipelines.constants import V2
 from tests.unit.backend.lab.toy.declaration import DECLARATION
@@ -67,7 +67,7 @@ def test_who_may_refuse_follows_from_what_is_declared(
 
 
 def test_poison_has_another_order_under_a_known_id() -> None:
-    known = Mix(MixSettings(malformed=0, keyless=0), seed=1).next(V2)
+    known = RandomOrders(OrderMix(malformed=0, keyless=0), seed=1).next(V2)
     assert len(unstorable_orders(known)) == len(unstorable_orders(None)) + 1
     conflict = unstorable_orders(known)[-1]
     assert conflict["message_id"] == str(known.key)
