@@ -32,7 +32,7 @@ _INSERT_ONE = sql(_PACKAGE, "insert_order")
 _INSERT_GROUP = sql(_PACKAGE, "insert_group")
 _INSERT_BATCH = sql(_PACKAGE, "insert_orders")
 _SELECT_CONTENTS = sql(_PACKAGE, "select_contents")
-_SELECT_STATUS = sql(_PACKAGE, "select_status_v1")
+_SELECT_STATUS = sql(_PACKAGE, "select_status")
 
 Content = tuple[str, str, int, int]
 """What the client ordered: drink, store, cents, time in microseconds since the epoch."""

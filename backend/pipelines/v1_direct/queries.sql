@@ -51,7 +51,7 @@ select run.snapshot::text as snapshot, groups.*
 from run left join groups on true
 
 
--- name: select_status_v1
+-- name: select_status
 -- One order, whether the snapshot of the aggregator's last run has it, and its times.
 -- $1: message id; $2: the snapshot, or null where it is not known.
 -- xmin holds the lower 32 bits of a transaction id; the upper are those that put it below the horizon. A row that is
@@ -77,49 +77,52 @@ where version = 'v1' and message_id = $1
 
 -- name: insert_order
 -- One order. A repeat waits here for a concurrent first one to commit, and then adds nothing.
+-- $1 to $6: message id, drink, store, cents, time of order and of acceptance.
 -- Here and below, times come in microseconds since 1970. Whole seconds and the rest apart: an interval is multiplied
 -- by a double, which is exact for each of the two up to the year 9999.
-INSERT INTO orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
-VALUES (
+insert into orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
+values (
     'v1', $1, $2, $3, $4,
     'epoch'::timestamptz + $5::bigint / 1000000 * interval '1 s' + $5::bigint % 1000000 * interval '1 us',
     'epoch'::timestamptz + $6::bigint / 1000000 * interval '1 s' + $6::bigint % 1000000 * interval '1 us',
     ''
 )
-ON CONFLICT (version, message_id) DO NOTHING
+on conflict (version, message_id) do nothing
 
 
 -- name: insert_group
 -- Orders whose message ids the API has just made: one of them that is there already refuses all.
-INSERT INTO orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
-SELECT
+-- $1 to $6: as of insert_order, one array each.
+insert into orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
+select
     'v1', message_id, drink, store, price_cents,
     'epoch'::timestamptz + ordered_us / 1000000 * interval '1 s' + ordered_us % 1000000 * interval '1 us',
     'epoch'::timestamptz + accepted_us / 1000000 * interval '1 s' + accepted_us % 1000000 * interval '1 us',
     ''
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
-    AS fresh (message_id, drink, store, price_cents, ordered_us, accepted_us)
+from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
+    as fresh (message_id, drink, store, price_cents, ordered_us, accepted_us)
 
 
 -- name: insert_orders
 -- A batch. In the order of their ids: two batches with common ids would otherwise wait for each other for ever.
-INSERT INTO orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
-SELECT
+-- $1 to $5: as of insert_order, one array each; $6: time of acceptance of all.
+insert into orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
+select
     'v1', message_id, drink, store, price_cents,
     'epoch'::timestamptz + ordered_us / 1000000 * interval '1 s' + ordered_us % 1000000 * interval '1 us',
     'epoch'::timestamptz + $6::bigint / 1000000 * interval '1 s' + $6::bigint % 1000000 * interval '1 us',
     ''
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[])
-    AS batch (message_id, drink, store, price_cents, ordered_us)
-ORDER BY message_id
-ON CONFLICT (version, message_id) DO NOTHING
+from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[])
+    as batch (message_id, drink, store, price_cents, ordered_us)
+order by message_id
+on conflict (version, message_id) do nothing
 
 
 -- name: select_contents
--- What was first ordered under these message ids. Rows of earlier versions may have infinity for the last microsecond
--- of the year 9999.
-SELECT
+-- What was first ordered under these message ids, the time in microseconds since 1970. $1: message ids.
+-- Rows of earlier versions may have infinity for the last microsecond of the year 9999.
+select
     message_id, drink, store, price_cents,
-    (extract(epoch FROM least(ordered_at, '9999-12-31 23:59:59.999999+00')) * 1000000)::bigint
-FROM orders
-WHERE version = 'v1' AND message_id = ANY($1::uuid[])
+    (extract(epoch from least(ordered_at, '9999-12-31 23:59:59.999999+00')) * 1000000)::bigint
+from orders
+where version = 'v1' and message_id = any($1::uuid[])

@@ -185,16 +185,15 @@ async def _wait_until_balanced(servers: Servers, logs: KafkaLogs, rows: int) -> 
 
 
 # ``coffee savepoint``: the state of v3's job as a whole, kept until somebody removes it.
-#
-# It lies beside the checkpoints of the epoch, where the submitter looks for what to continue from: a job that was
-# stopped with a savepoint begins again there, with whatever code and settings the submitter has by then.
-
 
 _FLINK_TIMEOUT_S = 10.0
 
 
 async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
-    """Take one, and with ``stop`` end the job with it.
+    """Take a savepoint, and with ``stop`` end the job with it.
+
+    It lies beside the checkpoints of the epoch, where the submitter looks for what to continue from: a job that
+    was stopped with a savepoint begins again there, with whatever code and settings the submitter has by then.
 
     Raises UnreachableError; CoffeeError where no job runs or Flink cannot complete it: the job then runs on.
     """
