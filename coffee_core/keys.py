@@ -4,10 +4,6 @@ The metric keys are read by outside users: a test pins every one of them.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from coffee_core.pipelines import Pipeline  # whose declarations take their names from here
 
 STREAM = "orders:stream"
 """v2's log: a Redis stream."""
@@ -29,7 +25,8 @@ SAVEPOINTS = "savepoints"
 class MetricKeys:
     """The six metric keys of one pipeline, as the outside reads them, and the lab's own beside them."""
 
-    pipeline: "Pipeline"
+    pipeline: str
+    """Name of the pipeline, which every key begins with."""
 
     def _metric(self, name: str) -> str:
         return f"{self.pipeline}:metrics:{name}"

@@ -30,8 +30,7 @@ BOXES = {
     "backend.clients": "backend/clients<br>PostgreSQL, Redis, Kafka",
     "flink": "flink<br>v3's job and its submitter",
     "coffee_core.load": "coffee_core/load<br>the load generator",
-    "coffee_core.pipelines": "coffee_core/pipelines<br>the registry",
-    "coffee_core": "coffee_core<br>the shared language",
+    "coffee_core": "coffee_core<br>the shared language, the registry of pipelines",
 }
 """Package → what its box says. A module belongs to the longest of these names that it begins with."""
 

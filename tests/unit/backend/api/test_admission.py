@@ -1,4 +1,4 @@
-"""At the door: a full room is told of before anything is done, with the same words as after it."""
+"""Admission: what is not admitted is refused before anything is done for it, in the same words as after it."""
 
 import asyncio
 import gc
