@@ -309,8 +309,8 @@ class Applied:
     """Orders stored here whose entry was no longer pending: another worker's, or the stream was flushed."""
 
 
-class Effects:
-    """The scripts of a consumer on one client; each is loaded where the server does not know it (any more)."""
+class BatchScripts:
+    """The scripts that apply batches and check the metrics; each is loaded where the server does not know it."""
 
     def __init__(self, client: Redis, consumer: str) -> None:
         self._consumer = consumer
@@ -332,7 +332,7 @@ class Effects:
         sound, counted, late = await self._apply(keys=SCRIPT_KEYS, args=args)
         return Applied(sound == 1, counted, late)
 
-    async def sound(self) -> bool:
+    async def are_metrics_sound(self) -> bool:
         """Tell whether the metrics exist, agree with one another and are not under suspicion."""
         return bool(await self._check(keys=SCRIPT_KEYS))
 

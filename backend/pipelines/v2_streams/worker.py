@@ -21,7 +21,15 @@ from redis.exceptions import ResponseError
 
 from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, open_redis, run_daemon
 from backend.clients.tracing import Spans, spans_from_env, trace_id
-from backend.pipelines.v2_streams.batch import Batch, ConsumerGroup, Effects, Entry, RowVanishedError, parse, store
+from backend.pipelines.v2_streams.batch import (
+    Batch,
+    BatchScripts,
+    ConsumerGroup,
+    Entry,
+    RowVanishedError,
+    parse,
+    store,
+)
 from backend.pipelines.v2_streams.reconcile import reconcile
 from coffee_core.errors import ConfigError
 from coffee_core.file_lock import lock_file
@@ -38,9 +46,10 @@ _CHECK_EVERY_S = 1.0
 
 
 class Worker:
-    """One consumer of the group, with one connection to PostgreSQL and, in a backlog, two to Redis.
+    """One consumer of the group: ``start`` it, ``step`` until told to stop, ``retire`` it.
 
-    Up to three batches are in hand then: while one is stored, the one before is applied and the next one is read.
+    It has one connection to PostgreSQL and, in a backlog, two to Redis. Up to three batches are in hand then:
+    while one is stored, the one before is applied and the next one is read.
     """
 
     def __init__(
@@ -51,20 +60,20 @@ class Worker:
         self._batch_orders = batch_orders
         self._spans = spans
         self._group = ConsumerGroup(client, consumer, batch_orders)
-        self._effects = Effects(client, consumer)
+        self._scripts = BatchScripts(client, consumer)
         self._read_ahead: Batch | None = None
         self._stored: Batch | None = None
         # First comes what was delivered to this name before, to a process that died or in an answer that was lost.
         self._own_pending = True
         self._metrics_sound = True
-        self._claim_at_s = 0.0
-        self._check_at_s = 0.0
+        self._claim_due_s = 0.0
+        self._check_due_s = 0.0
 
     async def start(self) -> None:
         """Create what is missing and reconcile where the metrics are not sound."""
         if await self._group.create_if_missing():
             _log.info("created the consumer group")
-        if not await self._effects.sound():
+        if not await self._scripts.are_metrics_sound():
             await self._reconcile()
 
     async def step(self) -> int:
@@ -76,7 +85,7 @@ class Worker:
         batch = await self._next_batch()
         if batch.size:
             await self._process(batch, read_ahead=self._is_backlog(batch))
-        elif self._is_check_due() and not await self._effects.sound():
+        elif self._is_check_due() and not await self._scripts.are_metrics_sound():
             await self._reconcile()
         return batch.size
 
@@ -98,16 +107,16 @@ class Worker:
             if entries := await self._group.pending():
                 return entries
             self._own_pending = False
-        if time.monotonic() >= self._claim_at_s:
+        if time.monotonic() >= self._claim_due_s:
             if entries := await self._group.claim_stale():
                 _log.info("took over %d entries of other consumers", len(entries))
                 return entries
-            self._claim_at_s = time.monotonic() + _CLAIM_EVERY_S
+            self._claim_due_s = time.monotonic() + _CLAIM_EVERY_S
         return await self._group.read_blocking()
 
     def _is_backlog(self, batch: Batch) -> bool:
         # Pending entries, this consumer's own or another's, are only asked for while none is in hand here.
-        return batch.size == self._batch_orders and not self._own_pending and time.monotonic() < self._claim_at_s
+        return batch.size == self._batch_orders and not self._own_pending and time.monotonic() < self._claim_due_s
 
     async def _process(self, batch: Batch, *, read_ahead: bool) -> None:
         """Store a batch, while the one before is applied and, where asked, the next one is read.
@@ -129,16 +138,16 @@ class Worker:
     async def _apply_stored(self) -> None:
         if self._stored is None:
             return
-        applied = await self._effects.apply(self._stored)
+        applied = await self._scripts.apply(self._stored)
         log_outcome(self._stored, self._spans)
         self._stored = None
         self._metrics_sound = applied.sound
 
     def _is_check_due(self) -> bool:
         now_s = time.monotonic()
-        if now_s < self._check_at_s:
+        if now_s < self._check_due_s:
             return False
-        self._check_at_s = now_s + _CHECK_EVERY_S
+        self._check_due_s = now_s + _CHECK_EVERY_S
         return True
 
     async def _reconcile(self) -> None:

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from backend.clients.daemon import Database, open_postgres, open_redis
 from backend.pipelines.v2_streams import batch
-from backend.pipelines.v2_streams.batch import Batch, Effects, parse, store
+from backend.pipelines.v2_streams.batch import Batch, BatchScripts, parse, store
 from coffee_core import keys
 from tests.integration.backend.pipelines.v2_streams.bench import (
     assert_exact,
@@ -43,7 +43,7 @@ async def test_a_crash_at_each_point_counts_every_order_once(
     if point != "after reading":
         await store(connection, batch)
     if point == "after the script":
-        await Effects(client, "test-1").apply(batch)
+        await BatchScripts(client, "test-1").apply(batch)
     await post(client, *mixed(5), repeated)
 
     await drain(await started(connection, client, successor), client)
@@ -56,8 +56,8 @@ async def test_the_same_batch_applied_twice_has_one_effect(connection: Database,
     await post(client, *mixed(20))
     batch = await _read(client, "test-1")
     await store(connection, batch)
-    first = await Effects(client, "test-1").apply(batch)
-    second = await Effects(client, "test-1").apply(batch)
+    first = await BatchScripts(client, "test-1").apply(batch)
+    second = await BatchScripts(client, "test-1").apply(batch)
     assert (first.counted, first.late) == (20, 0)
     assert (second.counted, second.late, second.sound) == (0, 20, False)
     # Suspicious, so the next start looks closer and finds nothing to correct.
@@ -74,7 +74,7 @@ async def test_a_worker_whose_entries_were_taken_over_has_no_effect(
     slow = await _read(client, "slow")
     await drain(await started(connection, client, "quick"), client)
     await store(connection, slow)
-    applied = await Effects(client, "slow").apply(slow)
+    applied = await BatchScripts(client, "slow").apply(slow)
     assert (applied.counted, applied.late) == (0, 20)
     await started(connection, client, "slow")
     await assert_exact(connection, client, 20)
@@ -92,7 +92,7 @@ async def test_entries_in_several_hands_count_once_each(
     taken = (*entry_ids[10:20],)
     await client.xclaim(keys.STREAM, keys.STREAM_GROUP, "third", 0, taken)
     await store(connection, slow)
-    applied = await Effects(client, "slow").apply(slow)
+    applied = await BatchScripts(client, "slow").apply(slow)
     assert (applied.counted, applied.late) == (20, 10)
     await assert_exact(connection, client, 30)
 

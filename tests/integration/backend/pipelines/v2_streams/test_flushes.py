@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
-from backend.pipelines.v2_streams.batch import METRICS, Effects, parse, store
+from backend.pipelines.v2_streams.batch import METRICS, BatchScripts, parse, store
 from backend.pipelines.v2_streams.reconcile import reconcile
 from backend.pipelines.v2_streams.worker import run_worker
 from coffee_core import keys
@@ -86,7 +86,7 @@ async def test_a_worker_that_dies_before_it_reconciles_leaves_word(connection: D
     answer = await client.xreadgroup(keys.STREAM_GROUP, "test-1", {keys.STREAM: ">"})
     batch = parse(answer[0][1])
     await store(connection, batch)
-    assert not (await Effects(client, "test-1").apply(batch)).sound
+    assert not (await BatchScripts(client, "test-1").apply(batch)).sound
     assert (await shown(client, METRICS)).orders == 5
 
     await started(connection, client)
@@ -104,7 +104,7 @@ async def test_an_entry_stored_before_a_flushall_and_acknowledged_after_is_shown
     await client.flushall()
     await started(connection, client, "test-2")
     await store(connection, batch)
-    assert (await Effects(client, "test-1").apply(batch)).late == 5
+    assert (await BatchScripts(client, "test-1").apply(batch)).late == 5
     await started(connection, client, "test-2")
     assert (await shown(client, METRICS)).orders == 5
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from backend.clients.daemon import Database, open_redis
 from backend.pipelines.v2_streams import batch, reconcile, worker
-from backend.pipelines.v2_streams.batch import METRICS, Effects
+from backend.pipelines.v2_streams.batch import METRICS, BatchScripts
 from backend.stack import redis as redis_stack
 from coffee_core import keys
 from coffee_core.settings import Settings
@@ -152,6 +152,6 @@ async def test_every_history_ends_as_the_model_says(
     await stage.play(events)
     last = await started(strict, own, "test-0", batch_orders=4)
     await drain(last, own)
-    while not await Effects(own, "test-0").sound():
+    while not await BatchScripts(own, "test-0").are_metrics_sound():
         await last.step()
     await assert_as_the_model(strict, own, stage.posted)
