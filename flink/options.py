@@ -1,19 +1,16 @@
 """The options of the job, and its names."""
 
 import sys
-from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from coffee_core.menu import DRINKS, STORES
 from coffee_core.settings import Settings
+from flink.checkpoints import checkpoint_options
 
 JOB_NAME = "coffee-orders"
 """Name by which everybody knows the job of the orders."""
 WARM_UP_NAME = "coffee-warm-up"
 """Name of the short job that warms the standby TaskManager."""
-CHECKPOINT_EVERY = "15 s"
-"""Orders that meet one are late, by some 50 ms: fewer than 0.5 %. A crash reads as much again."""
 PLANNED_JOB_ID = "c0ffeec0ffeec0ffeec0ffeec0ffee00"
 """The id that every plan carries; each submission puts one of its own in its place."""
 EPOCH_PARAMETER = "coffee.epoch"
@@ -38,16 +35,9 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         "python.pythonpath": str(Path(__file__).parent.parent),
         "pipeline.object-reuse": "true",
         "execution.buffer-timeout.interval": "0 ms",
-        "execution.checkpointing.interval": CHECKPOINT_EVERY,
-        # However long one takes, half of the time is left for orders.
-        "execution.checkpointing.min-pause": CHECKPOINT_EVERY,
-        "execution.checkpointing.mode": "EXACTLY_ONCE",
-        "execution.checkpointing.dir": checkpoints_uri(settings, epoch),
-        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-        "execution.checkpointing.num-retained": "3",
-        # Ids of a whole horizon outgrow any heap: they lie on disk, and a checkpoint writes only what is new.
+        **checkpoint_options(settings, epoch),
+        # Ids of a whole horizon outgrow any heap: they lie on disk.
         "state.backend.type": "rocksdb",
-        "execution.checkpointing.incremental": "true",
         # Each checkpoint leaves a small file. By levels, every fourth would have all ids written anew.
         "state.backend.rocksdb.compaction.style": "UNIVERSAL",
         # Nearly every id is asked for once, when it is not there.
@@ -95,15 +85,3 @@ def warm_up_options(settings: Settings, slots: int) -> dict[str, str]:
     # Without checkpoints it leaves nothing from which the job of the orders could be continued by mistake.
     del chosen["execution.checkpointing.interval"]
     return chosen
-
-
-def checkpoints_uri(settings: Settings, epoch: str) -> str:
-    """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
-
-    No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted. Nor
-    that of another menu or number of partitions: its tally has other columns.
-    """
-    # Not as_uri(): Flink takes the path as it is and would keep a %20.
-    root = settings.given_flink_checkpoints or f"file://{settings.home / 'flink' / 'checkpoints'}"
-    shape = sha256(repr((DRINKS, STORES, settings.topic_partitions)).encode()).hexdigest()[:8]
-    return f"{root}/epoch-{epoch}-{shape}"

@@ -70,7 +70,7 @@ class RedisTally(_Writer):
     """Shows the tally of one job: one Lua call for a row, whole or not at all, and only in the current epoch."""
 
     def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
-        super().__init__(redis_url, "show", epoch, give_up_after_s)
+        super().__init__(redis_url, "write_tally", epoch, give_up_after_s)
         self._watermark = Watermark()
         self._last: tuple[int, int] | None = None
         """Orders shown, and the sum of their accepted_at in µs; None until it has been read."""
@@ -126,7 +126,7 @@ class RedisWindows(_Writer):
     """
 
     def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
-        super().__init__(redis_url, "show_window", epoch, give_up_after_s)
+        super().__init__(redis_url, "write_window", epoch, give_up_after_s)
         self._shown: dict[int, tuple[int, ...]] | None = None
         """First second of a window → orders and cents of each store, as they stand in Redis; None until read."""
         self._unchecked: list[int] = []

@@ -21,7 +21,7 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import write_private, write_remarks
 from coffee_core.settings import Settings
-from flink.checkpoints import checkpoint_store
+from flink.checkpoint_store import checkpoint_store
 from flink.options import EPOCH_PARAMETER
 from flink.plans import Plans, SubmitError
 from flink.rest import ENDED, FlinkRest, FlinkUnavailableError, Job, RefusedError, TaskManager

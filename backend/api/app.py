@@ -17,12 +17,12 @@ from starlette.types import ASGIApp
 from backend.api import dashboard, openapi, orders, status
 from backend.api.admission import ADMISSIONS, BATCH_WEIGHT, Admission, InFlight
 from backend.api.answer_counters import AnswerCounts, RequestCounts
-from backend.api.backends import Backends
 from backend.api.dashboard import Feed
 from backend.api.live_audit import Ledger
 from backend.api.metrics import RequestMetrics, ShownMetrics
 from backend.api.middleware import BearerAuth, DirectRoutes, Observe, OriginCheck
 from backend.api.orders import BatchEndpoint, OrderEndpoint, Submitter
+from backend.api.pipelines import RunningPipelines
 from backend.api.problems import (
     BAD_METHOD,
     INTERNAL,
@@ -50,22 +50,22 @@ def create_app(
     disconnect those who watch the dashboard, before the server waits for its connections; ``counters`` are shared
     by all processes behind the port, where there may be more than this one.
     """
-    backends = Backends(settings)
+    running = RunningPipelines(settings)
     counters = Counters() if counters is None else counters
-    for health in backends.healths.values():
+    for health in running.healths.values():
         health.publish_to(counters)
-    answers = {pipeline: AnswerCounts(counters, pipeline) for pipeline in backends.ingests}
+    answers = {pipeline: AnswerCounts(counters, pipeline) for pipeline in running.ingests}
     registry = CollectorRegistry()
     counts = RequestCounts(counters)
-    feed = Feed(backends.redis, settings.redis_url, closing or asyncio.Event())
-    ledger = Ledger(backends.postgres, backends.redis, backends.live_logs)
+    feed = Feed(running.redis, settings.redis_url, closing or asyncio.Event())
+    ledger = Ledger(running.postgres, running.redis, running.live_logs)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with backends.running(on_crash), feed.ending(), ledger.ending():
+        async with running.keep_open(on_crash), feed.ending(), ledger.ending():
             yield {ADMISSIONS: admissions}
 
-    shown = ShownMetrics(backends.redis, backends.healths, ledger, counters)
+    shown = ShownMetrics(running.redis, running.healths, ledger, counters)
     registry.register(shown)
     registry.register(RequestMetrics(counters))
 
@@ -75,7 +75,7 @@ def create_app(
 
     routes: list[Route] = []
     admissions: dict[bytes, Admission] = {}
-    for pipeline, ingest in backends.ingests.items():
+    for pipeline, ingest in running.ingests.items():
         # Limits of its own: a pipeline that stalls takes nothing from the others.
         submitter, counted, in_flight = Submitter(ingest), answers[pipeline], InFlight()
         for name, endpoint, weight in (("order", OrderEndpoint, 1), ("orders", BatchEndpoint, BATCH_WEIGHT)):
@@ -85,12 +85,12 @@ def create_app(
     app = Starlette(
         routes=[
             *routes,
-            *(orders.status_route(pipeline, lookup) for pipeline, lookup in backends.lookups.items()),
-            *(dashboard.windows_route(pipeline, source) for pipeline, source in backends.windows.items()),
-            *dashboard.routes(backends.redis, feed),
+            *(orders.status_route(pipeline, lookup) for pipeline, lookup in running.lookups.items()),
+            *(dashboard.windows_route(pipeline, source) for pipeline, source in running.windows.items()),
+            *dashboard.routes(running.redis, feed),
             *openapi.routes(settings.pipelines),
-            *status.health_routes(backends),
-            status.lab_route(backends, counters, ledger, settings.home),
+            *status.health_routes(running),
+            status.lab_route(running, counters, ledger, settings.home),
             Route("/metrics", metrics),
         ],
         exception_handlers={HTTPException: _no_route, ProblemError: _problem, Exception: _internal_error},

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from backend.api.problems import INVALID, NO_WINDOWS, OVERLOADED, UNAVAILABLE, ProblemError
-from backend.clients.redis import RedisBackend
+from backend.clients.redis import RedisClient
 from backend.pipelines.windows import WindowsSource
 from coffee_core.clock import now_us
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
@@ -98,7 +98,7 @@ class Reading:
         return json.dumps(content, separators=(",", ":")).encode()
 
 
-async def read(redis: RedisBackend) -> Reading:
+async def read(redis: RedisClient) -> Reading:
     """Read everything in one MULTI.
 
     Raises UnavailableError, also where a key holds what no pipeline writes, or OutcomeUnknownError where no answer
@@ -138,7 +138,7 @@ class Feed:
     One subscription and one reading serve all of them, however many watch.
     """
 
-    def __init__(self, redis: RedisBackend, url: str, closing: asyncio.Event) -> None:
+    def __init__(self, redis: RedisClient, url: str, closing: asyncio.Event) -> None:
         self._redis = redis
         self._url = url
         self._closing = closing
@@ -255,7 +255,7 @@ async def _drain(pubsub: PubSub) -> None:
             return
 
 
-def routes(redis: RedisBackend, feed: Feed) -> list[BaseRoute]:
+def routes(redis: RedisClient, feed: Feed) -> list[BaseRoute]:
     """Return /api/dashboard, /api/events (server-sent events) and /ws/dashboard; they raise ProblemError."""
 
     async def once(_: Request) -> Response:

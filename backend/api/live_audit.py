@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from backend.clients.postgres import BROKEN, PostgresBackend, first_line
-from backend.clients.redis import RedisBackend, Script
+from backend.clients.postgres import BROKEN, PostgresPool, first_line
+from backend.clients.redis import RedisClient, Script
 from backend.pipelines.live import Counts, LiveLog, balance
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import MetricKeys
@@ -37,7 +37,7 @@ _ANSWERS = 6
 class Ledger:
     """Takes the accounts in the background, at most as often as is asked, and hands out the newest."""
 
-    def __init__(self, postgres: PostgresBackend, redis: RedisBackend, logs: Mapping[Pipeline, LiveLog]) -> None:
+    def __init__(self, postgres: PostgresPool, redis: RedisClient, logs: Mapping[Pipeline, LiveLog]) -> None:
         self._postgres = postgres
         self._redis = redis
         self._logs = logs

@@ -13,7 +13,7 @@ from backend.api.answer_counters import BOUNDS_S, BUCKET, IN_FLIGHT, REQUESTS, S
 from backend.api.live_audit import Ledger
 from backend.clients.counters import Counters
 from backend.clients.health import Health
-from backend.clients.redis import RedisBackend
+from backend.clients.redis import RedisClient
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import STREAM
 from coffee_core.latency import BUCKETS_PER_OCTAVE, MAX_BUCKET, bucket_middle_us
@@ -92,7 +92,7 @@ class ShownMetrics(Collector):
     """The newest reading as metrics; nothing of what could not be read."""
 
     def __init__(
-        self, redis: RedisBackend, healths: Mapping[str, Health], ledger: Ledger, counters: Counters
+        self, redis: RedisClient, healths: Mapping[str, Health], ledger: Ledger, counters: Counters
     ) -> None:
         self._redis = redis
         self._healths = healths

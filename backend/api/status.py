@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from backend.api.answer_counters import latency, statuses
-from backend.api.backends import Backends
 from backend.api.live_audit import Ledger
+from backend.api.pipelines import RunningPipelines
 from backend.clients.counters import Counters
 from coffee_core.clock import now_us
 from coffee_core.pipelines import Pipeline
@@ -92,7 +92,7 @@ def _tree(roots: set[int], below: dict[int, list[int]]) -> list[int]:
     return found
 
 
-def lab_route(backends: Backends, counters: Counters, ledger: Ledger, home: Path) -> Route:
+def lab_route(running: RunningPipelines, counters: Counters, ledger: Ledger, home: Path) -> Route:
     """Return /api/lab; ``home`` is where the parts of the stack publish their states."""
     costs = Costs()
 
@@ -110,17 +110,17 @@ def lab_route(backends: Backends, counters: Counters, ledger: Ledger, home: Path
                 "processes": processes,
                 "ready": {
                     pipeline: ingest.health.for_all(living.values())["up"]
-                    for pipeline, ingest in backends.ingests.items()
+                    for pipeline, ingest in running.ingests.items()
                 },
                 "dependencies": {
-                    name: health.for_all(living.values()) for name, health in backends.healths.items()
+                    name: health.for_all(living.values()) for name, health in running.healths.items()
                 },
-                "api_latency": {pipeline: latency(totals, pipeline) for pipeline in backends.ingests},
-                "answers": {pipeline: statuses(totals, pipeline) for pipeline in backends.ingests},
+                "api_latency": {pipeline: latency(totals, pipeline) for pipeline in running.ingests},
+                "answers": {pipeline: statuses(totals, pipeline) for pipeline in running.ingests},
                 "parts": [asdict(state) for state in states],
                 "costs": {name: asdict(part) for name, part in cost.items()},
                 "accounts": {
-                    each: found.as_json() for each, found in ledger.accounts.items() if each in backends.ingests
+                    each: found.as_json() for each, found in ledger.accounts.items() if each in running.ingests
                 },
                 "accounts_trouble": ledger.trouble,
             },
@@ -135,43 +135,43 @@ def _parts(home: Path, costs: Costs, processes: Collection[int]) -> tuple[list[P
     return states, costs.read(states, {"cafe-order-api": processes})
 
 
-def health_routes(backends: Backends) -> list[Route]:
+def health_routes(running: RunningPipelines) -> list[Route]:
     """Return /livez, /readyz and /readyz/{pipeline}."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        return _readiness_response(readiness(backends))
+        return _readiness_response(readiness(running))
 
     def of_one(pipeline: Pipeline) -> Route:
         async def readyz_one(_: Request) -> Response:
-            return _readiness_response(pipeline_readiness(backends, pipeline))
+            return _readiness_response(pipeline_readiness(running, pipeline))
 
         return Route(f"/readyz/{pipeline}", readyz_one)
 
-    return [Route("/livez", livez), Route("/readyz", readyz), *map(of_one, backends.ingests)]
+    return [Route("/livez", livez), Route("/readyz", readyz), *map(of_one, running.ingests)]
 
 
-def readiness(backends: Backends) -> dict[str, Any]:
+def readiness(running: RunningPipelines) -> dict[str, Any]:
     """Return the JSON of /readyz: the whole API, each pipeline, each dependency."""
-    pipelines = {str(pipeline): pipeline_readiness(backends, pipeline) for pipeline in backends.ingests}
+    pipelines = {str(pipeline): pipeline_readiness(running, pipeline) for pipeline in running.ingests}
     return {
         "ready": all(one["ready"] for one in pipelines.values()),
         "pipelines": pipelines,
-        "dependencies": dependencies(backends),
+        "dependencies": dependencies(running),
     }
 
 
-def pipeline_readiness(backends: Backends, pipeline: Pipeline) -> dict[str, Any]:
+def pipeline_readiness(running: RunningPipelines, pipeline: Pipeline) -> dict[str, Any]:
     """Return whether one pipeline accepts orders, and which dependency is missing."""
-    health = backends.ingests[pipeline].health
+    health = running.ingests[pipeline].health
     return {"ready": health.up, "missing": [] if health.up else [health.name]}
 
 
-def dependencies(backends: Backends) -> dict[str, dict[str, bool | str | int]]:
+def dependencies(running: RunningPipelines) -> dict[str, dict[str, bool | str | int]]:
     """Return the state of each dependency by name."""
-    return {name: health.as_dict() for name, health in backends.healths.items()}
+    return {name: health.as_dict() for name, health in running.healths.items()}
 
 
 def _readiness_response(state: dict[str, Any]) -> Response:

@@ -56,7 +56,7 @@ def chaos_command(
     """
     from backend.lab.chaos.experiment import Plan, run_all
     from backend.lab.chaos.faults import FAULTS, FROZEN_S
-    from backend.lab.chaos.site import NotLocalError, Site
+    from backend.lab.chaos.target import NotLocalError, TargetStack
 
     if name is None and not every:
         _list(as_json=as_json)
@@ -68,20 +68,20 @@ def chaos_command(
     if name is not None and lasts_s is not None and not FAULTS[name].lasts:
         raise click.UsageError(f"{name} is over at once: --for is for faults that last")
     try:
-        site = Site.attach()
+        target = TargetStack.attach()
     except NotLocalError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
-    chosen = pipelines or site.pipelines
-    if missing := [each for each in chosen if each not in site.pipelines]:
+    chosen = pipelines or target.pipelines
+    if missing := [each for each in chosen if each not in target.pipelines]:
         raise click.UsageError(f"{', '.join(missing)} does not run here")
-    faults = [fault for fault in FAULTS.values() if site.offers(fault)]
+    faults = [fault for fault in FAULTS.values() if target.offers(fault)]
     if name is not None:
         faults = [fault for fault in faults if fault.name == name]
     if not faults:
         raise click.UsageError(f"{name} breaks what does not run here")
     plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, bare)
-    result = asyncio.run(run_all(faults, site, plan, _liner() if as_lines else _sayer()))
+    result = asyncio.run(run_all(faults, target, plan, _liner() if as_lines else _sayer()))
     _tell(result, as_json=as_json, as_lines=as_lines)
     ctx.exit(0 if result.exact and result.complete else FAILED)
 
@@ -114,20 +114,20 @@ def _tell(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:
 
 def _list(*, as_json: bool) -> None:
     from backend.lab.chaos.faults import FAULTS
-    from backend.lab.chaos.site import NotLocalError, Site
+    from backend.lab.chaos.target import NotLocalError, TargetStack
 
     if as_json:
         try:
-            site = Site.attach()
+            target = TargetStack.attach()
         except NotLocalError:
-            site = None
+            target = None
         listed = [
             {
                 "name": each.name,
                 "teaches": each.teaches,
                 "may_refuse": each.may_refuse,
                 "lasts": each.lasts,
-                "here": site is not None and site.offers(each),
+                "here": target is not None and target.offers(each),
             }
             for each in FAULTS.values()
         ]

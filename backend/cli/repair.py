@@ -69,12 +69,12 @@ def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
     do not meet, or nothing moves; 3: a server cannot be reached.
     """
     from backend.clients.servers import UnreachableError
-    from backend.pipelines.backend import backend_of
+    from backend.pipelines.operations import operations_of
 
     try:
         with Progress(pipeline) as progress:
-            backend = backend_of(pipeline_named(pipeline))
-            done = asyncio.run(backend.replay(Settings.attach(), progress.tell))
+            operations = operations_of(pipeline_named(pipeline))
+            done = asyncio.run(operations.replay(Settings.attach(), progress.tell))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
@@ -130,15 +130,15 @@ def reconcile_command(
 
 async def _do(settings: Settings, pipeline: Pipeline, new_balance: bool, compare: bool) -> "tuple[Mended, int]":
     """Return what was mended, and the orders with which a new balance begins."""
-    from backend.pipelines.backend import backend_of
+    from backend.pipelines.operations import operations_of
 
-    backend = backend_of(pipeline)
-    mended = await backend.reconcile(settings, _SETTLE_S)
+    operations = operations_of(pipeline)
+    mended = await operations.reconcile(settings, _SETTLE_S)
     if not mended.mended and not compare:
         with Progress(pipeline) as progress:
-            await backend.replay(settings, progress.tell)
+            await operations.replay(settings, progress.tell)
         mended = replace(mended, mended=True, advice="")
-    return mended, await backend.begin_new_balance(settings) if new_balance else 0
+    return mended, await operations.begin_new_balance(settings) if new_balance else 0
 
 
 @click.command("savepoint")
@@ -153,11 +153,11 @@ def savepoint_command(ctx: click.Context, *, stop: bool, as_json: bool) -> None:
     reached.
     """
     from backend.clients.servers import UnreachableError
-    from backend.pipelines.backend import backend_of
+    from backend.pipelines.operations import operations_of
 
     (pipeline,) = _offering(Repair.SAVEPOINT)  # the only one whose processor keeps state
     try:
-        taken = asyncio.run(backend_of(pipeline).take_savepoint(Settings.attach(), stop=stop))
+        taken = asyncio.run(operations_of(pipeline).take_savepoint(Settings.attach(), stop=stop))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
@@ -209,8 +209,8 @@ def dead_letters_command(
     go back, or is not there; 3: a server cannot be reached.
     """
     from backend.clients.servers import UnreachableError
-    from backend.pipelines.backend import backend_of
     from backend.pipelines.dead_letters import KEPT, LetterError
+    from backend.pipelines.operations import operations_of
 
     if repairs and not requeue:
         raise click.UsageError("--set goes with --requeue")
@@ -218,8 +218,8 @@ def dead_letters_command(
         raise click.UsageError("either --requeue or --drop")
     action = "requeue" if requeue else "drop" if drop else None
     try:
-        backend = backend_of(pipeline_named(pipeline))
-        done = asyncio.run(backend.settle_dead_letters(Settings.attach(), ids, action, repairs))
+        operations = operations_of(pipeline_named(pipeline))
+        done = asyncio.run(operations.settle_dead_letters(Settings.attach(), ids, action, repairs))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)

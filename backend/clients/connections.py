@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from backend.clients.health import Health
-from backend.clients.postgres import PostgresBackend
-from backend.clients.redis import RedisBackend
+from backend.clients.postgres import PostgresPool
+from backend.clients.redis import RedisClient
 from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
-    from backend.clients.kafka_producer import KafkaBackend
+    from backend.clients.kafka_producer import TopicProducer
 
 log = logging.getLogger(__name__)
 
@@ -25,27 +25,27 @@ class Connections:
         self._runners: list[Callable[[], Coroutine[None, None, None]]] = []
         self.healths: dict[str, Health] = {}
         """Health of each dependency by its name."""
-        self.postgres = PostgresBackend(settings.database_url)
+        self.postgres = PostgresPool(settings.database_url)
         """PostgreSQL; its rows are counted also for pipelines that do not run here."""
         self._keep(self.postgres)
-        self.redis = RedisBackend(settings.redis_url)
+        self.redis = RedisClient(settings.redis_url)
         """Redis; what it shows is read also where no pipeline here needs it."""
         self._keep(self.redis)
 
-    def producer(self, topic: str) -> "KafkaBackend":
+    def producer(self, topic: str) -> "TopicProducer":
         """Return a Kafka producer for a topic of a pipeline that runs here."""
-        from backend.clients.kafka_producer import KafkaBackend
+        from backend.clients.kafka_producer import TopicProducer
 
-        kafka = KafkaBackend(self.settings, topic)
+        kafka = TopicProducer(self.settings, topic)
         self._keep(kafka)
         return kafka
 
-    def _keep(self, backend: "PostgresBackend | RedisBackend | KafkaBackend") -> None:
+    def _keep(self, backend: "PostgresPool | RedisClient | TopicProducer") -> None:
         self._runners.append(backend.run)
         self.healths[backend.health.name] = backend.health
 
     @asynccontextmanager
-    async def running(self, on_crash: Callable[[], None]) -> AsyncIterator[None]:
+    async def keep_open(self, on_crash: Callable[[], None]) -> AsyncIterator[None]:
         """Keep all of them connected meanwhile; ``on_crash`` is called where one cannot go on."""
 
         def done(task: "asyncio.Task[None]") -> None:

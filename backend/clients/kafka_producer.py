@@ -42,7 +42,7 @@ _Waiting = defaultdict[int, deque["_Group"]]
 """Partition → groups that wait there, in turn."""
 
 
-class KafkaBackend:
+class TopicProducer:
     """The producer of one topic."""
 
     def __init__(self, settings: Settings, topic: str) -> None:

@@ -39,7 +39,7 @@ async def _keep_session(_: object) -> None:
     """Do nothing at release: no session state is ever set, and the default is one round trip more an order."""
 
 
-class PostgresBackend:
+class PostgresPool:
     """PostgreSQL, as the API uses it."""
 
     def __init__(self, url: str) -> None:

@@ -36,7 +36,7 @@ class Script:
         """What EVALSHA knows it by."""
 
 
-class RedisBackend:
+class RedisClient:
     """Redis, as the API uses it."""
 
     def __init__(self, url: str) -> None:

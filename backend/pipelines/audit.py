@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from backend.clients.servers import open_servers
-from backend.pipelines.backend import backend_of
 from backend.pipelines.balance import Balance
+from backend.pipelines.operations import operations_of
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -29,7 +29,7 @@ async def audit(
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(open_servers(settings))
         audits = {
-            pipeline: await backend_of(pipeline).open_audit(
+            pipeline: await operations_of(pipeline).open_audit(
                 stack, servers, unique_timestamps=unique_timestamps, deep=deep
             )
             for pipeline in pipelines

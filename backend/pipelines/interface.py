@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from backend.clients.health import Health
-from backend.clients.postgres import PostgresBackend
-from backend.clients.redis import RedisBackend
+from backend.clients.postgres import PostgresPool
+from backend.clients.redis import RedisClient
 from coffee_core import keys
 from coffee_core.clock import from_datetime
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
@@ -64,7 +64,7 @@ class Lookup(Protocol):
 class LoggedLookup:
     """The base of a lookup of a pipeline with a log: an order that is no row yet may be on its way."""
 
-    def __init__(self, postgres: PostgresBackend, redis: RedisBackend, pipeline: Pipeline) -> None:
+    def __init__(self, postgres: PostgresPool, redis: RedisClient, pipeline: Pipeline) -> None:
         self._postgres = postgres
         self._redis = redis
         self._pipeline = pipeline

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
-from backend.clients.postgres import PostgresBackend
-from backend.clients.redis import RedisBackend
+from backend.clients.postgres import PostgresPool
+from backend.clients.redis import RedisClient
 from coffee_core.clock import to_datetime
 from coffee_core.errors import UnavailableError
 from coffee_core.keys import MetricKeys
@@ -53,7 +53,7 @@ class WindowsSource(Protocol):
 class RowWindows:
     """Rows that are committed by the request: one scan of the pipeline's partition, each time."""
 
-    def __init__(self, postgres: PostgresBackend, pipeline: Pipeline) -> None:
+    def __init__(self, postgres: PostgresPool, pipeline: Pipeline) -> None:
         self._postgres = postgres
         self._pipeline = pipeline
 
@@ -66,7 +66,7 @@ class RowWindows:
 class JobWindows:
     """Sums that the processor keeps in Redis, of one moment."""
 
-    def __init__(self, redis: RedisBackend, pipeline: Pipeline) -> None:
+    def __init__(self, redis: RedisClient, pipeline: Pipeline) -> None:
         self._redis = redis
         self._keys = MetricKeys(pipeline)
 

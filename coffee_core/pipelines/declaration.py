@@ -112,7 +112,7 @@ class Declaration:
     title: str
     """Short name, for a column's headline."""
     package: str
-    """The package of its doing, with a module ``backend`` (see ``backend.pipelines.backend``)."""
+    """The package of its doing, with a module ``operations`` (see ``backend.pipelines.operations``)."""
     accepted_status: int
     """HTTP status of an accepted order: 201 where it is committed, 202 where a log has acknowledged it."""
     chain: tuple[Stage, ...]

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.widgets.keybar import KeyBar
-from coffee_tui.widgets.picture import picture
+from coffee_tui.widgets.screenshot import picture
 
 COPY = Binding("y", "copy", "copy", tooltip="copy the figures, or the chosen order's id")
 PICTURE = Binding("s", "picture", "picture", tooltip="save a picture of the screen (SVG) in this folder")

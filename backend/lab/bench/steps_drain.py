@@ -18,7 +18,7 @@ from backend.clients.daemon import open_redis
 from backend.lab.bench.figures import HIGHER
 from backend.lab.bench.harness import Harness, NotSettledError
 from backend.lab.chaos.restorer import frozen
-from backend.lab.chaos.site import Site
+from backend.lab.chaos.target import TargetStack
 from backend.pipelines.faults import NotReadyError
 from backend.stack.log_files import open_log
 from backend.stack.polling import poll
@@ -133,16 +133,16 @@ async def _down(harness: Harness, pipeline: Pipeline) -> AsyncIterator[None]:
 
     A process is frozen. A job of Flink is cancelled, and is submitted again from its checkpoint after the block.
     """
-    site = Site(harness.settings)
+    target = TargetStack(harness.settings)
     if not runs_on_flink(pipeline):
-        worker = await site.find(pipeline.info.processor)
+        worker = await target.find(pipeline.info.processor)
         assert worker.pid is not None, "a part that was found has a process"
         with frozen(worker.pid):
             yield
         return
     from backend.stack.flink import SUBMITTER  # not loaded where no Flink runs
 
-    submitter = await site.find(SUBMITTER)
+    submitter = await target.find(SUBMITTER)
     assert submitter.pid is not None, "a part that was found has a process"
     with frozen(submitter.pid):
         await _cancel_job(harness.settings)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from backend.lab.bench.harness import Harness, PendingLoad
 from backend.lab.bench.steps_drain import FLINK_TIMEOUT_S, runs_on_flink
-from backend.lab.chaos.site import Site
+from backend.lab.chaos.target import TargetStack
 from backend.pipelines.faults import NotReadyError
 from backend.stack.parts import API
 from coffee_core.load.schedule import Shape
@@ -30,7 +30,7 @@ class KillTimeline:
 
 async def kill_processors(harness: Harness, timeline: KillTimeline) -> None:
     """Kill the processor of each pipeline in turn, under load; measure for how long its dashboard stood still."""
-    site = Site(harness.settings)
+    target = TargetStack(harness.settings)
     if any(map(runs_on_flink, harness.pipelines)):
         # A job that has just drained a backlog would, without a checkpoint since, have to drain it once more.
         await _complete_checkpoint(harness.settings)
@@ -42,14 +42,14 @@ async def kill_processors(harness: Harness, timeline: KillTimeline) -> None:
     try:
         # v3 first: it takes longest to come back, and the others may be watched meanwhile.
         for pipeline in reversed(harness.pipelines):
-            part = await site.find(pipeline.info.processor or API)
+            part = await target.find(pipeline.info.processor or API)
             assert part.pid is not None, "a part that was found has a process"
             timeline.kills[pipeline] = (time.monotonic(), part.name)
             os.kill(part.pid, signal.SIGKILL)
             await asyncio.sleep(harness.size.fault_s)
     finally:
         timeline.loads = await loading
-    await site.all_up(_UP_WITHIN_S)
+    await target.all_up(_UP_WITHIN_S)
     await harness.settle(harness.pipelines)
     for load in timeline.loads:
         killed_s, _ = timeline.kills[load.pipeline]

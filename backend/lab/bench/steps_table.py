@@ -9,7 +9,7 @@ from backend.clients.daemon import Database, open_postgres, open_redis
 from backend.lab.bench.harness import Harness
 from backend.lab.bench.steps_load import independent
 from backend.lab.chaos.restorer import frozen
-from backend.lab.chaos.site import Site
+from backend.lab.chaos.target import TargetStack
 from backend.pipelines.v1_direct.aggregator import Aggregator, open_scanner
 from coffee_core.clock import now_us
 from coffee_core.pipelines.constants import V1
@@ -24,7 +24,7 @@ _STATEMENT_WITHIN_S = 120.0
 async def big_table(harness: Harness) -> None:
     """Put many rows into v1's table, aggregate again and again under load, and take them out again."""
     await harness.settle(harness.pipelines)
-    daemon = await Site(harness.settings).find(TABLE_PIPELINE.info.processor)
+    daemon = await TargetStack(harness.settings).find(TABLE_PIPELINE.info.processor)
     assert daemon.pid is not None
     connection = await open_postgres(harness.settings.database_url, _STATEMENT_WITHIN_S)
     try:

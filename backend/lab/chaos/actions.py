@@ -13,7 +13,7 @@ from backend.clients.daemon import open_postgres
 from backend.clients.servers import naming_servers
 from backend.lab.chaos.client import Client
 from backend.lab.chaos.restorer import Restorer, frozen
-from backend.lab.chaos.site import Site
+from backend.lab.chaos.target import TargetStack
 from backend.pipelines.faults import Action, Effect, Fault
 from coffee_core.keys import MetricKeys
 from coffee_core.load.orders import Attempt
@@ -35,7 +35,7 @@ _REDIS_TIMEOUT_S = 5
 class Context:
     """Where a fault strikes, and when to say that it does: a ``StrikeContext``, and more."""
 
-    site: Site
+    target: TargetStack
     clients: Mapping[Pipeline, Client]
     """The load, by pipeline."""
     struck: Callable[[], None]
@@ -46,7 +46,7 @@ class Context:
     @property
     def settings(self) -> Settings:
         """The settings of the stack that is broken."""
-        return self.site.settings
+        return self.target.settings
 
     def first_accepted(self, pipeline: Pipeline) -> Attempt | None:
         """Return an order that was acknowledged under a key of the client's own; None where there is none."""
@@ -55,9 +55,9 @@ class Context:
 
     async def still_down(self) -> str:
         """Wait until every part is up; return what is not, in words, and nothing where all are."""
-        if await self.site.all_up(_BACK_WITHIN_S):
+        if await self.target.all_up(_BACK_WITHIN_S):
             return ""
-        return f"not up again within {_BACK_WITHIN_S:g} s: {', '.join(self.site.down())}: see the logs"
+        return f"not up again within {_BACK_WITHIN_S:g} s: {', '.join(self.target.down())}: see the logs"
 
 
 async def strike(fault: Fault, context: Context, lasts_s: float) -> Effect:
@@ -83,7 +83,7 @@ async def _kill(fault: Fault, context: Context, _lasts_s: float) -> Effect:
     context.struck()
     os.kill(pid, signal.SIGKILL)
     what = f"killed {before.name} (pid {pid})"
-    if not await context.site.restarted(before, _BACK_WITHIN_S):
+    if not await context.target.restarted(before, _BACK_WITHIN_S):
         return Effect(what, problem=f"{before.name} did not come back within {_BACK_WITHIN_S:g} s: see its log")
     return Effect(what, problem=await context.still_down())
 
@@ -132,7 +132,7 @@ async def _fill_disk(fault: Fault, context: Context, lasts_s: float) -> Effect:
 
 
 async def _find(fault: Fault, context: Context) -> tuple[PartState, int]:
-    part = await context.site.find(fault.part)
+    part = await context.target.find(fault.part)
     assert part.pid is not None, "a part that was found has a process"
     return part, part.pid
 

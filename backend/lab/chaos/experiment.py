@@ -14,7 +14,7 @@ from backend.lab.chaos.actions import Context, strike
 from backend.lab.chaos.client import Client, Watcher
 from backend.lab.chaos.comparison import Row, Verdict, compare
 from backend.lab.chaos.fault_result import FaultResult
-from backend.lab.chaos.site import Site
+from backend.lab.chaos.target import TargetStack
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, difference, is_zero, read_shown, sentence, stored
 from backend.pipelines.faults import Action, Effect, Fault, NotReadyError
@@ -128,7 +128,7 @@ class RunResult:
 # Several faults, one after the other, until they are through or somebody has had enough.
 
 
-async def run_all(faults: Sequence[Fault], site: Site, plan: Plan, announce: Announce) -> RunResult:
+async def run_all(faults: Sequence[Fault], target: TargetStack, plan: Plan, announce: Announce) -> RunResult:
     """Run the faults one after the other; one that cannot be run to its end does not keep the next from it.
 
     SIGINT, SIGTERM and SIGHUP end the run in order: what is done is kept, nothing stays frozen or locked.
@@ -141,7 +141,7 @@ async def run_all(faults: Sequence[Fault], site: Site, plan: Plan, announce: Ann
     for place, fault in enumerate(faults, 1):
         announce(f"{fault.name} ({place} of {len(faults)}): {fault.teaches}")
         try:
-            results = await _run_unless(stopped, fault, site, plan, announce)
+            results = await _run_unless(stopped, fault, target, plan, announce)
         except CoffeeError as error:
             run.failures.append(f"{fault.name}: {error}")
             announce(f"{fault.name}: {error}")
@@ -157,14 +157,14 @@ async def run_all(faults: Sequence[Fault], site: Site, plan: Plan, announce: Ann
 
 
 async def _run_unless(
-    stopped: "asyncio.Task[bool]", fault: Fault, site: Site, plan: Plan, announce: Announce
+    stopped: "asyncio.Task[bool]", fault: Fault, target: TargetStack, plan: Plan, announce: Announce
 ) -> Sequence[FaultResult | SingleFaultResult] | None:
     """Run one fault; return None where we were asked to end first."""
     running: asyncio.Task[list[FaultResult]] | asyncio.Task[list[SingleFaultResult]]
     if plan.single_fault:
-        running = asyncio.create_task(run_single_fault(fault, site, plan.pipelines, plan.lasts_s, announce))
+        running = asyncio.create_task(run_single_fault(fault, target, plan.pipelines, plan.lasts_s, announce))
     else:
-        running = asyncio.create_task(run_under_load(fault, site, plan, announce))
+        running = asyncio.create_task(run_under_load(fault, target, plan, announce))
     await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         return running.result()
@@ -174,42 +174,42 @@ async def _run_unless(
     return None
 
 
-async def _require_up(site: Site) -> None:
-    if not await site.all_up(_UP_WITHIN_S):
-        raise NotReadyError(f"not up: {', '.join(site.down())}: `coffee status` tells")
+async def _require_up(target: TargetStack) -> None:
+    if not await target.all_up(_UP_WITHIN_S):
+        raise NotReadyError(f"not up: {', '.join(target.down())}: `coffee status` tells")
 
 
 # A fault under load of our own: afterwards the clients' lists are held against the rows.
 
 
-async def run_under_load(fault: Fault, site: Site, plan: Plan, announce: Announce) -> list[FaultResult]:
+async def run_under_load(fault: Fault, target: TargetStack, plan: Plan, announce: Announce) -> list[FaultResult]:
     """Run one fault under load and return a result for each pipeline.
 
     Raises NotReadyError where the stack is not in order before.
     """
-    await _require_up(site)
-    before = {pipeline: await quiet(site.settings, pipeline, _QUIET_WITHIN_S) for pipeline in plan.pipelines}
+    await _require_up(target)
+    before = {pipeline: await quiet(target.settings, pipeline, _QUIET_WITHIN_S) for pipeline in plan.pipelines}
     async with AsyncExitStack() as stack:
 
         def on_visible(pipeline: Pipeline, after_s: float) -> None:
             text = f"{fault.name}: {pipeline} visible again after {after_s:.2f} s"
             announce(text, pipeline=str(pipeline), visible_again_s=round(after_s, 3))
 
-        watcher = await stack.enter_async_context(Watcher(site.settings.redis_url, plan.pipelines, on_visible))
+        watcher = await stack.enter_async_context(Watcher(target.settings.redis_url, plan.pipelines, on_visible))
         clients = {
             pipeline: await stack.enter_async_context(
-                Client(site.settings.api_url, pipeline, site.settings.authorization)
+                Client(target.settings.api_url, pipeline, target.settings.authorization)
             )
             for pipeline in plan.pipelines
         }
         announce(f"{fault.name}: {plan.rate_per_s:g} orders/s each into {', '.join(plan.pipelines)}")
-        effect = await _strike_under_load(fault, site, plan, clients, watcher, before, announce)
+        effect = await _strike_under_load(fault, target, plan, clients, watcher, before, announce)
         still_s = dict(watcher.still_s)
         announce(f"{fault.name}: waiting for the last answers")
     announce(f"{fault.name}: comparing row by row")
     results = []
     for pipeline, client in clients.items():
-        settled = await settle(site.settings, client, _SETTLED_WITHIN_S)
+        settled = await settle(target.settings, client, _SETTLED_WITHIN_S)
         result = _result(fault, settled, before[pipeline], effect, client, watcher.visible_s.get(pipeline))
         results.append(replace(result, still_s=still_s[pipeline]))
     return results
@@ -217,7 +217,7 @@ async def run_under_load(fault: Fault, site: Site, plan: Plan, announce: Announc
 
 async def _strike_under_load(
     fault: Fault,
-    site: Site,
+    target: TargetStack,
     plan: Plan,
     clients: Mapping[Pipeline, Client],
     watcher: Watcher,
@@ -254,7 +254,7 @@ async def _strike_under_load(
         watcher.struck({name: before[name].shown.orders + client.begun for name, client in clients.items()})
         announce(f"{fault.name}: now", moment="struck", lasts_s=plan.lasts_s if fault.lasts else None)
 
-    effect = await strike(fault, Context(site, clients, struck, tuple(clients)), plan.lasts_s)
+    effect = await strike(fault, Context(target, clients, struck, tuple(clients)), plan.lasts_s)
     announce(f"{fault.name}: {effect.what}", moment="over")
 
     moves = dict(watcher.moves)
@@ -378,7 +378,7 @@ async def _compare(servers: Servers, client: Client) -> tuple[Verdict, Totals]:
 
 
 async def run_single_fault(
-    fault: Fault, site: Site, pipelines: Sequence[Pipeline], lasts_s: float, announce: Announce
+    fault: Fault, target: TargetStack, pipelines: Sequence[Pipeline], lasts_s: float, announce: Announce
 ) -> list[SingleFaultResult]:
     """Strike without any load of our own; return how each pipeline stands afterwards.
 
@@ -386,10 +386,10 @@ async def run_single_fault(
     """
     if fault.action is Action.STORM:
         raise NotReadyError(f"{fault.name} repeats orders of its own load: it cannot go without one")
-    await _require_up(site)
+    await _require_up(target)
 
     struck_s = 0.0
-    async with Watcher(site.settings.redis_url, pipelines) as watcher:
+    async with Watcher(target.settings.redis_url, pipelines) as watcher:
 
         def struck() -> None:
             nonlocal struck_s
@@ -397,10 +397,10 @@ async def run_single_fault(
             watcher.struck({})
             announce(f"{fault.name}: now", moment="struck", lasts_s=lasts_s if fault.lasts else None)
 
-        effect = await strike(fault, Context(site, {}, struck, tuple(pipelines)), lasts_s)
+        effect = await strike(fault, Context(target, {}, struck, tuple(pipelines)), lasts_s)
         announce(f"{fault.name}: {effect.what}; waiting for the pipelines", moment="over")
         visible_s = await _wait_until_moving(fault, watcher, struck_s, announce)
-        balances = await _wait_until_balanced(site, pipelines)
+        balances = await _wait_until_balanced(target, pipelines)
         still_s = watcher.still_s
     return [
         SingleFaultResult(
@@ -429,12 +429,12 @@ async def _wait_until_moving(
     return moved_s
 
 
-async def _wait_until_balanced(site: Site, pipelines: Sequence[Pipeline]) -> list[Balance]:
+async def _wait_until_balanced(target: TargetStack, pipelines: Sequence[Pipeline]) -> list[Balance]:
     """Look until every pipeline balances, or the time is up; a server may still be on its way back."""
     deadline = time.monotonic() + _BALANCED_WITHIN_S
     while True:
         try:
-            balances = await audit(site.settings, pipelines, settle_s=0)
+            balances = await audit(target.settings, pipelines, settle_s=0)
         except UnreachableError:
             if time.monotonic() > deadline:
                 raise

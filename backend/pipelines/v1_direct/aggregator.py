@@ -63,7 +63,7 @@ class Aggregator:
 # One run: a fence, the totals of a snapshot, a write that the fence allows.
 
 _TOTALS = sql("backend.pipelines.v1_direct", "totals")
-_WRITE = lua("backend.pipelines.v1_direct", "write")
+_WRITE = lua("backend.pipelines.v1_direct", "write_totals")
 
 
 @dataclass(frozen=True, slots=True)

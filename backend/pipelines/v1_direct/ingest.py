@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from uuid import UUID
 
-from backend.clients.postgres import BROKEN, COMMIT_TIMEOUT_S, Connection, PostgresBackend, first_line
-from backend.clients.redis import RedisBackend
+from backend.clients.postgres import BROKEN, COMMIT_TIMEOUT_S, Connection, PostgresPool, first_line
+from backend.clients.redis import RedisClient
 from backend.pipelines.interface import AWAY, Found
 from coffee_core import keys
 from coffee_core.clock import from_datetime
@@ -43,7 +43,7 @@ Row = tuple[UUID, str, str, int, int, int]
 class DirectIngest:
     """v1: a row, committed."""
 
-    def __init__(self, postgres: PostgresBackend) -> None:
+    def __init__(self, postgres: PostgresPool) -> None:
         self._postgres = postgres
         self._groups = _Groups(postgres)
         postgres.prepared += (_INSERT_ONE, _INSERT_GROUP)
@@ -135,7 +135,7 @@ class _Groups:
     A commit costs PostgreSQL nearly the same for one row as for thirty.
     """
 
-    def __init__(self, postgres: PostgresBackend) -> None:
+    def __init__(self, postgres: PostgresPool) -> None:
         self._postgres = postgres
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
         self._busy = 0
@@ -174,7 +174,7 @@ class _Groups:
 class DirectLookup:
     """v1: the row, and whether the snapshot of the last run has it."""
 
-    def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
+    def __init__(self, postgres: PostgresPool, redis: RedisClient) -> None:
         self._postgres = postgres
         self._redis = redis
         self._keys = keys.MetricKeys(V1)

@@ -87,7 +87,7 @@ class ConsumerGroup:
         self._client = client
         self._consumer = consumer
         self._count = batch_orders
-        self._retire = client.register_script(lua("backend.pipelines.v2_streams", "retire"))
+        self._retire = client.register_script(lua("backend.pipelines.v2_streams", "retire_consumer"))
         self._claim_from = "0-0"
 
     async def create_if_missing(self) -> bool:
@@ -314,8 +314,8 @@ class BatchScripts:
 
     def __init__(self, client: Redis, consumer: str) -> None:
         self._consumer = consumer
-        self._apply = client.register_script(lua("backend.pipelines.v2_streams", "apply"))
-        self._check = client.register_script(lua("backend.pipelines.v2_streams", "check"))
+        self._apply = client.register_script(lua("backend.pipelines.v2_streams", "apply_batch"))
+        self._check = client.register_script(lua("backend.pipelines.v2_streams", "check_metrics"))
 
     async def apply(self, batch: Batch) -> Applied:
         """Apply a batch as a whole or not at all; entries that are not pending (any more) have no effect.

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from itertools import chain
 from uuid import UUID
 
-from backend.clients.redis import RedisBackend, Script
+from backend.clients.redis import RedisClient, Script
 from backend.clients.tracing import CURRENT, FIELD
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError
@@ -17,7 +17,7 @@ from coffee_core.resources import lua
 class StreamIngest:
     """v2: a stream entry, acknowledged."""
 
-    def __init__(self, redis: RedisBackend, dedup_horizon_ms: int) -> None:
+    def __init__(self, redis: RedisClient, dedup_horizon_ms: int) -> None:
         self._redis = redis
         self._script = Script(lua("backend.pipelines.v2_streams", "add_order"))
         self._batch_script = Script(lua("backend.pipelines.v2_streams", "add_orders"))

@@ -71,7 +71,7 @@ async def reconcile(connection: Database, client: Redis) -> Drift | None:
         "add_revenue": drift.revenue_cents,
         "hashes": hashes,
     }
-    applied = await client.register_script(lua("backend.pipelines.v2_streams", "correct"))(
+    applied = await client.register_script(lua("backend.pipelines.v2_streams", "correct_metrics"))(
         keys=SCRIPT_KEYS, args=(token, json.dumps(correction))
     )
     return drift if applied else None

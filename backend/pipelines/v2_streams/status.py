@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from backend.clients.postgres import PostgresBackend
-from backend.clients.redis import RedisBackend, Script
+from backend.clients.postgres import PostgresPool
+from backend.clients.redis import RedisClient, Script
 from backend.pipelines.interface import AWAY, Found, LoggedLookup
 from backend.pipelines.live import Counts, LiveLog, Logged
 from coffee_core import keys
@@ -21,7 +21,7 @@ FIND_AMONG = 1_000
 class StreamsLookup(LoggedLookup):
     """v2: the memory of keys and the stream, then the row, then whether its entry has been counted."""
 
-    def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
+    def __init__(self, postgres: PostgresPool, redis: RedisClient) -> None:
         super().__init__(postgres, redis, V2)
 
     async def find(self, message_id: UUID) -> Found | None:

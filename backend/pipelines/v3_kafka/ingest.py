@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from backend.clients.kafka_producer import KafkaBackend
-from backend.clients.redis import RedisBackend
+from backend.clients.kafka_producer import TopicProducer
+from backend.clients.redis import RedisClient
 from backend.clients.tracing import CURRENT, FIELD
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
@@ -27,7 +27,7 @@ class KafkaIngest:
     The job behind it compares too: what slips through here becomes a dead letter there.
     """
 
-    def __init__(self, kafka: KafkaBackend, redis: RedisBackend, dedup_horizon_ms: int) -> None:
+    def __init__(self, kafka: TopicProducer, redis: RedisClient, dedup_horizon_ms: int) -> None:
         self._kafka = kafka
         self._redis = redis
         self._keys = keys.MetricKeys(V3)

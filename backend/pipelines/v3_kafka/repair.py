@@ -33,7 +33,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua
 from coffee_core.settings import Settings
-from flink.options import checkpoints_uri
+from flink.checkpoints import checkpoints_uri
 from flink.rest import FlinkRest, FlinkUnavailableError
 
 

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from backend.clients.kafka import LogEnd
-from backend.clients.postgres import PostgresBackend
-from backend.clients.redis import RedisBackend
+from backend.clients.postgres import PostgresPool
+from backend.clients.redis import RedisClient
 from backend.pipelines.interface import AWAY, Found, LoggedLookup
 from backend.pipelines.live import Counts, LiveLog, Logged
 from coffee_core.errors import UnavailableError
@@ -16,7 +16,7 @@ from coffee_core.settings import Settings
 class LogLookup(LoggedLookup):
     """v3: the memory of keys, then the row; which orders Flink's totals contain nobody can tell."""
 
-    def __init__(self, postgres: PostgresBackend, redis: RedisBackend) -> None:
+    def __init__(self, postgres: PostgresPool, redis: RedisClient) -> None:
         super().__init__(postgres, redis, V3)
 
     async def find(self, message_id: UUID) -> Found | None:

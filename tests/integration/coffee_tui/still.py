@@ -9,7 +9,7 @@ from coffee_tui.app import CoffeeApp
 from coffee_tui.data.recording import read_recording
 from coffee_tui.data.snapshot import OrdersView, Snapshot
 from coffee_tui.data.sources import DEMO, Sources
-from coffee_tui.widgets.picture import picture
+from coffee_tui.widgets.screenshot import picture
 from tests.unit.coffee_tui.scripted import NotedOrders, ScriptedFeed
 from tests.waiting import until
 

@@ -20,7 +20,7 @@ from coffee_tui.data.snapshot import Snapshot
 from coffee_tui.data.sources import Sources
 from coffee_tui.screens import faults, sent_orders, windows
 from coffee_tui.theme import PALETTES
-from coffee_tui.widgets.picture import self_contained
+from coffee_tui.widgets.screenshot import self_contained
 from tests.integration.coffee_tui import page_scenes, scenes
 from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, screen_text
 from tests.waiting import until

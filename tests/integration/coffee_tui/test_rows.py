@@ -9,8 +9,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from coffee_tui.theme import AMBER, GREY, RED, ThemedApp
-from coffee_tui.widgets.picture import picture
 from coffee_tui.widgets.rows import Row, RowsWidget
+from coffee_tui.widgets.screenshot import picture
 
 
 class Rows(RowsWidget):

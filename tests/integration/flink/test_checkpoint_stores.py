@@ -10,7 +10,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from coffee_core.settings import Settings
-from flink.checkpoints import RECORDED, FolderCheckpoints, RecordedCheckpoints, checkpoint_store
+from flink.checkpoint_store import RECORDED, FolderCheckpoints, RecordedCheckpoints, checkpoint_store
 from flink.rest import FlinkRest
 
 JOB = "a" * 32

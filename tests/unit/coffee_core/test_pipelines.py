@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from backend.pipelines.backend import PipelineBackend, backend_of
+from backend.pipelines.operations import PipelineOperations, operations_of
 from coffee_core.errors import ConfigError
 from coffee_core.pipelines import PIPELINES, Pipeline, Repair, parse_pipelines, pipeline_named
 from coffee_core.settings import Settings
@@ -40,7 +40,7 @@ def test_what_is_not_registered_is_none(text: str) -> None:
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_each_has_a_backend_that_offers_what_is_declared(pipeline: Pipeline) -> None:
-    backend = backend_of(pipeline)
+    backend = operations_of(pipeline)
     assert backend.pipeline is pipeline
     offered = {
         Repair.RECONCILE: "reconcile",
@@ -50,7 +50,7 @@ def test_each_has_a_backend_that_offers_what_is_declared(pipeline: Pipeline) -> 
         Repair.DEAD_LETTERS: "settle_dead_letters",
     }
     for repair, method in offered.items():
-        own = getattr(type(backend), method) is not getattr(PipelineBackend, method)
+        own = getattr(type(backend), method) is not getattr(PipelineOperations, method)
         assert own == (repair in pipeline.info.repairs), (repair, "declared and done are not the same")
 
 

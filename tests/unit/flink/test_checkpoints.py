@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 from coffee_core.keys import SAVEPOINTS
-from flink.checkpoints import newest_checkpoint, point_restore_link, remove_others, restore_link
+from flink.checkpoint_store import newest_checkpoint, point_restore_link, remove_others, restore_link
 
 OLD, NEW = "a" * 32, "b" * 32
 

@@ -1,7 +1,8 @@
 import pytest
 
 from coffee_core.settings import Settings
-from flink.options import EPOCH_PARAMETER, JOB_NAME, checkpoints_uri, options
+from flink.checkpoints import checkpoints_uri
+from flink.options import EPOCH_PARAMETER, JOB_NAME, options
 from flink.statements import statement, values, values_without_orders
 
 SETTINGS = Settings.from_env(

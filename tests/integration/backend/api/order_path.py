@@ -23,8 +23,8 @@ from uvicorn.server import ServerState
 import backend
 from backend.api.app import create_app
 from backend.api.http_protocol import LimitedProtocol, LimitedWSProtocol
-from backend.clients.postgres import PostgresBackend
-from backend.clients.redis import RedisBackend, RedisLink
+from backend.clients.postgres import PostgresPool
+from backend.clients.redis import RedisClient, RedisLink
 from coffee_core.settings import Settings
 from tests.integration.backend.api.open_loop import REQUEST
 
@@ -83,16 +83,16 @@ class FakeRedis(FakeTransport):
         asyncio.get_running_loop().call_soon(self._link.data_received, ENTRY_ID * bytes(data).count(b"XADD"))
 
 
-async def _fake_redis(backend: RedisBackend) -> None:
-    """Stand for ``RedisBackend.run``: a connection that answers at once."""
+async def _fake_redis(backend: RedisClient) -> None:
+    """Stand for ``RedisClient.run``: a connection that answers at once."""
     link = RedisLink(lambda _: None)
     link.connection_made(FakeRedis(link))
     backend._link = link
     backend.health.came_up()
 
 
-async def _nothing(_: PostgresBackend) -> None:
-    """Stand for ``PostgresBackend.run``: an order of v2 does not ask PostgreSQL."""
+async def _nothing(_: PostgresPool) -> None:
+    """Stand for ``PostgresPool.run``: an order of v2 does not ask PostgreSQL."""
 
 
 @contextlib.asynccontextmanager
@@ -100,8 +100,8 @@ async def _connection() -> AsyncIterator[tuple[LimitedProtocol, FakeTransport]]:
     """Start the application and open one connection to it."""
     with (
         tempfile.TemporaryDirectory() as home,
-        patch.object(RedisBackend, "run", _fake_redis),
-        patch.object(PostgresBackend, "run", _nothing),
+        patch.object(RedisClient, "run", _fake_redis),
+        patch.object(PostgresPool, "run", _nothing),
     ):
         app = create_app(Settings.from_env({"COFFEE_HOME": home, "COFFEE_PIPELINES": "v2"}), lambda: None)
         config = uvicorn.Config(app, interface="asgi3", ws=LimitedWSProtocol, lifespan="on", log_config=None)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from backend.clients.kafka_producer import MAX_BATCH_BYTES, KafkaBackend, partition_of
+from backend.clients.kafka_producer import MAX_BATCH_BYTES, TopicProducer, partition_of
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import TOPIC
 from tests.integration.backend.api.broker import Broker, records
@@ -15,8 +15,8 @@ from tests.waiting import until
 
 
 @pytest.fixture
-async def backend(broker: Broker) -> AsyncIterator[KafkaBackend]:
-    backend = KafkaBackend(broker.settings, TOPIC)
+async def backend(broker: Broker) -> AsyncIterator[TopicProducer]:
+    backend = TopicProducer(broker.settings, TOPIC)
     running = asyncio.create_task(backend.run())
     await until(lambda: backend.health.up, within_s=60)
     yield backend
@@ -34,7 +34,7 @@ def _keys(broker: Broker, count: int, partition: int = 0) -> list[bytes]:
     return found
 
 
-async def test_a_group_keeps_keys_values_headers_and_their_order(backend: KafkaBackend, broker: Broker) -> None:
+async def test_a_group_keeps_keys_values_headers_and_their_order(backend: TopicProducer, broker: Broker) -> None:
     one, other = _keys(broker, 2)
     sent = [(one, b"1", [("a", b"x")]), (other, b"2", []), (one, b"3", [])]
     await asyncio.gather(*(backend.send(*each) for each in sent))
@@ -44,14 +44,14 @@ async def test_a_group_keeps_keys_values_headers_and_their_order(backend: KafkaB
     assert [each.offset - found[0].offset for each in found] == [0, 1, 2]
 
 
-async def test_what_is_more_than_a_batch_goes_in_several(backend: KafkaBackend, broker: Broker) -> None:
+async def test_what_is_more_than_a_batch_goes_in_several(backend: TopicProducer, broker: Broker) -> None:
     keys, value = _keys(broker, 30), bytes(MAX_BATCH_BYTES // 10)
     await asyncio.gather(*(backend.send(key, value, []) for key in keys))
     assert [each.key for each in await records(broker) if each.value == value] == keys
 
 
 async def test_who_waits_behind_a_group_that_hangs_is_certainly_nowhere(
-    backend: KafkaBackend, broker: Broker
+    backend: TopicProducer, broker: Broker
 ) -> None:
     hanging, behind, after = _keys(broker, 3)
     broker.process.send_signal(signal.SIGSTOP)
@@ -71,7 +71,7 @@ async def test_who_waits_behind_a_group_that_hangs_is_certainly_nowhere(
 
 
 async def test_partitions_of_one_broker_take_turns_but_nobody_waits_twice_for_one_that_failed(
-    backend: KafkaBackend, broker: Broker
+    backend: TopicProducer, broker: Broker
 ) -> None:
     groups = backend._groups
     assert groups is not None
@@ -100,7 +100,7 @@ async def test_partitions_of_one_broker_take_turns_but_nobody_waits_twice_for_on
     await until(once_each_but_who_was_nowhere, within_s=30)
 
 
-async def _taken(backend: KafkaBackend, key: bytes) -> bool:
+async def _taken(backend: TopicProducer, key: bytes) -> bool:
     try:
         await backend.send(key, b"", [])
     except UnavailableError:

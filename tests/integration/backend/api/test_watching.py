@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from backend.api.dashboard import Feed
-from backend.clients.redis import RedisBackend
+from backend.clients.redis import RedisClient
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V2
 from tests.integration.backend.api.in_process import LocalApi
@@ -24,7 +24,7 @@ V2 = MetricKeys(V2)
 
 @pytest.fixture
 async def feed(redis_url: str) -> AsyncIterator[Feed]:
-    backend = RedisBackend(redis_url)
+    backend = RedisClient(redis_url)
     task = asyncio.create_task(backend.run())
     await until(lambda: backend.health.up)
     yield Feed(backend, redis_url, asyncio.Event())

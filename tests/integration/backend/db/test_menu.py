@@ -18,7 +18,7 @@ INSERT = """
     values ('v1', gen_random_uuid(), $1, 'uptown', 500, now(), now(), '')
 """
 LOOK = """
-from flink.options import checkpoints_uri
+from flink.checkpoints import checkpoints_uri
 from coffee_core.settings import Settings
 from flink.statements import statement, values
 settings = Settings.from_env({})

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from backend.pipelines.backend import backend_of
 from backend.pipelines.dead_letters import Letter
+from backend.pipelines.operations import operations_of
 from backend.pipelines.repair import Mended
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 
 async def reconcile(settings: Settings, pipeline: Pipeline, *, settle_s: float = 5.0) -> Mended:
-    return await backend_of(pipeline).reconcile(settings, settle_s)
+    return await operations_of(pipeline).reconcile(settings, settle_s)
 
 
 async def settle_dead_letters(
     settings: Settings, pipeline: Pipeline, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
 ) -> list[tuple[Letter, str]]:
-    return await backend_of(pipeline).settle_dead_letters(settings, ids, action, repairs)
+    return await operations_of(pipeline).settle_dead_letters(settings, ids, action, repairs)

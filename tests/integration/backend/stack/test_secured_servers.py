@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from backend.clients.kafka import open_logs
-from backend.clients.kafka_producer import KafkaBackend
+from backend.clients.kafka_producer import TopicProducer
 from backend.clients.redis import connect
 from backend.clients.servers import UnreachableError, open_servers
 from backend.stack.probes import kafka_answers, postgres_answers, redis_answers
@@ -63,7 +63,7 @@ async def test_the_probes_speak_tls_where_it_is_asked_for(secured: Settings) -> 
 
 async def test_topics_orders_and_the_audit_go_through(secured: Settings) -> None:
     await create_topics(secured)
-    backend = KafkaBackend(secured, TOPIC)
+    backend = TopicProducer(secured, TOPIC)
     running = asyncio.create_task(backend.run())
 
     async def sent() -> bool:

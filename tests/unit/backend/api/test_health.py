@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from backend.api.backends import Backends
+from backend.api.pipelines import RunningPipelines
 from backend.clients import health as health_module
 from backend.clients.health import Health
-from backend.clients.redis import RedisBackend
+from backend.clients.redis import RedisClient
 from coffee_core.errors import UnavailableError
 from coffee_core.settings import Settings
 from tests.waiting import until
@@ -66,12 +66,12 @@ async def test_a_probe_that_hangs_is_a_dependency_that_is_gone(monkeypatch: pyte
 async def test_an_error_that_nobody_expects_ends_the_api(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(_: RedisBackend) -> None:
+    async def broken(_: RedisClient) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(RedisBackend, "_probe", broken)
+    monkeypatch.setattr(RedisClient, "_probe", broken)
     crashed = asyncio.Event()
-    async with Backends(settings).running(crashed.set):
+    async with RunningPipelines(settings).keep_open(crashed.set):
         async with asyncio.timeout(5):
             await crashed.wait()
     assert "can no longer be watched" in caplog.text

@@ -2,8 +2,8 @@
 
 from backend.api.live_audit import PATIENCE_S, Steady
 from backend.pipelines import live
-from backend.pipelines.backend import backend_of
 from backend.pipelines.live import Counts
+from backend.pipelines.operations import operations_of
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.settings import Settings
@@ -11,7 +11,7 @@ from coffee_core.totals import PipelineCounts
 
 
 def balance(pipeline: Pipeline, before: Counts, rows: int, after: Counts, length: int | None) -> PipelineCounts:
-    log = backend_of(pipeline).open_live_log(Settings(), runs_here=False)
+    log = operations_of(pipeline).open_live_log(Settings(), runs_here=False)
     return live.balance(log, before, rows, after, length)
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from backend.cli.main import coffee
 from backend.lab.chaos.faults import FAULTS
-from backend.lab.chaos.site import NotLocalError, Site
+from backend.lab.chaos.target import NotLocalError, TargetStack
 from backend.pipelines.faults import Action, Fault
 from backend.pipelines.v3_kafka.faults import TASK_MANAGER
 from backend.stack.parts import NAMES
@@ -67,7 +67,7 @@ def test_servers_given_by_a_url_are_never_broken(tmp_path: Path) -> None:
     for name, state in (("redis", State.UP), ("postgres", State.EXTERNAL)):
         write_state(tmp_path, PartState(name, None, None, state, wrapper_pid=os.getpid()))
     with pytest.raises(NotLocalError, match="postgres was given by a URL"):
-        Site.attach({"COFFEE_HOME": str(tmp_path)})
+        TargetStack.attach({"COFFEE_HOME": str(tmp_path)})
 
 
 def test_addresses_come_from_the_stack_and_not_from_our_environment(
@@ -77,7 +77,7 @@ def test_addresses_come_from_the_stack_and_not_from_our_environment(
     write_env(tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0", "COFFEE_PIPELINES": "v2"})
     monkeypatch.setenv("REDIS_URL", "redis://elsewhere:6379/0")
     monkeypatch.setenv("COFFEE_HOME", str(tmp_path))
-    assert Site.attach().settings.redis_url == "redis://127.0.0.1:1/0"
+    assert TargetStack.attach().settings.redis_url == "redis://127.0.0.1:1/0"
 
 
 def test_a_fault_of_what_does_not_run_and_an_unknown_one_are_misuse(

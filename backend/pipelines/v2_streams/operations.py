@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from backend.pipelines.backend import PipelineBackend
+from backend.pipelines.operations import PipelineOperations
 from coffee_core.pipelines.constants import V2
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from coffee_core.settings import Settings
 
 
-class Streams(PipelineBackend):
+class StreamOperations(PipelineOperations):
     """v2: Redis Streams."""
 
     pipeline = V2
@@ -92,4 +92,4 @@ class Streams(PipelineBackend):
         return await settle_dead_letters(settings, ids, action, repairs)
 
 
-BACKEND = Streams()
+OPERATIONS = StreamOperations()

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from backend.clients.connections import Connections
 from backend.clients.servers import Servers, open_servers
-from backend.pipelines.backend import PipelineBackend
 from backend.pipelines.balance import Balance, difference, read_shown, same_content, stored
 from backend.pipelines.interface import Found
+from backend.pipelines.operations import PipelineOperations
 from backend.pipelines.repair import Mended
 from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.errors import KeyConflictError
@@ -71,7 +71,7 @@ async def _audit(servers: Servers, *, unique_timestamps: bool) -> Balance:
     )
 
 
-class Toy(PipelineBackend):
+class ToyOperations(PipelineOperations):
     pipeline = TOY
 
     def open_ingest(self, connections: Connections) -> _Ingest:
@@ -92,4 +92,4 @@ class Toy(PipelineBackend):
         return Mended.of_drift(TOY, before.drift)
 
 
-BACKEND = Toy()
+OPERATIONS = ToyOperations()

@@ -23,14 +23,14 @@ class NotLocalError(CoffeeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class TargetStack:
     """A running embedded stack."""
 
     settings: Settings
     """Its settings, as it has published them: nothing of our environment but the home."""
 
     @classmethod
-    def attach(cls, environ: Mapping[str, str] | None = None) -> "Site":
+    def attach(cls, environ: Mapping[str, str] | None = None) -> "TargetStack":
         """Find the stack that runs in COFFEE_HOME.
 
         Raises NotLocalError where none runs there, or one with a server that was given by its URL.

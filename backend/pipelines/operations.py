@@ -1,7 +1,7 @@
-"""What a pipeline does, as the API and the commands see it: one ``PipelineBackend`` each, found by the registry.
+"""What a pipeline does, as the API and the commands see it: its ``PipelineOperations``, found by its name.
 
-It is the ``BACKEND`` of the module ``backend`` in the pipeline's package. Its methods import what they need when
-they are called: whoever audits v1 loads no Kafka.
+They are the ``OPERATIONS`` of the module ``operations`` in the pipeline's package. Their methods import what they
+need when they are called: whoever audits v1 loads no Kafka.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UnsupportedError(CoffeeError):
     """The pipeline has no such repair."""
 
 
-class PipelineBackend(ABC):
+class PipelineOperations(ABC):
     """What one pipeline does: an implementation lies in the pipeline's package."""
 
     pipeline: ClassVar[Pipeline]
@@ -103,7 +103,7 @@ class PipelineBackend(ABC):
         raise UnsupportedError(f"{self.pipeline} has no dead letters: it refuses what it cannot store")
 
 
-def backend_of(pipeline: Pipeline) -> PipelineBackend:
+def operations_of(pipeline: Pipeline) -> PipelineOperations:
     """Return the backend of a pipeline; its package is imported at the first call."""
-    backend: PipelineBackend = importlib.import_module(f"{pipeline.info.package}.backend").BACKEND
+    backend: PipelineOperations = importlib.import_module(f"{pipeline.info.package}.operations").OPERATIONS
     return backend

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from backend.pipelines.backend import PipelineBackend
+from backend.pipelines.operations import PipelineOperations
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from coffee_core.settings import Settings
 
 
-class KafkaFlink(PipelineBackend):
+class KafkaFlinkOperations(PipelineOperations):
     """v3: Kafka and Flink."""
 
     pipeline = V3
@@ -98,4 +98,4 @@ class KafkaFlink(PipelineBackend):
         return await settle_dead_letters(settings, ids, action, repairs)
 
 
-BACKEND = KafkaFlink()
+OPERATIONS = KafkaFlinkOperations()

@@ -1,15 +1,15 @@
 """The pipelines that run here, as the API serves them, and the connections they stand on."""
 
 from backend.clients.connections import Connections
-from backend.pipelines.backend import backend_of
 from backend.pipelines.interface import Ingest, Lookup
 from backend.pipelines.live import LiveLog
+from backend.pipelines.operations import operations_of
 from backend.pipelines.windows import WindowsSource
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.settings import Settings
 
 
-class Backends(Connections):
+class RunningPipelines(Connections):
     """What the pipelines of this API stand on."""
 
     def __init__(self, settings: Settings) -> None:
@@ -21,12 +21,12 @@ class Backends(Connections):
         self.windows: dict[Pipeline, WindowsSource | None] = {}
         """Where the windows of each pipeline are; None of one that keeps none."""
         for pipeline in settings.pipelines:
-            backend = backend_of(pipeline)
-            self.ingests[pipeline] = backend.open_ingest(self)
-            self.lookups[pipeline] = backend.open_lookup(self)
-            self.windows[pipeline] = backend.open_windows(self)
+            operations = operations_of(pipeline)
+            self.ingests[pipeline] = operations.open_ingest(self)
+            self.lookups[pipeline] = operations.open_lookup(self)
+            self.windows[pipeline] = operations.open_windows(self)
         self.live_logs: dict[Pipeline, LiveLog] = {
-            pipeline: backend_of(pipeline).open_live_log(settings, runs_here=pipeline in settings.pipelines)
+            pipeline: operations_of(pipeline).open_live_log(settings, runs_here=pipeline in settings.pipelines)
             for pipeline in PIPELINES
         }
         """What the log of every pipeline says, also of those that do not run here."""

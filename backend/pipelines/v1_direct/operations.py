@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from backend.pipelines.backend import PipelineBackend
+from backend.pipelines.operations import PipelineOperations
 from coffee_core.pipelines.constants import V1
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from coffee_core.settings import Settings
 
 
-class Direct(PipelineBackend):
+class DirectOperations(PipelineOperations):
     """v1: PostgreSQL direct."""
 
     pipeline = V1
@@ -64,4 +64,4 @@ class Direct(PipelineBackend):
         return await reconcile(settings)
 
 
-BACKEND = Direct()
+OPERATIONS = DirectOperations()
