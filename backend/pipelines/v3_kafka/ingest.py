@@ -38,7 +38,7 @@ class KafkaIngest:
 
     async def submit(self, order: Order, keyed: bool) -> None:
         """Produce the order, also where it is a repeat: the first one may never have reached the log."""
-        if keyed and await self._known_otherwise(order):
+        if keyed and await self._is_another_orders_key(order):
             raise KeyConflictError(order.message_id)
         try:
             await self._send(order)
@@ -49,22 +49,22 @@ class KafkaIngest:
 
     async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         """Produce them all; where only some are acknowledged, the outcome of the batch is unknown."""
-        await self._check_all([order for order in orders if order.message_id in keyed])
+        await self._check_keys([order for order in orders if order.message_id in keyed])
         sending = [self._send(order) for order in orders]
-        sent = await asyncio.gather(*sending, return_exceptions=True)
-        nowhere = sum(isinstance(each, UnavailableError) for each in sent)
-        for order, each in zip(orders, sent, strict=True):
-            if not isinstance(each, UnavailableError):
+        results = await asyncio.gather(*sending, return_exceptions=True)
+        for order, result in zip(orders, results, strict=True):
+            if not isinstance(result, UnavailableError):
                 self._remember(order, order.message_id in keyed)
-        failed = [each for each in sent if each is not None]
-        if not failed:
+        errors = [result for result in results if result is not None]
+        if not errors:
             return
-        for each in failed:
-            if not isinstance(each, UnavailableError | OutcomeUnknownError):
-                raise each
+        for error in errors:
+            if not isinstance(error, UnavailableError | OutcomeUnknownError):
+                raise error
+        nowhere = sum(isinstance(error, UnavailableError) for error in errors)
         if nowhere == len(orders):
-            raise failed[0]
-        raise OutcomeUnknownError(f"kafka acknowledged {len(orders) - len(failed)} of {len(orders)}; {failed[0]}")
+            raise errors[0]
+        raise OutcomeUnknownError(f"kafka acknowledged {len(orders) - len(errors)} of {len(orders)}; {errors[0]}")
 
     def _send(self, order: Order) -> "asyncio.Future[None]":
         traceparent = CURRENT.get()
@@ -72,20 +72,20 @@ class KafkaIngest:
         fields = order.to_fields()
         return self._kafka.send(str(fields["message_id"]).encode(), _encode(fields), headers)
 
-    async def _check_all(self, keyed: Sequence[Order]) -> None:
+    async def _check_keys(self, keyed: Sequence[Order]) -> None:
         self._kafka.health.require()
         if not keyed:
             return
-        names = [self._keys.idempotency(str(order.message_id)) for order in keyed]
+        known_keys = [self._keys.idempotency(str(order.message_id)) for order in keyed]
         try:
-            seen = await self._redis.command("MGET", *names, within_s=MEMORY_TIMEOUT_S)
+            seen = await self._redis.command("MGET", *known_keys, within_s=MEMORY_TIMEOUT_S)
         except (UnavailableError, OutcomeUnknownError):
             return
         for order, content in zip(keyed, seen, strict=True):
             if content is not None and content != order.content.encode():
                 raise KeyConflictError(order.message_id)
 
-    async def _known_otherwise(self, order: Order) -> bool:
+    async def _is_another_orders_key(self, order: Order) -> bool:
         self._kafka.health.require()  # else a dead Kafka would still cost a round trip to Redis
         try:
             seen = await self._redis.command(
@@ -108,4 +108,4 @@ class KafkaIngest:
         try:
             await self._redis.command("SET", key, order.content, "NX", "PX", self._horizon_ms)
         except (UnavailableError, OutcomeUnknownError):
-            return  # best effort: see _known_otherwise
+            return  # best effort: see _is_another_orders_key
