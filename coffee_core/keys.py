@@ -65,16 +65,14 @@ class MetricKeys:
         return self._metric("store_revenue")
 
     @property
+    def hashes(self) -> tuple[str, str, str, str]:
+        """The four breakdowns."""
+        return self.drink_counts, self.drink_revenue, self.store_counts, self.store_revenue
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """All six, total_orders last: the order in which they are written."""
-        return (
-            self.total_revenue,
-            self.drink_counts,
-            self.drink_revenue,
-            self.store_counts,
-            self.store_revenue,
-            self.total_orders,
-        )
+        return self.total_revenue, *self.hashes, self.total_orders
 
     @property
     def latency(self) -> str:

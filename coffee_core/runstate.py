@@ -53,6 +53,16 @@ class PartState:
     """Process id of its wrapper; where that process is gone, the part is stopped whatever the file says."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one part of an embedded stack costs: its process and all below it."""
+
+    cores: float | None
+    """Processor time per second, since the reading before; None at first."""
+    memory_bytes: int
+    """Resident memory, shared pages counted once."""
+
+
 READY_FILE = "COFFEE_READY_FILE"
 """Variable naming a file that is there for as long as a daemon without a port can work."""
 

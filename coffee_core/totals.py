@@ -29,6 +29,11 @@ class Totals:
     store_revenue_cents: Mapping[str, int] = field(default_factory=lambda: _zero(STORES))
     """Store → cents."""
 
+    @property
+    def hashes(self) -> tuple[Mapping[str, int], ...]:
+        """The four breakdowns, in the order of ``MetricKeys.hashes``."""
+        return self.drink_counts, self.drink_revenue_cents, self.store_counts, self.store_revenue_cents
+
     @classmethod
     def of(cls, orders: Iterable[Order]) -> "Totals":
         """Add up distinct orders."""

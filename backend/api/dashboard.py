@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -26,7 +26,8 @@ from coffee_core.clock import now_us
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import STREAM, MetricKeys
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.metrics import READS, Metrics, parse_metrics, read_commands, whole_number
+from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
 from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows, starts
 
 log = logging.getLogger(__name__)
@@ -42,30 +43,16 @@ MAX_WATCHERS = 200
 _UNCACHED = {"Cache-Control": "no-store"}
 _TRY_AGAIN_LATER = 1013
 """Code of a websocket that is closed because there are too many watchers."""
-_HASHES = (
-    ("drink_counts", "drink_counts", DRINKS),
-    ("drink_revenue_cents", "drink_revenue", DRINKS),
-    ("store_counts", "store_counts", STORES),
-    ("store_revenue_cents", "store_revenue", STORES),
-)
-_READS = 4 + len(_HASHES)
-
-
-def _commands(keys: MetricKeys) -> list[tuple[str, ...]]:
-    hashes = [("HGETALL", getattr(keys, key)) for _, key, _ in _HASHES]
-    return [
-        ("GET", keys.total_orders),
-        ("GET", keys.total_revenue),
-        ("HGETALL", keys.counters),
-        ("HGETALL", keys.latency),
-        *hashes,
-    ]
-
-
+STREAMS = {
+    pipeline: pipeline.info.log.name
+    for pipeline in PIPELINES
+    if pipeline.info.log is not None and pipeline.info.log.kind is LogKind.STREAM
+}
+"""Pipeline whose log is a Redis stream → its key."""
 _COMMANDS = [
     ("TIME",),
-    ("XLEN", STREAM),
-    *(command for pipeline in PIPELINES for command in _commands(MetricKeys(pipeline))),
+    *(("XLEN", stream) for stream in STREAMS.values()),
+    *(command for pipeline in PIPELINES for command in read_commands(MetricKeys(pipeline))),
 ]
 
 
@@ -73,24 +60,23 @@ class Reading:
     """One snapshot of all pipelines."""
 
     def __init__(self, replies: Sequence[Any]) -> None:
-        (seconds, micros), entries, *rest = replies
+        (seconds, micros), *rest = replies
         self.time_us = int(seconds) * 1_000_000 + int(micros)
         """When, by the clock of Redis: µs since the epoch."""
-        self.stream_entries = int(entries)
-        """Entries of v2's stream that no worker has finished."""
-        parts = [rest[start : start + _READS] for start in range(0, len(rest), _READS)]
-        by_pipeline = list(zip(map(str, PIPELINES), parts, strict=True))
-        self.totals = {pipeline: _totals(part) for pipeline, part in by_pipeline}
+        self.waiting = {pipeline: int(rest.pop(0)) for pipeline in STREAMS}
+        """Pipeline whose log is a Redis stream → entries that no worker has finished."""
+        self.stream_entries = next(self.waiting[each] for each, stream in STREAMS.items() if stream == STREAM)
+        """The same of ``orders:stream``, as ``Dashboard`` has it."""
+        parts = (rest[start : start + READS] for start in range(0, len(rest), READS))
+        metrics = {str(pipeline): _metrics(part) for pipeline, part in zip(PIPELINES, parts, strict=True)}
+        self.totals = {pipeline: _as_json(each) for pipeline, each in metrics.items()}
         """Pipeline → ``Totals`` of openapi.yaml."""
-        self.latency = {
-            pipeline: {int(bucket): int(count) for bucket, count in _pairs(part[3]).items()}
-            for pipeline, part in by_pipeline
-        }
+        self.latency = {pipeline: each.latency for pipeline, each in metrics.items()}
         """Pipeline → bucket of ``coffee_core.latency`` → orders that became visible that late."""
 
     def same_as(self, other: "Reading | None") -> bool:
         """Tell whether nothing has changed but the time."""
-        return other is not None and (self.stream_entries, self.totals) == (other.stream_entries, other.totals)
+        return other is not None and (self.waiting, self.totals) == (other.waiting, other.totals)
 
     def json(self) -> bytes:
         """Return ``Dashboard`` of openapi.yaml, in one line."""
@@ -111,25 +97,29 @@ async def read(redis: RedisClient) -> Reading:
         raise UnavailableError(f"a metric key holds no whole number ({error})") from error
 
 
-def _totals(part: Sequence[Any]) -> dict[str, Any]:
-    orders, revenue, counters, _, *hashes = part
-    kept = _pairs(counters)
-    update = kept.get(b"last_update_us")
+def _metrics(replies: Sequence[Any]) -> Metrics:
+    orders, revenue, *hashes = replies
+    return parse_metrics((orders, revenue, *map(_texts, hashes)))
+
+
+def _as_json(metrics: Metrics) -> dict[str, Any]:
+    totals, counters = metrics.totals, metrics.counters
+    update = counters.get("last_update_us")
     return {
-        "orders": int(orders or 0),
-        "revenue_cents": int(revenue or 0),
-        **{
-            name: {item: int(pairs.get(item.encode(), 0)) for item in menu}
-            for (name, _, menu), pairs in zip(_HASHES, map(_pairs, hashes), strict=True)
-        },
-        "duplicates": int(kept.get(b"duplicates", 0)),
-        "dead_letters": int(kept.get(b"dead", 0)),
-        "last_update_us": None if update is None else int(update),
+        "orders": totals.orders,
+        "revenue_cents": totals.revenue_cents,
+        "drink_counts": {drink: totals.drink_counts[drink] for drink in DRINKS},
+        "drink_revenue_cents": {drink: totals.drink_revenue_cents[drink] for drink in DRINKS},
+        "store_counts": {store: totals.store_counts[store] for store in STORES},
+        "store_revenue_cents": {store: totals.store_revenue_cents[store] for store in STORES},
+        "duplicates": whole_number("duplicates", counters.get("duplicates")),
+        "dead_letters": whole_number("dead", counters.get("dead")),
+        "last_update_us": None if update is None else whole_number("last_update_us", update),
     }
 
 
-def _pairs(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def _texts(flat: Sequence[bytes]) -> dict[str, str]:
+    return {field.decode(): value.decode() for field, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
 class Feed:

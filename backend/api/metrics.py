@@ -15,9 +15,8 @@ from backend.clients.counters import Counters
 from backend.clients.health import Health
 from backend.clients.redis import RedisClient
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
-from coffee_core.keys import STREAM
 from coffee_core.latency import BUCKETS_PER_OCTAVE, MAX_BUCKET, bucket_middle_us
-from coffee_core.pipelines.constants import V2
+from coffee_core.pipelines import Pipeline
 
 
 class RequestMetrics(Collector):
@@ -58,7 +57,7 @@ def _cumulative(counts: list[float]) -> list[tuple[str, float]]:
     return [(bound, sum(counts[: at + 1])) for at, bound in enumerate(bounds)]
 
 
-def _processes(pids: dict[int, int]) -> Iterable[Metric]:
+def _processes(pids: Mapping[int, int]) -> Iterable[Metric]:
     """Return the usual metrics of a process, for each of these, labelled with its number."""
     families: dict[str, Metric] = {}
     for number, pid in pids.items():
@@ -99,15 +98,16 @@ class ShownMetrics(Collector):
         self._ledger = ledger
         self._counters = counters
         self._reading: dashboard.Reading | None = None
-        self._oldest_ms: int | None = None
+        self._oldest_ms: dict[Pipeline, int | None] = {}
 
     async def refresh(self) -> None:
         """Read before a scrape."""
         await self._ledger.newest()
         try:
             self._reading = await dashboard.read(self._redis)
-            oldest = await self._redis.command("XRANGE", STREAM, "-", "+", "COUNT", 1, reading=True)
-            self._oldest_ms = int(oldest[0][0].partition(b"-")[0]) if oldest else None
+            self._oldest_ms = {
+                pipeline: await self._oldest(stream) for pipeline, stream in dashboard.STREAMS.items()
+            }
         except (UnavailableError, OutcomeUnknownError):
             self._reading = None  # redis' own health says why; coffee_shown_up is 0
 
@@ -126,6 +126,11 @@ class ShownMetrics(Collector):
         if self._reading is not None:
             yield from self._of_reading(self._reading)
 
+    async def _oldest(self, stream: str) -> int | None:
+        """Return when the oldest entry of a stream was added, in milliseconds; None of an empty one."""
+        oldest = await self._redis.command("XRANGE", stream, "-", "+", "COUNT", 1, reading=True)
+        return int(oldest[0][0].partition(b"-")[0]) if oldest else None
+
     def _of_accounts(self) -> Iterable[Metric]:
         accounts = self._ledger.accounts
         up = GaugeMetricFamily("coffee_accounts_up", "Whether rows, log and metrics could be compared.")
@@ -141,7 +146,7 @@ class ShownMetrics(Collector):
     def _backlog(self) -> Metric:
         waiting = {each: account.in_flight for each, account in self._ledger.accounts.items()}
         if self._reading is not None:
-            waiting[V2] = self._reading.stream_entries  # newer than the account
+            waiting |= self._reading.waiting  # newer than the account
         backlog = GaugeMetricFamily(
             "coffee_backlog_orders", "Accepted orders that the dashboard has yet to show.", labels=["pipeline"]
         )
@@ -157,8 +162,9 @@ class ShownMetrics(Collector):
                 gauge.add_metric([pipeline], totals[member])
             yield gauge
         lag = GaugeMetricFamily("coffee_lag_seconds", "Age of the oldest order that waits.", labels=["pipeline"])
-        waited_us = 0 if self._oldest_ms is None else reading.time_us - self._oldest_ms * 1_000
-        lag.add_metric(["v2"], max(0, waited_us) / 1_000_000)
+        for pipeline, oldest_ms in self._oldest_ms.items():
+            waited_us = 0 if oldest_ms is None else reading.time_us - oldest_ms * 1_000
+            lag.add_metric([pipeline], max(0, waited_us) / 1_000_000)
         yield lag
         updated = GaugeMetricFamily(
             "coffee_last_update_timestamp_seconds", "When the totals last changed.", labels=["pipeline"]
@@ -175,7 +181,7 @@ class ShownMetrics(Collector):
         yield late
 
 
-def _buckets(counts: dict[int, int]) -> list[tuple[str, float]]:
+def _buckets(counts: Mapping[int, int]) -> list[tuple[str, float]]:
     """Return the cumulative counts by octave: upper bound in seconds → orders."""
     found, total, bucket = [], 0, 0
     for octave in range(1, (MAX_BUCKET + 1) // BUCKETS_PER_OCTAVE + 1):
@@ -187,5 +193,5 @@ def _buckets(counts: dict[int, int]) -> list[tuple[str, float]]:
     return [*found[:-1], ("+Inf", float(total))]
 
 
-def _sum_s(counts: dict[int, int]) -> float:
+def _sum_s(counts: Mapping[int, int]) -> float:
     return sum(count * bucket_middle_us(bucket) for bucket, count in counts.items()) / 1_000_000

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,11 @@ from backend.api.pipelines import RunningPipelines
 from backend.clients.counters import Counters
 from coffee_core.clock import now_us
 from coffee_core.pipelines import Pipeline
-from coffee_core.runstate import PartState, read_states
+from coffee_core.runstate import Cost, PartState, read_states
 
 INTERVAL_S = 3.0
 """Least seconds between two readings of what the processes cost, each of which visits every one of the machine."""
 _UNCACHED = {"Cache-Control": "no-store"}
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one part of an embedded stack costs: its process and all below it."""
-
-    cores: float | None
-    """Processor time per second, since the reading before; None at first."""
-    memory_bytes: int
-    """Resident memory, shared pages counted once."""
 
 
 class Costs:

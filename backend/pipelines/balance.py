@@ -1,15 +1,17 @@
 """The balance of a pipeline: what it accepted, what became of it, and what does not add up."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
+from coffee_core import metrics
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
-from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
+from coffee_core.menu import MAX_PRICE_CENTS
 from coffee_core.money import from_cents
 from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.resources import sql
@@ -115,23 +117,13 @@ def _combine(one: Totals, other: Totals, by: Callable[[int, int], int]) -> Total
     return Totals(
         by(one.orders, other.orders),
         by(one.revenue_cents, other.revenue_cents),
-        fields(one.drink_counts, other.drink_counts),
-        fields(one.drink_revenue_cents, other.drink_revenue_cents),
-        fields(one.store_counts, other.store_counts),
-        fields(one.store_revenue_cents, other.store_revenue_cents),
+        *(fields(a, b) for a, b in zip(one.hashes, other.hashes, strict=True)),
     )
 
 
 def amounts(totals: Totals) -> list[int]:
     """Return every number of these totals."""
-    return [
-        totals.orders,
-        totals.revenue_cents,
-        *totals.drink_counts.values(),
-        *totals.drink_revenue_cents.values(),
-        *totals.store_counts.values(),
-        *totals.store_revenue_cents.values(),
-    ]
+    return [totals.orders, totals.revenue_cents, *(number for each in totals.hashes for number in each.values())]
 
 
 def is_zero(totals: Totals) -> bool:
@@ -173,8 +165,6 @@ def _fewest_ahead(count: int, cents: int) -> int:
 
 # Reading what Redis shows.
 
-_HASHES = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
-
 
 async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Totals, str | None, dict[str, str]]:
     """Return the metrics, the fence and the counters of a pipeline, all of one moment.
@@ -182,34 +172,33 @@ async def read_shown(client: Redis, keys: MetricKeys) -> tuple[Totals, str | Non
     Raises an error of Redis, and CoffeeError where a metric is no number.
     """
     async with client.pipeline(transaction=True) as read:
-        for key in (keys.total_orders, keys.total_revenue, keys.fence):
-            read.get(key)
-        hashes = (keys.drink_counts, keys.drink_revenue, keys.store_counts, keys.store_revenue)
-        for key in (keys.counters, *hashes):
-            read.hgetall(key)
-        orders, revenue, fence, counters, *held = await read.execute()
-    return shown_totals(orders, revenue, held), fence, counters
+        for command in metrics.read_commands(keys):
+            read.execute_command(*command)
+        read.get(keys.fence)
+        *replies, fence = await read.execute()
+    with _naming_the_remedy():
+        shown = metrics.parse_metrics(replies)
+    return shown.totals, fence, dict(shown.counters)
 
 
 def shown_totals(orders: str | None, revenue: str | None, hashes: Sequence[Mapping[str, Any]]) -> Totals:
-    """Return what the six keys hold, the four hashes in the order of ``MetricKeys.metrics``.
-
-    Raises CoffeeError where a value is no whole number.
-    """
-    drinks, stores = dict.fromkeys(DRINKS, 0), dict.fromkeys(STORES, 0)
-    full = [
-        menu | {field: whole_number(f"{name}.{field}", value) for field, value in held.items()}
-        for name, menu, held in zip(_HASHES, (drinks, drinks, stores, stores), hashes, strict=True)
-    ]
-    return Totals(whole_number("total_orders", orders), whole_number("total_revenue", revenue), *full)
+    """Return what the six keys hold. Raises CoffeeError where a value is no whole number."""
+    with _naming_the_remedy():
+        return metrics.parse_totals(orders, revenue, hashes)
 
 
 def whole_number(name: str, value: Any) -> int:
     """Return what a key or field holds, 0 where it is missing. Raises CoffeeError where it is no whole number."""
+    with _naming_the_remedy():
+        return metrics.whole_number(name, value)
+
+
+@contextmanager
+def _naming_the_remedy() -> Iterator[None]:
     try:
-        return int(value or 0)
+        yield
     except ValueError as error:
-        raise CoffeeError(f"{name} is no whole number: {str(value)[:40]!r}; delete it") from error
+        raise CoffeeError(f"{error}; delete it") from error
 
 
 # Reading the rows: how many there are, which are one too many, which have no place on the log.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from coffee_core.metrics import HASHES
 from coffee_core.pipelines import Pipeline
 from coffee_core.totals import Totals
 
@@ -46,13 +47,8 @@ class Mended:
     @classmethod
     def of_drift(cls, pipeline: Pipeline, drift: Totals, *, advice: str = "") -> "Mended":
         """Turn a drift, shown minus stored, into what has to be added; with an ``advice`` it is not mended yet."""
-        hashes = {
-            "drink_counts": drift.drink_counts,
-            "drink_revenue": drift.drink_revenue_cents,
-            "store_counts": drift.store_counts,
-            "store_revenue": drift.store_revenue_cents,
-        }
-        fields = {f"{key}.{name}": -by for key, changes in hashes.items() for name, by in changes.items() if by}
+        hashes = zip(HASHES, drift.hashes, strict=True)
+        fields = {f"{key}.{name}": -by for key, changes in hashes for name, by in changes.items() if by}
         found = cls(pipeline, -drift.orders, -drift.revenue_cents, fields, mended=True)
         if not advice or not found.drifted:
             return found

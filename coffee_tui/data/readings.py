@@ -6,7 +6,7 @@ from typing import Any
 
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import LogKind, Pipeline
-from coffee_core.runstate import PartState, State
+from coffee_core.runstate import Cost, PartState, State
 from coffee_core.totals import PipelineCounts
 
 
@@ -58,16 +58,6 @@ class Dependency:
     """Why not."""
     since_us: int = 0
     """Since when: microseconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the processes of one part cost."""
-
-    cores: float | None
-    """Processor time per second; None until it has been measured over a while."""
-    memory_bytes: int
-    """Resident memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import DRINKS, STORES
+from coffee_core.metrics import READS, parse_metrics, read_commands
 from coffee_core.pipelines import Pipeline
 from coffee_tui.data.readings import MetricsReading, ReadingError, RedisReading, stream_of
 
@@ -72,13 +73,8 @@ async def read(client: Redis, pipelines: Sequence[Pipeline]) -> RedisReading:
     streams = {pipeline: key for pipeline in pipelines if (key := stream_of(pipeline)) is not None}
     async with client.pipeline(transaction=True) as batch:
         for pipeline in pipelines:
-            keys = MetricKeys(pipeline)
-            batch.get(keys.total_orders)
-            batch.get(keys.total_revenue)
-            batch.hgetall(keys.drink_counts)
-            batch.hgetall(keys.store_counts)
-            batch.hgetall(keys.latency)
-            batch.hgetall(keys.counters)
+            for command in read_commands(MetricKeys(pipeline)):
+                batch.execute_command(*command)
         for stream in streams.values():
             batch.xlen(stream)
         try:
@@ -86,26 +82,27 @@ async def read(client: Redis, pipelines: Sequence[Pipeline]) -> RedisReading:
         except ResponseError as error:
             raise ReadingError(f"Redis refuses the read: {error}") from error
     metrics = {
-        pipeline: _metrics(pipeline, answers[6 * index : 6 * index + 6])
+        pipeline: _metrics(pipeline, answers[READS * index : READS * index + READS])
         for index, pipeline in enumerate(pipelines)
     }
-    entries = map(int, answers[6 * len(pipelines) :])
+    entries = map(int, answers[READS * len(pipelines) :])
     return RedisReading(metrics, dict(zip(streams, entries, strict=True)))
 
 
 def _metrics(pipeline: Pipeline, answers: Sequence[Any]) -> MetricsReading:
-    orders, revenue, drinks, stores, latency, counters = answers
     try:
-        return MetricsReading(
-            int(orders or 0),
-            int(revenue or 0),
-            {drink: int(drinks.get(drink, 0)) for drink in DRINKS},
-            {store: int(stores.get(store, 0)) for store in STORES},
-            {int(bucket): int(count) for bucket, count in latency.items()},
-            _whole_numbers(counters),
-        )
+        shown = parse_metrics(answers)
     except ValueError as error:
         raise ReadingError(f"a Redis key of {pipeline} holds no whole number: {error}") from error
+    totals = shown.totals
+    return MetricsReading(
+        totals.orders,
+        totals.revenue_cents,
+        {drink: totals.drink_counts[drink] for drink in DRINKS},
+        {store: totals.store_counts[store] for store in STORES},
+        shown.latency,
+        _whole_numbers(shown.counters),
+    )
 
 
 def _whole_numbers(fields: Mapping[str, str]) -> dict[str, int]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.declaration import Stage as DeclaredStage
-from coffee_core.runstate import PartState, State
+from coffee_core.runstate import Cost, PartState, State
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
-from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading, stream_of
+from coffee_tui.data.readings import LabReading, MetricsReading, RedisReading, stream_of
 from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Snapshot, Stage
 from coffee_tui.data.status_line import StatusInputs, status_line
 

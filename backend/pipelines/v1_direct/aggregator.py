@@ -148,12 +148,7 @@ async def write_totals(client: Redis, previous: Fence, run: RunTotals, run_us: i
     values = {
         "orders": totals.orders,
         "revenue": totals.revenue_cents,
-        "hashes": [
-            dict(totals.drink_counts),
-            dict(totals.drink_revenue_cents),
-            dict(totals.store_counts),
-            dict(totals.store_revenue_cents),
-        ],
+        "hashes": [dict(each) for each in totals.hashes],
         "latency": run.late,
         "counters": {"last_update_us": now_us(), "last_run_us": run_us, "next_run_us": next_run_us},
     }

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from backend.clients.daemon import Database
 from backend.pipelines.v2_streams.batch import SCRIPT_KEYS
 from coffee_core.menu import DRINKS, STORES
+from coffee_core.metrics import HASHES
 from coffee_core.resources import lua, sql
 from coffee_core.totals import Totals
 
@@ -35,10 +36,6 @@ class Drift:
         return bool(self.orders or self.revenue_cents or self.fields)
 
 
-_HASH_NAMES = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
-"""The four hashes in the order in which the scripts have them."""
-
-
 async def reconcile(connection: Database, client: Redis) -> Drift | None:
     """Apply the drift and return it; None where another reconciliation or a flush came in between: try again.
 
@@ -50,15 +47,13 @@ async def reconcile(connection: Database, client: Redis) -> Drift | None:
     if cut is None:
         return None
     expected = await expected_totals(connection, cut)
-    hashes = [
-        _changes(hash_of_cut(flat), want) for flat, want in zip(cut["hashes"], _hashes(expected), strict=True)
-    ]
+    hashes = [_changes(hash_of_cut(flat), want) for flat, want in zip(cut["hashes"], expected.hashes, strict=True)]
     drift = Drift(
         expected.orders - int(cut["orders"]),
         expected.revenue_cents - int(cut["revenue"]),
         {
             f"{name}.{field}": by
-            for name, changes in zip(_HASH_NAMES, hashes, strict=True)
+            for name, changes in zip(HASHES, hashes, strict=True)
             for field, by, _ in changes
             if by
         },
@@ -111,16 +106,6 @@ def hash_of_cut(flat: list[str] | dict[str, str]) -> dict[str, int]:
     if isinstance(flat, dict):
         return {}
     return {field: int(value) for field, value in zip(flat[::2], flat[1::2], strict=True)}
-
-
-def _hashes(totals: Totals) -> tuple[Mapping[str, int], ...]:
-    """Return the hashes that show these totals, as of ``_HASH_NAMES``."""
-    return (
-        totals.drink_counts,
-        totals.drink_revenue_cents,
-        totals.store_counts,
-        totals.store_revenue_cents,
-    )
 
 
 def _changes(held: Mapping[str, int], wanted: Mapping[str, int]) -> list[tuple[str, int, bool]]:

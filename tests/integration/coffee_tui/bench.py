@@ -17,12 +17,12 @@ from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2
-from coffee_core.runstate import PartState, State
+from coffee_core.runstate import Cost, PartState, State
 from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.history import Moment
 from coffee_tui.data.live import LIVE, Publish
-from coffee_tui.data.readings import Cost, LabReading, MetricsReading, RedisReading
+from coffee_tui.data.readings import LabReading, MetricsReading, RedisReading
 from coffee_tui.data.snapshot import Snapshot
 from coffee_tui.data.sources import Sources
 from coffee_tui.data.state import DashboardState

@@ -6,8 +6,9 @@ import pytest
 from rich.text import Text
 
 from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.runstate import Cost
 from coffee_core.totals import PipelineCounts
-from coffee_tui.data.readings import Cost, ReadingError, parse_lab
+from coffee_tui.data.readings import ReadingError, parse_lab
 from coffee_tui.data.snapshot import CostView, Health, Mood, Stage
 from coffee_tui.data.state import own_cost, shared_costs, waiting, with_links
 from coffee_tui.data.status_line import status_line
