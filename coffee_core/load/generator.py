@@ -6,10 +6,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from coffee_core.load.orders import Attempt, RandomOrders
 from coffee_core.load.plan import LoadReport, Plan
@@ -133,6 +133,11 @@ class Generator:
         self._changed.set()
         self._ended.set()
 
+    def report(self, latest: Sequence[Mapping[str, Any]] = ()) -> LoadReport:
+        """Return where the load stands. Raises what went wrong inside the generator."""
+        counts = {str(pipeline): counts.as_dict() for pipeline, counts in self.counts().items()}
+        return LoadReport(self.running, counts, latest)
+
     def counts(self) -> dict[Pipeline, Counts]:
         """Return each pipeline's counts as they stand. Raises what went wrong inside the generator."""
         if self._failed is not None:
@@ -219,7 +224,7 @@ async def run_plan(
         idle = asyncio.create_task(generator.idle())
         while not (await asyncio.wait({idle}, timeout=_REPORT_EVERY_S))[0]:
             if on_report is not None:
-                on_report(LoadReport.of(generator))
+                on_report(generator.report())
         idle.result()
         counts = generator.counts()
     return {pipeline: recorder.sample.take(counts[pipeline]) for pipeline, recorder in recorders.items()}

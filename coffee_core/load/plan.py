@@ -6,14 +6,11 @@ Imports no HTTP client, so that a dashboard starts at once.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from coffee_core.load.orders import OrderMix
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.pipelines import Pipeline, pipeline_named
-
-if TYPE_CHECKING:
-    from coffee_core.load.generator import Generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +75,6 @@ class LoadReport:
     """Pipeline → ``Counts.as_dict()``."""
     latest: Sequence[Mapping[str, Any]] = ()
     """The last answers since the report before, at most a few: ``LatestAnswers``."""
-
-    @classmethod
-    def of(cls, generator: "Generator", latest: Sequence[Mapping[str, Any]] = ()) -> Self:
-        """Take a generator's state. Raises what went wrong inside it."""
-        counts = {str(pipeline): counts.as_dict() for pipeline, counts in generator.counts().items()}
-        return cls(generator.running, counts, latest)
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Self:
