@@ -94,10 +94,10 @@ class PipelineCounts:
 
     def as_json(self) -> dict[str, int | None]:
         """Return the counts by the keys of ``GET /api/lab``."""
-        return {json_key(each): getattr(self, each.name) for each in fields(self)}
+        return {json_key(count): getattr(self, count.name) for count in fields(self)}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "PipelineCounts":
         """Read what ``as_json`` has written. Raises TypeError where a key is missing or unknown."""
-        names = {json_key(each): each.name for each in fields(cls)}
+        names = {json_key(count): count.name for count in fields(cls)}
         return cls(**{names.get(key, key): value for key, value in raw.items()})

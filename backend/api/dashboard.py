@@ -65,13 +65,15 @@ class Reading:
         """When, by the clock of Redis: µs since the epoch."""
         self.waiting = {pipeline: int(rest.pop(0)) for pipeline in STREAMS}
         """Pipeline whose log is a Redis stream → entries that no worker has finished."""
-        self.stream_entries = next(self.waiting[each] for each, stream in STREAMS.items() if stream == STREAM)
+        self.stream_entries = next(
+            self.waiting[pipeline] for pipeline, stream in STREAMS.items() if stream == STREAM
+        )
         """The same of ``orders:stream``, as ``Dashboard`` has it."""
         parts = (rest[start : start + READS] for start in range(0, len(rest), READS))
         metrics = {str(pipeline): _metrics(part) for pipeline, part in zip(PIPELINES, parts, strict=True)}
-        self.totals = {pipeline: _as_json(each) for pipeline, each in metrics.items()}
+        self.totals = {pipeline: _as_json(shown) for pipeline, shown in metrics.items()}
         """Pipeline → ``Totals`` of openapi.yaml."""
-        self.latency = {pipeline: each.latency for pipeline, each in metrics.items()}
+        self.latency = {pipeline: shown.latency for pipeline, shown in metrics.items()}
         """Pipeline → bucket of ``coffee_core.latency`` → orders that became visible that late."""
 
     def same_as(self, other: "Reading | None") -> bool:

@@ -136,12 +136,12 @@ class Steady:
         if at_s - self._found[0][0] < PATIENCE_S:
             return replace(account, lost=0, duplicated=0, drift=0)
         seen = [each for _, each in self._found]
-        drifts = [each.drift for each in seen]
+        drifts = [counts.drift for counts in seen]
         low, high = min(drifts), max(drifts)
         return replace(
             account,
-            lost=min(each.lost for each in seen),
-            duplicated=min(each.duplicated for each in seen),
+            lost=min(counts.lost for counts in seen),
+            duplicated=min(counts.duplicated for counts in seen),
             drift=low if low > 0 else min(high, 0),
         )
 
@@ -152,5 +152,5 @@ def _keys(pipeline: Pipeline) -> tuple[str, str, str]:
 
 
 def _parsed(reply: list[bytes | int]) -> Counts:
-    shown, duplicates, dead, counted, added, waiting = (int(each) if each != b"" else None for each in reply)
+    shown, duplicates, dead, counted, added, waiting = (int(number) if number != b"" else None for number in reply)
     return Counts(shown or 0, duplicates or 0, dead or 0, counted, added or 0, waiting or 0)

@@ -144,7 +144,7 @@ class ShownMetrics(Collector):
             yield gauge
 
     def _backlog(self) -> Metric:
-        waiting = {each: account.in_flight for each, account in self._ledger.accounts.items()}
+        waiting = {pipeline: account.in_flight for pipeline, account in self._ledger.accounts.items()}
         if self._reading is not None:
             waiting |= self._reading.waiting  # newer than the account
         backlog = GaugeMetricFamily(

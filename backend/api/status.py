@@ -110,7 +110,9 @@ def lab_route(running: RunningPipelines, counters: Counters, ledger: Ledger, hom
                 "parts": [asdict(state) for state in states],
                 "costs": {name: asdict(part) for name, part in cost.items()},
                 "accounts": {
-                    each: found.as_json() for each, found in ledger.accounts.items() if each in running.ingests
+                    pipeline: counts.as_json()
+                    for pipeline, counts in ledger.accounts.items()
+                    if pipeline in running.ingests
                 },
                 "accounts_trouble": ledger.trouble,
             },

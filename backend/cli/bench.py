@@ -67,7 +67,7 @@ def bench_command(
     wanted, missing = supported_pipelines(settings)
     if missing:
         announce(missing)
-    chosen = tuple(each for each in pipelines or wanted.pipelines if each in wanted.pipelines)
+    chosen = tuple(pipeline for pipeline in pipelines or wanted.pipelines if pipeline in wanted.pipelines)
     if not chosen:
         raise click.UsageError("none of these pipelines can run here")
     _require_writable(out)

@@ -73,7 +73,7 @@ def chaos_command(
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
     chosen = pipelines or target.pipelines
-    if missing := [each for each in chosen if each not in target.pipelines]:
+    if missing := [pipeline for pipeline in chosen if pipeline not in target.pipelines]:
         raise click.UsageError(f"{', '.join(missing)} does not run here")
     faults = [fault for fault in FAULTS.values() if target.offers(fault)]
     if name is not None:
@@ -99,13 +99,13 @@ def _tell(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:
         click.echo(json.dumps({"ended": ended}))
         return
     if as_json:
-        cells = [each.as_json() for each in result.results]
+        cells = [found.as_json() for found in result.results]
         click.echo(json.dumps({"exact": result.exact, "complete": result.complete, "cells": cells}, indent=2))
-    elif under_load := [each for each in result.results if isinstance(each, FaultResult)]:
+    elif under_load := [found for found in result.results if isinstance(found, FaultResult)]:
         click.echo("\n".join(as_table(under_load)))
     else:
-        for each in result.results:
-            click.echo(each.sentence())
+        for found in result.results:
+            click.echo(found.sentence())
     for failure in result.failures:
         click.echo(f"coffee: {failure}", err=True)
     if result.interrupted:
@@ -123,13 +123,13 @@ def _list(*, as_json: bool) -> None:
             target = None
         listed = [
             {
-                "name": each.name,
-                "teaches": each.teaches,
-                "may_refuse": each.may_refuse,
-                "lasts": each.lasts,
-                "here": target is not None and target.offers(each),
+                "name": fault.name,
+                "teaches": fault.teaches,
+                "may_refuse": fault.may_refuse,
+                "lasts": fault.lasts,
+                "here": target is not None and target.offers(fault),
             }
-            for each in FAULTS.values()
+            for fault in FAULTS.values()
         ]
         click.echo(json.dumps(listed, indent=2))
         return

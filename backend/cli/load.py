@@ -49,7 +49,7 @@ def order_command(
     }
     wanted = settings.pipelines if pipeline == "all" else (pipeline_named(pipeline),)
     headers = settings.authorization | ({"Idempotency-Key": key} if key else {})
-    accepted = [_send(f"{settings.api_url}/api/{each}/order", order, headers) for each in wanted]
+    accepted = [_send(f"{settings.api_url}/api/{pipeline}/order", order, headers) for pipeline in wanted]
     ctx.exit(0 if all(accepted) else 1)
 
 

@@ -229,7 +229,7 @@ def dead_letters_command(
     if as_json:
         click.echo(json.dumps([_as_json(letter, outcome) for letter, outcome in done], indent=2))
     else:
-        click.echo("\n".join(_line(*each) for each in done) or f"{pipeline}: no dead letters")
+        click.echo("\n".join(_line(letter, outcome) for letter, outcome in done) or f"{pipeline}: no dead letters")
     ctx.exit(FAILED if any(outcome.startswith(KEPT) for _, outcome in done) else 0)
 
 
@@ -237,10 +237,10 @@ def _line(letter: "Letter", outcome: str) -> str:
     when = to_datetime(letter.time_us).strftime("%Y-%m-%d %H:%M:%SZ")
     what = json.dumps(letter.fields) if letter.fields else json.dumps(letter.text)
     why = f"{letter.reason}: {letter.detail}" if letter.detail else letter.reason
-    said = f"{letter.id}  {when}  from {letter.origin}  {why}  {what[:200]}" + (
+    line = f"{letter.id}  {when}  from {letter.origin}  {why}  {what[:200]}" + (
         f"  → {outcome}" if outcome else ""
     )
-    return said.encode("utf-8", "backslashreplace").decode("utf-8")
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _as_json(letter: "Letter", outcome: str) -> Mapping[str, Any]:

@@ -50,7 +50,9 @@ async def migrate(database_url: str) -> None:
 
 async def _make_schemas(database_url: str) -> None:
     """Make what the rows of pipelines need that the migrations do not know."""
-    statements = [sql(each.info.package, each.info.schema) for each in PIPELINES if each.info.schema]
+    statements = [
+        sql(pipeline.info.package, pipeline.info.schema) for pipeline in PIPELINES if pipeline.info.schema
+    ]
     if not statements:
         return
     connection = await asyncpg.connect(database_url)

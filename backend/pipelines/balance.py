@@ -123,7 +123,7 @@ def _combine(one: Totals, other: Totals, by: Callable[[int, int], int]) -> Total
 
 def amounts(totals: Totals) -> list[int]:
     """Return every number of these totals."""
-    return [totals.orders, totals.revenue_cents, *(number for each in totals.hashes for number in each.values())]
+    return [totals.orders, totals.revenue_cents, *(number for hash_ in totals.hashes for number in hash_.values())]
 
 
 def is_zero(totals: Totals) -> bool:

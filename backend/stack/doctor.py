@@ -86,9 +86,9 @@ def _packages(settings: Settings) -> Iterator[Check]:
     others = " and ".join(supported.pipelines)
     for pipeline in settings.pipelines:
         missing = missing_package(pipeline)
-        for each in pipeline.info.requires:
-            detail = f"{each.hint}: {others} alone will run" if missing else "installed"
-            yield Check(each.package, not missing, detail)
+        for package in pipeline.info.requires:
+            detail = f"{package.hint}: {others} alone will run" if missing else "installed"
+            yield Check(package.package, not missing, detail)
 
 
 def _ports(settings: Settings) -> list[Check]:

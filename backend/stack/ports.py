@@ -28,7 +28,7 @@ def require_free(settings: Settings, port: int) -> None:
 
 def setting_of(settings: Settings, port: int) -> str:
     """Return the name of the setting that has this port."""
-    names = (each.metadata["env"] for each in fields(settings) if getattr(settings, each.name) == port)
+    names = (setting.metadata["env"] for setting in fields(settings) if getattr(settings, setting.name) == port)
     return next((name for name in names if name.endswith("_PORT")), "its COFFEE_…_PORT setting")
 
 

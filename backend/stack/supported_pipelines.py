@@ -12,18 +12,18 @@ def supported_pipelines(settings: Settings) -> tuple[Settings, str]:
 
     Where none is left, those run that run by default, as far as they can.
     """
-    missing = {each: reason for each in settings.pipelines if (reason := missing_package(each))}
+    missing = {pipeline: reason for pipeline in settings.pipelines if (reason := missing_package(pipeline))}
     if not missing:
         return settings, ""
-    others = tuple(each for each in settings.pipelines if each not in missing)
-    defaults = tuple(each for each in PIPELINES if each.info.default and not missing_package(each))
-    reasons = "; ".join(f"{each} is left out: {reason}" for each, reason in missing.items())
+    others = tuple(pipeline for pipeline in settings.pipelines if pipeline not in missing)
+    defaults = tuple(pipeline for pipeline in PIPELINES if pipeline.info.default and not missing_package(pipeline))
+    reasons = "; ".join(f"{pipeline} is left out: {reason}" for pipeline, reason in missing.items())
     return replace(settings, pipelines=others or defaults), reasons
 
 
 def missing_package(pipeline: Pipeline) -> str:
     """Return which package this pipeline lacks here, in words; empty where it has all that it requires."""
-    for each in pipeline.info.requires:
-        if importlib.util.find_spec(each.module) is None:
-            return f"{each.package} is not installed ({each.hint})"
+    for required in pipeline.info.requires:
+        if importlib.util.find_spec(required.module) is None:
+            return f"{required.package} is not installed ({required.hint})"
     return ""

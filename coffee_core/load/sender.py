@@ -78,7 +78,7 @@ class Sender:
 def _json(body: bytes) -> dict[str, Any]:
     # A proxy in between may answer with a page of its own.
     try:
-        said = json.loads(body)
+        problem = json.loads(body)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return problem if isinstance(problem, dict) else {}

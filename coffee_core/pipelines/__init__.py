@@ -41,7 +41,8 @@ __all__ = [
 PACKAGES_SETTING = "COFFEE_PIPELINE_PACKAGES"
 
 _declared: dict[str, Declaration] = {
-    each.name: each for each in (v1_direct.DECLARATION, v2_streams.DECLARATION, v3_kafka.DECLARATION)
+    declaration.name: declaration
+    for declaration in (v1_direct.DECLARATION, v2_streams.DECLARATION, v3_kafka.DECLARATION)
 }
 _named: dict[str, Any] = {}
 

@@ -148,7 +148,7 @@ async def write_totals(client: Redis, previous: Fence, run: RunTotals, run_us: i
     values = {
         "orders": totals.orders,
         "revenue": totals.revenue_cents,
-        "hashes": [dict(each) for each in totals.hashes],
+        "hashes": [dict(fields) for fields in totals.hashes],
         "latency": run.late,
         "counters": {"last_update_us": now_us(), "last_run_us": run_us, "next_run_us": next_run_us},
     }
