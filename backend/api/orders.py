@@ -28,7 +28,8 @@ from backend.api.problems import (
     answer,
     answer_problem,
 )
-from backend.pipelines.interface import Ingest, Lookup
+from backend.pipelines.operations import Ingest
+from backend.pipelines.status import Lookup
 from coffee_core.errors import KeyConflictError, OrderError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order, parse_idempotency_key
 from coffee_core.pipelines import Pipeline

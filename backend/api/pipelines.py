@@ -1,9 +1,9 @@
 """The pipelines that run here, as the API serves them, and the connections they stand on."""
 
 from backend.clients.connections import Connections
-from backend.pipelines.interface import Ingest, Lookup
 from backend.pipelines.live import LiveLog
-from backend.pipelines.operations import operations_of
+from backend.pipelines.operations import Ingest, operations_of
+from backend.pipelines.status import Lookup
 from backend.pipelines.windows import WindowsSource
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.settings import Settings

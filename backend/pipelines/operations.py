@@ -8,28 +8,52 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from coffee_core.errors import CoffeeError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from contextlib import AsyncExitStack
+    from uuid import UUID
 
     from backend.clients.connections import Connections
+    from backend.clients.health import Health
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
-    from backend.pipelines.interface import Ingest, Lookup
     from backend.pipelines.live import LiveLog
     from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
+    from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
+    from coffee_core.order import Order
     from coffee_core.pipelines import Pipeline
     from coffee_core.settings import Settings
 
 
 class UnsupportedError(CoffeeError):
     """The pipeline has no such repair."""
+
+
+class Ingest(Protocol):
+    """Where the orders of one pipeline go."""
+
+    @property
+    def health(self) -> Health:
+        """The dependency without which it takes nothing."""
+
+    async def submit(self, order: Order, keyed: bool) -> None:
+        """Return when the order is durable; ``keyed`` tells that the client may repeat its message id.
+
+        Raises UnavailableError, OutcomeUnknownError or KeyConflictError.
+        """
+
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
+        """Return when all of these are durable; no two have the same message id. Else none is; raises the same.
+
+        ``keyed`` are the message ids that the client may repeat.
+        """
 
 
 class PipelineOperations(ABC):

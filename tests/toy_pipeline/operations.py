@@ -10,9 +10,9 @@ from uuid import UUID
 from backend.clients.connections import Connections
 from backend.clients.servers import Servers, open_servers
 from backend.pipelines.balance import Balance, difference, read_shown, same_content, stored
-from backend.pipelines.interface import Found
 from backend.pipelines.operations import PipelineOperations
 from backend.pipelines.repair import Mended
+from backend.pipelines.status import Found
 from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.errors import KeyConflictError
 from coffee_core.order import Order

@@ -1,4 +1,4 @@
-"""v1: an order is durable when its row is committed; the row itself is where it is found afterwards.
+"""v1: an order is durable when its row is committed; the row itself remembers every key.
 
 Three ways lead to the table. An order without a key goes in a group, see ``_Groups``. One that its client may
 repeat goes by itself, because another process may hold its key, and the others must not wait for that. A batch is
@@ -11,13 +11,8 @@ from collections.abc import Set as AbstractSet
 from uuid import UUID
 
 from backend.clients.postgres import BROKEN, COMMIT_TIMEOUT_S, Connection, PostgresPool, first_line
-from backend.clients.redis import RedisClient
-from backend.pipelines.interface import AWAY, Found
-from coffee_core import keys
-from coffee_core.clock import from_datetime
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order
-from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 
 CONCURRENT_GROUPS = 2
@@ -32,7 +27,6 @@ _INSERT_ONE = sql(_PACKAGE, "insert_order")
 _INSERT_GROUP = sql(_PACKAGE, "insert_group")
 _INSERT_BATCH = sql(_PACKAGE, "insert_orders")
 _SELECT_CONTENTS = sql(_PACKAGE, "select_contents")
-_SELECT_STATUS = sql(_PACKAGE, "select_status")
 
 Content = tuple[str, str, int, int]
 """What the client ordered: drink, store, cents, time in microseconds since the epoch."""
@@ -169,30 +163,3 @@ class _Groups:
                     if not committed.done():
                         committed.set_result(None)
         self._busy -= 1
-
-
-class DirectLookup:
-    """v1: the row, and whether the snapshot of the last run has it."""
-
-    def __init__(self, postgres: PostgresPool, redis: RedisClient) -> None:
-        self._postgres = postgres
-        self._redis = redis
-        self._keys = keys.MetricKeys(V1)
-
-    async def find(self, message_id: UUID) -> Found | None:
-        """Ask PostgreSQL."""
-        fence: bytes | None
-        try:
-            # Before the row: a run that comes in between makes this answer old, not wrong.
-            fence, total = await self._redis.command(
-                "MGET", self._keys.fence, self._keys.total_orders, reading=True
-            )
-            asked = True
-        except AWAY:
-            fence, total, asked = None, None, False
-        snapshot = None if fence is None or total is None else fence.decode().rpartition(" ")[0]
-        row = await self._postgres.read(_SELECT_STATUS, message_id, snapshot)
-        if row is None:
-            return None
-        shown = False if asked and snapshot is None else row["shown"]
-        return Found(True, shown, from_datetime(row["accepted_at"]), from_datetime(row["stored_at"]))

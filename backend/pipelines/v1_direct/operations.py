@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from backend.clients.connections import Connections
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
-    from backend.pipelines.interface import Ingest, Lookup
+    from backend.pipelines.operations import Ingest
     from backend.pipelines.repair import Mended
+    from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
     from coffee_core.settings import Settings
 
@@ -37,7 +38,7 @@ class DirectOperations(PipelineOperations):
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Look at the row, and at the snapshot of the last run."""
-        from backend.pipelines.v1_direct.ingest import DirectLookup
+        from backend.pipelines.v1_direct.status import DirectLookup
 
         return DirectLookup(connections.postgres, connections.redis)
 

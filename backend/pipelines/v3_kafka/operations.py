@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
-    from backend.pipelines.interface import Ingest, Lookup
     from backend.pipelines.live import LiveLog
+    from backend.pipelines.operations import Ingest
     from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
+    from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
     from coffee_core.settings import Settings
 

@@ -5,8 +5,8 @@ from uuid import UUID
 from backend.clients.kafka import LogEnd
 from backend.clients.postgres import PostgresPool
 from backend.clients.redis import RedisClient
-from backend.pipelines.interface import AWAY, Found, LoggedLookup
 from backend.pipelines.live import Counts, LiveLog, Logged
+from backend.pipelines.status import AWAY, Found, LoggedLookup
 from coffee_core.errors import UnavailableError
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3

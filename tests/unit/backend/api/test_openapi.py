@@ -19,7 +19,7 @@ from backend.api.dashboard import windows_json
 from backend.api.openapi import document
 from backend.api.parsing import KEY_FIELDS, MAX_ORDERS, parse
 from backend.api.problems import INVALID, PROBLEM_TYPES, ProblemError, problem_body
-from backend.pipelines.interface import Found
+from backend.pipelines.status import Found
 from coffee_core import pipelines
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.order import FIELDS, TIMESTAMP_PATTERN, UUID_PATTERN

@@ -1,40 +1,15 @@
-"""How the API takes an order into a pipeline, and asks what has become of it."""
+"""What has become of an order: how the API asks a pipeline, and what pipelines with a log have in common."""
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from backend.clients.health import Health
 from backend.clients.postgres import PostgresPool
 from backend.clients.redis import RedisClient
 from coffee_core import keys
 from coffee_core.clock import from_datetime
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
-from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
-
-
-class Ingest(Protocol):
-    """Where the orders of one pipeline go."""
-
-    @property
-    def health(self) -> Health:
-        """The dependency without which it takes nothing."""
-
-    async def submit(self, order: Order, keyed: bool) -> None:
-        """Return when the order is durable; ``keyed`` tells that the client may repeat its message id.
-
-        Raises UnavailableError, OutcomeUnknownError or KeyConflictError.
-        """
-
-    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
-        """Return when all of these are durable; no two have the same message id. Else none is; raises the same.
-
-        ``keyed`` are the message ids that the client may repeat.
-        """
-
 
 _STATUS = sql("backend.pipelines", "select_status")
 AWAY = (UnavailableError, OutcomeUnknownError)
