@@ -106,7 +106,7 @@ async def _execute_all(generator: Generator, lines: StreamReader, reports: "asyn
 async def _report(generator: Generator, latest: LatestAnswers) -> None:
     last: LoadReport | None = None
     while True:
-        report = generator.report(latest.take())
+        report = generator.report(latest.drain())
         if report != last:
             sys.stdout.write(report.to_json() + "\n")
             sys.stdout.flush()

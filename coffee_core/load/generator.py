@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self, TypeAlias
 from coffee_core.load.orders import Attempt, RandomOrders
 from coffee_core.load.plan import LoadReport, Plan
 from coffee_core.load.schedule import Burst, OpenTimes, Shape, Times
-from coffee_core.load.statistics import Answer, Counts, Sample, SampleRecorder
+from coffee_core.load.statistics import Answer, LoadCounts, Sample, SampleRecorder
 from coffee_core.pipelines import PIPELINES, Pipeline
 
 _SEED_STRIDE = 100
@@ -138,7 +138,7 @@ class Generator:
         counts = {str(pipeline): counts.as_dict() for pipeline, counts in self.counts().items()}
         return LoadReport(self.running, counts, latest)
 
-    def counts(self) -> dict[Pipeline, Counts]:
+    def counts(self) -> dict[Pipeline, LoadCounts]:
         """Return each pipeline's counts as they stand. Raises what went wrong inside the generator."""
         if self._failed is not None:
             raise self._failed
@@ -178,7 +178,7 @@ class Generator:
             if self._schedules[pipeline].next_s > now_s:
                 self._slots.release()
                 continue
-            self._begin(pipeline, self._schedules[pipeline].take(now_s), now_s)
+            self._begin(pipeline, self._schedules[pipeline].pop(now_s), now_s)
 
     def _due(self) -> tuple[Pipeline, float]:
         return min(((name, schedule.next_s) for name, schedule in self._schedules.items()), key=lambda due: due[1])
@@ -190,7 +190,7 @@ class Generator:
         self._sending.add(task)
         task.add_done_callback(self._forget)
 
-    async def _send(self, attempt: Attempt, intended_s: float, counts: Counts) -> None:
+    async def _send(self, attempt: Attempt, intended_s: float, counts: LoadCounts) -> None:
         try:
             answer = await self._sender.send(attempt, intended_s)
         finally:
@@ -227,14 +227,14 @@ async def run_plan(
                 on_report(generator.report())
         idle.result()
         counts = generator.counts()
-    return {pipeline: recorder.sample.take(counts[pipeline]) for pipeline, recorder in recorders.items()}
+    return {pipeline: recorder.sample.fill_from(counts[pipeline]) for pipeline, recorder in recorders.items()}
 
 
 class PipelineSchedule:
     """What is due for one pipeline, by at most one open schedule, closed ones that are not used up, and bursts."""
 
     def __init__(self) -> None:
-        self._counts = Counts()
+        self._counts = LoadCounts()
         self._open: OpenTimes | None = None
         self._active: list[Times] = []
         self._past = 0
@@ -249,9 +249,9 @@ class PipelineSchedule:
         """When the next order is meant to be sent, monotonic seconds; infinity where nothing is due."""
         return min((times.next_s for times in self._active), default=math.inf)
 
-    def take(self, now_s: float) -> float:
+    def pop(self, now_s: float) -> float:
         """Return the next intended time and move on."""
-        intended_s = min(self._active, key=lambda times: times.next_s).take()
+        intended_s = min(self._active, key=lambda times: times.next_s).pop()
         self._retire(now_s)
         return intended_s
 
@@ -282,7 +282,7 @@ class PipelineSchedule:
         self._past, self._open = self._offered(now_s), None
         self._active.clear()
 
-    def counts(self, now_s: float) -> Counts:
+    def counts(self, now_s: float) -> LoadCounts:
         """Return the counts as they stand."""
         self._counts.offered = self._offered(now_s)
         return self._counts
@@ -331,7 +331,7 @@ class PreciseAlarm:
         os.close(self._fd)
 
     def _rings(self) -> None:
-        # Whoever has set it anew since it rang has taken that back.
+        # A timer that was set again since it rang has nothing to read: it must not ring yet.
         try:
             os.read(self._fd, 8)
         except BlockingIOError:

@@ -72,7 +72,7 @@ class LoadReport:
     running: bool = False
     """Whether a rate is set."""
     counts: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
-    """Pipeline → ``Counts.as_dict()``."""
+    """Pipeline → ``LoadCounts.as_dict()``."""
     latest: Sequence[Mapping[str, Any]] = ()
     """The last answers since the report before, at most a few: ``LatestAnswers``."""
 

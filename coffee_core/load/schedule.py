@@ -89,7 +89,7 @@ class Bursts:
 class Times(Protocol):
     """Intended send times, in monotonic seconds, never decreasing.
 
-    They are made as they are taken: however far the sender falls behind, nothing is stored and nothing is
+    They are made as they are popped: however far the sender falls behind, nothing is stored and nothing is
     skipped, so that an order sent late is late by its whole delay (no coordinated omission).
     """
 
@@ -98,12 +98,12 @@ class Times(Protocol):
         """When the next order is meant to be sent; infinity where there is none left."""
         ...
 
-    def take(self) -> float:
+    def pop(self) -> float:
         """Return the next intended time and move on."""
         ...
 
     def offered(self, now_s: float) -> int:
-        """Return how many orders were meant to be sent by now, taken or not."""
+        """Return how many orders were meant to be sent by now, popped or not."""
         ...
 
 
@@ -122,18 +122,18 @@ class Planned:
         self._curve = curve
         self._start_s = start_s
         self._end_s = math.inf
-        self._taken = 0
+        self._popped = 0
 
     @property
     def next_s(self) -> float:
         """When the next order is meant to be sent; infinity once the schedule is closed and used up."""
-        intended_s = self._at(self._taken)
+        intended_s = self._at(self._popped)
         return intended_s if intended_s < self._end_s else math.inf
 
-    def take(self) -> float:
+    def pop(self) -> float:
         """Return the next intended time and move on."""
         intended_s = self.next_s
-        self._taken += 1
+        self._popped += 1
         return intended_s
 
     def close(self, end_s: float) -> float:
@@ -142,16 +142,16 @@ class Planned:
         return self._at(self.offered(end_s))
 
     def offered(self, now_s: float) -> int:
-        """Return how many orders were meant to be sent by now, taken or not."""
+        """Return how many orders were meant to be sent by now, popped or not."""
         if self.next_s == math.inf:
-            return self._taken
+            return self._popped
         # The curve may be off by a rounding error, which must neither lose nor invent an order.
         due = self._curve.due(min(now_s, self._end_s) - self._start_s)
         while due > 0 and not self._is_due(due - 1, now_s):
             due -= 1
         while self._is_due(due, now_s):
             due += 1
-        return max(self._taken, due)
+        return max(self._popped, due)
 
     def _at(self, order: int) -> float:
         return self._start_s + self._curve.at_s(order)
@@ -166,21 +166,21 @@ class Poisson:
 
     def __init__(self, rate_per_s: float, start_s: float, seed: int | None = None) -> None:
         seed = random.getrandbits(64) if seed is None else seed
-        # The same arrivals twice: one reader takes them, the other counts what is due ahead of it.
+        # The same arrivals twice: one iterator is popped, the other counts what is due ahead of it.
         self._arrivals, self._ahead = (_arrivals(rate_per_s, start_s, seed) for _ in range(2))
         self._next_s, self._ahead_s = next(self._arrivals), next(self._ahead)
         self._end_s = math.inf
-        self._taken = self._due = 0
+        self._popped = self._due = 0
 
     @property
     def next_s(self) -> float:
         """When the next order is meant to be sent; infinity once the schedule is closed and used up."""
         return self._next_s if self._next_s < self._end_s else math.inf
 
-    def take(self) -> float:
+    def pop(self) -> float:
         """Return the next intended time and move on."""
         intended_s, self._next_s = self._next_s, next(self._arrivals)
-        self._taken += 1
+        self._popped += 1
         return intended_s
 
     def close(self, end_s: float) -> float:
@@ -189,11 +189,11 @@ class Poisson:
         return end_s
 
     def offered(self, now_s: float) -> int:
-        """Return how many orders were meant to be sent by now, taken or not."""
+        """Return how many orders were meant to be sent by now, popped or not."""
         while self._ahead_s <= now_s and self._ahead_s < self._end_s:
             self._ahead_s = next(self._ahead)
             self._due += 1
-        return max(self._taken, self._due)
+        return max(self._popped, self._due)
 
 
 def _arrivals(rate_per_s: float, start_s: float, seed: int) -> Iterator[float]:
@@ -217,7 +217,7 @@ class Burst:
         """The moment of the burst; infinity once it is used up."""
         return self._at_s if self._left else math.inf
 
-    def take(self) -> float:
+    def pop(self) -> float:
         """Return the moment of the burst and move on."""
         self._left -= 1
         return self._at_s

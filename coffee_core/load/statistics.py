@@ -46,7 +46,7 @@ class Answer:
     status: int | None
     """HTTP status; None where there was no answer."""
     message_id: str | None
-    """The id under which the API has taken it; None where it did not say."""
+    """The id that the API answered; None where it answered none."""
     reason: str
     """Title and detail of the problem, or the error; empty where acknowledged."""
     latency_us: int
@@ -56,7 +56,7 @@ class Answer:
 
 
 def outcome_of(status: int) -> Outcome:
-    """Return what an HTTP status says of an order."""
+    """Return the outcome of an order by its HTTP status."""
     if 200 <= status < 300:
         return Outcome.ACKNOWLEDGED
     if status in (409, 429, 503):
@@ -86,7 +86,7 @@ def note_us(histogram: Any, latency_us: float) -> None:
 
 
 @dataclass(slots=True)
-class Counts:
+class LoadCounts:
     """Counts of one pipeline since its generator was made."""
 
     offered: int = 0
@@ -148,7 +148,7 @@ class Sample:
     late: int = 0
     slipped: int = 0
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
-    """As in ``Counts``."""
+    """As in ``LoadCounts``."""
     latency: Any = field(default_factory=new_histogram)
     """HDR histogram in µs, from the intended send time, of everything that was answered."""
     intended: "array[float]" = field(default_factory=lambda: array("d"))
@@ -163,8 +163,8 @@ class Sample:
         """Requests that were acknowledged, repeats among them."""
         return self.outcomes[Outcome.ACKNOWLEDGED]
 
-    def take(self, counts: Counts) -> Self:
-        """Take over what the generator has counted, and return this."""
+    def fill_from(self, counts: LoadCounts) -> Self:
+        """Set the numbers that the generator has counted, and return this."""
         self.offered, self.sent, self.late, self.slipped = counts.offered, counts.sent, counts.late, counts.slipped
         self.outcomes, self.latency = dict(counts.outcomes), counts.latency
         return self
@@ -233,7 +233,7 @@ class SampleRecorder:
 
 
 class LatestAnswers:
-    """Keeps the last few answers, for whoever watches a load, until they are taken; costs the same at any rate."""
+    """Keeps the last few answers, for display, until they are drained; costs the same at any rate."""
 
     def __init__(self) -> None:
         self._kept: deque[tuple[int, Answer]] = deque(maxlen=_LATEST)
@@ -242,11 +242,11 @@ class LatestAnswers:
         """Keep an answer as it comes."""
         self._kept.append((now_us(), answer))
 
-    def take(self) -> list[dict[str, Any]]:
+    def drain(self) -> list[dict[str, Any]]:
         """Return what came since the last call, oldest first, as JSON has room for it; forget it."""
-        taken = [described(answer, at_us) for at_us, answer in self._kept]
+        drained = [described(answer, at_us) for at_us, answer in self._kept]
         self._kept.clear()
-        return taken
+        return drained
 
 
 def described(answer: Answer, at_us: int) -> dict[str, Any]:
