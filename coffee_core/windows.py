@@ -19,7 +19,9 @@ KEPT_S = 3_600
 MOST_MINUTES = 60
 """Most windows that can be asked for."""
 SHOWN_MINUTES = 10
-"""Windows that are shown where nobody says how many."""
+"""Windows that are shown where the request has no number."""
+_FIELDS = ("orders", "revenue")
+"""Fields of a hash of v3, behind the name of the store."""
 
 
 def window_of(ordered_at_us: int, accepted_at_us: int) -> int | None:
@@ -51,7 +53,7 @@ class StoreSums:
 
         Raises ValueError where a field holds no whole number.
         """
-        counts, cents = ({store: int(fields.get(f"{store}:{kind}", 0)) for store in STORES} for kind in _KINDS)
+        counts, cents = ({store: int(fields.get(f"{store}:{name}", 0)) for store in STORES} for name in _FIELDS)
         return cls(counts, cents)
 
     @property
@@ -65,9 +67,6 @@ class StoreSums:
         return sum(self.store_revenue_cents.values())
 
 
-_KINDS = ("orders", "revenue")
-
-
 @dataclass(frozen=True, slots=True)
 class Windows:
     """The last windows of a pipeline, read at one moment."""
@@ -75,7 +74,7 @@ class Windows:
     windows: Mapping[int, StoreSums]
     """First second of a window → its sums, the oldest first."""
     late: StoreSums
-    """What came after its window was closed, ever."""
+    """Sums of all orders that came after their window was closed."""
     watermark_us: int | None
     """Every order accepted up to ``LATE_AFTER_S`` later has been counted, µs since the epoch; None: unknown."""
 
