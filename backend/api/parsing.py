@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import UUID, uuid5
 
@@ -40,11 +40,8 @@ BODY_TIMEOUT_S = 5.0
 """Seconds that a body may take from its headers to its end."""
 CYCLE = "coffee.cycle"
 """Key in the scope of a weak reference to what shows by ``more_body`` whether more of the body is to come."""
-KEY_FIELDS = ("message_id", "idempotency_key")
-"""What an order of a batch may have beside its own fields: its key, by either name."""
-
-
 _NO_TIMER: nullcontext[None] = nullcontext()
+_T = TypeVar("_T")
 
 
 class ClientGoneError(CoffeeError):
@@ -163,13 +160,7 @@ def parse_item(raw: bytes) -> tuple[Content, UUID | None]:
 
 
 def _parse(raw: bytes, *, may_have_key: bool) -> tuple[Content, UUID | None]:
-    try:
-        fields = _decode(raw)
-    except msgspec.ValidationError as error:
-        # The only thing that untyped decoding calls invalid is an integer of absurd length.
-        raise ProblemError(INVALID, f"price: is out of range ({error})", field="price") from error
-    except (ValueError, RecursionError) as error:
-        raise ProblemError(MALFORMED, str(error)) from error
+    fields = _decode_json(_decode, raw, _price_out_of_range)
     if not isinstance(fields, dict):
         raise ProblemError(INVALID, f"An order must be a JSON object with {', '.join(FIELDS)}")
     key = _pop_key(fields) if may_have_key else None
@@ -177,10 +168,32 @@ def _parse(raw: bytes, *, may_have_key: bool) -> tuple[Content, UUID | None]:
         content = Content.parse(fields)
     except OrderError as error:
         raise ProblemError(INVALID, str(error), field=error.field) from error
-    # None of the names and good values has a quotation mark in it: more of them than these need is a name twice.
+    # No name or valid value contains a quotation mark, so a valid order has exactly _QUOTES of them: more means
+    # that a name occurs twice.
     if raw.count(b'"') != _QUOTES + (0 if key is None else _QUOTES_OF_KEY):
         raise ProblemError(INVALID, "A field is given twice")
     return content, key
+
+
+def _price_out_of_range(error: msgspec.ValidationError) -> ProblemError:
+    # The only thing that untyped decoding calls invalid is an integer of absurd length.
+    return _invalid("price", f"is out of range ({error})")
+
+
+def _decode_json(
+    decode: Callable[[bytes], _T], raw: bytes, invalid: Callable[[msgspec.ValidationError], ProblemError]
+) -> _T:
+    """Return the decoded text. Raises malformed-json, or what ``invalid`` makes of JSON of another type."""
+    try:
+        return decode(raw)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(MALFORMED, str(error)) from error
+
+
+KEY_FIELDS = ("message_id", "idempotency_key")
+"""Both names of the key that an order of a batch may have beside its own fields."""
 
 
 def _pop_key(fields: dict[str, Any]) -> UUID | None:
@@ -227,12 +240,9 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 def _unwrap_event(raw: bytes) -> tuple[bytes, UUID]:
     """Return the order in a structured event, as JSON text, and its message id; raises ProblemError."""
-    try:
-        event = _decode_event(raw)
-    except msgspec.ValidationError as error:
-        raise ProblemError(INVALID, f"The event has a wrong type ({error})") from error
-    except (ValueError, RecursionError) as error:
-        raise ProblemError(MALFORMED, str(error)) from error
+    event = _decode_json(
+        _decode_event, raw, lambda error: ProblemError(INVALID, f"The event has a wrong type ({error})")
+    )
     message_id = _event_id({name: getattr(event, name) for name in _REQUIRED})
     if event.datacontenttype.partition(";")[0].strip().lower() != "application/json":
         raise _invalid("datacontenttype", "must be application/json")
@@ -302,12 +312,10 @@ def _lines(raw: bytes) -> list[bytes]:
 
 
 def _array(raw: bytes) -> list[bytes]:
-    try:
-        return [bytes(item) for item in _split_array(raw)]
-    except msgspec.ValidationError as error:
-        raise ProblemError(INVALID, "A batch must be a JSON array of orders") from error
-    except (ValueError, RecursionError) as error:
-        raise ProblemError(MALFORMED, str(error)) from error
+    items = _decode_json(
+        _split_array, raw, lambda _: ProblemError(INVALID, "A batch must be a JSON array of orders")
+    )
+    return [bytes(item) for item in items]
 
 
 def _parse_event(raw: bytes) -> tuple[Content, UUID]:
