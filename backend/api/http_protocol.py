@@ -46,12 +46,12 @@ REST_TIMEOUT_S = 5.0
 UNREAD_TIMEOUT_S = 30
 """Seconds after which a client that takes nothing of its answers is gone, where the system can tell (Linux)."""
 HOLD_S = float(RETRY_AFTER_S)
-"""Seconds for which nothing is read from a connection whose client was told to wait."""
+"""Seconds for which nothing is read from a connection whose client is asked to wait."""
 _RESERVED = 128
 """Descriptors that no client can have: for files, and for PostgreSQL, Redis and Kafka to be reached again."""
 _HOP_BY_HOP = (b"connection", b"upgrade", b"http2-settings")
 _ANSWERED = cast("RequestResponseCycle", SimpleNamespace(response_complete=True, message_event=asyncio.Event()))
-"""Stands for a request that was answered without the application: what is left of its body is passed over."""
+"""Stands for a request that was answered without the application; the rest of its body is ignored."""
 
 
 @cache
@@ -62,7 +62,7 @@ def most_connections() -> int:
 
 
 class HeadWithBody:
-    """A transport for one answer: its head waits for the first of its body, so that one write sends both."""
+    """A transport for one answer: keeps the head until the body begins, so that one write sends both."""
 
     def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
         """``end`` closes the connection."""
@@ -71,7 +71,7 @@ class HeadWithBody:
         self.close = end
 
     def write(self, data: bytes) -> None:
-        """Write what comes first together with what comes next, then at once."""
+        """Keep the head; write it together with the first piece of the body; then write at once."""
         if self._head is None:
             self._head = data
         else:
@@ -86,34 +86,34 @@ class LimitedProtocol(HttpToolsProtocol):
     """Keeps to RFC 9112 where uvicorn is lenient, loses a body, or waits without end.
 
     Closes a connection whose headers are too slow, too long or too many (llhttp itself sets no bounds), whose
-    answers stay unread, or whose request does not end. A client that is told to wait is made to: those who come
-    again at once would take the time of the others.
+    answers stay unread, or whose request does not end. Reads nothing for a while from a client that is asked to
+    wait: clients that come again at once would take the time of the others.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._admissions: Mapping[bytes, Admission] = self.app_state.get(ADMISSIONS, {})
         self._data = b""
-        """What is being parsed."""
+        """The data being parsed."""
         self._in_headers = True
         self._headers_timer: asyncio.TimerHandle | None = None
         self._headers_bytes = 0
-        """Of the headers that were parsed."""
+        """Bytes of header names and values parsed so far."""
         self._unfinished_bytes = 0
-        """Received since the headers began, of a request whose headers came in several pieces."""
+        """Bytes received since the headers began, of a request whose headers came in several pieces."""
         self._hosts = 0
         self._in_trailers = False
-        self._more = False
+        self._request_unfinished = False
         """Whether more of the request is to come."""
         self._rest_timer: asyncio.TimerHandle | None = None
         self._ignores_input = False
-        self._earlier: list[RequestResponseCycle] = []
+        self._unanswered: list[RequestResponseCycle] = []
         """Requests on this connection, before the newest, that are not answered yet."""
-        self._to_hold = False
+        self._hold_after_answer = False
         self._hold_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Bound how long headers may take and answers stay unread; refuse a connection too many."""
+        """Limit the time of the headers and of unread answers; refuse a connection beyond the limit."""
         super().connection_made(transport)
         if len(self.connections) > most_connections():
             self.refuse(ProblemError(OVERLOADED, f"{most_connections()} connections are open"))
@@ -128,7 +128,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._headers_timer = self._rest_timer = None
-        for cycle in self._earlier:  # uvicorn tells the newest alone
+        for cycle in self._unanswered:  # uvicorn notifies only the newest
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
@@ -151,13 +151,13 @@ class LimitedProtocol(HttpToolsProtocol):
         """Begin with the headers of a request."""
         super().on_message_begin()
         self.scope[HOLD] = self._hold  # type: ignore[literal-required]
-        self._in_headers, self._in_trailers, self._more = True, False, True
+        self._in_headers, self._in_trailers, self._request_unfinished = True, False, True
         self._hosts = self._unfinished_bytes = self._headers_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, but no trailer for one: whatever checks requests has seen headers alone.
+        """Add a header; drop trailers, which come after the application has checked the headers.
 
-        Headers that are too many or too long are refused also where all came at once.
+        Refuses headers that are too many or too long, also where all of them came at once.
         """
         if not self._in_trailers:
             name = name.lower()
@@ -167,13 +167,13 @@ class LimitedProtocol(HttpToolsProtocol):
             elif name == b"expect":
                 self.expect_100_continue = value.lower() == b"100-continue"
             elif name == b"transfer-encoding" and value.lower() != b"chunked":
-                raise ValueError("nobody here undoes that")  # the parser stops, and a refusal is sent
+                raise ValueError("unsupported transfer coding")  # the parser stops, and a refusal is sent
         self._headers_bytes += len(name) + len(value)
         if self._headers_bytes > MAX_HEADERS_BYTES or len(self.headers) > MAX_HEADERS:
             raise ValueError("too many headers, or too long ones")  # the parser stops, and a refusal is sent
 
     def on_headers_complete(self) -> None:
-        """Stop the clock; refuse at once what is not admitted, and hand the rest over to the application."""
+        """Stop the timer; refuse at once what is not admitted, and hand the rest over to the application."""
         self._in_headers = False
         self._in_trailers = True
         if self._headers_timer is not None:
@@ -181,13 +181,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self._headers_timer = None
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
             raise ValueError("Host is missing, or given twice")
-        if self.parser.should_upgrade() and self._offers_another_protocol():
+        if self.parser.should_upgrade() and self._offers_unsupported_upgrade():
             return
         admission = self._admissions.get(self.url)
         if admission is not None and self._refused_at_once(admission):
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            self._earlier.append(self.cycle)
+            self._unanswered.append(self.cycle)
         super().on_headers_complete()
         if self.cycle is not None:
             if self.scope["method"] == "POST" and not self.expect_100_continue:
@@ -197,10 +197,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that there is no more of the request."""
-        if self.parser.should_upgrade() and self._offers_another_protocol():
+        if self.parser.should_upgrade() and self._offers_unsupported_upgrade():
             return
         super().on_message_complete()
-        self._more = False
+        self._request_unfinished = False
         if self._rest_timer is not None:
             self._rest_timer.cancel()
             self._rest_timer = None
@@ -210,14 +210,14 @@ class LimitedProtocol(HttpToolsProtocol):
                 )
 
     def on_response_complete(self) -> None:
-        """Wait for what is left of the request, but not for long; go on with the connection, or hold it."""
+        """Wait up to REST_TIMEOUT_S for the rest of the request; go on with the connection, or hold it."""
         if not self.pipeline:
-            self._earlier.clear()
+            self._unanswered.clear()
         super().on_response_complete()
-        if self._more and self.cycle.response_complete and not self.transport.is_closing():
+        if self._request_unfinished and self.cycle.response_complete and not self.transport.is_closing():
             self._rest_timer = self.loop.call_later(REST_TIMEOUT_S, self.transport.abort)
-        if self._to_hold and not self.transport.is_closing():
-            self._to_hold = False
+        if self._hold_after_answer and not self.transport.is_closing():
+            self._hold_after_answer = False
             self.flow.pause_reading()
             if self._hold_timer is None:
                 self._hold_timer = self.loop.call_later(HOLD_S, self._let_go)
@@ -228,7 +228,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def end(self) -> None:
         """Close after the answer, but read on: a client that still sends would be reset before it has read it."""
-        if self._more and not self.transport.is_closing():
+        if self._request_unfinished and not self.transport.is_closing():
             self._ignores_input = True
             if self.transport.can_write_eof():
                 self.transport.write_eof()
@@ -236,14 +236,14 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def refuse(self, problem: ProblemError) -> None:
-        """Answer that nothing that comes here is read, and close."""
+        """Send the problem and close the connection."""
         headers = [header for header in problem_headers(problem.type) if header[0] != b"connection"]
         self._write_problem(problem, [*headers, (b"connection", b"close")])
         self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own words
-        """Refuse what is not understood, unless an earlier request is in hand: then end with its answer."""
-        if self._answers_first():
+        """Refuse a request that cannot be parsed; where an earlier one is unanswered, close after its answer."""
+        if self._finish_earlier_request():
             return
         too_long = max(self._unfinished_bytes, self._headers_bytes) > MAX_HEADERS_BYTES
         if too_long or len(self.headers or ()) > MAX_HEADERS:
@@ -254,7 +254,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.refuse(ProblemError(NOT_HTTP, detail))
 
     def _refused_at_once(self, admission: Admission) -> bool:
-        # What is not plain goes the long way, and is refused at its end.
+        # Only a plain POST is refused here; the application refuses the rest.
         if (
             self.parser.get_method() != b"POST"
             or not self.parser.should_keep_alive()
@@ -283,24 +283,31 @@ class LimitedProtocol(HttpToolsProtocol):
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         self.transport.write(STATUS_LINE[problem.type.status] + head + b"\r\n" + body)
 
-    def _answers_first(self) -> bool:
-        """Tell whether an earlier request is still in hand; then the connection ends with its answer."""
+    def _finish_earlier_request(self) -> bool:
+        """Where an earlier request is unanswered, ignore further input and close after its answer.
+
+        Returns whether there is one.
+        """
         if self.cycle is None or self.cycle.response_complete:
             return False
         if self.cycle.more_body and not self.pipeline:
-            return False  # it is this one that is not understood
+            return False  # the request without an answer is this one
         self.cycle.keep_alive = False
         self._ignores_input = True
         return True
 
-    def _offers_another_protocol(self) -> bool:
-        """Tell whether an upgrade would be answered by h2c or the like, which is passed over: it may be."""
+    def _offers_unsupported_upgrade(self) -> bool:
+        """Tell whether the client offers an upgrade, not to a websocket but e.g. h2c; a server may ignore it."""
         return self._get_upgrade() not in (None, b"websocket")
 
     def _unsupported_upgrade_warning(self) -> None:
-        # The parser has ended such a request with its headers: without those that offer it, it is as any other.
+        """Parse a request again without its offer of an upgrade that we do not support (h2c), as a server may.
+
+        uvicorn calls this to log a warning. llhttp stops behind the headers of such a request; its exception
+        carries the offset at which the rest begins.
+        """
         if self.cycle is not None and not self.cycle.response_complete:
-            self.send_400_response("")  # nobody offers it behind another request
+            self.send_400_response("")  # an upgrade behind an unanswered request: no real client sends one
             return
         (offset,) = sys.exception().args  # type: ignore[union-attr]
         lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
@@ -314,7 +321,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(self._data)
 
     def _hold(self) -> None:
-        self._to_hold = True
+        self._hold_after_answer = True
 
     def _let_go(self) -> None:
         self._hold_timer = None
@@ -333,10 +340,10 @@ _REFUSED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\
 
 
 class LimitedWSProtocol(WSProtocol):
-    """uvicorn's websockets; answers no ping of a client that does not read: each would wait in memory."""
+    """uvicorn's websockets; answers no ping of a client that does not read: the answers would fill the memory."""
 
     def data_received(self, data: bytes) -> None:
-        """Read what comes; refuse a handshake whose headers are no text, which wsproto takes for granted."""
+        """Receive data; refuse a handshake whose headers cannot be decoded, for which wsproto does not check."""
         try:
             super().data_received(data)
         except UnicodeError:
