@@ -8,7 +8,7 @@ from backend.clients.counters import NOW, Counters
 from coffee_core.latency import bucket_of
 from coffee_core.pipelines import Pipeline
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -26,7 +26,7 @@ class RequestCounts:
         """The numbers of this process."""
         self.in_flight = counters.place(NOW + IN_FLIGHT)
         """Place in ``values`` of how many requests are being answered: for ``Observe`` to count up and down."""
-        self._logs_each = log.isEnabledFor(logging.DEBUG)
+        self._logs_each = _log.isEnabledFor(logging.DEBUG)
         self._places: dict[tuple[str, str, int], tuple[int, int, list[int]]] = {}
 
     def count(self, path: str, method: str, status: int, took_s: float) -> None:
@@ -40,7 +40,7 @@ class RequestCounts:
         self.values[seconds] += took_s
         self.values[buckets[bisect_left(BOUNDS_S, took_s)]] += 1
         if self._logs_each:
-            log.debug("%s %s: %d after %.1f ms", method, path, status, took_s * 1_000)
+            _log.debug("%s %s: %d after %.1f ms", method, path, status, took_s * 1_000)
 
     def _places_of(self, path: str, method: str, status: int) -> tuple[int, int, list[int]]:
         place = self._counters.place

@@ -17,11 +17,11 @@ from starlette.types import ASGIApp
 from backend.api import dashboard, openapi, orders, status
 from backend.api.admission import ADMISSIONS, BATCH_WEIGHT, Admission, InFlight
 from backend.api.answer_counters import AnswerCounts, RequestCounts
-from backend.api.dashboard import Feed
-from backend.api.live_audit import Ledger
+from backend.api.dashboard import DashboardFeed
+from backend.api.live_audit import LiveAudit
 from backend.api.metrics import RequestMetrics, ShownMetrics
 from backend.api.middleware import BearerAuth, DirectRoutes, Observe, OriginCheck
-from backend.api.orders import BatchEndpoint, OrderEndpoint, Submitter
+from backend.api.orders import BatchEndpoint, OrderEndpoint, OrderSubmitter
 from backend.api.pipelines import RunningPipelines
 from backend.api.problems import (
     BAD_METHOD,
@@ -57,15 +57,15 @@ def create_app(
     answers = {pipeline: AnswerCounts(counters, pipeline) for pipeline in running.ingests}
     registry = CollectorRegistry()
     counts = RequestCounts(counters)
-    feed = Feed(running.redis, settings.redis_url, closing or asyncio.Event())
-    ledger = Ledger(running.postgres, running.redis, running.live_logs)
+    feed = DashboardFeed(running.redis, settings.redis_url, closing or asyncio.Event())
+    live_audit = LiveAudit(running.postgres, running.redis, running.live_logs)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with running.keep_open(on_crash), feed.ending(), ledger.ending():
+        async with running.keep_open(on_crash), feed.ending(), live_audit.ending():
             yield {ADMISSIONS: admissions}
 
-    shown = ShownMetrics(running.redis, running.healths, ledger, counters)
+    shown = ShownMetrics(running.redis, running.healths, live_audit, counters)
     registry.register(shown)
     registry.register(RequestMetrics(counters))
 
@@ -77,7 +77,7 @@ def create_app(
     admissions: dict[bytes, Admission] = {}
     for pipeline, ingest in running.ingests.items():
         # Limits of its own: a pipeline that stalls takes nothing from the others.
-        submitter, counted, in_flight = Submitter(ingest), answers[pipeline], InFlight()
+        submitter, counted, in_flight = OrderSubmitter(ingest), answers[pipeline], InFlight()
         for name, endpoint, weight in (("order", OrderEndpoint, 1), ("orders", BatchEndpoint, BATCH_WEIGHT)):
             path = f"/api/{pipeline}/{name}"
             routes.append(Route(path, endpoint(pipeline, submitter, counted, in_flight), methods=["POST"]))
@@ -90,7 +90,7 @@ def create_app(
             *dashboard.routes(running.redis, feed),
             *openapi.routes(settings.pipelines),
             *status.health_routes(running),
-            status.lab_route(running, counters, ledger, settings.home),
+            status.lab_route(running, counters, live_audit, settings.home),
             Route("/metrics", metrics),
         ],
         exception_handlers={HTTPException: _no_route, ProblemError: _problem, Exception: _internal_error},

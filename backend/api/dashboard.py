@@ -30,7 +30,7 @@ from coffee_core.metrics import READS, Metrics, parse_metrics, read_commands, wh
 from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
 from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows, starts
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 0.1
 """Seconds between two readings: at most ten a second, however many notifications come."""
@@ -124,8 +124,8 @@ def _texts(flat: Sequence[bytes]) -> dict[str, str]:
     return {field.decode(): value.decode() for field, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
-class Feed:
-    """The newest snapshot, pushed on change to every watcher; one that is slow misses those in between.
+class DashboardFeed:
+    """Pushes the newest snapshot to every watcher on each change; a slow watcher misses those in between.
 
     One subscription and one reading serve all of them, however many watch.
     """
@@ -166,7 +166,7 @@ class Feed:
 
     @asynccontextmanager
     async def ending(self) -> AsyncIterator[None]:
-        """Let every watcher go as soon as ``closing`` is set."""
+        """End every watch as soon as ``closing`` is set."""
 
         async def end() -> None:
             await self._closing.wait()
@@ -208,7 +208,7 @@ class Feed:
                         failing = False
             except (RedisError, OSError, UnavailableError, OutcomeUnknownError) as error:
                 if not failing:
-                    log.warning("the dashboard cannot be pushed at the moment: %s", error)
+                    _log.warning("the dashboard cannot be pushed at the moment: %s", error)
                 failing = True
             await asyncio.sleep(MAX_INTERVAL_S)
 
@@ -236,18 +236,18 @@ class Feed:
 
 
 async def _drain(pubsub: PubSub) -> None:
-    """Wait for a notification, and take all others that are there."""
+    """Wait for a notification, and drop all others that have arrived."""
     timeout_s = MAX_INTERVAL_S
     deadline_s = time.monotonic() + MAX_INTERVAL_S
     while time.monotonic() < deadline_s:
-        # Also None of a confirmation that is ignored: only the clock tells that the time is over.
+        # An ignored confirmation returns None too, so only the clock shows whether the time is over.
         if await pubsub.get_message(timeout=timeout_s) is not None:
             timeout_s = 0.0
         elif timeout_s == 0.0:
             return
 
 
-def routes(redis: RedisClient, feed: Feed) -> list[BaseRoute]:
+def routes(redis: RedisClient, feed: DashboardFeed) -> list[BaseRoute]:
     """Return /api/dashboard, /api/events (server-sent events) and /ws/dashboard; they raise ProblemError."""
 
     async def once(_: Request) -> Response:
@@ -273,7 +273,7 @@ def routes(redis: RedisClient, feed: Feed) -> list[BaseRoute]:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
         for error in ended:
-            # One that goes while it is being sent something is no error.
+            # A client that disconnects during a send is no error.
             if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
                 raise error
 
@@ -284,14 +284,14 @@ def routes(redis: RedisClient, feed: Feed) -> list[BaseRoute]:
     ]
 
 
-async def _events(feed: Feed) -> AsyncIterator[bytes]:
+async def _events(feed: DashboardFeed) -> AsyncIterator[bytes]:
     async with aclosing(feed.watch()) as snapshots:
         async for snapshot in snapshots:
-            # A comment is no event: it only finds out whether the client is still there.
+            # A comment is no event: it only shows whether the client is still there.
             yield b": quiet\n\n" if snapshot is None else b"data: " + snapshot + b"\n\n"
 
 
-async def _push(socket: WebSocket, feed: Feed) -> None:
+async def _push(socket: WebSocket, feed: DashboardFeed) -> None:
     try:
         async with aclosing(feed.watch()) as snapshots:
             async for snapshot in snapshots:

@@ -1,4 +1,4 @@
-"""The accounts of all pipelines, kept while somebody asks for them."""
+"""The audit of the running pipelines: their orders counted in Redis and PostgreSQL while somebody asks for it."""
 
 import asyncio
 import time
@@ -18,14 +18,14 @@ from coffee_core.resources import lua, sql
 from coffee_core.totals import PipelineCounts
 
 INTERVAL_S = 1.0
-"""Least seconds between two rounds."""
+"""Seconds between the starts of two rounds, at least."""
 SHARE = 0.02
-"""Most of a core's time that counting the rows may take: with many rows the rounds become rare."""
+"""Share of a core's time that counting the rows may take: with many rows the rounds become rare."""
 SOON_S = 1.0
-"""Most seconds for which one is waited for."""
+"""Seconds for which ``newest`` waits for a round, at most."""
 COUNT_TIMEOUT_S = 10.0
-"""Seconds after which a count is given up."""
-PATIENCE_S = 15.0
+"""Seconds after which a count of the rows is cancelled."""
+FINDING_MUST_STAND_S = 15.0
 """Seconds for which a finding must stand: after a crash the rows of v3 follow what was shown of them."""
 
 _ROWS = sql("backend.api", "count_rows")
@@ -34,8 +34,8 @@ _ANSWERS = 6
 """Numbers that the script returns of each pipeline."""
 
 
-class Ledger:
-    """Takes the accounts in the background, at most as often as is asked, and hands out the newest."""
+class LiveAudit:
+    """Counts the orders of all pipelines in the background while somebody asks, and keeps the newest counts."""
 
     def __init__(self, postgres: PostgresPool, redis: RedisClient, logs: Mapping[Pipeline, LiveLog]) -> None:
         self._postgres = postgres
@@ -45,27 +45,27 @@ class Ledger:
         self._steady = {pipeline: Steady() for pipeline, log in logs.items() if log.must_stand}
         self._due_s = 0.0
         self._task: asyncio.Task[None] | None = None
-        self.accounts: dict[Pipeline, PipelineCounts] = {}
-        """Of the newest round; empty where it failed."""
+        self.counts: dict[Pipeline, PipelineCounts] = {}
+        """The counts of the newest round; empty where it failed."""
         self.trouble = "not counted yet"
-        """Why there are none."""
+        """Why there are no counts."""
 
     def ask(self) -> None:
-        """See to it that the accounts become new; returns at once."""
+        """Start a round in the background where one is due; return at once."""
         if time.monotonic() >= self._due_s and (self._task is None or self._task.done()):
             if self._task is not None:
                 self._task.result()
             self._task = asyncio.create_task(self._round())
 
     async def newest(self) -> None:
-        """Ask, and wait for the answer where it comes soon: who asks seldom is not told of the last time."""
+        """Ask, and wait briefly for the new counts, so that a rare caller does not get old ones."""
         self.ask()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=SOON_S)
 
     @asynccontextmanager
     async def ending(self) -> AsyncIterator[None]:
-        """End the round that is under way with the block."""
+        """Cancel the running round at the end of the block, and close the logs."""
         try:
             yield
         finally:
@@ -79,27 +79,27 @@ class Ledger:
         began_s = time.monotonic()
         counted_s = 0.0
         try:
-            before = await self._counts()
+            before = await self._redis_counts()
             counting_s = time.monotonic()
-            rows = await self._rows()
+            rows = await self._row_counts()
             counted_s = time.monotonic() - counting_s
-            after = await self._counts()
+            after = await self._redis_counts()
             lengths = {pipeline: await log.length() for pipeline, log in self._logs.items()}
         except (UnavailableError, OutcomeUnknownError) as error:
-            self.accounts, self.trouble = {}, str(error)
+            self.counts, self.trouble = {}, str(error)
         else:
             found = {
                 pipeline: balance(log, before[pipeline], rows.get(pipeline, 0), after[pipeline], lengths[pipeline])
                 for pipeline, log in self._logs.items()
             }
-            self.accounts = {
-                pipeline: self._steady[pipeline].of(account, began_s) if pipeline in self._steady else account
-                for pipeline, account in found.items()
+            self.counts = {
+                pipeline: self._steady[pipeline].of(counts, began_s) if pipeline in self._steady else counts
+                for pipeline, counts in found.items()
             }
             self.trouble = ""
         self._due_s = began_s + max(INTERVAL_S, counted_s / SHARE)
 
-    async def _counts(self) -> dict[Pipeline, Counts]:
+    async def _redis_counts(self) -> dict[Pipeline, Counts]:
         reply: list[Any] = await self._redis.call(_COUNTS, self._keys, reading=True)
         try:
             return {
@@ -109,7 +109,7 @@ class Ledger:
         except ValueError as error:
             raise UnavailableError(f"a metric key holds no whole number ({error})") from error
 
-    async def _rows(self) -> dict[Pipeline, int]:
+    async def _row_counts(self) -> dict[Pipeline, int]:
         self._postgres.health.require()
         async with self._postgres.connection() as connection:
             try:
@@ -122,26 +122,29 @@ class Ledger:
 
 
 class Steady:
-    """Holds back a finding until it has stood for a while: the least of what was found meanwhile."""
+    """Reports a finding only after it has stood for a while, and then the least of what was found meanwhile."""
 
     def __init__(self) -> None:
         self._found: deque[tuple[float, PipelineCounts]] = deque()
 
-    def of(self, account: PipelineCounts, at_s: float) -> PipelineCounts:
-        """Return the account with the findings that have stood for ``PATIENCE_S`` by now (monotonic seconds)."""
-        self._found.append((at_s, account))
-        # One from before the span stays: it tells what was found when the span began.
-        while len(self._found) > 1 and self._found[1][0] <= at_s - PATIENCE_S:
+    def of(self, newest: PipelineCounts, at_s: float) -> PipelineCounts:
+        """Return the counts, of their findings only those that stood for ``FINDING_MUST_STAND_S``.
+
+        ``at_s`` is the moment of the counts in monotonic seconds; call it with ascending moments.
+        """
+        self._found.append((at_s, newest))
+        # The last one before the span stays: it holds what was found when the span began.
+        while len(self._found) > 1 and self._found[1][0] <= at_s - FINDING_MUST_STAND_S:
             self._found.popleft()
-        if at_s - self._found[0][0] < PATIENCE_S:
-            return replace(account, lost=0, duplicated=0, drift=0)
-        seen = [each for _, each in self._found]
-        drifts = [counts.drift for counts in seen]
+        if at_s - self._found[0][0] < FINDING_MUST_STAND_S:
+            return replace(newest, lost=0, duplicated=0, drift=0)
+        span = [counts for _, counts in self._found]
+        drifts = [counts.drift for counts in span]
         low, high = min(drifts), max(drifts)
         return replace(
-            account,
-            lost=min(counts.lost for counts in seen),
-            duplicated=min(counts.duplicated for counts in seen),
+            newest,
+            lost=min(counts.lost for counts in span),
+            duplicated=min(counts.duplicated for counts in span),
             drift=low if low > 0 else min(high, 0),
         )
 

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from backend.api import dashboard
 from backend.api.answer_counters import BOUNDS_S, BUCKET, IN_FLIGHT, REQUESTS, SECONDS
-from backend.api.live_audit import Ledger
+from backend.api.live_audit import LiveAudit
 from backend.clients.counters import Counters
 from backend.clients.health import Health
 from backend.clients.redis import RedisClient
@@ -68,7 +68,7 @@ def _processes(pids: Mapping[int, int]) -> Iterable[Metric]:
     return families.values()
 
 
-_ACCOUNTS = (
+_COUNTS = (
     ("coffee_accepted_orders", "Orders of the log (v1: rows).", "accepted"),
     ("coffee_stored_orders", "Rows in PostgreSQL.", "stored"),
     ("coffee_lost_orders", "Orders that were shown or taken from the log, and have no row.", "lost"),
@@ -88,28 +88,28 @@ _GAUGES = (
 
 
 class ShownMetrics(Collector):
-    """The newest reading as metrics; nothing of what could not be read."""
+    """The newest reading as metrics, without those that could not be read."""
 
     def __init__(
-        self, redis: RedisClient, healths: Mapping[str, Health], ledger: Ledger, counters: Counters
+        self, redis: RedisClient, healths: Mapping[str, Health], live_audit: LiveAudit, counters: Counters
     ) -> None:
         self._redis = redis
         self._healths = healths
-        self._ledger = ledger
+        self._live_audit = live_audit
         self._counters = counters
         self._reading: dashboard.Reading | None = None
         self._oldest_ms: dict[Pipeline, int | None] = {}
 
     async def refresh(self) -> None:
         """Read before a scrape."""
-        await self._ledger.newest()
+        await self._live_audit.newest()
         try:
             self._reading = await dashboard.read(self._redis)
             self._oldest_ms = {
                 pipeline: await self._oldest(stream) for pipeline, stream in dashboard.STREAMS.items()
             }
         except (UnavailableError, OutcomeUnknownError):
-            self._reading = None  # redis' own health says why; coffee_shown_up is 0
+            self._reading = None  # the health of redis has the reason; coffee_shown_up is 0
 
     def collect(self) -> Iterable[Metric]:
         """Return the metrics (called by Prometheus' client)."""
@@ -118,7 +118,7 @@ class ShownMetrics(Collector):
         for name, health in self._healths.items():
             depends.add_metric([name], bool(health.for_all(living)["up"]))
         yield depends
-        yield from self._of_accounts()
+        yield from self._of_counts()
         yield self._backlog()
         up = GaugeMetricFamily("coffee_shown_up", "Whether Redis could be read for the dashboard's metrics.")
         up.add_metric([], self._reading is not None)
@@ -131,22 +131,22 @@ class ShownMetrics(Collector):
         oldest = await self._redis.command("XRANGE", stream, "-", "+", "COUNT", 1, reading=True)
         return int(oldest[0][0].partition(b"-")[0]) if oldest else None
 
-    def _of_accounts(self) -> Iterable[Metric]:
-        accounts = self._ledger.accounts
+    def _of_counts(self) -> Iterable[Metric]:
+        found = self._live_audit.counts
         up = GaugeMetricFamily("coffee_accounts_up", "Whether rows, log and metrics could be compared.")
-        up.add_metric([], bool(accounts))
+        up.add_metric([], bool(found))
         yield up
-        for name, words, member in _ACCOUNTS if accounts else ():
+        for name, words, member in _COUNTS if found else ():
             gauge = GaugeMetricFamily(name, words, labels=["pipeline"])
-            for pipeline, account in accounts.items():
-                if (value := getattr(account, member)) is not None:
+            for pipeline, counts in found.items():
+                if (value := getattr(counts, member)) is not None:
                     gauge.add_metric([pipeline], value)
             yield gauge
 
     def _backlog(self) -> Metric:
-        waiting = {pipeline: account.in_flight for pipeline, account in self._ledger.accounts.items()}
+        waiting = {pipeline: counts.in_flight for pipeline, counts in self._live_audit.counts.items()}
         if self._reading is not None:
-            waiting |= self._reading.waiting  # newer than the account
+            waiting |= self._reading.waiting  # newer than the counts
         backlog = GaugeMetricFamily(
             "coffee_backlog_orders", "Accepted orders that the dashboard has yet to show.", labels=["pipeline"]
         )

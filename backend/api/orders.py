@@ -34,17 +34,17 @@ from coffee_core.errors import KeyConflictError, OrderError, OutcomeUnknownError
 from coffee_core.order import Order, parse_idempotency_key
 from coffee_core.pipelines import Pipeline
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _CONTENT_TYPE = (b"content-type", JSON)
-_MISTAKE = "the API made a mistake"
+_INTERNAL_ERROR = "the API made a mistake"
 
 
 class OrderEndpoint:
     """POST /api/v…/order: one order."""
 
     def __init__(
-        self, pipeline: Pipeline, submitter: "Submitter", answers: AnswerCounts, in_flight: InFlight
+        self, pipeline: Pipeline, submitter: "OrderSubmitter", answers: AnswerCounts, in_flight: InFlight
     ) -> None:
         self._submitter = submitter
         self._in_flight = in_flight
@@ -54,11 +54,11 @@ class OrderEndpoint:
         self._body = _accepted_template(pipeline)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Read one order, submit it, answer with its id, and count the answer."""
         started_ns = perf_counter_ns()
         try:
             order, keyed = await read_order(scope, receive)
-            # Only now: who is slow to send a body keeps nobody else out.
+            # After the body: a client that sends slowly takes no place in flight.
             client = self._in_flight.enter(scope, 1)
             try:
                 await self._submitter.submit(order, keyed)
@@ -86,7 +86,7 @@ class BatchEndpoint:
     """POST /api/v…/orders: up to a thousand orders, all of them or none, one result each."""
 
     def __init__(
-        self, pipeline: Pipeline, submitter: "Submitter", answers: AnswerCounts, in_flight: InFlight
+        self, pipeline: Pipeline, submitter: "OrderSubmitter", answers: AnswerCounts, in_flight: InFlight
     ) -> None:
         self._submitter = submitter
         self._in_flight = in_flight
@@ -95,7 +95,7 @@ class BatchEndpoint:
         self._body = _accepted_template(pipeline)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Read a batch, submit it as a whole, answer with one result an order, and count the answer."""
         started_ns, count = perf_counter_ns(), 1
         try:
             batch = await read_batch(scope, receive)
@@ -118,19 +118,19 @@ class BatchEndpoint:
         self._answers.count(status, (perf_counter_ns() - started_ns) // 1_000, count)
 
 
-class Submitter:
-    """Hands orders to the ingest of one pipeline, one at a time under a key; every failure is a ProblemError."""
+class OrderSubmitter:
+    """Passes orders to the ingest of one pipeline, one at a time under a key; every failure is a ProblemError."""
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
-        self._keys: set[UUID] = set()
+        self._keys_in_flight: set[UUID] = set()
         """Message ids that clients have given, of orders in flight."""
 
     async def submit(self, order: Order, keyed: bool) -> None:
         """Return when the order is durable."""
         if keyed:  # nobody else can have a message id that the API has made
-            self._require_free(order.message_id)
-            self._keys.add(order.message_id)
+            self._require_not_in_flight(order.message_id)
+            self._keys_in_flight.add(order.message_id)
         try:
             await self._ingest.submit(order, keyed)
         except UnavailableError as error:
@@ -140,18 +140,18 @@ class Submitter:
         except OutcomeUnknownError as error:
             raise _unknown(order, str(error)) from error
         except Exception as error:
-            # Whatever it was, it came after the order may have been sent.
-            log.exception("an order could not be submitted")
-            raise _unknown(order, _MISTAKE) from error
+            # Whatever failed, the order may have been sent before.
+            _log.exception("an order could not be submitted")
+            raise _unknown(order, _INTERNAL_ERROR) from error
         finally:
             if keyed:
-                self._keys.remove(order.message_id)
+                self._keys_in_flight.remove(order.message_id)
 
     async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:
         """Return when all of them are durable; no two have the same message id."""
         for message_id in keyed:
-            self._require_free(message_id)
-        self._keys |= keyed
+            self._require_not_in_flight(message_id)
+        self._keys_in_flight |= keyed
         try:
             await self._ingest.submit_all(orders, keyed)
         except UnavailableError as error:
@@ -161,13 +161,13 @@ class Submitter:
         except OutcomeUnknownError as error:
             raise _all_unknown(orders, str(error)) from error
         except Exception as error:
-            log.exception("a batch could not be submitted")
-            raise _all_unknown(orders, _MISTAKE) from error
+            _log.exception("a batch could not be submitted")
+            raise _all_unknown(orders, _INTERNAL_ERROR) from error
         finally:
-            self._keys -= keyed
+            self._keys_in_flight -= keyed
 
-    def _require_free(self, message_id: UUID) -> None:
-        if message_id in self._keys:
+    def _require_not_in_flight(self, message_id: UUID) -> None:
+        if message_id in self._keys_in_flight:
             raise ProblemError(IN_FLIGHT, f"{message_id} is being taken: ask again for its answer")
 
 

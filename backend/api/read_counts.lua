@@ -3,11 +3,11 @@
 -- is an empty string where its log is none.
 -- Returns of each pipeline: total_orders, duplicates, dead and shown_orders, an empty string where there is none;
 -- entries ever added to the stream, entries in it.
-local said = {}
+local replies = {}
 for i = 1, #KEYS, 3 do
-    said[#said + 1] = redis.call('GET', KEYS[i]) or ''
+    replies[#replies + 1] = redis.call('GET', KEYS[i]) or ''
     for _, field in ipairs({ 'duplicates', 'dead', 'shown_orders' }) do
-        said[#said + 1] = redis.call('HGET', KEYS[i + 1], field) or ''
+        replies[#replies + 1] = redis.call('HGET', KEYS[i + 1], field) or ''
     end
     local added, waiting = 0, 0
     if KEYS[i + 2] ~= '' and redis.call('EXISTS', KEYS[i + 2]) == 1 then
@@ -19,7 +19,7 @@ for i = 1, #KEYS, 3 do
         end
         waiting = redis.call('XLEN', KEYS[i + 2])
     end
-    said[#said + 1] = added
-    said[#said + 1] = waiting
+    replies[#replies + 1] = added
+    replies[#replies + 1] = waiting
 end
-return said
+return replies

@@ -1,4 +1,4 @@
-"""What the API says of itself: /livez, /readyz, and /api/lab with what the dashboard cannot read from Redis."""
+"""The state of the API itself: /livez, /readyz, and /api/lab with what the dashboard cannot read from Redis."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from backend.api.answer_counters import latency, statuses
-from backend.api.live_audit import Ledger
+from backend.api.live_audit import LiveAudit
 from backend.api.pipelines import RunningPipelines
 from backend.clients.counters import Counters
 from coffee_core.clock import now_us
@@ -21,12 +21,12 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import Cost, PartState, read_states
 
 INTERVAL_S = 3.0
-"""Least seconds between two readings of what the processes cost, each of which visits every one of the machine."""
+"""Seconds between two measurements of the processes, at least: one visits every process of the machine."""
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
 class Costs:
-    """Reads what the published process ids cost; a part without one (given by a URL) is not there."""
+    """Measures processor time and memory of the parts by process id; omits a part without one (given by a URL)."""
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[int, float], float] = {}
@@ -55,7 +55,7 @@ class Costs:
             below[process.info["ppid"]].append(process.pid)
         costs, seconds = {}, {}
         for name, pids in roots.items():
-            used_s, known, own, shared = 0.0, False, 0, 0
+            used_s, known, private_bytes, shared_bytes = 0.0, False, 0, 0
             for pid in _tree(pids, below):
                 try:
                     process = psutil.Process(pid)
@@ -68,10 +68,11 @@ class Costs:
                 # Time of a process that was not there before counts from its beginning, which lies in the span.
                 used_s += seconds[key] - self._seconds.get(key, seconds[key] if not self._seconds else 0.0)
                 known = known or bool(self._seconds)
-                common = getattr(memory, "shared", 0)
-                own, shared = own + memory.rss - common, max(shared, common)
-            if own or shared:
-                costs[name] = Cost(used_s / span_s if known else None, own + shared)
+                shared = getattr(memory, "shared", 0)
+                private_bytes += memory.rss - shared
+                shared_bytes = max(shared_bytes, shared)
+            if private_bytes or shared_bytes:
+                costs[name] = Cost(used_s / span_s if known else None, private_bytes + shared_bytes)
         return costs, seconds
 
 
@@ -82,15 +83,15 @@ def _tree(roots: set[int], below: dict[int, list[int]]) -> list[int]:
     return found
 
 
-def lab_route(running: RunningPipelines, counters: Counters, ledger: Ledger, home: Path) -> Route:
+def lab_route(running: RunningPipelines, counters: Counters, live_audit: LiveAudit, home: Path) -> Route:
     """Return /api/lab; ``home`` is where the parts of the stack publish their states."""
     costs = Costs()
 
     async def lab(_: Request) -> Response:
-        ledger.ask()
+        live_audit.ask()
         living, totals = counters.living(), counters.totals()
         processes = {number: int(numbers["pid"]) for number, numbers in living.items()}
-        # A dozen small files, and what /proc says of their processes.
+        # Blocks: reads a dozen small files, and the figures of their processes in /proc.
         states, cost = await asyncio.to_thread(_parts, home, costs, processes.values())
         time_us = now_us()
         return JSONResponse(
@@ -111,10 +112,10 @@ def lab_route(running: RunningPipelines, counters: Counters, ledger: Ledger, hom
                 "costs": {name: asdict(part) for name, part in cost.items()},
                 "accounts": {
                     pipeline: counts.as_json()
-                    for pipeline, counts in ledger.accounts.items()
+                    for pipeline, counts in live_audit.counts.items()
                     if pipeline in running.ingests
                 },
-                "accounts_trouble": ledger.trouble,
+                "accounts_trouble": live_audit.trouble,
             },
             headers=_UNCACHED,
         )

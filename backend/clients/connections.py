@@ -14,7 +14,7 @@ from coffee_core.settings import Settings
 if TYPE_CHECKING:
     from backend.clients.kafka_producer import TopicProducer
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Connections:
@@ -50,7 +50,7 @@ class Connections:
 
         def done(task: "asyncio.Task[None]") -> None:
             if not task.cancelled() and (error := task.exception()):
-                log.critical("a dependency can no longer be watched", exc_info=error)
+                _log.critical("a dependency can no longer be watched", exc_info=error)
                 on_crash()
 
         tasks = [asyncio.create_task(run()) for run in self._runners]

@@ -9,7 +9,7 @@ from backend.clients.counters import NOW, Counters
 from coffee_core.clock import now_us
 from coffee_core.errors import UnavailableError
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 UP_INTERVAL_S = 1.0
 """Seconds between two probes of a dependency that is up."""
@@ -50,12 +50,12 @@ class Health:
         if not self.up:
             self.up, self.detail, self.since_us = True, "", now_us()
             self._publish(0)
-            log.info("%s is up", self.name)
+            _log.info("%s is up", self.name)
 
     def went_down(self, detail: str) -> None:
         """Note that it did not, and why not."""
         if self.up or self.detail != detail:
-            log.warning("%s is down: %s", self.name, detail)
+            _log.warning("%s is down: %s", self.name, detail)
         if self.up:
             self.up, self.since_us = False, now_us()
             self._publish(self.since_us)

@@ -23,7 +23,7 @@ from backend.clients.servers import UnreachableError
 from coffee_core.errors import ConfigError
 from coffee_core.settings import Settings
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 # What the driver logs, an error of ours says too.
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
@@ -213,7 +213,7 @@ class LogEnd:
                 records = await self._read()
         except (KafkaError, OSError, TimeoutError) as error:
             if not self._failing:
-                log.warning("kafka: the length of %s is unknown (%r)", self._topic, error)
+                _log.warning("kafka: the length of %s is unknown (%r)", self._topic, error)
             self._failing = True
             await self.close()
             return None

@@ -22,7 +22,7 @@ from backend.clients.kafka import kafka_options
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.settings import Settings
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 2.7
 """Seconds from the first record of a turn to its answer, after which its outcome counts as unknown."""
@@ -131,7 +131,7 @@ class TopicProducer:
             return
         # After an error that it does not retry, an idempotent producer's sequence numbers may no longer be what
         # the broker expects: it would fail for ever, so a new one takes over.
-        log.warning("kafka: %r: a new producer takes over", error)
+        _log.warning("kafka: %r: a new producer takes over", error)
         if producer is self._producer:
             self._retire()
             self.health.went_down(f"the producer failed ({error})")
@@ -150,7 +150,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
     _, late = await asyncio.wait({stopping}, timeout=CLOSE_TIMEOUT_S)
     if late:
         # stop() waits for every record to be delivered, with a dead broker for ever, and has no public way out.
-        log.warning("kafka: a producer is closed with records that no broker has taken")
+        _log.warning("kafka: a producer is closed with records that no broker has taken")
         await producer.client.close()
         await producer._sender.close()  # noqa: SLF001
         producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001

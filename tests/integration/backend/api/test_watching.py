@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from backend.api.dashboard import Feed
+from backend.api.dashboard import DashboardFeed
 from backend.clients.redis import RedisClient
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V2
@@ -23,11 +23,11 @@ V2 = MetricKeys(V2)
 
 
 @pytest.fixture
-async def feed(redis_url: str) -> AsyncIterator[Feed]:
+async def feed(redis_url: str) -> AsyncIterator[DashboardFeed]:
     backend = RedisClient(redis_url)
     task = asyncio.create_task(backend.run())
     await until(lambda: backend.health.up)
-    yield Feed(backend, redis_url, asyncio.Event())
+    yield DashboardFeed(backend, redis_url, asyncio.Event())
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -73,7 +73,7 @@ async def test_a_key_that_nobody_of_us_wrote_is_unavailable(
     assert (status, problem["type"]) == (503, "/problems/unavailable")
 
 
-async def test_a_slow_watcher_is_skipped_forward(feed: Feed, redis: "Redis[str]") -> None:
+async def test_a_slow_watcher_is_skipped_forward(feed: DashboardFeed, redis: "Redis[str]") -> None:
     async with aclosing(feed.watch()) as quick, aclosing(feed.watch()) as slow:
         assert _orders(await anext(quick)) == _orders(await anext(slow)) == 0
         for number in range(1, 6):
@@ -82,7 +82,7 @@ async def test_a_slow_watcher_is_skipped_forward(feed: Feed, redis: "Redis[str]"
         assert _orders(await anext(slow)) == 5
 
 
-async def test_many_changes_are_few_snapshots(feed: Feed, redis: "Redis[str]") -> None:
+async def test_many_changes_are_few_snapshots(feed: DashboardFeed, redis: "Redis[str]") -> None:
     async with aclosing(feed.watch()) as snapshots:
         await anext(snapshots)
         began_s = asyncio.get_running_loop().time()
@@ -96,7 +96,7 @@ async def test_many_changes_are_few_snapshots(feed: Feed, redis: "Redis[str]") -
         assert seen <= (asyncio.get_running_loop().time() - began_s) * 10 + 2
 
 
-async def test_many_watchers_are_one_subscription(feed: Feed, redis: "Redis[str]") -> None:
+async def test_many_watchers_are_one_subscription(feed: DashboardFeed, redis: "Redis[str]") -> None:
     watchers = [feed.watch() for _ in range(20)]
     for each in watchers:
         await anext(each)
@@ -113,7 +113,7 @@ async def test_many_watchers_are_one_subscription(feed: Feed, redis: "Redis[str]
     await until(nobody)
 
 
-async def test_a_cut_connection_is_made_again(feed: Feed, redis: "Redis[str]") -> None:
+async def test_a_cut_connection_is_made_again(feed: DashboardFeed, redis: "Redis[str]") -> None:
     async with aclosing(feed.watch()) as snapshots:
         await anext(snapshots)
         await redis.client_kill_filter(_type="pubsub")

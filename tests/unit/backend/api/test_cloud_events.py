@@ -13,7 +13,7 @@ from backend.api.admission import InFlight
 from backend.api.answer_counters import AnswerCounts, RequestCounts
 from backend.api.middleware import Observe
 from backend.api.openapi import document
-from backend.api.orders import BatchEndpoint, OrderEndpoint, Submitter
+from backend.api.orders import BatchEndpoint, OrderEndpoint, OrderSubmitter
 from backend.api.parsing import NAMESPACE
 from backend.clients.counters import Counters
 from backend.clients.health import Health
@@ -54,7 +54,7 @@ def kept() -> Kept:
 def _app(kept: Kept, endpoint: Any = OrderEndpoint) -> ASGIApp:
     counters = Counters()
     answers = AnswerCounts(counters, V2)
-    return Observe(endpoint(V2, Submitter(kept), answers, InFlight()), RequestCounts(counters))
+    return Observe(endpoint(V2, OrderSubmitter(kept), answers, InFlight()), RequestCounts(counters))
 
 
 async def _post(kept: Kept, event: Any, *headers: tuple[str, str]) -> Answer:

@@ -23,7 +23,7 @@ from backend.api.admission import InFlight
 from backend.api.answer_counters import AnswerCounts, RequestCounts
 from backend.api.middleware import Observe
 from backend.api.openapi import document
-from backend.api.orders import BatchEndpoint, OrderEndpoint, Submitter
+from backend.api.orders import BatchEndpoint, OrderEndpoint, OrderSubmitter
 from backend.clients.counters import Counters
 from backend.clients.health import Health
 from coffee_core.order import Order
@@ -102,7 +102,7 @@ _bodies = st.one_of(
 
 
 _kept, _in_flight, _runner = Keeping(), InFlight(), asyncio.Runner()
-_submitter, _counters = Submitter(_kept), Counters()
+_submitter, _counters = OrderSubmitter(_kept), Counters()
 _answers, _counts = AnswerCounts(_counters, V2), RequestCounts(_counters)
 _order = Observe(OrderEndpoint(V2, _submitter, _answers, _in_flight), _counts)
 _batch = Observe(BatchEndpoint(V2, _submitter, _answers, _in_flight), _counts)

@@ -1,6 +1,6 @@
 """The balance by counts: what is on its way is not lost, and what is lost is said."""
 
-from backend.api.live_audit import PATIENCE_S, Steady
+from backend.api.live_audit import FINDING_MUST_STAND_S, Steady
 from backend.pipelines import live
 from backend.pipelines.live import Counts
 from backend.pipelines.operations import operations_of
@@ -65,6 +65,6 @@ def test_a_finding_of_v3_must_stand_for_a_while() -> None:
 
     steady = Steady()
     assert _findings(steady.of(found(8), 0.0)) == (0, 0, 0)
-    assert _findings(steady.of(found(7), PATIENCE_S - 0.1)) == (0, 0, 0)
-    assert _findings(steady.of(found(8), PATIENCE_S)) == (2, 0, 2)
-    assert _findings(steady.of(found(10), PATIENCE_S + 1)) == (0, 0, 0), "the rows have followed"
+    assert _findings(steady.of(found(7), FINDING_MUST_STAND_S - 0.1)) == (0, 0, 0)
+    assert _findings(steady.of(found(8), FINDING_MUST_STAND_S)) == (2, 0, 2)
+    assert _findings(steady.of(found(10), FINDING_MUST_STAND_S + 1)) == (0, 0, 0), "the rows have followed"
