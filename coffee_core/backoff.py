@@ -6,7 +6,7 @@ import random
 class Backoff:
     """Doubles from ``first_s`` to ``longest_s`` seconds, and begins anew after ``reset``.
 
-    With ``jitter`` (0 to 1) so much of a pause is left to chance, so that those who fail together do not come back
+    With ``jitter`` (0 to 1) that share of a pause is random, so that clients that fail together do not return
     together.
     """
 

@@ -16,9 +16,9 @@ def open_lock_file(path: Path) -> int:
 
 
 def try_lock(handle: int, *, shared: bool = False) -> bool:
-    """Take the lock by an open descriptor, or return False where somebody holds it.
+    """Take the lock by an open descriptor, or return False where another holds it.
 
-    A ``shared`` lock is refused by an exclusive one alone: taking it tells whether there is one.
+    Only an exclusive lock refuses a ``shared`` one: taking it shows whether there is an exclusive one.
     """
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

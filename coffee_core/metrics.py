@@ -1,7 +1,7 @@
-"""What a pipeline shows in Redis: the commands that read it at one moment, and what their replies say.
+"""The metrics of a pipeline in Redis: the commands that read them at one moment, and the parsing of the replies.
 
-Whoever reads the metric keys (the API, the dashboard, the audit) sends these commands with a client of its own, in
-one transaction, so that totals and breakdowns agree.
+Every reader of the metric keys (the API, the dashboard, the audit) sends these commands with a client of its own,
+in one transaction, so that totals and breakdowns agree.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ READS = 4 + len(HASHES)
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """All that is shown of one pipeline."""
+    """All metrics of one pipeline."""
 
     totals: Totals
     """The six metric keys; a breakdown has also what is on no menu."""

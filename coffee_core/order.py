@@ -25,9 +25,9 @@ _AFTER_YEAR = (
     r"-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
 TIMESTAMP_PATTERN = f"(19[7-9][0-9]|[2-9][0-9]{{3}}){_AFTER_YEAR}"
-"""RFC 3339 §5.6 with its offset, without anchors, for clients: that it is a real date no pattern can say.
+"""RFC 3339 §5.6 with its offset, without anchors, for clients: a pattern cannot check that it is a real date.
 
-Read is also 1969-12-31 behind UTC, where that is 1970."""
+Also accepted: 1969-12-31 with an offset behind UTC, where that is 1970 in UTC."""
 
 _UUID = re.compile(UUID_PATTERN)
 _TIMESTAMP = re.compile(f"[0-9]{{4}}{_AFTER_YEAR}")

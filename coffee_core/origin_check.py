@@ -20,8 +20,8 @@ def refusal(bound_to: str, host: str, origin: str | None) -> str:
     """Return why a request is refused; empty where it is not.
 
     ``bound_to`` is the address that is listened on, ``host`` and ``origin`` are the request's headers. A page of
-    another site may open a websocket to any address: only its origin tells. And a name of its own may lead to
-    loopback (DNS rebinding): there, only loopback's names are answered.
+    another site may open a websocket to any address: only its origin shows that. And a foreign name may resolve to
+    loopback (DNS rebinding): on loopback, only loopback's names are answered.
     """
     if is_loopback(bound_to) and not is_loopback(_name(f"//{host}")):
         return "this server is for its own machine alone: it answers to localhost and 127.0.0.1"

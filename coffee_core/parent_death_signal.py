@@ -15,7 +15,7 @@ def dies_with_parent(death_signal: int = signal.SIGKILL, niceness: int = 0) -> C
     """Return a ``preexec_fn`` by which a child process gets this signal when we die. Elsewhere it does nothing.
 
     The kernel watches the *thread* that starts the child: start it from the main thread, or from one that outlives
-    it. A program that changes its account loses the signal and must ask for it again. ``niceness`` (0 to 19) is
+    it. A program that changes its uid loses the signal and must ask for it again. ``niceness`` (0 to 19) is
     added to its own.
     """
     return partial(_set_death_signal, os.getpid(), death_signal, niceness)

@@ -1,4 +1,4 @@
-"""Totals of one pipeline: what the six metric keys say, as one value that can be added and compared."""
+"""Totals of one pipeline: the content of the six metric keys, as one value that can be added and compared."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields

@@ -61,7 +61,7 @@ def outcome_of(status: int) -> Outcome:
         return Outcome.ACKNOWLEDGED
     if status in (409, 429, 503):
         return Outcome.REFUSED
-    # A 5xx of any other kind (500, a proxy's 502, the API's own 504) leaves open what was done before it.
+    # After any other 5xx (500, a proxy's 502, the API's own 504) the order may have been stored.
     return Outcome.REJECTED if 400 <= status < 500 else Outcome.UNKNOWN
 
 
@@ -94,7 +94,7 @@ class LoadCounts:
     sent: int = 0
     """Requests begun."""
     late: int = 0
-    """Requests begun more than ``LATE_S`` after they were meant to be, whoever was to blame."""
+    """Requests begun more than ``LATE_S`` after they were meant to be, whatever the reason."""
     slipped: int = 0
     """Of these, those that the generator itself was late with: not held up by requests without an answer."""
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))

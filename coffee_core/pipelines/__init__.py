@@ -76,7 +76,7 @@ def load_packages(text: str) -> tuple[str, ...]:
     return names
 
 
-with contextlib.suppress(ValueError):  # the settings read the same text again, and say what is wrong with it
+with contextlib.suppress(ValueError):  # the settings read the same text again, and report what is wrong with it
     load_packages(os.environ.get(PACKAGES_SETTING, ""))
 PIPELINES: tuple[Pipeline, ...] = tuple(Pipeline(name) for name in _declared)
 """Every pipeline, the built-in ones first, in the order of their version."""

@@ -1,6 +1,6 @@
 """What a pipeline declares of itself: all that the dashboard, the command line and the reports need to know of it.
 
-Its doing is a package of its own (``package``), which declares nothing and is loaded only where orders are taken.
+Its implementation is a package of its own (``package``), which is loaded only where orders are accepted.
 """
 
 from dataclasses import dataclass, field
@@ -36,9 +36,9 @@ class Stage:
     """One stage of the chain that an order passes."""
 
     label: str
-    """What the dashboard calls it; short."""
+    """Short name in the dashboard."""
     parts: tuple[str, ...]
-    """Beginnings of the names of the processes that it stands on."""
+    """Prefixes of the names of the processes that it depends on."""
     periodic: bool = False
     """It works now and then, by the clock: orders wait before it by design."""
 
@@ -71,9 +71,9 @@ class Windows(Enum):
 
     NONE = "none"
     ROWS = "rows"
-    """Summed up by PostgreSQL when somebody asks: a scan of the pipeline's rows."""
+    """Summed up by PostgreSQL at each request: a scan of the pipeline's rows."""
     REDIS = "redis"
-    """Kept in Redis by the processor, at no cost for whoever asks."""
+    """Kept in Redis by the processor; reading them costs nothing."""
 
 
 class Repair(StrEnum):
@@ -85,7 +85,7 @@ class Repair(StrEnum):
     NEW_BALANCE = "reconcile --new-balance"
     """Where the log can be lost while the rows are not."""
     COMPARE = "reconcile --compare"
-    """Where only a replay mends a drift, so that somebody has to ask for it."""
+    """Where only a replay mends a drift, so that an operator has to start it."""
     DEAD_LETTERS = "dead-letters"
 
 
@@ -112,7 +112,7 @@ class Declaration:
     title: str
     """Short name, for a column's headline."""
     package: str
-    """The package of its doing, with a module ``operations`` (see ``backend.pipelines.operations``)."""
+    """The package of its implementation, with a module ``operations`` (see ``backend.pipelines.operations``)."""
     accepted_status: int
     """HTTP status of an accepted order: 201 where it is committed, 202 where a log has acknowledged it."""
     chain: tuple[Stage, ...]
@@ -124,11 +124,11 @@ class Declaration:
     services: tuple[Service, ...] = ()
     """Its own daemons beside the API."""
     processor: str = ""
-    """Beginning of the name of the process whose death delays what is shown; empty where that is the API."""
+    """Prefix of the name of the process that writes the metrics; empty where that is the API."""
     cost_label: str = ""
-    """What ``cost_parts`` are called together."""
+    """Name of ``cost_parts`` together."""
     cost_parts: tuple[str, ...] = ()
-    """Beginnings of the names of the processes that run for this pipeline alone."""
+    """Prefixes of the names of the processes that run for this pipeline alone."""
     log: Log | None = None
     """Where orders wait; None where the rows themselves are the log."""
     windows: Windows = Windows.NONE
@@ -141,7 +141,7 @@ class Declaration:
     It must be harmless where that is there already. Empty where the migrations know its rows.
     """
     default: bool = True
-    """Runs where nobody chooses."""
+    """Runs where COFFEE_PIPELINES is not set."""
 
     @property
     def shown_in_runs(self) -> bool:
