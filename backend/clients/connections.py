@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Connections:
-    """PostgreSQL and Redis, and a Kafka producer for each topic that is asked for."""
+    """PostgreSQL and Redis, and a Kafka producer for each topic that a pipeline writes to."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -46,7 +46,7 @@ class Connections:
 
     @asynccontextmanager
     async def keep_open(self, on_crash: Callable[[], None]) -> AsyncIterator[None]:
-        """Keep all of them connected meanwhile; ``on_crash`` is called where one cannot go on."""
+        """Keep all of them connected during the block; call ``on_crash`` where one fails for good."""
 
         def done(task: "asyncio.Task[None]") -> None:
             if not task.cancelled() and (error := task.exception()):

@@ -1,7 +1,7 @@
 """Numbers that an API process counts, where every other process behind its port can read them.
 
-Each process maps a file of its own: to count costs no more than in memory, and what was counted outlives it. Who
-starts goes on in the file of a process that has died. So no total falls while one of them lives, nothing is
+Each process maps a file of its own: counting costs no more than in memory, and the numbers outlive the process. A
+new process goes on with the file of one that has died. So no total falls while one of them lives, nothing is
 counted twice, and there are only as many files as there were ever processes at once.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from coffee_core.file_lock import file_lock, lock_file, try_lock
 
 NOW = "now "
-"""Begins the name of a number that says how it is, not how often: it is true of a living process alone."""
+"""Prefix of the name of a gauge (a state, not a count): valid only while its process lives."""
 _DOUBLE = 8
 _RECORD = 128
 """Bytes of a number: a double, then its name in UTF-8, filled up with NUL."""
@@ -41,7 +41,7 @@ class Counters:
             self._handle, self._number = _claim_file(folder)
             self._memory = mmap.mmap(self._handle, _SIZE)
         self.values = memoryview(self._memory).cast("d")
-        """What is counted, at the places that ``place`` returns: to be added to, or set."""
+        """The numbers, at the indexes that ``place`` returns: add to them, or set them."""
         names = [name for name, _ in _records(self._memory)]
         self._places = {name: at * _RECORD // _DOUBLE for at, name in enumerate(names)}
         for name, place in self._places.items():
@@ -51,12 +51,12 @@ class Counters:
         self.values[self.place(NOW + "started")] = time.time()
 
     def place(self, name: str) -> int:
-        """Return where in ``values`` a number is; one that is new is 0."""
+        """Return the index of a number in ``values``; a new one is 0."""
         place = self._places.get(name)
         if place is None:
             place = self._places[name] = len(self._places) * _RECORD // _DOUBLE
             begin, length = (place + 1) * _DOUBLE, _RECORD - _DOUBLE
-            # In one piece: who reads meanwhile finds the whole name or none.
+            # In one piece: a concurrent reader finds the whole name or none.
             self._memory[begin : begin + length] = name.encode().ljust(length, b"\0")
         return place
 
@@ -78,7 +78,7 @@ class Counters:
         }
 
     def close(self) -> None:
-        """Count no more, and let another process have the file."""
+        """Stop counting, and release the file for another process."""
         self.values.release()
         if isinstance(self._memory, mmap.mmap):
             self._memory.close()
@@ -113,7 +113,7 @@ def _claim_file(folder: Path) -> tuple[int, int]:
                 other.unlink()
             os.ftruncate(handle, 0)
         if os.fstat(handle).st_size < _SIZE:
-            # Written, not only made longer: where the disk is full that is said now, not by a signal later.
+            # Written, not only made longer: a full disk is an error now, not a signal (SIGBUS) later.
             os.pwrite(handle, bytes(_SIZE), 0)
     return handle, number
 

@@ -25,12 +25,12 @@ Database: TypeAlias = "asyncpg.Connection[Any]"
 """A connection to PostgreSQL (generic for the type checker alone)."""
 
 OUTAGES = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a server that is away, starting, full or wrongly set up raises: worth another try, for ever."""
+"""Errors of a server that is unreachable, starting, full or wrongly set up: retried for ever."""
 
 SOCKET_TIMEOUT_S = 5.0
-"""Seconds after which an answer of Redis no longer counts; a blocking read must end well before."""
+"""Seconds to wait for an answer of Redis; a blocking read must end well before."""
 STATEMENT_TIMEOUT_S = 30.0
-"""Seconds after which a statement of a daemon is given up."""
+"""Seconds after which a statement of a daemon is cancelled."""
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _JITTER = 0.5
@@ -46,7 +46,7 @@ def open_redis(url: str) -> redis.asyncio.Redis:
     """Return a client that answers in text and connects at its first command.
 
     Bytes that are no UTF-8 survive the way to text and back (surrogateescape). The client retries nothing by
-    itself: whoever lost an answer must find out what became of the command.
+    itself: a caller that lost an answer must find out what became of the command.
     """
     client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
         url,

@@ -16,7 +16,7 @@ UP_INTERVAL_S = 1.0
 DOWN_INTERVAL_S = (0.1, 0.2, 0.4, 0.8)
 """Seconds to the next probe of one that is down, by the number of failures; the last one stays."""
 PROBE_TIMEOUT_S = 2.0
-"""Seconds without an answer after which a dependency counts as gone."""
+"""Seconds without an answer after which a dependency counts as down."""
 _DOWN_SINCE = "down since "
 
 
@@ -31,12 +31,12 @@ class Health:
         self.detail = "not connected yet"
         """Why it is down; empty while it is up."""
         self.since_us = now_us()
-        """Since when ``up`` has been so: microseconds since the epoch."""
+        """When ``up`` last changed: microseconds since the epoch."""
         self._doubted = asyncio.Event()
         self._publish: Callable[[int], None] = lambda _: None
 
     def publish_to(self, counters: Counters) -> None:
-        """Let the other processes behind the port read the state there from now on."""
+        """Publish the state in the counters from now on, for the other processes behind the port."""
         place = counters.place(f"{NOW}{_DOWN_SINCE}{self.name}")
 
         def publish(down_since_us: int) -> None:
@@ -53,7 +53,7 @@ class Health:
             _log.info("%s is up", self.name)
 
     def went_down(self, detail: str) -> None:
-        """Note that it did not, and why not."""
+        """Note that it failed a probe, and why."""
         if self.up or self.detail != detail:
             _log.warning("%s is down: %s", self.name, detail)
         if self.up:
@@ -93,7 +93,7 @@ class Health:
                     await self._doubted.wait()
 
     def as_dict(self) -> dict[str, bool | str | int]:
-        """Return what /readyz says of it."""
+        """Return its state as the JSON of /readyz."""
         return {"up": self.up, "detail": self.detail, "since_us": self.since_us}
 
     def for_all(self, living: Collection[Mapping[str, float]]) -> dict[str, bool | str | int]:

@@ -24,7 +24,7 @@ from coffee_core.errors import ConfigError
 from coffee_core.settings import Settings
 
 _log = logging.getLogger(__name__)
-# What the driver logs, an error of ours says too.
+# The driver's log lines repeat our errors.
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 _REQUEST_TIMEOUT_MS = 5_000
@@ -86,9 +86,9 @@ class Record:
 
 
 class KafkaLogs:
-    """Kafka as the audit reads it: how long the logs are, how far a group has committed, every record in turn.
+    """Kafka as the audit reads it: the bounds of a log, the committed offsets of a group, every record in order.
 
-    A consumer that commits nothing and joins no group, and an admin client for what a consumer cannot ask.
+    Has a consumer that commits nothing and joins no group, and an admin client for what a consumer cannot ask.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, servers: str) -> None:
@@ -143,7 +143,7 @@ async def _bounds(
     admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, topic: str
 ) -> dict[int, tuple[int, int]]:
     """Return the first offset and the one after the last of each partition; raises an error of the driver."""
-    # The admin client is asked for them: a consumer without a topic of its own never hears of partitions.
+    # Asks the admin client: a consumer that is subscribed to no topic does not learn of its partitions.
     (about,) = await admin.describe_topics([topic])
     error = for_code(about["error_code"])
     if error is UnknownTopicOrPartitionError:
@@ -180,7 +180,7 @@ async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
         enable_auto_commit=False,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
         isolation_level="read_uncommitted",
-        # What the broker makes a fetch wait at the end of a partition, and so each change to another one.
+        # The broker holds a fetch this long at the end of a partition, so each change to another one costs it.
         fetch_max_wait_ms=50,
     )
     admin = AIOKafkaAdminClient(**options, request_timeout_ms=_REQUEST_TIMEOUT_MS)
@@ -195,7 +195,7 @@ async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
 
 
 class LogEnd:
-    """Asks how long a log is, with a consumer that reads nothing, commits nothing and joins no group.
+    """Asks for the length of a log, with a consumer that reads nothing, commits nothing and joins no group.
 
     The consumer is made when it is first needed.
     """
@@ -207,7 +207,7 @@ class LogEnd:
         self._failing = False
 
     async def read(self) -> int | None:
-        """Return the records ever written to the topic and still there, or None where Kafka does not say."""
+        """Return how many records the topic holds, or None where Kafka does not answer."""
         try:
             async with asyncio.timeout(_LENGTH_TIMEOUT_S):
                 records = await self._read()
@@ -237,7 +237,7 @@ class LogEnd:
             admin, consumer = clients
             # Stopped before its tasks have begun, aiokafka raises their cancellation as ours.
             await asyncio.sleep(0)
-            with contextlib.suppress(KafkaError, OSError):  # it is given up: what its end says changes nothing
+            with contextlib.suppress(KafkaError, OSError):  # an error at its end changes nothing
                 await consumer.stop()
             with contextlib.suppress(KafkaError, OSError):
                 await admin.close()

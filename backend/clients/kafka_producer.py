@@ -1,7 +1,7 @@
 """A Kafka producer as the API uses it: made, watched and replaced in the background, its records sent in groups.
 
-Where a producer is given up, private parts of aiokafka are used (``_close``): its sender and its accumulator have
-no promise to stay. pyproject.toml pins the minor version that this was tested with (0.14): when it changes, read
+``_close`` uses private parts of aiokafka, the sender and the accumulator of a producer, which have no promise to
+stay. pyproject.toml pins the minor version that this was tested with (0.14): when it changes, read
 ``AIOKafkaProducer.stop`` again and run tests/integration/backend/api/test_kafka_groups.py and test_outages.py.
 """
 
@@ -27,13 +27,13 @@ _log = logging.getLogger(__name__)
 ANSWER_TIMEOUT_S = 2.7
 """Seconds from the first record of a turn to its answer, after which its outcome counts as unknown."""
 START_TIMEOUT_S = 10.0
-"""Seconds for a producer to meet the cluster and get its producer id; a cold broker hands out none at first."""
+"""Seconds for a producer to connect and get its producer id, which a cold broker does not give at first."""
 REQUEST_TIMEOUT_MS = 3_000
 """Milliseconds for one request to a broker."""
 REPLACE_AFTER_S = 30.0
 """Seconds without any broker after which a new producer asks the bootstrap servers where the brokers are now."""
 CLOSE_TIMEOUT_S = 1.0
-"""Seconds for a producer that is given up to deliver what it holds."""
+"""Seconds for a retired producer to deliver the records that it holds."""
 MAX_BATCH_BYTES = 256 * 1024
 """Most bytes of one batch: about a thousand orders."""
 
@@ -130,7 +130,7 @@ class TopicProducer:
             self.health.doubt()
             return
         # After an error that it does not retry, an idempotent producer's sequence numbers may no longer be what
-        # the broker expects: it would fail for ever, so a new one takes over.
+        # the broker expects: it would fail for ever, so a new one replaces it.
         _log.warning("kafka: %r: a new producer takes over", error)
         if producer is self._producer:
             self._retire()
@@ -158,7 +158,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
 
 
 class KafkaGroups:
-    """Records on their way to one topic, in groups: who comes while others are on their way goes with the next.
+    """Sends records to one topic in groups: those that come while a group is on its way form the next one.
 
     aiokafka's own send() makes a future and a timer for each record and searches the cluster for its partition,
     which is most of what an order costs. Here a record is put into its batch when it comes, and a batch has one
@@ -178,7 +178,7 @@ class KafkaGroups:
         """By the broker that leads their partitions."""
         self._writers: dict[int, asyncio.Task[None]] = {}
         self._apart: set[int] = set()
-        """Partitions that failed last: nobody else waits for them, until they work again."""
+        """Partitions that failed last: they share no turn with others until they work again."""
 
     def add(self, key: bytes, value: bytes, headers: Headers) -> "asyncio.Future[None]":
         """Put a record into the next group of its partition.
@@ -212,7 +212,7 @@ class KafkaGroups:
     async def _write_all(self, broker: int, waiting: _Waiting) -> None:
         while turn := {partition: groups.popleft() for partition, groups in waiting.items() if groups}:
             if not await self._write(turn):
-                # Behind one that hangs nobody waits in turn; these have not been given to the producer.
+                # Nothing waits behind a turn that hangs; these groups have not been given to the producer.
                 for groups in waiting.values():
                     for group in groups:
                         group.end(UnavailableError("kafka takes nothing at the moment"))
@@ -241,11 +241,11 @@ class KafkaGroups:
 
     async def _hand_over(self, group: "_Group", partition: int) -> "asyncio.Future[RecordMetadata]":
         """Give a batch to the producer; return the future of its acknowledgement."""
-        group.batch.close()  # a record more than the sender has counted would break the producer's sequence
+        group.batch.close()  # a record added after the sender counted them would break the producer's sequence
         acknowledged: asyncio.Future[RecordMetadata]
         try:
             acknowledged = await self._producer.send_batch(group.batch, self._topic, partition=partition)
-        except Exception as error:  # noqa: BLE001  it is theirs who wait
+        except Exception as error:  # noqa: BLE001  passed on to the waiting senders
             acknowledged = self._loop.create_future()
             if isinstance(error, KafkaError):
                 self._on_doubt(error)
@@ -257,7 +257,7 @@ class KafkaGroups:
     def _error_of(self, sent: "asyncio.Future[RecordMetadata] | None") -> BaseException | None:
         """Return why a batch was not acknowledged; call ``on_doubt`` where the producer failed it.
 
-        None in its place: it was not even given to the producer.
+        ``sent`` is None where the batch was not even given to the producer.
         """
         if sent is None:
             return UnavailableError("kafka takes nothing at the moment")
@@ -286,7 +286,7 @@ class _Group:
             self.end(None)
 
     def end(self, error: BaseException | None) -> None:
-        """Answer everyone who waits still."""
+        """End the futures that are not done: with the error, or without."""
         for acknowledged in self.waiting:
             if acknowledged.done():
                 continue
@@ -305,7 +305,7 @@ _32_BITS = 0xFFFFFFFF
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of a key, of so many."""
+    """Return the partition of a key, from 0 to ``partitions`` - 1."""
     words = len(key) // 4
     mixed = _SEED ^ len(key)
     for word in unpack_from(f"<{words}I", key):

@@ -16,11 +16,11 @@ POOL_CONNECTIONS = 16
 WARM_CONNECTIONS = 4
 """Connections opened as soon as PostgreSQL is there, so that the first orders do not wait for one."""
 READERS = 2
-"""Most connections that read."""
+"""Most connections that serve reads."""
 PROBE_CONNECT_TIMEOUT_S = 0.8
 """Seconds for the connection of a probe."""
 ACQUIRE_TIMEOUT_S = 3.0
-"""Seconds to wait for a connection, free or new: a machine that is busy elsewhere stalls, which refuses nobody."""
+"""Seconds to wait for a connection, free or new: a busy machine may stall, which is no reason to refuse."""
 COMMIT_TIMEOUT_S = 2.0
 """Seconds after which the outcome of a COMMIT counts as unknown."""
 
@@ -95,7 +95,7 @@ class PostgresPool:
     async def read_all(self, query: str, *args: object) -> "list[asyncpg.Record]":
         """Return the rows of a query; raises UnavailableError.
 
-        Few at once: whoever reads must not take the connections of those who order.
+        At most READERS at once: reads must not take the connections of orders.
         """
         self.health.require()
         async with self._readers, self.connection() as connection:
@@ -116,7 +116,7 @@ class PostgresPool:
             await self._release(connection)
 
     def give_up(self, connection: Connection) -> None:
-        """Close a connection on which something failed: it may still be busy with what was given up."""
+        """Close a connection on which something failed: it may still be busy with that statement."""
         self.health.doubt()
         with contextlib.suppress(asyncpg.InterfaceError):  # where it broke, the pool has taken it back already
             connection.terminate()
@@ -124,7 +124,7 @@ class PostgresPool:
     def failure(
         self, connection: Connection, error: Exception, *, committed: bool = False
     ) -> UnavailableError | OutcomeUnknownError:
-        """Return what an error of a statement that commits by itself means: nothing was stored, or nobody knows.
+        """Return the error to raise for a failed statement that commits by itself: not stored, or outcome unknown.
 
         ``committed``: an earlier statement may have stored something already.
         """

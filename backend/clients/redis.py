@@ -18,7 +18,7 @@ CONNECT_TIMEOUT_S = 0.8
 PING_TIMEOUT_S = 1.5
 """Seconds after which a connection that does not answer is closed; below the timeout of a probe.
 
-Whoever waits for a reply is then told that the outcome is unknown: no command needs a timer of its own."""
+Every outstanding command then raises OutcomeUnknownError, so no command needs a timer of its own."""
 WRITABLE = "#!lua\nreturn 1"
 """A script that may write and does not: refused, as writes are, by a full memory or disk and by a replica."""
 _WRITE_AT_ONCE = 8
@@ -33,7 +33,7 @@ class Script:
     def __init__(self, text: str) -> None:
         self.text = text
         self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        """What EVALSHA knows it by."""
+        """SHA-1 of the text, for EVALSHA."""
 
 
 class RedisClient:
@@ -59,7 +59,7 @@ class RedisClient:
     ) -> Any:
         """Send one command and return its reply; with ``reading`` also to a Redis that takes no writes.
 
-        ``within_s`` are the seconds that it may take, where that is less than the probe gives to all.
+        ``within_s`` limits the seconds that it may take, where that is less than the probe allows to all.
         Raises UnavailableError where it certainly had no effect, OutcomeUnknownError where it may have had one.
         """
         link = self._link
@@ -97,7 +97,7 @@ class RedisClient:
         # Written in one go, so that no other command gets between them on the shared connection.
         queued = [link.send(*command) for command in (("MULTI",), *commands)]
         for reply in queued:
-            reply.add_done_callback(_retrieve)  # what is wrong with one of them, EXEC says again
+            reply.add_done_callback(_retrieve)  # EXEC repeats the errors of queued commands
         replies: list[Any] = await self.command("EXEC", reading=True)
         for reply in replies:
             if isinstance(reply, ReplyError):
@@ -120,7 +120,7 @@ class RedisClient:
             async with asyncio.timeout(PING_TIMEOUT_S):
                 await self._link.send("EVAL", WRITABLE, 0)
         except TimeoutError:
-            # A link that no longer answers would hand out late replies; whoever waits on it is told now.
+            # A link that no longer answers might deliver late replies; its outstanding commands fail now.
             if self._link is not None:
                 self._link.close()
             raise
@@ -128,7 +128,7 @@ class RedisClient:
             raise UnavailableError(str(error)) from error
 
     def _lost(self, reason: str) -> None:
-        # Where it is down already the probe knows, and keeps its backoff; without a link this is the end.
+        # Where it is down already the probe keeps its backoff; without a link the client is being closed.
         if self.health.up and self._link is not None:
             self.health.went_down(reason)
             self.health.doubt()
@@ -144,7 +144,7 @@ class RedisLink(asyncio.Protocol):
 
     Requests share it: what is sent within one turn of the event loop is written together, so that under load one
     write, and one read and one fsync of the server, serve many orders. It never retries and never reconnects:
-    whoever lost a reply must be told so, because a repeated XADD may add twice.
+    a caller that lost a reply must learn of it, because a repeated XADD may add twice.
     """
 
     def __init__(self, on_lost: Callable[[str], None]) -> None:
@@ -182,7 +182,7 @@ class RedisLink(asyncio.Protocol):
             self._transport.write(b"".join(unwritten))
 
     def close(self) -> None:
-        """Close at once; whoever still waits is told that the outcome is unknown."""
+        """Close at once; outstanding commands raise OutcomeUnknownError."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -203,10 +203,10 @@ class RedisLink(asyncio.Protocol):
                 else:
                     reply.set_result(value)
         except (hiredis.ProtocolError, IndexError):
-            self.close()  # what answers there does not speak as Redis does
+            self.close()  # the server does not speak Redis' protocol
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everyone who waits (called by the event loop)."""
+        """Fail all outstanding commands with OutcomeUnknownError (called by the event loop)."""
         reason = f"the connection to redis was lost ({exc})" if exc else "the connection to redis was closed"
         self._transport = None
         while self._waiting:
@@ -221,7 +221,7 @@ async def connect(
 ) -> RedisLink:
     """Connect, authenticate and select the database of a redis:// or rediss:// URL.
 
-    ``make`` is what makes the connection of ``on_lost``. Raises UnavailableError saying what failed.
+    ``make`` makes the protocol from ``on_lost``. Raises UnavailableError with the reason.
     """
     try:
         options: dict[str, Any] = dict(parse_url(url))

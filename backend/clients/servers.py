@@ -17,13 +17,13 @@ from coffee_core.settings import Settings
 
 STATEMENT_TIMEOUT_S = 110.0
 """Seconds that a scan of a partition may take."""
-_AWAY_POSTGRES = (
+_POSTGRES_UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.InterfaceError,
 )
-_AWAY_REDIS = (RedisConnectionError, RedisTimeoutError, BusyLoadingError)
+_REDIS_UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError)
 
 
 class UnreachableError(CoffeeError):
@@ -45,7 +45,7 @@ class Servers:
 async def open_servers(settings: Settings) -> AsyncIterator[Servers]:
     """Connect to PostgreSQL and Redis for the length of the block.
 
-    Raises UnreachableError where one of them is away or goes away, and CoffeeError where one refuses a command.
+    Raises UnreachableError where one cannot be reached or is lost, CoffeeError where one refuses a command.
     """
     with naming_servers(settings):
         connection = await open_postgres(settings.database_url, STATEMENT_TIMEOUT_S)
@@ -64,11 +64,11 @@ def naming_servers(settings: Settings) -> Iterator[None]:
     redis = f"Redis at {place(settings.redis_url)}"
     try:
         yield
-    except _AWAY_REDIS as error:
+    except _REDIS_UNREACHABLE as error:
         raise UnreachableError(_unreachable(redis, error)) from error
     except RedisError as error:
         raise CoffeeError(f"{redis} refuses: {error}") from error
-    except _AWAY_POSTGRES as error:
+    except _POSTGRES_UNREACHABLE as error:
         raise UnreachableError(_unreachable(postgres, error)) from error
     except asyncpg.PostgresError as error:
         raise CoffeeError(f"{postgres} refuses: {error}") from error

@@ -1,7 +1,7 @@
-"""OpenTelemetry, where it is asked for: spans of requests and of what the stream worker does for them.
+"""OpenTelemetry, optional: spans of requests and of the stream worker's work for them.
 
-``OTEL_EXPORTER_OTLP_ENDPOINT`` asks for it, by OpenTelemetry's own name; its other variables hold too. It needs
-the extra ``coffee-rt[otel]``.
+The variable ``OTEL_EXPORTER_OTLP_ENDPOINT`` turns it on; OpenTelemetry's other variables hold too. It needs the
+extra ``coffee-rt[otel]``.
 """
 
 import os
@@ -24,7 +24,7 @@ It joins an order's request to what is done for it later, in other processes."""
 HEADER = FIELD.encode()
 """The same as ASGI has it."""
 CURRENT: ContextVar[str] = ContextVar("traceparent", default="")
-"""The traceparent of the request at hand, where its client sent one: goes on with the order."""
+"""The traceparent of the current request, where its client sent one; travels with the order."""
 ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 """The variable that names the collector, e.g. http://127.0.0.1:4318."""
 
@@ -64,7 +64,7 @@ class Spans:
         return carrier.get(FIELD, "")
 
     def close(self) -> None:
-        """Send what is left; takes as long as OTEL_EXPORTER_OTLP_TIMEOUT at most."""
+        """Send the remaining spans; takes OTEL_EXPORTER_OTLP_TIMEOUT at most."""
         self._provider.shutdown()
 
 
