@@ -1,4 +1,4 @@
-"""Admission of orders: how many may be in flight, and what is refused before anything is done for it."""
+"""Admission of orders: how many may be in flight, and the refusal of the rest before any work is done for them."""
 
 import asyncio
 
@@ -10,11 +10,11 @@ from backend.api.problems import OVERLOADED, TOO_MANY, ProblemError
 MAX_IN_FLIGHT = 512
 """Most orders being made durable at once; a batch counts as BATCH_WEIGHT."""
 BATCH_WEIGHT = 16
-"""What a batch of up to a megabyte weighs against an order."""
+"""Weight of a batch of up to a megabyte; an order weighs 1."""
 _RESERVE = MAX_IN_FLIGHT // 8
-"""What no single client may take, so that another one is admitted."""
+"""Weight that no single client may take, so that another one is admitted."""
 HOLD = "coffee.hold"
-"""Key in the scope of what to call where the client is told to wait: it is then not read from meanwhile."""
+"""Key in the scope of a function to call where the client is asked to wait: stops reading from it meanwhile."""
 ADMISSIONS = "coffee.admissions"
 """Key in the state of the application of its ``Admission`` by path."""
 
@@ -24,16 +24,16 @@ class InFlight:
 
     def __init__(self) -> None:
         self.weight = 0
-        """Of all clients."""
+        """Weight of all clients together."""
         self._by_client: dict[str, int] = {}
 
     def enter(self, scope: Scope, weight: int) -> str:
         """Count a request and return its client, for ``leave``; raises ProblemError where it is not admitted.
 
-        Its connection is then held for as long as the client is told to wait.
+        Then nothing is read from its connection for as long as the client is asked to wait.
         """
         client: str = scope["client"][0] if scope["client"] else ""
-        # While half of what may be in flight is free nobody need be fair.
+        # No shares while half of MAX_IN_FLIGHT is free.
         if self.weight + weight > MAX_IN_FLIGHT // 2 and (problem := self.refusal(client, weight)):
             if hold := scope.get(HOLD):
                 hold()
@@ -56,7 +56,7 @@ class InFlight:
         return None
 
     def leave(self, client: str, weight: int) -> None:
-        """Give back what ``enter`` took."""
+        """Subtract the weight that ``enter`` added."""
         self.weight -= weight
         left = self._by_client[client] - weight
         if left:
@@ -83,7 +83,7 @@ class Admission:
         self._admitted = 0
 
     def refusal(self, client: str) -> ProblemError | None:
-        """Return what to answer at once, which is counted with this, or None where the request is admitted.
+        """Return the problem to answer at once, and count its answer; None where the request is admitted.
 
         ``client`` is its address.
         """
@@ -100,5 +100,5 @@ class Admission:
         return problem
 
     def _forget(self) -> None:
-        # Those who came in the same turn of the event loop are in flight by the next one.
+        # By the next turn of the event loop, the requests admitted in this one have entered ``InFlight``.
         self._admitted = 0

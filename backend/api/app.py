@@ -46,8 +46,8 @@ def create_app(
 ) -> ASGIApp:
     """Build the API for the pipelines of the settings.
 
-    ``on_crash`` is called where it can no longer do its work and has to be started again; ``closing`` is set to
-    disconnect those who watch the dashboard, before the server waits for its connections; ``counters`` are shared
+    ``on_crash`` is called where the API can no longer work and must be restarted; setting ``closing`` disconnects
+    the watchers of the dashboard, before the server waits for its connections to end; ``counters`` are shared
     by all processes behind the port, where there may be more than this one.
     """
     running = RunningPipelines(settings)

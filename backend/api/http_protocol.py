@@ -44,7 +44,7 @@ MAX_HEADERS = 100
 REST_TIMEOUT_S = 5.0
 """Seconds from an answer to the end of the request's body, where that comes after it."""
 UNREAD_TIMEOUT_S = 30
-"""Seconds after which a client that takes nothing of its answers is gone, where the system can tell (Linux)."""
+"""Seconds after which a client that does not read its answers is disconnected (on Linux)."""
 HOLD_S = float(RETRY_AFTER_S)
 """Seconds for which nothing is read from a connection whose client is asked to wait."""
 _RESERVED = 128
@@ -134,7 +134,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what comes; count and time what comes before the headers are complete."""
+        """Parse the data; count and time those that come before the headers are complete."""
         began_in_headers = self._in_headers
         if not self._ignores_input:
             self._data = data
@@ -144,7 +144,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._unfinished_bytes += len(data) if began_in_headers else 0
             if self._unfinished_bytes > MAX_HEADERS_BYTES:
                 self.send_400_response("")
-            elif self._headers_timer is None:  # headers that came at once, as most do, need none
+            elif self._headers_timer is None:  # headers that came in one piece, as most do, need no timer
                 self._wait_for_headers()
 
     def on_message_begin(self) -> None:

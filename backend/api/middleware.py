@@ -38,7 +38,7 @@ def choose_request_id(headers: Headers) -> bytes:
 
 
 class Observe:
-    """Counts and times every request, and gives each one its id and, in the logs, its trace."""
+    """Counts and times every request; gives it an id and adds its id and trace to the logs."""
 
     def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
         self._app = app
@@ -84,7 +84,7 @@ class Observe:
 
 
 class BearerAuth:
-    """Lets through what has the token, and what needs none."""
+    """Passes on requests with the token, and requests to paths that need none."""
 
     _OPEN_PATHS = ("/livez", "/readyz", "/docs", "/openapi.json", "/problems")
 
@@ -107,14 +107,14 @@ class BearerAuth:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 scheme, _, given = value.partition(b" ")
-                # Constant time: how long the answer takes tells nothing of the token.
+                # Constant time: the duration of the answer must not reveal the token.
                 if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token):
                     return True
         return False
 
 
 class OriginCheck:
-    """Where no token is asked for: lets through what no page of another site can have sent."""
+    """Without a token: passes on only requests that no page of another site can have sent."""
 
     _MAX_KNOWN_HOSTS = 100
 
@@ -132,7 +132,7 @@ class OriginCheck:
         for name, value in reversed(scope["headers"]):  # the first of each name counts
             if name == b"host":
                 host = value
-            # Of other requests' answers a page of another site sees nothing: no CORS header is ever sent.
+            # A page of another site cannot read the answers to other requests: no CORS header is ever sent.
             elif name == b"origin" and scope["type"] == "websocket":
                 origin = value.decode("latin-1")
         if origin is None and host in self._known_hosts:
@@ -154,8 +154,8 @@ async def _refuse(scope: Scope, send: Send, problem: ProblemError) -> None:
 class DirectRoutes:
     """Sends orders straight to their endpoint: routes of POST without a parameter, by their path.
 
-    Orders are nearly all that is asked, and Starlette's middleware, routes and patterns cost more than reading an
-    order does. Everything else goes on to the application.
+    Nearly all requests are orders, and Starlette's middleware, routes and patterns cost more than reading one.
+    Everything else goes on to the application.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:
@@ -177,9 +177,9 @@ class DirectRoutes:
 
 
 class SpanMiddleware:
-    """Around everything, where OpenTelemetry is asked for: a span for each request.
+    """Makes a span for each request; outermost, and only where OpenTelemetry is configured.
 
-    The request is a child of the client's span, and whatever is done for it a child of the request's.
+    The span is a child of the client's span, and the parent of the spans of all work done for the request.
     """
 
     def __init__(self, app: ASGIApp, spans: tracing.Spans) -> None:

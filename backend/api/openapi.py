@@ -22,7 +22,7 @@ def routes(pipelines: tuple[Pipeline, ...]) -> list[Route]:
     """Return /openapi.json, /docs, /problems and /problems/{name}."""
     by_name = {problem_type.name: problem_type for problem_type in PROBLEM_TYPES}
 
-    # Made once, and only when somebody asks: the start does not wait for YAML.
+    # Made once, at the first request: the start does not wait for YAML.
     @cache
     def described() -> dict[str, Any]:
         return document(pipelines)

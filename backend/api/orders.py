@@ -1,4 +1,4 @@
-"""Orders over HTTP, for each pipeline: POST one, POST up to a thousand, GET what has become of one.
+"""Orders over HTTP, for each pipeline: POST one, POST up to a thousand, GET the state of one.
 
 The endpoints of POST are ASGI applications without request and response objects, which cost more than the order.
 """
@@ -124,11 +124,11 @@ class OrderSubmitter:
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
         self._keys_in_flight: set[UUID] = set()
-        """Message ids that clients have given, of orders in flight."""
+        """Message ids of orders in flight, of those that clients have given."""
 
     async def submit(self, order: Order, keyed: bool) -> None:
         """Return when the order is durable."""
-        if keyed:  # nobody else can have a message id that the API has made
+        if keyed:  # a message id that the API has made is unique
             self._require_not_in_flight(order.message_id)
             self._keys_in_flight.add(order.message_id)
         try:

@@ -1,7 +1,7 @@
 """From an ASGI request to its orders: headers, body, JSON, CloudEvents, batches.
 
-What a valid order is stands in ``coffee_core.order``; here its JSON is read exactly, and what is wrong becomes a
-problem that names the field.
+``coffee_core.order`` defines a valid order; here its JSON is read exactly, and an error becomes a problem that
+names the field.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ MAX_BATCH_BYTES = 1024 * 1024
 BODY_TIMEOUT_S = 5.0
 """Seconds that a body may take from its headers to its end."""
 CYCLE = "coffee.cycle"
-"""Key in the scope of a weak reference to what shows by ``more_body`` whether more of the body is to come."""
+"""Key in the scope of a weak reference to uvicorn's cycle; its ``more_body`` is True until the body ends."""
 _NO_TIMER: nullcontext[None] = nullcontext()
 _T = TypeVar("_T")
 
@@ -51,7 +51,7 @@ class ClientGoneError(CoffeeError):
 async def read_order(scope: Scope, receive: Receive) -> tuple[Order, bool]:
     """Return the order and whether the client gave it a key.
 
-    Raises ProblemError, or ClientGoneError where nobody waits for the answer any more.
+    Raises ProblemError, or ClientGoneError where the client has closed the connection.
     """
     content_type, key = check_headers(scope["headers"], _ORDER_TYPES, MAX_BODY_BYTES)
     raw = await read_body(scope, receive, MAX_BODY_BYTES)
@@ -116,7 +116,7 @@ def _one_key(event_id: UUID, key: UUID | None) -> UUID:
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """Return the whole body; raises ProblemError where it is too long or too slow, or ClientGoneError."""
     cycle = scope.get(CYCLE)
-    # What came with its headers needs no timer.
+    # A body that came with its headers needs no timer.
     is_here = cycle is not None and not cycle().more_body
     parts = bytearray()
     try:
@@ -221,7 +221,7 @@ def _invalid(name: str, reason: str) -> ProblemError:
 # an event once and for all.
 
 NAMESPACE = UUID("a3b9a0c4-52f5-5b51-9d0e-6f1f7c4f2f0e")
-"""Of the UUIDv5 of events whose id is no UUID; never to be changed."""
+"""Namespace of the UUIDv5 of events whose id is no UUID; never to be changed."""
 _HEADER_PREFIX = b"ce-"
 _REQUIRED = ("specversion", "id", "source", "type")
 
@@ -293,7 +293,7 @@ class Batch:
 
 
 async def read_batch(scope: Scope, receive: Receive) -> Batch:
-    """Return the orders; raises ProblemError, or ClientGoneError where nobody waits for the answer any more."""
+    """Return the orders; raises ProblemError, or ClientGoneError where the client has closed the connection."""
     content_type, key = check_headers(scope["headers"], _BATCH_TYPES, MAX_BATCH_BYTES)
     if key is not None:
         detail = "Idempotency-Key: a batch has none; give each order its own message_id"

@@ -1,4 +1,4 @@
-"""The pipelines that run here, as the API serves them, and the connections they stand on."""
+"""The pipelines that run here, as the API serves them, and the connections that they need."""
 
 from backend.clients.connections import Connections
 from backend.pipelines.live import LiveLog
@@ -10,16 +10,16 @@ from coffee_core.settings import Settings
 
 
 class RunningPipelines(Connections):
-    """What the pipelines of this API stand on."""
+    """The ingests, lookups, windows and logs of this API's pipelines, on its connections."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.ingests: dict[Pipeline, Ingest] = {}
-        """Where the orders of each pipeline go; only pipelines that run here are there."""
+        """Ingest of each pipeline that runs here."""
         self.lookups: dict[Pipeline, Lookup] = {}
-        """Where to ask what has become of an order."""
+        """Lookup of the state of an order, for each pipeline that runs here."""
         self.windows: dict[Pipeline, WindowsSource | None] = {}
-        """Where the windows of each pipeline are; None of one that keeps none."""
+        """Source of the windows of each pipeline that runs here; None where it keeps none."""
         for pipeline in settings.pipelines:
             operations = operations_of(pipeline)
             self.ingests[pipeline] = operations.open_ingest(self)
@@ -29,4 +29,4 @@ class RunningPipelines(Connections):
             pipeline: operations_of(pipeline).open_live_log(settings, runs_here=pipeline in settings.pipelines)
             for pipeline in PIPELINES
         }
-        """What the log of every pipeline says, also of those that do not run here."""
+        """Reader of the log of every pipeline, also of those that do not run here."""

@@ -25,11 +25,11 @@ class ProblemType:
     title: str
     """The same sentence for every problem of this type."""
     meaning: str
-    """What a client may conclude and should do; /problems/{name} says it."""
+    """What a client may conclude and should do; served by /problems/{name}."""
 
     @property
     def uri(self) -> str:
-        """The relative URI reference by which clients tell it: ``type`` in the answer."""
+        """The relative URI reference that identifies the problem: ``type`` in the answer."""
         return f"/problems/{self.name}"
 
 

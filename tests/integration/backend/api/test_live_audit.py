@@ -1,4 +1,4 @@
-"""The accounts of GET /api/lab, on real servers."""
+"""The live audit (`accounts` of GET /api/lab), on real servers."""
 
 import os
 from typing import Any
@@ -14,7 +14,7 @@ from tests.integration.backend.api.in_process import LocalApi
 from tests.waiting import until
 
 
-async def _account(api: LocalApi, pipeline: str) -> dict[str, Any]:
+async def _counts(api: LocalApi, pipeline: str) -> dict[str, Any]:
     said = (await api.get("/api/lab"))[1]
     found: dict[str, Any] = said["accounts"].get(pipeline, {})
     return found
@@ -22,14 +22,14 @@ async def _account(api: LocalApi, pipeline: str) -> dict[str, Any]:
 
 async def test_rows_that_are_not_shown_are_in_flight(api: LocalApi) -> None:
     await api.order("v1")
-    found = await until(lambda: _account(api, "v1"))
+    found = await until(lambda: _counts(api, "v1"))
     assert (found["accepted"], found["stored"], found["shown"], found["in_flight"]) == (1, 1, 0, 1)
     assert (found["lost"], found["duplicated"], found["drift"]) == (0, 0, 0)
 
 
 async def test_an_entry_waits_in_the_stream(api: LocalApi) -> None:
     await api.order("v2")
-    found = await until(lambda: _account(api, "v2"))
+    found = await until(lambda: _counts(api, "v2"))
     assert (found["accepted"], found["stored"], found["in_flight"], found["lost"]) == (1, 0, 1, 0)
 
 
@@ -38,11 +38,11 @@ async def test_a_row_that_is_gone_is_lost(
 ) -> None:
     await api.order("v1")
     await redis.set(MetricKeys(V1).total_orders, 1)
-    await until(lambda: _account(api, "v1"))
+    await until(lambda: _counts(api, "v1"))
     await database.execute("delete from orders")
 
     async def lost() -> bool:
-        return bool((await _account(api, "v1")).get("lost") == 1)
+        return bool((await _counts(api, "v1")).get("lost") == 1)
 
     await until(lost, within_s=30)
 

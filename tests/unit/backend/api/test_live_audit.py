@@ -15,8 +15,8 @@ def balance(pipeline: Pipeline, before: Counts, rows: int, after: Counts, length
     return live.balance(log, before, rows, after, length)
 
 
-def _findings(account: PipelineCounts) -> tuple[int, int, int]:
-    return account.lost, account.duplicated, account.drift
+def _findings(counts: PipelineCounts) -> tuple[int, int, int]:
+    return counts.lost, counts.duplicated, counts.drift
 
 
 def test_v1_has_rows_that_the_next_run_shows() -> None:
