@@ -343,7 +343,7 @@ class LimitedWSProtocol(WSProtocol):
     """uvicorn's websockets; answers no ping of a client that does not read: the answers would fill the memory."""
 
     def data_received(self, data: bytes) -> None:
-        """Receive data; refuse a handshake whose headers cannot be decoded, for which wsproto does not check."""
+        """Receive data; refuse a handshake whose headers cannot be decoded, which wsproto does not check."""
         try:
             super().data_received(data)
         except UnicodeError:
