@@ -18,9 +18,9 @@ LANES = 4
 def tally_row(orders: Sequence[Order], repeats: int = 0, dead: int = 0) -> tuple[Any, ...]:
     """Return the row of totals of these orders; every lane has come to the latest acceptance."""
     totals = Totals.of(orders)
-    late = Totals.of(each for each in orders if window_of(each.ordered_at_us, each.accepted_at_us) is None)
+    late = Totals.of(order for order in orders if window_of(order.ordered_at_us, order.accepted_at_us) is None)
     drinks = [cell for name in DRINKS for cell in (totals.drink_counts[name], totals.drink_revenue_cents[name])]
-    accepted = [each.accepted_at_us for each in orders]
+    accepted = [order.accepted_at_us for order in orders]
     counters = (str(sum(accepted)), len(orders) + repeats, dead)
     return (
         *(totals.orders, totals.revenue_cents, *drinks, *_of_stores(totals), *counters),
@@ -30,12 +30,12 @@ def tally_row(orders: Sequence[Order], repeats: int = 0, dead: int = 0) -> tuple
 
 def window_rows(orders: Sequence[Order]) -> list[tuple[int, ...]]:
     """Return a row for each window that has one of these orders."""
-    placed: dict[int, list[Order]] = defaultdict(list)
+    by_window: dict[int, list[Order]] = defaultdict(list)
     for order in orders:
         start_s = window_of(order.ordered_at_us, order.accepted_at_us)
         if start_s is not None:
-            placed[start_s].append(order)
-    return [(start_s, *_of_stores(Totals.of(each))) for start_s, each in placed.items()]
+            by_window[start_s].append(order)
+    return [(start_s, *_of_stores(Totals.of(in_window))) for start_s, in_window in by_window.items()]
 
 
 def _of_stores(totals: Totals) -> list[int]:

@@ -45,10 +45,10 @@ def row(
     ``too_late`` of them belong to no window; every lane of partitions has come to ``reached_us``.
     """
     cells = [orders, 300 * orders]
-    drinks = [each for drink in DRINKS for each in (cells if drink == "latte" else [0, 0])]
-    stores = [each for store in STORES for each in (cells if store == "uptown" else [0, 0])]
+    drinks = [cell for drink in DRINKS for cell in (cells if drink == "latte" else [0, 0])]
+    stores = [cell for store in STORES for cell in (cells if store == "uptown" else [0, 0])]
     accepted = orders * (now_us() - late_us) + first_us
-    late = [each for store in STORES for each in ([too_late, 300 * too_late] if store == "uptown" else [0, 0])]
+    late = [cell for store in STORES for cell in ([too_late, 300 * too_late] if store == "uptown" else [0, 0])]
     counters = (str(accepted), orders if valid is None else valid, dead)
     return (orders, 300 * orders, *drinks, *stores, *counters, *late, *[reached_us] * LANES)
 
@@ -138,7 +138,7 @@ def test_flushed_metrics_come_back_whole_with_the_next_row(client: "redis.Redis[
     client.delete(*KEYS.metrics)
     assert sink.show(row(6)) == SHOWN
     assert shown(client) == of_lattes(6)
-    # Five of the six became visible long ago: nothing can be said of their latency now.
+    # Five of the six became visible long ago: their latency cannot be measured now.
     assert latencies(client) == weights
 
 

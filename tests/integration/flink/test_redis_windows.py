@@ -29,7 +29,7 @@ def row(start_s: int, orders: int) -> tuple[int, ...]:
     """A window in which uptown has got so many orders at 3.00."""
     return (
         start_s,
-        *(each for store in STORES for each in ((orders, 300 * orders) if store == "uptown" else (0, 0))),
+        *(cell for store in STORES for cell in ((orders, 300 * orders) if store == "uptown" else (0, 0))),
     )
 
 
