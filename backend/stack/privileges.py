@@ -1,4 +1,7 @@
-"""Run PostgreSQL, which refuses root, as an unprivileged account with no right but to reach its own files."""
+"""Run a program as another account where this process is root: above all PostgreSQL, which refuses root.
+
+The program gets no right of root but to reach its own files.
+"""
 
 import os
 import pwd
