@@ -1,4 +1,4 @@
-"""Logs of the services: one line an event, as text or as JSON, with the request and the trace it belongs to."""
+"""Logs of the services: one line for an event, as text or JSON, with the ids of its request and trace."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 CONTEXT: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039  never written to
-"""What every log line of the current task carries: request_id, trace_id."""
+"""Fields added to every log line of the current task: request_id, trace_id."""
 
 
 def configure(name: str, form: str, level: str) -> None:
@@ -33,7 +33,7 @@ class _Text(logging.Formatter):
 
 
 def _json(name: str) -> logging.Formatter:
-    # Only here: it brings rich along, a tenth of a second that a restart in text does not wait for.
+    # Imported here: it imports rich, a tenth of a second that a restart with text logs need not wait for.
     import structlog
 
     def with_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

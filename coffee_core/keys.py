@@ -1,6 +1,6 @@
 """Names that live outside the program: Redis keys, the stream, the topics, the consumer groups.
 
-The metric keys are read by outside users: a test pins every one of them.
+Outside users read the metric keys: a test pins every one of them.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SAVEPOINTS = "savepoints"
 
 @dataclass(frozen=True, slots=True)
 class MetricKeys:
-    """The six metric keys of one pipeline, as the outside reads them, and the lab's own beside them."""
+    """The six metric keys of one pipeline, which outside users read, and the lab's own keys."""
 
     pipeline: str
     """Name of the pipeline, which every key begins with."""
@@ -36,7 +36,7 @@ class MetricKeys:
 
     @property
     def total_orders(self) -> str:
-        """String: orders shown. Written last of all six, so that one notification tells of them all."""
+        """String: orders shown. Written last of all six, so that its notification announces all of them."""
         return self._metric("total_orders")
 
     @property
@@ -86,17 +86,22 @@ class MetricKeys:
 
     @property
     def fence(self) -> str:
-        """v1: the snapshot of the last run; v3: the epoch of the job that may write."""
+        """String (v1): the snapshot of the last run."""
+        return self._lab("fence")
+
+    @property
+    def epoch(self) -> str:
+        """String (v3): the epoch of the job that may write. Its key is ``fence``, as in v1."""
         return self._lab("fence")
 
     @property
     def checkpoints(self) -> str:
-        """List (v3): ``<epoch> <URI>`` of the last checkpoints, the newest first, where no folder can tell."""
+        """List (v3): ``<epoch> <URI>`` of the last checkpoints, newest first, where no folder can be listed."""
         return self._lab("checkpoints")
 
     @property
     def watched(self) -> str:
-        """Channel (v3): who submits the job listens on it while it lives; nothing is ever published there."""
+        """Channel (v3): the submitter of the job subscribes to it while it runs; nothing is ever published."""
         return self._lab("watched")
 
     def idempotency(self, message_id: str) -> str:

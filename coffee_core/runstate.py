@@ -11,6 +11,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+STANDBY_WARM = "spare, warm"
+NEXT_START_PLANNED = "next start planned"
+"""Remarks that the bench waits for."""
+
 
 class State(StrEnum):
     """Where a part stands."""
@@ -24,7 +28,7 @@ class State(StrEnum):
     BACKOFF = "backoff"
     """It died and will be started again shortly."""
     STOPPING = "stopping"
-    """It was told to end and is finishing what it has in hand."""
+    """It has been asked to end and finishes the work in hand."""
     EXTERNAL = "external"
     """Given by a URL: not started here."""
     STOPPED = "stopped"
@@ -50,7 +54,7 @@ class PartState:
     restarts: int = 0
     """How often its wrapper has started it again."""
     wrapper_pid: int | None = None
-    """Process id of its wrapper; where that process is gone, the part is stopped whatever the file says."""
+    """Process id of its wrapper; where that process is gone, the part is stopped, whatever state was published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ READY_FILE = "COFFEE_READY_FILE"
 
 
 def tell_ready(*, ready: bool) -> None:
-    """Tell our wrapper, where there is one, whether this process can work now."""
+    """Publish to the wrapper of this process, where there is one, whether it can work now."""
     if name := os.environ.get(READY_FILE):
         if ready:
             Path(name).touch(mode=0o600)

@@ -1,7 +1,7 @@
 """Which checkpoint the job continues from, and which ones nobody needs any more.
 
-A folder that can be listed tells which there are. Where they lie on storage that only Flink can read, Redis does:
-the submitter records there what Flink's REST API answers.
+A folder that this machine can read is listed. Of storage that only Flink can read, the submitter records in Redis
+the checkpoints that Flink's REST API reports.
 """
 
 import asyncio

@@ -6,7 +6,8 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.settings import Settings
 
 CHECKPOINT_EVERY = "15 s"
-"""Orders that meet one are late, by some 50 ms: fewer than 0.5 %. A crash reads as much again."""
+"""Interval of the checkpoints. Orders during one are late, by some 50 ms: fewer than 0.5 %. After a crash up to
+one interval of orders is read again."""
 NUM_RETAINED = 3
 """Checkpoints that Flink keeps, the newest ones."""
 
@@ -15,13 +16,13 @@ def checkpoint_options(settings: Settings, epoch: str) -> dict[str, str]:
     """Return the options of the job that are about checkpoints."""
     return {
         "execution.checkpointing.interval": CHECKPOINT_EVERY,
-        # However long one takes, half of the time is left for orders.
+        # However long a checkpoint takes, half of the time is left for orders.
         "execution.checkpointing.min-pause": CHECKPOINT_EVERY,
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.dir": checkpoints_uri(settings, epoch),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": str(NUM_RETAINED),
-        # One writes only what is new.
+        # A checkpoint writes only what is new.
         "execution.checkpointing.incremental": "true",
     }
 
@@ -29,8 +30,8 @@ def checkpoint_options(settings: Settings, epoch: str) -> dict[str, str]:
 def checkpoints_uri(settings: Settings, epoch: str) -> str:
     """Return the URI of the checkpoints of one epoch: a folder for each job, ``chk-N`` in it.
 
-    No job finds the state of an earlier epoch: a replay starts from nothing, however it is interrupted. Nor
-    that of another menu or number of partitions: its tally has other columns.
+    The folder's name holds the epoch: a replay starts without state, however it is interrupted. It also holds a
+    digest of menu and partitions: with others the tally has other columns.
     """
     # Not as_uri(): Flink takes the path as it is and would keep a %20.
     root = settings.given_flink_checkpoints or f"file://{settings.home / 'flink' / 'checkpoints'}"

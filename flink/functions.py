@@ -4,7 +4,7 @@ from typing import Any
 
 from pyflink.table.udf import ScalarFunction
 
-from flink.redis_sink import RedisTally, RedisWindows
+from flink.redis_sink import RedisTotals, RedisWindows
 
 
 class _InRedis(ScalarFunction):  # type: ignore[misc]  # pyflink has no types
@@ -13,7 +13,7 @@ class _InRedis(ScalarFunction):  # type: ignore[misc]  # pyflink has no types
     def __init__(self, redis_url: str, epoch: str) -> None:
         self._redis_url = redis_url
         self._epoch = epoch
-        self._writer: RedisTally | RedisWindows | None = None
+        self._writer: RedisTotals | RedisWindows | None = None
 
     def close(self) -> None:
         """Disconnect."""
@@ -31,15 +31,15 @@ class _InRedis(ScalarFunction):  # type: ignore[misc]  # pyflink has no types
 
 
 class ShowInRedis(_InRedis):
-    """Shows the tally; takes its columns."""
+    """Writes the totals; takes the columns of the tally."""
 
     def open(self, function_context: Any) -> None:  # noqa: ARG002
         """Connect, where the function runs."""
-        self._writer = RedisTally(self._redis_url, self._epoch)
+        self._writer = RedisTotals(self._redis_url, self._epoch)
 
 
 class ShowWindowInRedis(_InRedis):
-    """Shows a window; takes its columns."""
+    """Writes a window; takes its columns."""
 
     def open(self, function_context: Any) -> None:  # noqa: ARG002
         """Connect, where the function runs."""
@@ -47,7 +47,7 @@ class ShowWindowInRedis(_InRedis):
 
 
 class WarmUp(ScalarFunction):  # type: ignore[misc]
-    """Does nothing, in a Python that has loaded what the job needs: importing this module was the work."""
+    """Does nothing: loading this module into the TaskManager's Python is the warm-up."""
 
     def is_deterministic(self) -> bool:
         """Keep the planner from calling it in the client."""

@@ -217,8 +217,8 @@ WHERE is_order AND NOT is_valid
 
 
 -- name: windowed_records
--- The window of each order, or NULL where it is late, by what the order itself says: neither a restart nor a
--- replay, neither an idle partition nor an order from the future changes it. The rule is that of
+-- The window of each order, or NULL where it is late. It depends on the order's own times alone: neither a restart
+-- nor a replay, neither an idle partition nor an order from the future changes it. The rule is that of
 -- coffee_core/windows.py.
 CREATE TEMPORARY VIEW windowed_records AS
 SELECT *, CASE WHEN accepted_at_us < (start_s + {closed_after_s}) * 1000000 THEN start_s END AS window_s

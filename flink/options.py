@@ -8,13 +8,13 @@ from coffee_core.settings import Settings
 from flink.checkpoints import checkpoint_options
 
 JOB_NAME = "coffee-orders"
-"""Name by which everybody knows the job of the orders."""
+"""Name of the job that processes the orders."""
 WARM_UP_NAME = "coffee-warm-up"
 """Name of the short job that warms the standby TaskManager."""
 PLANNED_JOB_ID = "c0ffeec0ffeec0ffeec0ffeec0ffee00"
-"""The id that every plan carries; each submission puts one of its own in its place."""
+"""Job id in every plan; each submission replaces it with a new one."""
 EPOCH_PARAMETER = "coffee.epoch"
-"""Parameter of the job that tells its epoch to whoever asks Flink."""
+"""Global job parameter with the epoch, readable through Flink's REST API."""
 
 
 def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, str]:
@@ -36,18 +36,18 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         "pipeline.object-reuse": "true",
         "execution.buffer-timeout.interval": "0 ms",
         **checkpoint_options(settings, epoch),
-        # Ids of a whole horizon outgrow any heap: they lie on disk.
+        # The ids of a whole horizon outgrow any heap: RocksDB keeps them on disk.
         "state.backend.type": "rocksdb",
-        # Each checkpoint leaves a small file. By levels, every fourth would have all ids written anew.
+        # Each checkpoint leaves a small file. Levelled compaction would rewrite all ids at every fourth.
         "state.backend.rocksdb.compaction.style": "UNIVERSAL",
-        # Nearly every id is asked for once, when it is not there.
+        # Nearly every id is looked up once only, before it is stored: the filter spares the read.
         "state.backend.rocksdb.use-bloom-filter": "true",
         # In one piece, the filter of some 700,000 ids outgrows its place in the cache: from then on it may be read
         # from the file for every order, at a fifth of the speed.
         "state.backend.rocksdb.memory.partitioned-index-filters": "true",
-        # What is forgotten leaves the disk with the next compaction; without this an old file waits for 30 days.
+        # Expired ids leave the disk with a compaction; without this option an old file waits 30 days for one.
         "state.backend.rocksdb.compaction.filter.periodic-compaction-time": f"{settings.dedup_horizon_ms} ms",
-        # At once after the first failure; ever more slowly while PostgreSQL or Kafka stays away.
+        # Restart at once after the first failure; ever more slowly while PostgreSQL or Kafka stays away.
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "50 ms",
         "restart-strategy.exponential-delay.max-backoff": "1 s",
@@ -60,10 +60,10 @@ def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, st
         "table.exec.mini-batch.enabled": "true",
         "table.exec.mini-batch.allow-latency": "5 ms",
         "table.exec.mini-batch.size": "5000",
-        # What the deduplication remembers; the tally has a hint of its own.
+        # How long the deduplication remembers an id; the state of the tally has its own TTL, by a hint.
         "table.exec.state.ttl": f"{settings.dedup_horizon_ms} ms",
-        # The planner does not see that only first orders reach the table. They do, and a trigger there would keep
-        # the first row: no state of the sink's own has to.
+        # Only first orders reach this sink, which the planner cannot see; a trigger of the table keeps the first
+        # row anyway. So the sink needs no state.
         "table.exec.sink.require-on-conflict": "false",
         "table.exec.sink.upsert-materialize": "NONE",
         # One source and one deduplication for all inserts.
@@ -82,6 +82,6 @@ def warm_up_options(settings: Settings, slots: int) -> dict[str, str]:
         "parallelism.default": str(slots),
         "restart-strategy.type": "none",
     }
-    # Without checkpoints it leaves nothing from which the job of the orders could be continued by mistake.
+    # Without checkpoints it leaves nothing from which the job of the orders could be restored by mistake.
     del chosen["execution.checkpointing.interval"]
     return chosen

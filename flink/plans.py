@@ -1,6 +1,6 @@
-"""The jobs as Flink's client plans them, kept on disk.
+"""Plans of the jobs, as Flink's client makes them, kept on disk.
 
-To plan one takes a JVM and many seconds; a plan that is kept can be submitted at once, as often as it is needed.
+Planning takes a JVM and many seconds; a plan that is kept can be submitted at once, as often as it is needed.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _RETRY_AFTER_S = 30.0
 _PLANNED_WITHIN_S = 240.0
 _ERROR_LINES = 12
 _NO_WORKERS = {"_python_worker_execution_mode": "process"}
-"""Else PyFlink opens a server on all interfaces, which starts Python for whoever asks; a remote job needs none."""
+"""Otherwise PyFlink opens a server on all interfaces, which starts Python for anybody; a remote job needs none."""
 _SOURCES = ("flink", "coffee_core")
 _SUFFIXES = (".py", ".sql", ".lua")
 _CONFIGURATION = "config.yaml"
@@ -42,7 +42,7 @@ class SubmitError(CoffeeError):
 
 
 class Plans:
-    """The plans of one home: each kind is kept once, in its latest form. Its methods raise SubmitError."""
+    """The plans of one home: the latest of each kind is kept. Its methods raise SubmitError."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -65,7 +65,7 @@ class Plans:
         return await self._get(f"warm-{slots}", arguments, _BACKGROUND_NICENESS)
 
     def make_ahead(self, epoch: str, restore: str) -> None:
-        """See to it, in the background, that the job could be restored from this URI without a client."""
+        """Plan in the background the job that is restored from this URI, where it is not planned yet."""
         if not self.is_ahead(epoch) and (self._ahead is None or self._ahead.done()):
             self._ahead = asyncio.create_task(self._make_ahead(epoch, restore))
 
@@ -165,7 +165,7 @@ async def plan(arguments: Sequence[str], niceness: int = 0) -> bytes:
 
 
 class FakeJobManager:
-    """A server on loopback that a client takes for Flink: it keeps the job that the client submits.
+    """A server on loopback that looks to a client like Flink: it keeps the job that the client submits.
 
     Use it as an asynchronous context manager.
     """

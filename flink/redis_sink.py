@@ -1,6 +1,6 @@
-"""Writes what the job has counted to Redis: the tally and the windows, absolute, one Lua call for a row.
+"""Writes the job's results to Redis: the totals and the windows, as absolute values, one Lua call for a row.
 
-Knows nothing of Flink: ``flink.functions`` calls it inside the job, and tests by themselves.
+Does not depend on Flink: ``flink.functions`` calls it inside the job, and tests call it directly.
 """
 
 import logging
@@ -25,22 +25,22 @@ from coffee_core.windows import KEPT_S, LATE_AFTER_S, MOST_MINUTES, WINDOW_S, st
 
 KEYS = MetricKeys(V3)
 SHOWN, OLDER, OTHER_EPOCH, NO_EPOCH = 1, 0, -1, -2
-"""What the scripts answer."""
+"""Answers of the scripts."""
 TIMEOUT_S = 5.0
 """Seconds for a connection, or for an answer."""
 GIVE_UP_AFTER_S = 30.0
-"""Seconds after which Flink is to restart the job."""
+"""Seconds of failed attempts after which Flink must restart the job."""
 BEHIND_S = LATE_AFTER_S + 5
-"""Seconds by which the watermark is behind: the lateness, and what one order may be behind another on its way into
-the log (the API waits for the broker for 3 s)."""
+"""Seconds by which the watermark is behind: the lateness, and how far one order may fall behind another on its way
+into the log (the API waits for the broker for 3 s)."""
 IDLE_AFTER_S = 10.0
-"""Seconds without an order after which a lane of partitions holds the watermark back no longer."""
+"""Seconds without an order after which a lane of partitions no longer holds the watermark back."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
-_PASSING = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
-"""What a Redis server that restarts, fails over or has no memory left answers."""
+_TRANSIENT_ERRORS = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+"""Errors of a Redis server that restarts, fails over or has no memory left."""
 _CELLS = 2 * (len(DRINKS) + len(STORES))
 _EXPIRING_S = 5.0
-"""Seconds before its expiry in which a window no longer tells whether Redis was flushed."""
+"""Seconds before its expiry in which a missing window is no longer a sign that Redis was flushed."""
 
 log = logging.getLogger(__name__)
 
@@ -66,19 +66,19 @@ class _Writer:
         self._redis.close()
 
 
-class RedisTally(_Writer):
-    """Shows the tally of one job: one Lua call for a row, whole or not at all, and only in the current epoch."""
+class RedisTotals(_Writer):
+    """Writes the totals of one job: one Lua call for a row, whole or not at all, and only in the current epoch."""
 
     def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
-        super().__init__(redis_url, "write_tally", epoch, give_up_after_s)
+        super().__init__(redis_url, "write_totals", epoch, give_up_after_s)
         self._watermark = Watermark()
         self._last: tuple[int, int] | None = None
         """Orders shown, and the sum of their accepted_at in µs; None until it has been read."""
 
     def show(self, row: tuple[Any, ...]) -> int:
-        """Show one tally; its columns are those of ``flink.statements.tally_columns``.
+        """Show one row of totals; its columns are those of ``flink.statements.tally_columns``.
 
-        Returns what the script answered; waits and raises as ``retry_until_shown`` does.
+        Returns the answer of the script; waits and raises as ``retry_until_shown`` does.
         """
         return retry_until_shown(lambda: self._attempt(row), "the tally", self._give_up_after_s)
 
@@ -90,7 +90,7 @@ class RedisTally(_Writer):
         now, sum_us = now_us(), int(accepted_us)
         watermark = self._watermark.after(reached, now)
         answer, shown_before = self._script(
-            keys=[KEYS.fence, *KEYS.metrics, KEYS.latency, KEYS.counters, KEYS.late, KEYS.watermark],
+            keys=[KEYS.epoch, *KEYS.metrics, KEYS.latency, KEYS.counters, KEYS.late, KEYS.watermark],
             args=[
                 *(self._epoch, orders, revenue, max(0, valid - orders), dead, now, sum_us),
                 *(self._last[0], self._bucket(orders, sum_us, now), "" if watermark is None else watermark),
@@ -119,10 +119,10 @@ class RedisTally(_Writer):
 
 
 class RedisWindows(_Writer):
-    """Shows the windows of one job, or of one of its subtasks: absolute sums, one Lua call for a changed window.
+    """Writes the windows of one job, or of one of its subtasks: absolute sums, one Lua call for a changed window.
 
-    Flink reports a window only when an order falls into it. What a flush of Redis takes away is therefore kept
-    here as well, and written again with the next order.
+    Flink reports a window only when an order falls into it. The writer therefore keeps a copy of the windows, and
+    writes them again with the next order after a flush of Redis.
     """
 
     def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
@@ -130,15 +130,15 @@ class RedisWindows(_Writer):
         self._shown: dict[int, tuple[int, ...]] | None = None
         """First second of a window → orders and cents of each store, as they stand in Redis; None until read."""
         self._unchecked: list[int] = []
-        """Windows of which to see, one with each write, whether they are still there."""
+        """Windows whose existence in Redis is yet to be checked, one with each write."""
         self._whole = True
         """False from a flush until all windows are written again."""
 
     def show(self, row: Sequence[int]) -> int:
         """Show a window: its first second since the epoch, then orders and cents of each store.
 
-        Returns what the script answered, ``SHOWN`` also of a window that has expired already or lies in the future
-        (by a record past the API: it must not fill Redis); waits and raises as ``retry_until_shown`` does.
+        Returns the answer of the script, and ``SHOWN`` also for a window that has expired already or lies in the
+        future (by a record past the API: it must not fill Redis); waits and raises as ``retry_until_shown`` does.
         """
         start_s, *cells = row
         return retry_until_shown(lambda: self._attempt(start_s, tuple(cells)), "a window", self._give_up_after_s)
@@ -164,9 +164,9 @@ class RedisWindows(_Writer):
         return answer
 
     def _call(self, start_s: int, cells: tuple[int, ...], checked: int | None) -> tuple[int, bool]:
-        """Return what the script answered, and whether the window that was to be checked is there."""
+        """Return the answer of the script, and whether the window to be checked exists."""
         answer: Any = self._script(
-            keys=[KEYS.fence, KEYS.window(start_s), KEYS.window(checked or start_s), KEYS.counters],
+            keys=[KEYS.epoch, KEYS.window(start_s), KEYS.window(checked or start_s), KEYS.counters],
             args=[self._epoch, _expires_at_s(start_s), *_fields(STORES, cells)],
         )
         return int(answer[0]), checked is None or bool(answer[1])
@@ -179,10 +179,10 @@ class RedisWindows(_Writer):
             self._unchecked = []
 
     def _read(self) -> dict[int, tuple[int, ...]]:
-        """Return what this job has shown before it was restarted."""
+        """Return the windows that this job had written before it was restarted."""
         known = starts(now_us(), MOST_MINUTES)
         with self._redis.pipeline(transaction=True) as batch:
-            batch.get(KEYS.fence)
+            batch.get(KEYS.epoch)
             for start_s in known:
                 batch.hgetall(KEYS.window(start_s))
             epoch, *found = batch.execute(raise_on_error=False)
@@ -198,8 +198,8 @@ class RedisWindows(_Writer):
 def retry_until_shown(attempt: Callable[[], int], what: str, give_up_after_s: float) -> int:
     """Attempt until a script answers, and return its answer.
 
-    Waits out a server that is away and an epoch that a flush has erased; raises NotShownError after
-    ``give_up_after_s`` seconds of it.
+    Retries while the server is away and while the epoch is missing after a flush; raises NotShownError after
+    ``give_up_after_s`` seconds.
     """
     give_up_at = time.monotonic() + give_up_after_s
     backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
@@ -208,7 +208,7 @@ def retry_until_shown(attempt: Callable[[], int], what: str, give_up_after_s: fl
         problem: Exception | str = "the epoch is missing"
         try:
             answer = attempt()
-        except _PASSING as error:
+        except _TRANSIENT_ERRORS as error:
             problem = error
         else:
             if answer != NO_EPOCH:
@@ -225,17 +225,17 @@ class Watermark:
     """How far the job has come in all partitions: the least of the lanes that are not idle, less ``BEHIND_S``."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` returns seconds. A lane counts as busy when the job begins: there may be something in it."""
+        """``clock`` returns seconds. A lane counts as busy when the job begins: it may hold orders."""
         self._clock = clock
         self._begun_s = clock()
         self._lanes: dict[int, tuple[int, float]] = {}
         """Lane → how far it has come (µs since the epoch), and when it last moved (s)."""
 
     def after(self, reached_us: Sequence[int], now_us: int) -> int | None:
-        """Return the watermark in milliseconds since the epoch, None where nothing can be said yet.
+        """Return the watermark in milliseconds since the epoch, None while it is unknown.
 
-        ``reached_us`` is the latest acceptance in each lane, 0 of one without any. It never passes ``now_us`` less
-        the same seconds, so that an acceptance from the future closes no window.
+        ``reached_us`` is the latest acceptance in each lane, 0 where it had none. The watermark never passes
+        ``now_us`` less ``BEHIND_S``, so that an acceptance from the future closes no window.
         """
         now_s = self._clock()
         for lane, reached in enumerate(reached_us):
@@ -251,7 +251,7 @@ class Watermark:
 
 
 def _split(cells: Sequence[Any], *lengths: int) -> Iterator[Sequence[Any]]:
-    """Split into pieces of these lengths, and what is left."""
+    """Split into pieces of these lengths and the rest."""
     for length in lengths:
         yield cells[:length]
         cells = cells[length:]
@@ -270,7 +270,7 @@ def _expires_at_s(start_s: int) -> int:
 
 
 def _cells(fields: dict[str, str]) -> tuple[int, ...] | None:
-    """Return orders and cents of each store, None where a field is no number."""
+    """Return orders and cents of each store, None where a field is no integer."""
     try:
         return tuple(int(fields.get(f"{store}:{kind}", 0)) for store in STORES for kind in ("orders", "revenue"))
     except ValueError:

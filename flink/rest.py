@@ -49,7 +49,7 @@ class Job:
     id: str
     name: str
     state: str
-    """Flink's own word: RUNNING, RESTARTING, FAILED …"""
+    """State as Flink names it: RUNNING, RESTARTING, FAILED …"""
     start_ms: int
     """When it was submitted: milliseconds since the epoch."""
     all_running: bool
@@ -66,7 +66,7 @@ class TaskManager:
     """A TaskManager as the JobManager lists it."""
 
     id: str
-    """Its name, for good."""
+    """Its name, which a restart keeps."""
     address: str
     """The address of its process; a restarted one has another."""
     slots: int
@@ -83,7 +83,7 @@ class FlinkRest:
     """A client, also an asynchronous context manager. Its methods raise FlinkUnavailableError."""
 
     def __init__(self, base: str, timeout_s: float = _TIMEOUT_S) -> None:
-        # Here, and not with this module: it takes a quarter of a second, and the lab's processes import this.
+        # Imported here: it takes a quarter of a second, and the lab's processes import this module.
         import aiohttp
 
         self._base = base
@@ -116,7 +116,7 @@ class FlinkRest:
         return str((await self._ask("GET", f"/jobs/{job_id}"))["state"])
 
     async def parameter(self, job: Job, name: str) -> str | None:
-        """Return a parameter of a job, '' if it has none of that name, None while Flink cannot tell yet."""
+        """Return a parameter of a job, '' if it has none of that name, None while Flink does not know it yet."""
         configuration = (await self._ask("GET", f"/jobs/{job.id}/config")).get("execution-config")
         return None if configuration is None else str(configuration["user-config"].get(name, ""))
 
@@ -140,8 +140,8 @@ class FlinkRest:
     async def submit(self, plan: Path) -> str:
         """Submit a planned job under a new id and return it.
 
-        Raises RefusedError where Flink does not take it. A plan of which it cannot make sense is removed: the next
-        one comes from a client again.
+        Raises RefusedError where Flink does not take it. A plan that Flink cannot read is removed, so that a
+        client makes it again.
         """
         import aiohttp
 
@@ -173,7 +173,7 @@ class FlinkRest:
         try:
             latest = (await self._ask("GET", f"/jobs/{job_id}/checkpoints"))["latest"]
         except FlinkUnavailableError as error:
-            if error.status == HTTPStatus.NOT_FOUND:  # a job that never came so far as to have any
+            if error.status == HTTPStatus.NOT_FOUND:  # a job that ended before it had any
                 return None
             raise
         completed = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind) is not None]

@@ -16,7 +16,7 @@ from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 _PAGE = "job.sql"
 _INSERT = re.compile(r"^INSERT INTO ", re.MULTILINE)
 INSERTS = tuple(name for name in sql_names("flink", _PAGE) if _INSERT.search(sql("flink", name, _PAGE)))
-"""What the job does, as one statement set. Each has a table of its own: two into one would be a task more."""
+"""The inserts of the job, run as one statement set. Each has its own table: two into one would be a task more."""
 DEFINITIONS = tuple(name for name in sql_names("flink", _PAGE) if name not in INSERTS)
 """Tables and views, in the order in which they build on one another."""
 TALLY_FUNCTION, WINDOW_FUNCTION = "show_in_redis", "show_window_in_redis"
@@ -28,7 +28,7 @@ FIELD_PATTERN = r'": ?"?((?<=")[^"]*|[0-9]+)'
 _TIME = "0|[1-9][0-9]{0,16}"
 """Up to 17 digits (the year 5138); a later time is checked the slow way."""
 _MOST_LANES = 16
-"""Partitions beyond so many share a column of the tally."""
+"""Lanes at most: with more partitions several share one column of the tally."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _BATCHED = {"reWriteBatchedInserts": "true", "stringtype": "unspecified"}
 """One INSERT for a batch of rows; text goes into uuid and timestamptz columns as PostgreSQL reads it."""

@@ -19,38 +19,38 @@ from redis.exceptions import RedisError
 from coffee_core.backoff import Backoff
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V3
-from coffee_core.runstate import write_private, write_remarks
+from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, write_private, write_remarks
 from coffee_core.settings import Settings
 from flink.checkpoint_store import checkpoint_store
 from flink.options import EPOCH_PARAMETER
 from flink.plans import Plans, SubmitError
 from flink.rest import ENDED, FlinkRest, FlinkUnavailableError, Job, RefusedError, TaskManager
 
-EPOCH_KEY = MetricKeys(V3).fence
+EPOCH_KEY = MetricKeys(V3).epoch
 """A job writes to Redis only while this key holds the epoch that it was submitted with."""
 _FIRST_EPOCH = "1"
 _PRESENCE = MetricKeys(V3).watched
 _PART = "flink-job"
 """Name of the submitter among the parts of the stack."""
 _CHECK_EVERY_S = 0.5
-_AWAY_PAUSE_S = 0.25
+_UNREACHABLE_PAUSE_S = 0.25
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0
-_AWAY = (FlinkUnavailableError, OSError, TimeoutError, RedisError)
+_UNREACHABLE = (FlinkUnavailableError, OSError, TimeoutError, RedisError)
 """A server is away: to ask it again costs nothing, and it may be back at any moment."""
-_PASSING = (*_AWAY, SubmitError, RefusedError)
+_TRANSIENT_ERRORS = (*_UNREACHABLE, SubmitError, RefusedError)
 _CONNECT_TIMEOUT_S = 2.0
 _CONNECT_EVERY_S = 0.2
 _WARM_UP_CHECK_EVERY_S = 0.25
 _WARM_UP_RETRY_AFTER_S = 5.0
 _INITIALIZING, _CANCELLING = "INITIALIZING", "CANCELLING"
-_UNFIT = "StateMigrationException"
-"""What a task fails by whose state is not that of its columns: Flink would begin it again for ever."""
+_INCOMPATIBLE_STATE = "StateMigrationException"
+"""Exception of a task whose restored state does not match its columns; Flink would restart it for ever."""
 
 log = logging.getLogger("flink.submit")
 
 
 class Submitter:
-    """What the submitter knows of its job.
+    """Keeps one job of the current epoch on the cluster, from its newest usable checkpoint.
 
     The epoch in Redis is all that a replay changes. Whatever is interrupted, and where, the next check finds a job
     of another epoch, or none, and does the rest.
@@ -74,7 +74,10 @@ class Submitter:
         self._standby = WarmStandby(rest, self._plans)
 
     async def check(self) -> None:
-        """Look once, and submit or cancel what is amiss. Raises what is worth another try."""
+        """Compare the jobs on the cluster with the one that should run; cancel or submit.
+
+        Raises an error of ``_TRANSIENT_ERRORS``.
+        """
         epoch = await current_epoch(self._redis, self._settings.home / "flink" / "epoch")
         jobs = await self._rest.jobs()
         active = [job for job in jobs if job.active]
@@ -101,7 +104,7 @@ class Submitter:
         await self._plans.close()
 
     async def _epoch_of(self, job: Job) -> str | None:
-        """Return the epoch of a job, '' of one that was never given any, None while Flink cannot say."""
+        """Return the epoch of a job, '' of one that was submitted without, None while Flink does not know it."""
         if job.id not in self._epochs:
             if job.state == _INITIALIZING:
                 return None
@@ -118,7 +121,7 @@ class Submitter:
 
     async def _watch(self, job: Job, epoch: str) -> None:
         if not job.all_running:
-            await self._refuse_unfit(job)
+            await self._cancel_incompatible(job)
             return
         if self._running != job.id:
             self._running = job.id
@@ -131,7 +134,7 @@ class Submitter:
         if restore is None:
             self._publish("each start is planned when it is due")
         else:
-            self._publish("next start planned" if self._plans.is_ahead(epoch) else "next start not planned yet")
+            self._publish(NEXT_START_PLANNED if self._plans.is_ahead(epoch) else "next start not planned yet")
 
     def _publish(self, of_the_job: str) -> None:
         remarks = self._standby.remarks | {_PART: of_the_job}
@@ -139,9 +142,9 @@ class Submitter:
             write_remarks(self._settings.home, remarks)
             self._published = remarks
 
-    async def _refuse_unfit(self, job: Job) -> None:
-        """End a job that never ran because it cannot read the state that it was given."""
-        if job.id != self._running and await self._rest.has_failed_by(job.id, _UNFIT):
+    async def _cancel_incompatible(self, job: Job) -> None:
+        """Cancel a job that never ran because it cannot read its restored state; refuse that checkpoint."""
+        if job.id != self._running and await self._rest.has_failed_by(job.id, _INCOMPATIBLE_STATE):
             if uri := self._restored.pop(job.id, None):
                 self._refuse(uri)
             await self._cancel(job, "its state is not that of its statements")
@@ -158,7 +161,7 @@ class Submitter:
         self._refused.add(uri)
 
     async def _note_ended(self, jobs: list[Job], epoch: str) -> None:
-        """Note the last that the newest job of this epoch has completed: it may have stopped with a savepoint."""
+        """Note the last checkpoint of this epoch's newest job: it may have stopped with a savepoint."""
         for job in jobs:
             if await self._epoch_of(job) == epoch:
                 await self._checkpoints.note_completed(epoch, job.id)
@@ -234,7 +237,7 @@ class WarmStandby:
     def _remark(self, manager: TaskManager) -> str:
         if manager.address not in self._warm:
             return "spare, warming up"
-        return "works" if manager.busy else "spare, warm"
+        return "works" if manager.busy else STANDBY_WARM
 
     async def _warm_up(self, managers: list[TaskManager]) -> None:
         try:
@@ -266,14 +269,14 @@ class Retry:
         """Seconds until the next try."""
 
     def failed(self, error: BaseException) -> None:
-        """Note a failure, and log it unless it is the last one once more."""
+        """Note a failure; log it unless it repeats the one before."""
         reason = str(error) or type(error).__name__
         if reason != self._reason:
             log.warning("cannot watch the job, trying again: %s", reason)
         self._reason = reason
-        if isinstance(error, _AWAY):
+        if isinstance(error, _UNREACHABLE):
             self._backoff.reset()
-            self.pause_s = _AWAY_PAUSE_S
+            self.pause_s = _UNREACHABLE_PAUSE_S
         else:
             self.pause_s = self._backoff.next_s()
 
@@ -285,7 +288,7 @@ class Retry:
 
 
 async def wait_for_servers(settings: Settings) -> None:
-    """Return once all four accept connections, logging once which one is awaited.
+    """Wait until all four servers accept connections; log once which one is awaited.
 
     Of several brokers one is enough.
     """
@@ -334,7 +337,7 @@ async def _keep_submitted(settings: Settings, stop: asyncio.Event) -> None:
                 await _show_presence(presence)
                 await submitter.check()
                 retry.succeeded()
-            except _PASSING as error:
+            except _TRANSIENT_ERRORS as error:
                 retry.failed(error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), retry.pause_s)
@@ -346,10 +349,13 @@ async def _keep_submitted(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _show_presence(presence: PubSub) -> None:
-    """Subscribe where a replay looks for a submitter, again after Redis was away. Raises RedisError."""
+    """Subscribe to the channel on which a replay looks for a submitter; again after Redis was away.
+
+    Raises RedisError.
+    """
     if not presence.subscribed:
         await presence.subscribe(_PRESENCE)
-    # To read is to notice that the connection is lost; the next reading makes another.
+    # Only a read notices a lost connection; the next read makes another.
     await presence.get_message(ignore_subscribe_messages=True, timeout=0.01)
 
 
@@ -360,7 +366,8 @@ async def _main() -> None:
 
     def end() -> None:
         stop.set()
-        # Not in the middle of a submission only: a client that was let go might submit after we are gone.
+        # Cancel even in the middle of a submission: a client process left running could submit after this one
+        # has ended.
         task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
--- Shows one window of v3 in Redis: as a whole, or not at all.
+-- Writes one window of v3 to Redis: as a whole, or not at all.
 --
 -- KEYS  1 epoch  2 the window  3 a window that this writer has shown  4 counters
 -- ARGV  1 epoch of the caller  2 when it expires (s since the epoch)

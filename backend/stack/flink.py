@@ -1,4 +1,4 @@
-"""The embedded Flink: a JobManager, two TaskManagers of which one is a warm spare, the submitter of the job."""
+"""The embedded Flink: a JobManager, two TaskManagers of which one is a warm standby, the submitter of the job."""
 
 import asyncio
 import compileall
@@ -23,13 +23,14 @@ from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import read_remarks, write_private
 from coffee_core.settings import Settings
+from flink.checkpoints import NUM_RETAINED
 from flink.rest import FlinkRest, FlinkUnavailableError
 
 T = TypeVar("T")
 
 JOB_MANAGER = "flink-jobmanager"
 TASK_MANAGERS = ("flink-taskmanager-1", "flink-taskmanager-2")
-"""One works, the other is the spare; which is which changes with every failure."""
+"""One works, the other is the standby; they change places with every failure."""
 SUBMITTER = "flink-job"
 
 _COMPILED = ("pyflink", "apache_beam")
@@ -37,11 +38,12 @@ _COMPILERS = 2
 _CHUNK_FILES = 100
 _PYTHON_JAR = "flink-python-*.jar"
 _LOADER_JAR = "flink-table-planner-loader-"
-_SPARE_FIRST_S = 4.0
-"""A starting JVM takes two cores for seconds: the spare first takes over what the dead one did."""
+_STANDBY_FIRST_S = 4.0
+"""Pause before a dead TaskManager is started again: a starting JVM takes two cores for seconds, and the standby
+must first take over the work."""
 _CLUSTER_FLAGS = ("-XX:+UseSerialGC",)
 _CLIENT_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""What the submitter's client JVM needs to be quick."""
+"""Flags for a quick start of the submitter's client JVM."""
 _CLIENT_HEAP = "-Xmx512m"
 _ANSWER_WITHIN_S = 1.0
 _background = Background()
@@ -280,7 +282,7 @@ def _cluster_options(settings: Settings) -> dict[str, str]:
         "jobmanager.bind-host": loopback,
         "taskmanager.bind-host": loopback,
         "taskmanager.host": loopback,
-        "execution.checkpointing.num-retained": "3",
+        "execution.checkpointing.num-retained": str(NUM_RETAINED),
         "blob.server.port": str(settings.flink_blob_port),
         "rest.address": loopback,
         "rest.bind-address": loopback,
@@ -349,7 +351,7 @@ def task_manager(settings: Settings, number: int) -> Part:
         "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
         (*TASK_MANAGER_FLAGS, *_CLUSTER_FLAGS),
         ("-D", f"taskmanager.resource-id={name}"),
-        # The spare's classes alone would make a poor archive.
+        # The classes that the standby loads would alone make a poor archive.
         complete_with="org/postgresql/jdbc/PgPreparedStatement",
     )
     part = _cluster_part(settings, name, program, ready, None, remark)
@@ -359,7 +361,7 @@ def task_manager(settings: Settings, number: int) -> Part:
             gone.add(last)
         await part.prepare()
 
-    return part if part.external else replace(part, prepare=prepare, pause_s=_SPARE_FIRST_S)
+    return part if part.external else replace(part, prepare=prepare, pause_s=_STANDBY_FIRST_S)
 
 
 def _cluster_part(

@@ -14,8 +14,9 @@ from coffee_core.runstate import write_private
 from coffee_core.settings import Settings
 
 NAME = "kafka"
-_TUNING = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""One node with a few partitions: it starts and idles on little."""
+_HEAP = ("-Xms64m", "-Xmx256m")
+_JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Small heap and quick start for one node with few partitions."""
 _background = Background()
 
 
@@ -26,9 +27,8 @@ def part(settings: Settings) -> Part:
         return await kafka_answers(settings.kafka_servers, kafka_tls(settings))
 
     async def settle() -> None:
-        from backend.stack.topics import (
-            create_topics,  # its library takes as long to load as the rest of a wrapper
-        )
+        # Imported here: its library takes as long to load as the rest of a wrapper.
+        from backend.stack.topics import create_topics
 
         await create_topics(settings)
         if not settings.given_kafka_servers:
@@ -53,20 +53,21 @@ def part(settings: Settings) -> Part:
 
 
 def _archive(jars: JarPaths) -> Archive:
-    return Archive(NAME, jars.kafka, _TUNING[2:])
+    return Archive(NAME, jars.kafka, _JVM_FLAGS)
 
 
 def _configure(settings: Settings, archive: Archive) -> None:
     home = settings.home / NAME
     data = home / "data"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _identify(data)
+    _format_storage(data)
     properties = home / "server.properties"
     write_private(properties, "".join(f"{key}={value}\n" for key, value in _properties(settings, data).items()))
     write_argument_file(
         home / "java.args",
         [
-            *_TUNING,
+            *_HEAP,
+            *_JVM_FLAGS,
             *archive.options(),
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -78,8 +79,8 @@ def _configure(settings: Settings, archive: Archive) -> None:
     )
 
 
-def _identify(data: Path) -> None:
-    """Give the node its identity once, which is all that formatting would do."""
+def _format_storage(data: Path) -> None:
+    """Write meta.properties once, as kafka-storage format would."""
     path = data / "meta.properties"
     if not path.exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -88,15 +89,6 @@ def _identify(data: Path) -> None:
 
 def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
     broker, controller = (f"127.0.0.1:{port}" for port in (settings.kafka_port, settings.kafka_controller_port))
-    single = {
-        f"{topic}.{name}": 1
-        for topic, names in {
-            "offsets.topic": ("num.partitions", "replication.factor"),
-            "transaction.state.log": ("num.partitions", "replication.factor", "min.isr"),
-            "share.coordinator.state.topic": ("num.partitions", "replication.factor", "min.isr"),
-        }.items()
-        for name in names
-    }
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -108,10 +100,18 @@ def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         # In a properties file a backslash escapes; a space inside a value does not.
         "log.dirs": str(data).replace("\\", "\\\\"),
-        **single,
+        # One node: internal topics have one partition and one replica.
+        "offsets.topic.num.partitions": 1,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.num.partitions": 1,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.num.partitions": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": 0,
-        # A killed broker may register again only once its last session has run out: 9 s unless told otherwise.
+        # A killed broker may register again only once its last session has run out: 9 s by default.
         "broker.session.timeout.ms": 2_000,
         "broker.heartbeat.interval.ms": 250,
         "num.network.threads": 2,

@@ -37,7 +37,7 @@ def hold(home: Path, name: str) -> int:
 
 
 def _locked(handle: int) -> bool:
-    # Whoever asks for the holder has the lock for an instant: that alone must not turn us away.
+    # A process that asks for the holder takes the lock for an instant: retry, so that this alone does not fail.
     for _ in range(_ATTEMPTS):
         if try_lock(handle):
             return True

@@ -40,7 +40,7 @@ def rotate(path: Path, max_bytes: int = MAX_BYTES) -> None:
 
 
 def last_line(path: Path, since: int = 0) -> str:
-    """Return the last line that says anything behind byte ``since``, cut to 200 characters; else nothing."""
+    """Return the last line with text after byte ``since``, cut to 200 characters; else an empty string."""
     with path.open("rb") as file:
         file.seek(max(since, path.stat().st_size - 4_096))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]

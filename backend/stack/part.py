@@ -14,7 +14,7 @@ async def nothing() -> None:
 
 
 def no_remark() -> str:
-    """Return nothing: the default of a part of which there is no more to say than that it is up."""
+    """Return nothing: the default of a part without remarks."""
     return ""
 
 
@@ -22,9 +22,9 @@ def no_remark() -> str:
 class Part:
     """One process of the stack, as ``coffee run NAME`` keeps it.
 
-    The life of a part: wait until all of ``needs`` are up; ``prepare``; start ``argv``; ask ``ready`` until it
-    says yes; ``settle``; publish that it is up; keep asking ``ready`` now and then. Where the process dies, the
-    same again after a backoff. A part that is ``external`` has no process: it is only asked and settled.
+    The life of a part: wait until all of ``needs`` are up; ``prepare``; start ``argv``; call ``ready``
+    until it returns True; ``settle``; publish that it is up; go on calling ``ready`` at intervals. Where the
+    process dies, begin again after a backoff. An ``external`` part has no process: it is only probed and settled.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Part:
     settle: Callable[[], Awaitable[None]] = nothing
     """What must be done once it answers and before others may use it, idempotent: migrations, topics."""
     remark: Callable[[], str] = no_remark
-    """What else there is to say of it while it is up; asked after each ``ready``."""
+    """Return a remark for the status of a part that is up; called after each ``ready``."""
     external: bool = False
     """Given by a URL: not started here."""
 

@@ -119,7 +119,7 @@ def _api(settings: Settings) -> Part:
 
 
 def _daemon(settings: Settings, service: Service) -> Part:
-    """Return a daemon that listens nowhere: ready while the file exists by which it says so."""
+    """Return a daemon without a port: ready while its ready file exists."""
     file = run_dir(settings.home) / f"{service.name}.ready"
 
     async def prepare() -> None:

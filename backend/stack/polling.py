@@ -1,4 +1,4 @@
-"""Waits for what other processes do, which set no event of ours."""
+"""Polls for what other processes do, for which there is no event to wait on."""
 
 import asyncio
 from collections.abc import Callable

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from backend.stack.part import Part, report_progress
-from backend.stack.privileges import account, dropped, own
+from backend.stack.privileges import chown_tree, run_as, server_account
 from backend.stack.probes import postgres_answers
 from backend.stack.process import run
 from coffee_core.errors import StackError
@@ -92,12 +92,12 @@ def server_binary() -> Path:
 
 def _server(data: Path, port: int) -> tuple[str, ...]:
     options = [f"-c{name}={value}" for name, value in {**_OPTIONS, "port": str(port)}.items()]
-    return dropped((str(binary("postgres")), "-D", str(data), *options), *account(data))
+    return run_as((str(binary("postgres")), "-D", str(data), *options), *server_account(data))
 
 
 async def _initialise(data: Path, password: str) -> None:
     """Make the data folder where there is none: aside, then renamed, so that a half-made one is never used."""
-    uid, gid = account(data)
+    uid, gid = server_account(data)
     if _adopt(data, uid, gid):
         await _set_password(data, password)
         return
@@ -105,7 +105,7 @@ async def _initialise(data: Path, password: str) -> None:
     fresh = _fresh(data.with_name(f"{data.name}.new"), uid, gid)
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     initdb = (str(binary("initdb")), "-D", str(fresh), "-U", "postgres", "-A", "reject", "--data-checksums")
-    await run("initdb", dropped((*initdb, *locale, "--no-instructions"), uid, gid))
+    await run("initdb", run_as((*initdb, *locale, "--no-instructions"), uid, gid))
     await _set_password(fresh, password, _BOOTSTRAP)
     fresh.rename(data)
 
@@ -116,7 +116,7 @@ async def _set_password(data: Path, password: str, before: str = "") -> None:
     coffee is no superuser: whoever has the password has the lab's tables, not its files. ``before`` is executed
     first. Raises StackError where a statement fails.
     """
-    # The password is random: its digest tells nothing of it, but whether the role has it already.
+    # The password is random: its digest reveals nothing but whether the role has it already.
     digest = hashlib.sha256(password.encode()).hexdigest()
     access = data / "pg_hba.conf"
     if digest in access.read_text(encoding="utf-8"):
@@ -124,7 +124,7 @@ async def _set_password(data: Path, password: str, before: str = "") -> None:
     # A statement that fails is not repeated in the log: it may hold the password.
     server = (str(binary("postgres")), "--single", "-D", str(data), "-clog_min_error_statement=panic", "postgres")
     statements = f"{before}ALTER ROLE coffee PASSWORD '{password}'\n"
-    output = await run("setting up the database", dropped(server, *account(data)), statements)
+    output = await run("setting up the database", run_as(server, *server_account(data)), statements)
     # The single-user server goes on after a failed statement and ends with 0.
     if failed := [line for line in output.splitlines() if "ERROR:" in line or "FATAL:" in line]:
         raise StackError(f"setting up the database failed: {failed[0]}")
@@ -140,7 +140,7 @@ def _adopt(data: Path, uid: int, gid: int) -> bool:
         raise StackError(
             f"{data} is of PostgreSQL {major}, this program has {_MAJOR}: dump it with the program that made it"
         )
-    own(data, uid, gid)
+    chown_tree(data, uid, gid)
     return True
 
 
@@ -148,7 +148,7 @@ def _fresh(folder: Path, uid: int, gid: int) -> Path:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700, parents=True)
-    own(folder, uid, gid)
+    chown_tree(folder, uid, gid)
     return folder
 
 

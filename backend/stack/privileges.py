@@ -1,4 +1,7 @@
-"""Run a server that refuses root: as an unprivileged account, with no more right than to read its own files."""
+"""Run a program as another account where this process is root: above all PostgreSQL, which refuses root.
+
+The program gets no right of root but to reach its own files.
+"""
 
 import os
 import pwd
@@ -13,10 +16,11 @@ _CAP_DAC_READ_SEARCH = 2
 _CAP_SETPCAP = 8
 
 
-def account(data: Path) -> tuple[int, int]:
+def server_account(data: Path) -> tuple[int, int]:
     """Return the uid and gid that a server with this data folder must run as.
 
-    Its present owner where that is not root, else nobody. Raises StackError where there is no such account.
+    That is the folder's owner; ``nobody`` where it belongs to root or is missing. Where this process is not root,
+    its own account. Raises StackError where there is no account ``nobody``.
     """
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
@@ -31,10 +35,10 @@ def account(data: Path) -> tuple[int, int]:
     return nobody.pw_uid, nobody.pw_gid
 
 
-def dropped(argv: tuple[str, ...], uid: int, gid: int) -> tuple[str, ...]:
-    """Return the command that runs ``argv`` as this account; ``argv`` itself where we are it already.
+def run_as(argv: tuple[str, ...], uid: int, gid: int) -> tuple[str, ...]:
+    """Return the command that runs ``argv`` as this account; ``argv`` itself where this process has it already.
 
-    Raises StackError where we are root and the tool for it is missing.
+    Raises StackError where setpriv is missing.
     """
     if os.geteuid() == uid:
         return argv
@@ -44,20 +48,21 @@ def dropped(argv: tuple[str, ...], uid: int, gid: int) -> tuple[str, ...]:
             "PostgreSQL refuses to run as root: install setpriv (util-linux), or run coffee as an ordinary user"
         )
     command = [setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
-    # The change of account clears the signal that ends a child with its parent: asked for again behind it.
+    # setpriv sets the parent-death signal again: the change of uid clears it.
     command += ["--pdeathsig", "KILL"]
-    # COFFEE_HOME, and the clone where it lies in /root, are closed to that account: it may pass through.
-    if capability := _passage():
+    # COFFEE_HOME, and a clone under /root, are closed to that account: give it a capability to traverse them.
+    if capability := _traversal_capability():
         command += [f"--inh-caps=-all,+{capability}", f"--ambient-caps=-all,+{capability}"]
-        # PostgreSQL asks access(2) for its own programs, which otherwise ignores what an account but root holds.
+        # PostgreSQL checks its own programs with access(2), which ignores the capabilities of a user other than
+        # root unless this bit is set.
         command += ["--securebits=+no_setuid_fixup"] if _held(_CAP_SETPCAP) else []
     return (*command, *argv)
 
 
-def own(data: Path, uid: int, gid: int) -> None:
-    """Give a folder under COFFEE_HOME to this account, with all that is in it, where root owns it.
+def chown_tree(data: Path, uid: int, gid: int) -> None:
+    """Give a folder under COFFEE_HOME, with all its contents, to this account, where this process is root.
 
-    Raises StackError where that is refused.
+    Raises StackError where the system refuses it.
     """
     if os.geteuid() != 0 or data.stat().st_uid == uid:
         return
@@ -69,8 +74,8 @@ def own(data: Path, uid: int, gid: int) -> None:
         raise StackError(f"cannot give {data} to uid {uid} ({error}): run coffee as an ordinary user") from error
 
 
-def _passage() -> str:
-    """Return the least capability we hold that lets another account read through closed folders."""
+def _traversal_capability() -> str:
+    """Return the least capability of this process that lets another account through closed folders, or nothing."""
     if _held(_CAP_DAC_READ_SEARCH):
         return "dac_read_search"
     return "dac_override" if _held(_CAP_DAC_OVERRIDE) else ""

@@ -16,7 +16,7 @@ from coffee_core.settings import Settings
 
 
 def run(name: str) -> NoReturn:
-    """Keep this part running until we are told to end; never returns.
+    """Keep this part running until a signal asks it to end; never returns.
 
     Raises ConfigError where there is no such part, and StackError where it runs already or cannot be run here.
     """
@@ -35,15 +35,15 @@ async def _run(name: str, here: Stack) -> int:
         # honcho ends everything when one line ends: what is not wanted waits with the others.
         _announce(here.missing or f"not wanted: COFFEE_PIPELINES is {','.join(here.settings.pipelines)}", False)
         stopping = asyncio.Event()
-        await _until_stopped(stopping.wait(), stopping.set)
+        await _wait_until_stopped(stopping.wait(), stopping.set)
         return 0
     wrapper = Wrapper(here.parts[name], here.settings, _announce, here.dependents(name))
-    await _until_stopped(wrapper.run(), wrapper.stop)
+    await _wait_until_stopped(wrapper.run(), wrapper.stop)
     return 0
 
 
-async def _until_stopped(work: Awaitable[object], stop: Callable[[], None]) -> None:
-    """Wait for ``work``, which ``stop`` ends: called on a signal, and once our parent or a launcher has gone."""
+async def _wait_until_stopped(work: Awaitable[object], stop: Callable[[], None]) -> None:
+    """Wait for ``work``; call ``stop``, which ends it, on a signal and once the parent or a launcher has gone."""
     stop_on_signals(stop)
     watch = asyncio.create_task(stop_with_launchers(stop, with_parent=True))
     await work

@@ -23,7 +23,7 @@ _POLL_S = 0.05
 
 
 def supervise(settings: Settings, *, until_eof: bool = False) -> NoReturn:
-    """Run the whole stack until we are told to end, or until standard input closes; never returns.
+    """Run the whole stack until a signal asks it to end, or standard input closes; never returns.
 
     Raises AlreadyRunningError where a stack runs in this home, StackError where it cannot be run here.
     """
@@ -62,7 +62,7 @@ async def _supervise(here: Stack, terminal: Terminal, *, until_eof: bool) -> int
         asyncio.create_task(stop_with_launchers(stop, with_parent=False)),
         asyncio.create_task(_announce_when_up(here, terminal)),
     ]
-    # A wrapper ends before it is told to only by a fault of its own: then all end, and loudly.
+    # A wrapper that ends before ``stop`` has a fault of its own: then all end, with an error.
     await asyncio.wait(runs, return_when=asyncio.FIRST_COMPLETED)
     stop()
     outcomes = await asyncio.gather(*runs, return_exceptions=True)

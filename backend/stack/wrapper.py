@@ -23,7 +23,7 @@ FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 """Pauses before a part is started again double from the first to the longest."""
 STEADY_S = 10.0
-"""Seconds for which a part must have been up to be taken for healthy again."""
+"""Seconds for which a part must have been up before its backoff starts from the first pause again."""
 
 _NEEDS_POLL_S = 0.03
 _DEPENDENTS_WITHIN_S = 2.0
@@ -32,8 +32,8 @@ _LONGEST_PROBE_S = 0.2
 """Seconds between two probes of a part that is starting: growing from the first to the longest."""
 _WATCH_EVERY_S = 1.0
 """Seconds between two probes of a part that is up."""
-_REFUSALS = 2
-"""Probes in a row that a part must fail to be taken for not ready: a busy machine may miss one."""
+_FAILED_PROBES = 2
+"""Failed probes in a row after which a part is not ready: a busy machine may miss one."""
 _PROGRESS_EVERY_S = 0.2
 _ALIVE = (State.STARTING, State.UP, State.STOPPING)
 _USABLE = (State.UP, State.EXTERNAL)
@@ -98,24 +98,24 @@ class Wrapper:
         await _run_until_first(process.ended(), self._watch(process.pid))
 
     async def _watch(self, pid: int | None) -> None:
-        """Publish for ever whether the part is ready, and settle it each time it has become so."""
+        """Publish for ever whether the part is ready; settle it whenever it has become ready."""
         part, publisher = self._part, self._publisher
         pending, usable = (State.WAITING, State.EXTERNAL) if part.external else (State.STARTING, State.UP)
         began = time.monotonic()
         publisher.move(pending, "", pid)
         while True:
-            await self._until_ready(pending, pid, began)
-            await self._until_settled(pending, pid)
-            self._backoff.is_up()
+            await self._wait_until_ready(pending, pid, began)
+            await self._wait_until_settled(pending, pid)
+            self._backoff.note_up()
             publisher.move(usable, part.remark(), pid)
             took_s = time.monotonic() - began
             publisher.announce("answers; given by its URL" if part.external else f"up in {took_s:.1f} s")
-            await self._while_ready(usable, pid)
+            await self._wait_until_not_ready(usable, pid)
             began = time.monotonic()
             publisher.move(pending, "does not answer", pid)
             publisher.announce("does not answer")
 
-    async def _until_ready(self, pending: State, pid: int | None, began: float) -> None:
+    async def _wait_until_ready(self, pending: State, pid: int | None, began: float) -> None:
         pause_s = _FIRST_PROBE_S
         while not await self._part.ready():
             if self._part.external and time.monotonic() - began > _WATCH_EVERY_S:
@@ -124,7 +124,7 @@ class Wrapper:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.2, _LONGEST_PROBE_S)
 
-    async def _until_settled(self, pending: State, pid: int | None) -> None:
+    async def _wait_until_settled(self, pending: State, pid: int | None) -> None:
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
@@ -134,16 +134,16 @@ class Wrapper:
                 self._publisher.announce(f"{error}; trying again")
                 await asyncio.sleep(backoff.next_s())
 
-    async def _while_ready(self, usable: State, pid: int | None) -> None:
-        refusals = 0
-        while refusals < _REFUSALS:
+    async def _wait_until_not_ready(self, usable: State, pid: int | None) -> None:
+        failed = 0
+        while failed < _FAILED_PROBES:
             await asyncio.sleep(_WATCH_EVERY_S)
             rotate(log_path(self._settings.home, self._part.name))
             if await self._part.ready():
-                refusals = 0
+                failed = 0
                 self._publisher.move(usable, self._part.remark(), pid)
             else:
-                refusals += 1
+                failed += 1
 
     async def _discard(self) -> None:
         if self._process is not None:
@@ -183,7 +183,7 @@ class RestartBackoff:
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         self._up_since: float | None = None
 
-    def is_up(self) -> None:
+    def note_up(self) -> None:
         """Note that the part is up now."""
         if self._up_since is None:
             self._up_since = time.monotonic()
@@ -224,7 +224,7 @@ class Publisher:
             self._announce(line, False)
 
     def progress_listener(self, loop: asyncio.AbstractEventLoop) -> Callable[[str], None]:
-        """Return what takes progress, from any thread, and publishes it at most five times a second."""
+        """Return a thread-safe callback that publishes progress, at most five times a second."""
 
         def listen(text: str) -> None:
             loop.call_soon_threadsafe(self._take_progress, loop, text)

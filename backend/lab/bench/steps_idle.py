@@ -14,7 +14,7 @@ from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Outcome
 from coffee_core.pipelines import Pipeline
-from coffee_core.runstate import read_states
+from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, read_states
 
 _FIRST_WITHIN_S = 300.0
 _AGAIN_S = 0.05
@@ -59,7 +59,7 @@ async def calm(harness: Harness) -> None:
 
 def _prepared(home: Path) -> bool:
     """Tell whether the spare TaskManager is warm, and the job's next start planned."""
-    return {"spare, warm", "next start planned"} <= {part.detail for part in read_states(home)}
+    return {STANDBY_WARM, NEXT_START_PLANNED} <= {part.detail for part in read_states(home)}
 
 
 async def beforehand(harness: Harness) -> None:

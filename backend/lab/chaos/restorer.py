@@ -13,7 +13,7 @@ import psutil
 
 from backend.lab.chaos import standby
 from backend.pipelines.faults import NotReadyError
-from backend.stack.privileges import dropped
+from backend.stack.privileges import run_as
 from coffee_core.errors import CoffeeError
 
 
@@ -28,7 +28,7 @@ class Restorer:
         self._command: tuple[str, ...] = (sys.executable, "-S", "-P", standby.__file__)
         if account_of is not None:
             # Of the limits of a process even root may change only those of its own account, where it is confined.
-            self._command = dropped(self._command, *_account(account_of))
+            self._command = run_as(self._command, *_account(account_of))
 
     def __enter__(self) -> Self:
         """Start the standby process."""

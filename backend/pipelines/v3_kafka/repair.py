@@ -137,7 +137,7 @@ async def begin_epoch(client: Redis) -> int:
     windows = (METRICS.late, METRICS.watermark, *map(METRICS.window, known_windows()))
     give_up_at = time.monotonic() + _EPOCH_WITHIN_S
     while True:
-        epoch: Any = await script(keys=(METRICS.fence, *METRICS.metrics, METRICS.counters, *windows))
+        epoch: Any = await script(keys=(METRICS.epoch, *METRICS.metrics, METRICS.counters, *windows))
         if epoch is not None:
             return int(epoch)
         if time.monotonic() > give_up_at:
@@ -199,7 +199,7 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
     """
     with naming_servers(settings):
         async with open_redis(settings.redis_url) as client:
-            epoch = await client.get(METRICS.fence)
+            epoch = await client.get(METRICS.epoch)
     if epoch is None:
         raise CoffeeError("Redis has no epoch of v3: see `coffee status`")
     folder = f"{checkpoints_uri(settings, epoch)}/{SAVEPOINTS}"

@@ -9,42 +9,42 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
 from coffee_core.totals import Totals
 from coffee_core.windows import window_of
-from flink.redis_sink import SHOWN, RedisTally, RedisWindows
+from flink.redis_sink import SHOWN, RedisTotals, RedisWindows
 
 LANES = 4
 """Partitions of the topic."""
 
 
 def tally_row(orders: Sequence[Order], repeats: int = 0, dead: int = 0) -> tuple[Any, ...]:
-    """Return the tally of these orders; every lane has come to the latest acceptance."""
-    tally = Totals.of(orders)
-    late = Totals.of(each for each in orders if window_of(each.ordered_at_us, each.accepted_at_us) is None)
-    drinks = [cell for name in DRINKS for cell in (tally.drink_counts[name], tally.drink_revenue_cents[name])]
-    accepted = [each.accepted_at_us for each in orders]
+    """Return the row of totals of these orders; every lane has come to the latest acceptance."""
+    totals = Totals.of(orders)
+    late = Totals.of(order for order in orders if window_of(order.ordered_at_us, order.accepted_at_us) is None)
+    drinks = [cell for name in DRINKS for cell in (totals.drink_counts[name], totals.drink_revenue_cents[name])]
+    accepted = [order.accepted_at_us for order in orders]
     counters = (str(sum(accepted)), len(orders) + repeats, dead)
     return (
-        *(tally.orders, tally.revenue_cents, *drinks, *_of_stores(tally), *counters),
+        *(totals.orders, totals.revenue_cents, *drinks, *_of_stores(totals), *counters),
         *(*_of_stores(late), *[max(accepted, default=0)] * LANES),
     )
 
 
 def window_rows(orders: Sequence[Order]) -> list[tuple[int, ...]]:
     """Return a row for each window that has one of these orders."""
-    placed: dict[int, list[Order]] = defaultdict(list)
+    by_window: dict[int, list[Order]] = defaultdict(list)
     for order in orders:
         start_s = window_of(order.ordered_at_us, order.accepted_at_us)
         if start_s is not None:
-            placed[start_s].append(order)
-    return [(start_s, *_of_stores(Totals.of(each))) for start_s, each in placed.items()]
+            by_window[start_s].append(order)
+    return [(start_s, *_of_stores(Totals.of(in_window))) for start_s, in_window in by_window.items()]
 
 
-def _of_stores(tally: Totals) -> list[int]:
-    return [cell for name in STORES for cell in (tally.store_counts[name], tally.store_revenue_cents[name])]
+def _of_stores(totals: Totals) -> list[int]:
+    return [cell for name in STORES for cell in (totals.store_counts[name], totals.store_revenue_cents[name])]
 
 
 def show(redis_url: str, orders: Sequence[Order], repeats: int = 0, dead: int = 0, epoch: str = "1") -> None:
     """Show totals and windows of these orders."""
-    with closing(RedisTally(redis_url, epoch)) as tally, closing(RedisWindows(redis_url, epoch)) as windows:
-        assert tally.show(tally_row(orders, repeats, dead)) == SHOWN
+    with closing(RedisTotals(redis_url, epoch)) as sink, closing(RedisWindows(redis_url, epoch)) as windows:
+        assert sink.show(tally_row(orders, repeats, dead)) == SHOWN
         for row in window_rows(orders):
             assert windows.show(row) == SHOWN

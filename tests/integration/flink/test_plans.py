@@ -25,7 +25,8 @@ LISTENING = """
 import sys, psutil
 from pyflink.table import EnvironmentSettings, TableEnvironment
 TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
-listening = {each.laddr.ip for each in psutil.Process().net_connections("tcp") if each.status == "LISTEN"}
+connections = psutil.Process().net_connections("tcp")
+listening = {connection.laddr.ip for connection in connections if connection.status == "LISTEN"}
 sys.exit("listens on: " + " ".join(sorted(listening)))
 """
 
@@ -43,10 +44,12 @@ async def test_what_a_client_submits_is_caught(body: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "said"), [("raise SystemExit('no such table')", "no such table"), ("", "could not plan")]
+    ("script", "reason"), [("raise SystemExit('no such table')", "no such table"), ("", "could not plan")]
 )
-async def test_a_client_that_fails_or_submits_nothing_is_told_with_its_last_words(script: str, said: str) -> None:
-    with pytest.raises(SubmitError, match=said):
+async def test_a_client_that_fails_or_submits_nothing_is_told_with_its_last_words(
+    script: str, reason: str
+) -> None:
+    with pytest.raises(SubmitError, match=reason):
         await plan(["-c", script])
 
 

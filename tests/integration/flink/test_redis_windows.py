@@ -14,7 +14,7 @@ from flink.redis_sink import KEYS, OLDER, OTHER_EPOCH, SHOWN, NotShownError, Red
 @pytest.fixture
 def client(redis_url: str) -> Iterator["redis.Redis[str]"]:
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        client.set(KEYS.fence, "7")
+        client.set(KEYS.epoch, "7")
         yield client
 
 
@@ -29,7 +29,7 @@ def row(start_s: int, orders: int) -> tuple[int, ...]:
     """A window in which uptown has got so many orders at 3.00."""
     return (
         start_s,
-        *(each for store in STORES for each in ((orders, 300 * orders) if store == "uptown" else (0, 0))),
+        *(cell for store in STORES for cell in ((orders, 300 * orders) if store == "uptown" else (0, 0))),
     )
 
 
@@ -61,7 +61,7 @@ def test_another_epoch_is_refused_and_counted(
 ) -> None:
     (start_s,) = starts(now_us(), 1)
     windows.show(row(start_s, 3))
-    client.set(KEYS.fence, "8")
+    client.set(KEYS.epoch, "8")
     assert windows.show(row(start_s, 9)) == OTHER_EPOCH
     assert (orders(client, start_s), client.hget(KEYS.counters, "refused")) == (3, "1")
 
@@ -69,7 +69,7 @@ def test_another_epoch_is_refused_and_counted(
 def test_a_missing_epoch_is_waited_for_and_then_reported(
     client: "redis.Redis[str]", windows: RedisWindows
 ) -> None:
-    client.delete(KEYS.fence)
+    client.delete(KEYS.epoch)
     (start_s,) = starts(now_us(), 1)
     with pytest.raises(NotShownError, match="epoch is missing"):
         windows.show(row(start_s, 3))
@@ -90,7 +90,7 @@ def test_flushed_windows_come_back_with_the_next_order(client: "redis.Redis[str]
     for start_s in known[:3]:
         windows.show(row(start_s, 5))
     client.flushall()
-    client.set(KEYS.fence, "7")
+    client.set(KEYS.epoch, "7")
     assert windows.show(row(known[3], 1)) == SHOWN
     assert [orders(client, start_s) for start_s in known] == [5, 5, 5, 1]
 
@@ -116,7 +116,7 @@ def test_they_come_back_also_where_the_job_was_restarted_before_the_flush(
     successor = RedisWindows(redis_url, "7")
     successor.show(row(now, 1))
     client.flushall()
-    client.set(KEYS.fence, "7")
+    client.set(KEYS.epoch, "7")
     successor.show(row(now, 2))
     successor.close()
     assert (orders(client, before), orders(client, now)) == (5, 2)
@@ -129,10 +129,10 @@ def test_a_successor_in_another_epoch_takes_nothing_over(
     windows.show(row(before, 5))
     successor = RedisWindows(redis_url, "8")
     assert successor.show(row(now, 1)) == OTHER_EPOCH
-    client.set(KEYS.fence, "8")
+    client.set(KEYS.epoch, "8")
     assert successor.show(row(now, 1)) == SHOWN
     client.flushall()
-    client.set(KEYS.fence, "8")
+    client.set(KEYS.epoch, "8")
     successor.show(row(now, 2))
     successor.close()
     assert (orders(client, before), orders(client, now)) == (None, 2)

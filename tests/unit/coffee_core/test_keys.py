@@ -4,7 +4,7 @@ import pytest
 
 from coffee_core import keys
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V2, V3
+from coffee_core.pipelines.constants import V1, V2, V3
 
 METRICS = ("total_revenue", "drink_counts", "drink_revenue", "store_counts", "store_revenue", "total_orders")
 
@@ -23,6 +23,11 @@ def test_everything_else_lies_under_lab() -> None:
     own = keys.MetricKeys(V2)
     for key in (own.latency, own.counters, own.fence, own.idempotency("x")):
         assert key.startswith("v2:lab:")
+
+
+def test_the_fence_and_the_epoch_are_the_documented_key() -> None:
+    assert keys.MetricKeys(V1).fence == "v1:lab:fence"
+    assert keys.MetricKeys(V3).epoch == "v3:lab:fence"
 
 
 def test_the_windows_of_the_job_are_the_documented_ones() -> None:

@@ -48,4 +48,4 @@ def test_the_sources_and_flinks_configuration_change_it(sources: Path, name: str
 def test_the_sources_are_those_of_the_job_and_of_what_it_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     names = {path.name for path in module._sources()}
-    assert {"job.sql", "write_tally.lua", "redis_sink.py", "menu.py"} <= names
+    assert {"job.sql", "write_totals.lua", "redis_sink.py", "menu.py"} <= names

@@ -37,7 +37,7 @@ def test_ids_outgrow_no_heap_and_leave_the_disk_with_the_horizon() -> None:
 
 def test_every_epoch_has_checkpoints_of_its_own_and_the_job_tells_its_epoch() -> None:
     chosen = [options(SETTINGS, epoch, None) for epoch in ("7", "8")]
-    assert len({each["execution.checkpointing.dir"] for each in chosen}) == 2
+    assert len({job_options["execution.checkpointing.dir"] for job_options in chosen}) == 2
     assert chosen[0]["pipeline.global-job-parameters"] == f"{EPOCH_PARAMETER}:7"
 
 

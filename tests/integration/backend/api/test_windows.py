@@ -54,7 +54,7 @@ async def test_v1_and_v3_answer_alike(
     for each in orders:
         times = (to_datetime(each.ordered_at_us), to_datetime(each.accepted_at_us))
         await database.execute(INSERT, each.message_id, each.drink, each.store, each.price_cents, *times)
-    await redis.set(MetricKeys(V3).fence, "1")
+    await redis.set(MetricKeys(V3).epoch, "1")
     show(redis_url, orders)
     (v1_status, v1), (v3_status, v3) = [
         await all_three.get(f"/api/{each}/windows?minutes=15") for each in ("v1", "v3")

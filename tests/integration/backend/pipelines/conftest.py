@@ -45,7 +45,7 @@ async def job(
         await create_topics(settings)
     finally:
         await admin.close()
-    await client.set(KEYS.fence, "1")
+    await client.set(KEYS.epoch, "1")
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     await producer.start()
     yield Job(settings, connection, producer)

@@ -27,7 +27,7 @@ def program(code: str, **more: Any) -> Part:
 
 
 class Kept:
-    """A wrapper that runs, and what it has said."""
+    """A running wrapper and the lines that it has announced."""
 
     def __init__(self, home: Path, part: Part, dependents: tuple[str, ...] = (), **ports: int) -> None:
         self.home = home
@@ -47,11 +47,11 @@ class Kept:
         return state
 
     async def reaches(self, state: State, within_s: float = 5.0) -> PartState:
-        def there() -> PartState | None:
+        def reached() -> PartState | None:
             found = read_state(self.home, NAME)
             return found if found and found.state is state else None
 
-        return await until(there, within_s, f"{state}; it said {self.lines}")
+        return await until(reached, within_s, f"{state}; it announced {self.lines}")
 
     async def stop(self) -> None:
         self.wrapper.stop()

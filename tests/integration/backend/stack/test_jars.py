@@ -37,10 +37,10 @@ class Repository:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
 
-    def fetch(self, folder: Path, said: list[tuple[int, int]] | None = None) -> JarPaths:
-        said = [] if said is None else said
+    def fetch(self, folder: Path, progress: list[tuple[int, int]] | None = None) -> JarPaths:
+        progress = [] if progress is None else progress
         return ensure_jars(
-            lambda done, total: said.append((done, total)),
+            lambda done, total: progress.append((done, total)),
             folder=folder,
             lock=LOCK,
             repositories={"local": self.url},
@@ -90,27 +90,27 @@ def jars(repository: Repository) -> list[str]:
 
 
 def test_all_jars_are_fetched_once_and_the_bar_ends_at_its_total(repository: Repository, tmp_path: Path) -> None:
-    said: list[tuple[int, int]] = []
-    paths = repository.fetch(tmp_path / "a cache", said)
+    progress: list[tuple[int, int]] = []
+    paths = repository.fetch(tmp_path / "a cache", progress)
     assert [path.read_bytes() for path in (*paths.kafka, paths.planner)] == list(CONTENTS.values())
     total = sum(map(len, CONTENTS.values()))
-    assert said[-1] == (total, total)
+    assert progress[-1] == (total, total)
     assert sorted(jars(repository)) == ["one-1.0.jar", "three-1.0.jar", "two-1.0.jar"]
 
     repository.asked.clear()
-    assert repository.fetch(tmp_path / "a cache", said) == paths
+    assert repository.fetch(tmp_path / "a cache", progress) == paths
     assert repository.asked == []
     assert not list((tmp_path / "a cache").glob("partial-*"))
 
 
 def test_a_download_that_breaks_off_is_made_again(repository: Repository, tmp_path: Path) -> None:
     repository.cut_short.add("one-1.0.jar")
-    said: list[tuple[int, int]] = []
-    paths = repository.fetch(tmp_path / "cache", said)
+    progress: list[tuple[int, int]] = []
+    paths = repository.fetch(tmp_path / "cache", progress)
     assert paths.kafka[0].read_bytes() == CONTENTS["one"]
     assert jars(repository).count("one-1.0.jar") == 2
     total = sum(map(len, CONTENTS.values()))
-    assert said[-1] == (total, total)
+    assert progress[-1] == (total, total)
 
 
 def test_another_jar_than_the_locked_one_is_refused_and_not_kept(repository: Repository, tmp_path: Path) -> None:

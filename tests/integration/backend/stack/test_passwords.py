@@ -55,9 +55,9 @@ async def test_no_argument_and_no_log_tells_a_password(settings: Settings, tmp_p
     for part in (postgres.part(settings), redis.part(settings)):
         log = tmp_path / f"{part.name}.log"
         with serving(part, settings, log) as process:
-            told = [log.read_text(), *psutil.Process(process.pid).cmdline()]
+            texts = [log.read_text(), *psutil.Process(process.pid).cmdline()]
         word = (settings.home / FOLDER / part.name).read_text()
-        assert not [each for each in told if word in each]
+        assert not [text for text in texts if word in text]
         for path in settings.home.rglob("*"):
             if path.is_file() and word.encode() in path.read_bytes():
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
@@ -91,7 +91,7 @@ async def test_a_redis_without_a_password_gets_one_and_keeps_its_data(settings: 
     async def ready() -> bool:
         return await redis_answers(url)
 
-    argv = [each for each in part.argv if not each.endswith(".conf")]
+    argv = [argument for argument in part.argv if not argument.endswith(".conf")]
     with serving(replace(part, argv=tuple(argv), ready=ready), settings, log):
         async with Redis.from_url(url) as client:
             await client.set("here", "before")

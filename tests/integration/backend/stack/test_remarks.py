@@ -1,4 +1,4 @@
-"""What a wrapper says of a part that is up, and how long it leaves one down whose work another does."""
+"""The remarks of a part that is up, and the pause of a part whose work another part takes over."""
 
 import os
 import signal

@@ -142,7 +142,7 @@ async def test_a_file_that_is_no_keystore_is_told(secured: Settings) -> None:
 
 @pytest.mark.parametrize("secured", [True], indirect=True)
 async def test_without_a_certificate_of_ones_own_nobody_is_let_in(secured: Settings) -> None:
-    redis_url, database_url = (each.partition("&ssl")[0] for each in (secured.redis_url, secured.database_url))
+    redis_url, database_url = (url.partition("&ssl")[0] for url in (secured.redis_url, secured.database_url))
     assert "certfile" not in redis_url
     database_url += f"&sslrootcert={secured.kafka_ca}"
     assert not await redis_answers(redis_url)

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 async def test_postgres_acknowledges_only_what_is_on_disk(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        said = {name: await connection.fetchval(f"SHOW {name}") for name in ("synchronous_commit", "fsync")}
-        assert said == {"synchronous_commit": "on", "fsync": "on"}
+        found = {name: await connection.fetchval(f"SHOW {name}") for name in ("synchronous_commit", "fsync")}
+        assert found == {"synchronous_commit": "on", "fsync": "on"}
         assert await connection.fetchval("SHOW data_checksums") == "on"
         assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
         assert (await connection.fetchval("SHOW server_version")).startswith("18")

@@ -29,7 +29,7 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        ports = (each.metadata["env"] for each in fields(Settings) if each.metadata["env"].endswith("_PORT"))
+        ports = (field.metadata["env"] for field in fields(Settings) if field.metadata["env"].endswith("_PORT"))
         self.env = {**os.environ, "COFFEE_HOME": str(path), **{name: str(free_port()) for name in ports}}
 
     def start(self, *command: str) -> "subprocess.Popen[bytes]":
@@ -46,8 +46,8 @@ class Home:
 
     def down(self) -> int:
         """End it by `coffee down` and return the exit code of what ran."""
-        said = self.coffee("down")
-        assert (said.returncode, said.stdout) == (0, "everything has stopped\n"), said
+        result = self.coffee("down")
+        assert (result.returncode, result.stdout) == (0, "everything has stopped\n"), result
         return self.up.wait(5)
 
     def coffee(self, *words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
@@ -56,7 +56,7 @@ class Home:
         )
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """Return what `coffee status --json` says, without a process for each look."""
+        """Return the states that `coffee status --json` prints, without starting a process for every check."""
         return {part.name: asdict(part) for part in read_states(self.path)}
 
     async def all_up(self) -> dict[str, dict[str, Any]]:
@@ -99,9 +99,9 @@ async def test_up_status_env_order_and_down(home: Home) -> None:
     for name in ("postgres", "redis", "cafe-order-api"):
         assert psutil.Process(parts[name]["pid"]).is_running()
         assert parts[name]["port"] is not None
-    told = home.coffee("status", "--json")
-    assert told.returncode == 0
-    assert {part["name"]: part["pid"] for part in json.loads(told.stdout)} == {
+    status = home.coffee("status", "--json")
+    assert status.returncode == 0
+    assert {part["name"]: part["pid"] for part in json.loads(status.stdout)} == {
         n: p["pid"] for n, p in parts.items()
     }
     env = dict(line.split("=", 1) for line in home.coffee("env").stdout.splitlines())

@@ -1,4 +1,4 @@
-"""The wrapper: starts again with growing pauses, ends in order, waits for what it needs, says what is wrong."""
+"""The wrapper: restarts with growing pauses, ends in order, waits for what it needs, reports what is wrong."""
 
 import asyncio
 import itertools
@@ -56,10 +56,10 @@ async def test_a_killed_part_comes_back_with_another_pid(tmp_path: Path) -> None
 
 
 async def test_the_stop_signal_comes_first(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    note = tmp_path / "signal"
     code = (
         "import signal, sys\n"
-        f"def note(number, frame): open({str(told)!r}, 'w').write(signal.Signals(number).name); sys.exit(0)\n"
+        f"def note(number, frame): open({str(note)!r}, 'w').write(signal.Signals(number).name); sys.exit(0)\n"
         "for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, note)\n"
         "print('listens', flush=True)\n"
         "while True: signal.pause()"
@@ -67,7 +67,7 @@ async def test_the_stop_signal_comes_first(tmp_path: Path) -> None:
     async with kept(tmp_path, program(code, stop_signal=signal.SIGINT)) as run:
         await run.reaches(State.UP)
         await until(lambda: "listens" in (tmp_path / "logs" / f"{NAME}.log").read_text())
-    assert told.read_text() == "SIGINT"
+    assert note.read_text() == "SIGINT"
 
 
 async def test_a_part_that_does_not_end_is_killed_with_all_that_it_started(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the embedded Kafka and Flink are told, also where the home has a space in its name."""
+"""The configuration of the embedded Kafka and Flink, also where the home has a space in its name."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def flink_options(settings: Settings) -> dict[str, str]:
 
 
 def flag(flags: tuple[str, ...], prefix: str) -> int:
-    (found,) = [each.removeprefix(prefix) for each in flags if each.startswith(prefix)]
+    (found,) = [flag.removeprefix(prefix) for flag in flags if flag.startswith(prefix)]
     return megabytes(found)
 
 

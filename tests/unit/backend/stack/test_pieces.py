@@ -28,10 +28,10 @@ def test_backoff_doubles_to_its_bound_and_forgets_after_a_steady_time(monkeypatc
     monkeypatch.setattr(wrapper.time, "monotonic", lambda: now)
     backoff = RestartBackoff()
     assert [backoff.next_s() for _ in range(9)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
-    backoff.is_up()
+    backoff.note_up()
     now += wrapper.STEADY_S / 2
     assert backoff.next_s() == 5.0
-    backoff.is_up()
+    backoff.note_up()
     now += wrapper.STEADY_S
     assert backoff.next_s() == 0.05
 
@@ -66,14 +66,14 @@ def test_a_taken_port_is_told_with_its_setting() -> None:
 
 def test_as_an_ordinary_user_a_server_is_started_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1_000)
-    uid, gid = privileges.account(tmp_path)
-    assert privileges.dropped(("postgres", "-D"), uid, gid) == ("postgres", "-D")
+    uid, gid = privileges.server_account(tmp_path)
+    assert privileges.run_as(("postgres", "-D"), uid, gid) == ("postgres", "-D")
 
 
 def test_as_root_a_server_runs_as_the_owner_of_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/setpriv")
-    command = privileges.dropped(("postgres",), 1_234, 1_235)
+    command = privileges.run_as(("postgres",), 1_234, 1_235)
     assert command[:4] == ("/usr/bin/setpriv", "--reuid=1234", "--regid=1235", "--clear-groups")
     assert command[-1] == "postgres"
     assert "KILL" in command
@@ -83,7 +83,7 @@ def test_as_root_without_setpriv_the_error_says_what_to_do(monkeypatch: pytest.M
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(StackError, match="install setpriv"):
-        privileges.dropped(("postgres",), 1_234, 1_235)
+        privileges.run_as(("postgres",), 1_234, 1_235)
 
 
 def test_reset_leaves_what_is_not_the_stacks(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.windows import starts
-from flink.redis_sink import OTHER_EPOCH, SHOWN, RedisTally
+from flink.redis_sink import OTHER_EPOCH, SHOWN, RedisTotals
 from tests.integration.backend.pipelines.job import Job
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 
@@ -22,8 +22,8 @@ def row(orders: int, repeats: int = 0, dead: int = 0) -> tuple[object, ...]:
 
 
 async def test_the_old_job_may_not_write_and_the_new_one_begins_at_nothing(client: Redis, redis_url: str) -> None:
-    await client.set(METRICS.fence, "7")
-    old, new = RedisTally(redis_url, "7"), RedisTally(redis_url, "8")
+    await client.set(METRICS.epoch, "7")
+    old, new = RedisTotals(redis_url, "7"), RedisTotals(redis_url, "8")
     try:
         assert old.show(row(5, repeats=2, dead=1)) == SHOWN
         assert await counted_records(client) == 8
@@ -43,7 +43,7 @@ async def test_the_old_job_may_not_write_and_the_new_one_begins_at_nothing(clien
 
 
 async def test_a_second_replay_half_way_through_remembers_what_was_visible_before_the_first(client: Redis) -> None:
-    await client.set(METRICS.fence, "1")
+    await client.set(METRICS.epoch, "1")
     await client.hset(METRICS.counters, mapping={"shown_orders": "500"})  # type: ignore[misc]
     await begin_epoch(client)
     await client.hset(METRICS.counters, mapping={"shown_orders": "20"})  # type: ignore[misc]
@@ -52,12 +52,12 @@ async def test_a_second_replay_half_way_through_remembers_what_was_visible_befor
 
 
 async def test_nothing_is_changed_where_it_cannot_be_changed_as_a_whole(client: Redis) -> None:
-    await client.set(METRICS.fence, "1")
+    await client.set(METRICS.epoch, "1")
     await client.set(METRICS.total_orders, "5")
     await client.set(METRICS.counters, "no hash")
     with pytest.raises(ResponseError):
         await begin_epoch(client)
-    assert (await client.get(METRICS.fence), await client.get(METRICS.total_orders)) == ("1", "5")
+    assert (await client.get(METRICS.epoch), await client.get(METRICS.total_orders)) == ("1", "5")
 
 
 async def test_without_an_epoch_nothing_is_begun(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ async def test_nothing_is_changed_where_nobody_would_begin_another_job(job: Job,
     await job.accept(*mixed(3))
     with pytest.raises(CoffeeError, match="flink-job is not there"):
         await replay_v3(job.settings, lambda _done, _total: None)
-    assert await client.get(METRICS.fence) == "1"
+    assert await client.get(METRICS.epoch) == "1"
 
 
 async def test_a_submitter_without_a_job_is_enough(job: Job, client: Redis) -> None:
@@ -81,4 +81,4 @@ async def test_a_submitter_without_a_job_is_enough(job: Job, client: Redis) -> N
         await submitter.subscribe(METRICS.watched)
         with pytest.raises(CoffeeError, match="0 of 3 records are counted"):
             await replay_v3(job.settings, lambda _done, _total: None, stalled_after_s=0.1)
-    assert await client.get(METRICS.fence) == "2"
+    assert await client.get(METRICS.epoch) == "2"

@@ -1,4 +1,4 @@
--- Shows one tally of v3 in Redis: as a whole, or not at all.
+-- Writes the totals of v3 to Redis: as a whole, or not at all.
 --
 -- KEYS  1 epoch  2 total_revenue  3 drink_counts  4 drink_revenue  5 store_counts  6 store_revenue  7 total_orders
 --       8 latency  9 counters  10 late orders  11 watermark
