@@ -60,9 +60,9 @@ def test_a_deep_finding_unbalances_and_names_ids() -> None:
 
 
 def test_json_holds_what_the_docs_name() -> None:
-    said = json.loads(json.dumps(as_json([good()])))
+    report = json.loads(json.dumps(as_json([good()])))
     docs = (Path(__file__).parents[4] / "docs" / "audit.md").read_text(encoding="utf-8")
-    for name in said["pipelines"][0]:
+    for name in report["pipelines"][0]:
         assert f"`{name}`" in docs or f"`pipelines[].{name}`" in docs, name
-    assert said["balanced"] is True
-    assert said["pipelines"][0]["lost"]["orders"] == 0
+    assert report["balanced"] is True
+    assert report["pipelines"][0]["lost"]["orders"] == 0

@@ -1,4 +1,4 @@
-"""Any history of posts, interleavings, deaths, lost scripts, flushes and restarts ends as the model says."""
+"""Any history of posts, interleavings, deaths, lost scripts, flushes and restarts ends as the model predicts."""
 
 import contextlib
 import os
