@@ -45,7 +45,7 @@ def audit_command(
     from backend.clients.servers import UnreachableError
     from backend.pipelines.audit import audit
     from backend.pipelines.balance import as_json as report
-    from backend.pipelines.balance import as_table, sentence
+    from backend.pipelines.balance import as_table, summary_line
 
     settings = Settings.attach()
     try:
@@ -64,5 +64,5 @@ def audit_command(
     click.echo(json.dumps(report(balances), indent=2) if as_json else "\n".join(as_table(balances)))
     wrong = [balance for balance in balances if not balance.balanced]
     for balance in wrong:
-        click.echo(f"coffee: not balanced: {sentence(balance)}", err=True)
+        click.echo(f"coffee: not balanced: {summary_line(balance)}", err=True)
     ctx.exit(FAILED if wrong else 0)

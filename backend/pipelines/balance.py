@@ -20,7 +20,7 @@ from coffee_core.totals import Totals
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """One pipeline at one cut."""
+    """The counts of one pipeline at one moment."""
 
     pipeline: Pipeline
     accepted: int
@@ -47,7 +47,7 @@ class Balance:
     windows_off: tuple[str, ...] = ()
     """Windows and late orders of v3 that Redis shows otherwise than the rows have them, store by store."""
     notes: tuple[str, ...] = ()
-    """What more there is to say, in sentences."""
+    """Remarks for people, in sentences."""
     deep: "IdComparison | None" = None
     """What a comparison id by id has found, where one was asked for."""
 
@@ -85,7 +85,7 @@ class IdComparison:
     lost_ids: list[str] = field(default_factory=list)
     """Which: ids of entries (v3: partition:offset)."""
     altered: int = 0
-    """Rows that do not say what their entry says, and entries that are both a row and a dead letter."""
+    """Rows whose content differs from that of their entry, and entries that are both a row and a dead letter."""
     altered_ids: list[str] = field(default_factory=list)
     """Which: ids of entries."""
     unlogged: int = 0
@@ -249,7 +249,7 @@ _MOST_NAMED = 10
 
 
 def as_table(balances: Sequence[Balance]) -> list[str]:
-    """Return the lines of a table and, after it, sentence and details of each pipeline."""
+    """Return the lines of a table and, after it, the summary line and the details of each pipeline."""
     rows = [_HEADINGS, *(_row(balance) for balance in balances)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
     lines = [
@@ -260,7 +260,7 @@ def as_table(balances: Sequence[Balance]) -> list[str]:
         for row in rows
     ]
     for balance in balances:
-        lines += ["", sentence(balance), *(f"    {line}" for line in details(balance))]
+        lines += ["", summary_line(balance), *(f"    {line}" for line in details(balance))]
     return lines
 
 
@@ -280,8 +280,8 @@ def _row(balance: Balance) -> tuple[str, ...]:
     )
 
 
-def sentence(balance: Balance) -> str:
-    """Return the one line that a person would say, e.g. ``v2: lost 0 · duplicated 0 · drift 0``."""
+def summary_line(balance: Balance) -> str:
+    """Return the balance in one line, e.g. ``v2: lost 0 · duplicated 0 · drift 0``."""
     parts = [
         f"lost {balance.lost:,}" + (_money(balance.lost_totals) if balance.lost else ""),
         f"duplicated {balance.duplicated.orders:,}" + (_money(balance.duplicated)),
@@ -297,7 +297,7 @@ def sentence(balance: Balance) -> str:
 
 
 def details(balance: Balance) -> list[str]:
-    """Return what stands below the sentence: fields that differ, notes, what was compared."""
+    """Return the lines below the summary line: fields that differ, notes, what was compared."""
     lines = []
     for name, totals in (("duplicated", balance.duplicated), ("drift", balance.drift)):
         if not is_zero(totals):
@@ -377,5 +377,5 @@ def _pipeline_as_json(balance: Balance) -> dict[str, Any]:
         "windows_off": list(balance.windows_off),
         "notes": list(balance.notes),
         "deep": None if balance.deep is None else asdict(balance.deep),
-        "sentence": sentence(balance),
+        "sentence": summary_line(balance),
     }

@@ -2,9 +2,9 @@
 
 A pipeline may have a ``faults.py`` in its package, with ``FAULTS``: a tuple of those that concern it alone (its
 own daemons and servers, its own log, its own replay). Where the name of a part stands for whichever of several
-processes does the work, ``LOCATORS`` says how it is found. What is about the servers and the API that all share
-stands in ``backend.lab.chaos.faults``, which puts the menu together. Drivers are imported by the actions alone:
-the menu is listed where no server runs.
+processes does the work, ``LOCATORS`` holds the function that finds it. What concerns the servers and the API that
+all share stands in ``backend.lab.chaos.faults``, which puts the menu together. Drivers are imported by the actions
+alone: the menu is listed where no server runs.
 """
 
 from collections.abc import Awaitable, Callable

@@ -14,7 +14,7 @@ from coffee_core.totals import PipelineCounts
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What Redis says of one pipeline at one moment."""
+    """The counts of one pipeline in Redis at one moment."""
 
     shown: int
     """Orders in the metrics."""
@@ -31,7 +31,7 @@ class Counts:
 
 
 class Logged(NamedTuple):
-    """What the log says; None is what cannot be known."""
+    """The counts of a log; None where unknown."""
 
     accepted: int | None
     """Entries ever logged."""

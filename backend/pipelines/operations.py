@@ -44,7 +44,7 @@ class Ingest(Protocol):
         """The dependency without which it takes nothing."""
 
     async def submit(self, order: Order, keyed: bool) -> None:
-        """Return when the order is durable; ``keyed`` tells that the client may repeat its message id.
+        """Return when the order is durable; with ``keyed`` the client may repeat its message id.
 
         Raises UnavailableError, OutcomeUnknownError or KeyConflictError.
         """

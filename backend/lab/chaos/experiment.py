@@ -16,7 +16,7 @@ from backend.lab.chaos.comparison import Row, Verdict, compare
 from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.target import TargetStack
 from backend.pipelines.audit import audit
-from backend.pipelines.balance import Balance, difference, is_zero, read_shown, sentence, stored
+from backend.pipelines.balance import Balance, difference, is_zero, read_shown, stored, summary_line
 from backend.pipelines.faults import Action, Effect, Fault, NotReadyError
 from backend.stack.polling import poll
 from coffee_core.clock import from_datetime, to_datetime
@@ -89,7 +89,7 @@ class SingleFaultResult:
         """Return it in one line."""
         moving = f"moving again after {self.visible_s:.2f} s · standstill {self.still_s:.2f} s"
         seen = "nobody sent an order" if self.visible_s is None else moving
-        return f"{sentence(self.balance)} · {seen}" + (f" · {self.problem}" if self.problem else "")
+        return f"{summary_line(self.balance)} · {seen}" + (f" · {self.problem}" if self.problem else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return what it shares with a result under load."""
@@ -277,7 +277,7 @@ def _result(
     wrong, notes = [effect.problem] if effect.problem else [], []
     pipeline, verdict, balance = client.pipeline, settled.verdict, settled.balance
     if not balance.balanced:
-        wrong.append(f"its own log does not balance: {sentence(balance)}")
+        wrong.append(f"its own log does not balance: {summary_line(balance)}")
     elif balance.in_flight:
         wrong.append(f"{balance.in_flight:,} orders are still in flight after {_SETTLED_WITHIN_S:g} s")
     if visible_s is None:
@@ -322,7 +322,7 @@ async def quiet(settings: Settings, pipeline: Pipeline, within_s: float) -> Bala
         if balance.balanced and not balance.in_flight and balance.shown == balance.stored:
             return balance
         if time.monotonic() > deadline:
-            raise NotReadyError(f"before anything was broken: {sentence(balance)}: see `coffee audit`")
+            raise NotReadyError(f"before anything was broken: {summary_line(balance)}: see `coffee audit`")
         await asyncio.sleep(_SETTLE_POLL_S)
 
 

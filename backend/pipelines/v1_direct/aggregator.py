@@ -1,20 +1,19 @@
 """v1's aggregator: one SQL statement over all rows, then one write to Redis, fenced.
 
 ``python -m backend.pipelines.v1_direct.aggregator`` recomputes v1's metrics every
-``COFFEE_AGGREGATOR_INTERVAL_S`` seconds; with ``COFFEE_RECONCILE_INTERVAL_S`` it also reconciles v2 and v3.
+``COFFEE_AGGREGATOR_INTERVAL_S`` seconds; with ``COFFEE_RECONCILE_INTERVAL_S`` its process also runs
+``backend.pipelines.reconciler`` for the other pipelines.
 
-``--once`` runs it once, for another cron; the dashboard is told to expect the next run after that interval.
+``--once`` runs it once, for another cron; the dashboard then expects the next run after that interval.
 """
 
 import asyncio
 import json
 import logging
-import math
 import sys
 import time
-from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -24,11 +23,12 @@ import psutil
 from redis.asyncio import Redis
 
 from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, open_redis, run_daemon, sleep
+from backend.pipelines.reconciler import run_reconciliations
+from backend.pipelines.schedule import Schedule
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
-from coffee_core.parent_death_signal import dies_with_parent
-from coffee_core.pipelines import Pipeline, Repair
+from coffee_core.pipelines import Repair
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import lua, sql
 from coffee_core.runstate import tell_ready
@@ -38,6 +38,103 @@ from coffee_core.totals import Totals
 _log = logging.getLogger("backend.pipelines.v1_direct.aggregator")  # run with -m this module is __main__
 
 METRICS = MetricKeys(V1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The snapshot of the last run that was written; a run is written only over the fence that it started from.
+
+    A snapshot taken after reading a fence contains all that the fence's snapshot does. So where the fence still
+    stands at the time of writing, nothing newer is overwritten; where it has moved, the other run is as new.
+    """
+
+    snapshot: str | None = None
+    """PostgreSQL's text of the snapshot; None before the first run."""
+    taken_at_us: int = 0
+    """When, by the clock of the aggregator: microseconds since the epoch."""
+
+    def __str__(self) -> str:
+        return "" if self.snapshot is None else f"{self.snapshot} {self.taken_at_us}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Fence":
+        """Parse what ``str`` returns; no text is the fence before the first run."""
+        if not text:
+            return cls()
+        snapshot, _, taken_at_us = text.rpartition(" ")
+        return cls(snapshot, int(taken_at_us))
+
+
+@dataclass(frozen=True, slots=True)
+class RunTotals:
+    """The result of one scan."""
+
+    fence: Fence
+    """The snapshot that the scan saw."""
+    totals: Totals
+    """Totals of all orders in that snapshot."""
+    latency: Counter[int]
+    """Bucket of ``coffee_core.latency`` → orders that the previous run's snapshot did not have."""
+
+
+async def read_fence(client: Redis) -> Fence:
+    """Return the fence to start a run from. Raises an error of Redis."""
+    return Fence.parse(await client.get(METRICS.fence))
+
+
+_TOTALS = sql("backend.pipelines.v1_direct", "totals")
+
+
+async def read_totals(connection: Database, previous: Fence, expected_us: int = 0) -> RunTotals:
+    """Add up the orders; ``expected_us`` is how long, in µs, the run is likely to take until it is visible.
+
+    Raises asyncpg's errors.
+    """
+    taken_at_us = now_us()
+    rows = await connection.fetch(_TOTALS, previous.snapshot, to_datetime(previous.taken_at_us), expected_us)
+    groups = [row for row in rows if row["drink"] is not None]
+    latency: Counter[int] = Counter()
+    for row in groups:
+        if row["bucket"] is not None:
+            latency[row["bucket"]] += row["orders"]
+    return RunTotals(Fence(rows[0]["snapshot"], taken_at_us), Totals.of_groups(_as_groups(groups)), latency)
+
+
+async def read_shown_and_new(connection: Database, fence: Fence) -> tuple[Totals, Totals]:
+    """Return the totals of the orders that the fence's run has shown and of those that it has not, for an audit.
+
+    Raises asyncpg's errors.
+    """
+    rows = await connection.fetch(_TOTALS, fence.snapshot, to_datetime(fence.taken_at_us), 0)
+    groups = [row for row in rows if row["drink"] is not None]
+    shown = Totals.of_groups(_as_groups(row for row in groups if row["bucket"] is None))
+    return shown, Totals.of_groups(_as_groups(row for row in groups if row["bucket"] is not None))
+
+
+def _as_groups(groups: Iterable[Any]) -> Iterable[tuple[str, str, int, int]]:
+    return ((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
+
+
+_WRITE = lua("backend.pipelines.v1_direct", "write_totals")
+
+
+async def write_totals(client: Redis, previous: Fence, run: RunTotals, run_us: int, next_run_us: int) -> bool:
+    """Replace the metrics as a whole and add to the latency; False where another run came first.
+
+    ``run_us`` is how long the run took and ``next_run_us`` when the next is due, both in µs. Raises an error of
+    Redis, with nothing written.
+    """
+    totals = run.totals
+    values = {
+        "orders": totals.orders,
+        "revenue": totals.revenue_cents,
+        "hashes": [dict(fields) for fields in totals.hashes],
+        "latency": run.latency,
+        "counters": {"last_update_us": now_us(), "last_run_us": run_us, "next_run_us": next_run_us},
+    }
+    write = client.register_script(_WRITE)
+    keys = (METRICS.fence, METRICS.counters, METRICS.latency, *METRICS.metrics)
+    return bool(await write(keys=keys, args=(str(previous), str(run.fence), json.dumps(values))))
 
 
 class Aggregator:
@@ -60,111 +157,14 @@ class Aggregator:
         return await write_totals(self._client, previous, run, self._last_us, next_run_us)
 
 
-# One run: a fence, the totals of a snapshot, a write that the fence allows.
-
-_TOTALS = sql("backend.pipelines.v1_direct", "totals")
-_WRITE = lua("backend.pipelines.v1_direct", "write_totals")
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """What the last run that was written saw; a run may be written only over the fence it started from.
-
-    A snapshot taken after reading a fence contains all that the fence's snapshot does. So where the fence still
-    stands at the time of writing, nothing newer is overwritten; where it has moved, the other run is as new.
-    """
-
-    snapshot: str | None = None
-    """PostgreSQL's text of the snapshot; None before the first run."""
-    taken_at_us: int = 0
-    """When, by the clock of the aggregator: microseconds since the epoch."""
-
-    def __str__(self) -> str:
-        return "" if self.snapshot is None else f"{self.snapshot} {self.taken_at_us}"
-
-    @classmethod
-    def parse(cls, text: str | None) -> "Fence":
-        """Read what ``str`` made; nothing is the fence before the first run."""
-        if not text:
-            return cls()
-        snapshot, _, taken_at_us = text.rpartition(" ")
-        return cls(snapshot, int(taken_at_us))
-
-
-@dataclass(frozen=True, slots=True)
-class RunTotals:
-    """What one run found."""
-
-    fence: Fence
-    """The snapshot it saw."""
-    totals: Totals
-    """All orders of it."""
-    late: Counter[int]
-    """Bucket of ``coffee_core.latency`` → orders that the previous run's snapshot did not have."""
-
-
-async def read_fence(client: Redis) -> Fence:
-    """Return the fence to start a run from. Raises an error of Redis."""
-    return Fence.parse(await client.get(METRICS.fence))
-
-
-async def read_totals(connection: Database, previous: Fence, expected_us: int = 0) -> RunTotals:
-    """Add up the orders; ``expected_us`` is how long, in µs, the run is likely to take until it is visible.
-
-    Raises asyncpg's errors.
-    """
-    taken_at_us = now_us()
-    rows = await connection.fetch(_TOTALS, previous.snapshot, to_datetime(previous.taken_at_us), expected_us)
-    groups = [row for row in rows if row["drink"] is not None]
-    late: Counter[int] = Counter()
-    for row in groups:
-        if row["bucket"] is not None:
-            late[row["bucket"]] += row["orders"]
-    return RunTotals(Fence(rows[0]["snapshot"], taken_at_us), Totals.of_groups(_as_groups(groups)), late)
-
-
-async def read_shown_and_new(connection: Database, fence: Fence) -> tuple[Totals, Totals]:
-    """Return the orders that the run behind this fence has shown, and those that it has not: for an audit.
-
-    Raises asyncpg's errors.
-    """
-    rows = await connection.fetch(_TOTALS, fence.snapshot, to_datetime(fence.taken_at_us), 0)
-    groups = [row for row in rows if row["drink"] is not None]
-    shown = Totals.of_groups(_as_groups(row for row in groups if row["bucket"] is None))
-    return shown, Totals.of_groups(_as_groups(row for row in groups if row["bucket"] is not None))
-
-
-def _as_groups(groups: Iterable[Any]) -> Iterable[tuple[str, str, int, int]]:
-    return ((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
-
-
-async def write_totals(client: Redis, previous: Fence, run: RunTotals, run_us: int, next_run_us: int) -> bool:
-    """Replace the metrics as a whole and add to the latency; False where another run came first.
-
-    ``run_us`` is how long the run took and ``next_run_us`` when the next is due, both in µs. Raises an error of
-    Redis, with nothing written.
-    """
-    totals = run.totals
-    values = {
-        "orders": totals.orders,
-        "revenue": totals.revenue_cents,
-        "hashes": [dict(fields) for fields in totals.hashes],
-        "latency": run.late,
-        "counters": {"last_update_us": now_us(), "last_run_us": run_us, "next_run_us": next_run_us},
-    }
-    write = client.register_script(_WRITE)
-    keys = (METRICS.fence, METRICS.counters, METRICS.latency, *METRICS.metrics)
-    return bool(await write(keys=keys, args=(str(previous), str(run.fence), json.dumps(values))))
-
-
-# The scan's process in PostgreSQL stands back, where it is on this machine: orders come first.
-
+STATEMENT_TIMEOUT_S = 600.0
+"""Seconds that a full scan may take."""
 NICE = 10
-"""A tenth of what a process that takes orders gets where both want the same core; alone, all of it."""
+"""Niceness of the scan's backend: a tenth of a core against a process that takes orders; all of it alone."""
 
 
 async def open_scanner(url: str, statement_timeout_s: float) -> Database:
-    """Connect as ``open_postgres`` does, for scans that stand back; raises an error of ``OUTAGES``."""
+    """Connect as ``open_postgres`` does, for scans, at a lower priority; raises an error of ``OUTAGES``."""
     connection = await open_postgres(url, statement_timeout_s)
     try:
         row = await connection.fetchrow("select pg_backend_pid(), inet_client_port()")
@@ -172,12 +172,13 @@ async def open_scanner(url: str, statement_timeout_s: float) -> Database:
         connection.terminate()
         raise
     assert row is not None, "a select of two functions has a row"
-    stand_back(*row)
+    # PostgreSQL's backend of the scan runs at a lower priority where it is on this machine: orders come first.
+    lower_backend_priority(*row)
     return connection
 
 
-def stand_back(pid: int, our_port: int | None) -> None:
-    """Lower the priority of the process at the other end of the connection from our port, if that is here."""
+def lower_backend_priority(pid: int, our_port: int | None) -> None:
+    """Lower the priority of the process that serves the connection from our port, if it is on this machine."""
     try:
         us, server = psutil.Process(), psutil.Process(pid)
         # A server elsewhere, or in a container, has another process under that number here; a pooler's server
@@ -189,14 +190,8 @@ def stand_back(pid: int, our_port: int | None) -> None:
         _log.debug("the scan keeps its priority: %s", error)
 
 
-# The daemon: a run at each due time, whatever the servers do.
-
-STATEMENT_TIMEOUT_S = 600.0
-"""Seconds that a full scan may take."""
-
-
 async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str, interval_s: float) -> None:
-    """Run at once and then every ``interval_s`` seconds until told to stop; the run in hand is finished first.
+    """Run at once and then every ``interval_s`` seconds until ``stop`` is set; the current run is finished first.
 
     A run that fails is tried again with backoff, not only when the next is due.
     """
@@ -223,70 +218,6 @@ async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str,
                     await sleep(schedule.next_s(now) - now, stop)
         except OUTAGES as error:
             await outage.failed(error)
-
-
-class Schedule:
-    """Due times at whole intervals from the start, however long a run takes: on a monotonic clock, in seconds."""
-
-    def __init__(self, interval_s: float, start_s: float) -> None:
-        self._interval_s = interval_s
-        self._start_s = start_s
-
-    def next_s(self, monotonic_s: float) -> float:
-        """Return the first due time after this one; due times that have passed by are left out."""
-        return self._start_s + self._interval_s * (
-            math.floor((monotonic_s - self._start_s) / self._interval_s) + 1
-        )
-
-    def next_us(self, monotonic_s: float) -> int:
-        """Return the same by the wall clock, for people: microseconds since the epoch."""
-        return now_us() + round((self.next_s(monotonic_s) - monotonic_s) * 1e6)
-
-
-# The optional reconciliation of v2 and v3: `coffee reconcile` on a schedule.
-
-
-async def run_reconciliations(stop: asyncio.Event, pipelines: Sequence[Pipeline], interval_s: float) -> None:
-    """Reconcile each of these pipelines every ``interval_s`` seconds until told to stop; 0 is never.
-
-    v2's metrics are mended. v3's are compared alone: what mends them is a replay, during which its dashboard
-    counts up from 0, so that somebody has to ask for it. One that fails is logged, and tried again when the next
-    is due.
-    """
-    if not interval_s or not pipelines:
-        return
-    _log.info("reconciling %s every %g s", ", ".join(pipelines), interval_s)
-    schedule = Schedule(interval_s, time.monotonic())
-    while not stop.is_set():
-        now = time.monotonic()
-        await sleep(schedule.next_s(now) - now, stop)
-        for pipeline in pipelines:
-            if not stop.is_set():
-                await _reconcile(pipeline, stop)
-
-
-async def _reconcile(pipeline: Pipeline, stop: asyncio.Event) -> None:
-    # A process of its own: v1's runs do not wait for it, and what the others need is not loaded here.
-    options = ("--compare",) if Repair.COMPARE in pipeline.info.repairs else ()
-    command = (sys.executable, "-m", "backend.cli", "reconcile", str(pipeline), *options)
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=PIPE, stderr=STDOUT, preexec_fn=dies_with_parent()
-    )
-    ended, stopped = asyncio.create_task(process.communicate()), asyncio.create_task(stop.wait())
-    await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not ended.done():
-        # Nothing is half done: a drift is added in one script.
-        process.terminate()
-        await ended
-        return
-    output, _ = ended.result()
-    drifted_or_failed = process.returncode != 0 or b"mended" in output
-    for line in output.decode(errors="replace").splitlines():
-        _log.log(logging.WARNING if drifted_or_failed else logging.INFO, "%s", line)
-
-
-# The commands: the daemon, and one run with ``--once``.
 
 
 async def _run(stop: asyncio.Event) -> None:

@@ -31,7 +31,7 @@ def balance_v1(shown: Totals, due: Totals, newer: Totals, copies: Totals) -> Bal
 
     ``copies`` are rows beyond the first of their order.
     """
-    # What a run has shown stood in the table; all three totals say so, or else somebody has touched a key.
+    # What a run has shown stood in the table; all three totals show it, unless somebody has changed a key.
     shown_for_sure = min(shown.orders, sum(shown.drink_counts.values()), sum(shown.store_counts.values()))
     lost = max(0, shown_for_sure - due.orders)
     stored = total(due, newer)

@@ -1,6 +1,6 @@
 """v1: an order is a row, committed by the request; a cron shows the totals.
 
-``ingest`` takes orders, ``aggregator`` is the cron, ``audit`` and ``repair`` are for the command line.
+``ingest`` accepts orders, ``aggregator`` is the cron, ``audit`` and ``repair`` are for the command line.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class DirectOperations(PipelineOperations):
     pipeline = V1
 
     def open_ingest(self, connections: Connections) -> Ingest:
-        """Insert, and commit."""
+        """Return the ingest that inserts a row and commits it."""
         from backend.pipelines.v1_direct.ingest import DirectIngest
 
         return DirectIngest(connections.postgres)
 
     def open_lookup(self, connections: Connections) -> Lookup:
-        """Look at the row, and at the snapshot of the last run."""
+        """Return the lookup by the row and the last run's snapshot."""
         from backend.pipelines.v1_direct.status import DirectLookup
 
         return DirectLookup(connections.postgres, connections.redis)
 
     def open_windows(self, connections: Connections) -> WindowsSource:
-        """Sum up the rows."""
+        """Return windows summed from the rows."""
         from backend.pipelines.windows import RowWindows
 
         return RowWindows(connections.postgres, V1)
@@ -51,7 +51,7 @@ class DirectOperations(PipelineOperations):
     async def open_audit(
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool
     ) -> Callable[[], Awaitable[Balance]]:
-        """Compare rows with metrics: there is no log to compare ids with."""
+        """Return the audit of the rows against the metrics; there is no log to compare ids with."""
         from backend.pipelines.v1_direct.audit import audit_v1
 
         del stack, deep

@@ -1,23 +1,23 @@
 #!lua
 -- include: shared.lua
--- Apply a stored batch: acknowledge each entry and, only where that took effect, count it, drop it as a duplicate or
--- write it as a dead letter.
+-- Apply a stored batch: acknowledge each entry and, only where that took effect, count it, drop it as a duplicate
+-- or write it as a dead letter.
 -- KEYS  the ten of shared.lua
--- ARGV  1 group  2 consumer  3 number of entries  4 JSON {placed: [[drink, store, [id], [cents], [accepted_at_us]]],
---       orders whose row is their own; duplicates: [id]; dead: [[id, reason, detail]]; gone: [id], entries that
---       somebody deleted}
--- Returns {1 where the metrics are sound, orders counted, orders whose acknowledgement came too late}.
+-- ARGV  1 group  2 consumer  3 number of entries
+--       4 JSON {orders: [[drink, store, [id], [cents], [accepted_at_us]]], whose row is their own;
+--       duplicates: [id]; dead_letters: [[id, reason, detail]]; deleted: [id], entries that somebody deleted}
+-- Returns {1 where the metrics are consistent, orders counted, orders whose acknowledgement came too late}.
 local fault = find_fault()
 if fault then
     return redis.error_reply(fault)
 end
 local group, batch = ARGV[1], cjson.decode(ARGV[4])
-local healthy = is_healthy()
+local was_consistent = is_consistent()
 -- The clock of Redis: latency ends where and when an order becomes visible, whichever worker brings it.
 local now = now_us()
 
--- What is pending now can be acknowledged: of these that is known beforehand, and done in one call for all of them.
--- pcall: where the group has vanished, none is.
+-- What is pending now can be acknowledged: of these that is known beforehand, and done in one call for all of
+-- them. pcall: where the group has vanished, none is.
 local pending = {}
 for _, entry in ipairs(redis.pcall('XPENDING', stream, group, '-', '+', ARGV[3], ARGV[2])) do
     pending[entry[1]] = true
@@ -45,7 +45,7 @@ end
 
 local orders, revenue, late = 0, 0, 0
 local buckets, sums = {}, {{}, {}, {}, {}}
-for _, alike in ipairs(batch.placed) do
+for _, alike in ipairs(batch.orders) do
     local drink, store, ids, cents, accepted_at = unpack(alike)
     local count, sum_cents = 0, 0
     for i, id in ipairs(ids) do
@@ -69,7 +69,7 @@ for _, id in ipairs(batch.duplicates) do
 end
 
 local dead = 0
-for _, letter in ipairs(batch.dead) do
+for _, letter in ipairs(batch.dead_letters) do
     local id, reason, detail = unpack(letter)
     if acknowledge(id) then
         dead = dead + 1
@@ -84,7 +84,7 @@ for _, letter in ipairs(batch.dead) do
     end
 end
 
-for _, id in ipairs(batch.gone) do
+for _, id in ipairs(batch.deleted) do
     acknowledge(id)
 end
 
@@ -103,10 +103,10 @@ if dead > 0 then
     redis.call('HINCRBY', counters, 'dead', whole(dead))
 end
 -- Kept until a reconciliation takes it away: this worker may die before it gets round to one. A late
--- acknowledgement is another worker's count, or a stream that was flushed under a row already stored; an entry that
--- is gone may have become a row before somebody deleted it.
-local sound = healthy and late == 0 and #batch.gone == 0
-if not sound then
+-- acknowledgement is another worker's count, or a stream that was flushed under a row already stored; a deleted
+-- entry may have become a row before somebody deleted it.
+local consistent = was_consistent and late == 0 and #batch.deleted == 0
+if not consistent then
     redis.call('HINCRBY', counters, 'suspect', 1)
 end
 redis.call('HINCRBY', counters, 'shown', whole(orders))
@@ -119,4 +119,4 @@ end
 redis.call('INCRBY', total_revenue, whole(revenue))
 -- Last, also by 0: whoever watches this one key sees all of the above with it.
 redis.call('INCRBY', total_orders, whole(orders))
-return {sound and 1 or 0, orders, late}
+return {consistent and 1 or 0, orders, late}

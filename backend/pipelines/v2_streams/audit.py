@@ -25,7 +25,7 @@ from coffee_core.totals import Totals
 
 @dataclass(frozen=True, slots=True)
 class StreamCounts:
-    """What the stream and the counters beside it say at one cut."""
+    """The counts of the stream and the counters beside it at one moment."""
 
     added: int
     """Entries ever added."""

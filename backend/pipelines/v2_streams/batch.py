@@ -34,7 +34,7 @@ class OrderEntry:
     entry_id: str
     """Id of the stream entry."""
     order: Order
-    """What it says."""
+    """The order parsed from its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class DeadLetter:
     reason: str
     """``malformed``, ``refused`` or ``key-conflict``."""
     detail: str
-    """The same in words, naming the field."""
+    """Explanation for people, with the field's name."""
 
 
 @dataclass(slots=True)
@@ -260,7 +260,7 @@ async def _insert(connection: Database, statement: str, entries: Sequence[OrderE
 
 
 async def _read_back(connection: Database, entries: Sequence[OrderEntry], batch: Batch) -> None:
-    """Ask whose the stored rows are, in a statement of its own: the insert cannot see a concurrent duplicate."""
+    """Look up whose rows are stored, in a statement of its own: the insert cannot see a concurrent duplicate."""
     rows = await connection.fetch(_READ_BACK, *_columns(entries))
     for entry, row in zip(entries, rows, strict=True):
         if not row["found"]:
@@ -299,10 +299,11 @@ OrderGroup: TypeAlias = tuple[str, str, list[str], list[int], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a batch."""
+    """The result of applying a batch."""
 
-    sound: bool
-    """Metrics were whole before it, every acknowledgement took effect, no entry was deleted; else reconcile."""
+    consistent: bool
+    """False where the metrics must be reconciled: they were inconsistent before, an acknowledgement had no effect,
+    or an entry was deleted."""
     counted: int
     """Orders added to the metrics."""
     late: int
@@ -323,17 +324,17 @@ class BatchScripts:
         Raises an error of Redis before anything is written where a key has the wrong type or memory is full.
         """
         outcomes = {
-            "placed": _by_drink_and_store(batch.orders),
+            "orders": _by_drink_and_store(batch.orders),
             "duplicates": batch.duplicates,
-            "dead": [(letter.entry_id, letter.reason, letter.detail) for letter in batch.dead_letters],
-            "gone": batch.deleted,
+            "dead_letters": [(letter.entry_id, letter.reason, letter.detail) for letter in batch.dead_letters],
+            "deleted": batch.deleted,
         }
         args = (STREAM_GROUP, self._consumer, batch.size, msgspec.json.encode(outcomes))
-        sound, counted, late = await self._apply(keys=SCRIPT_KEYS, args=args)
-        return Applied(sound == 1, counted, late)
+        consistent, counted, late = await self._apply(keys=SCRIPT_KEYS, args=args)
+        return Applied(consistent == 1, counted, late)
 
-    async def are_metrics_sound(self) -> bool:
-        """Tell whether the metrics exist, agree with one another and are not under suspicion."""
+    async def are_metrics_consistent(self) -> bool:
+        """Tell whether the metrics exist, agree with one another and are not marked for reconciliation."""
         return bool(await self._check(keys=SCRIPT_KEYS))
 
 

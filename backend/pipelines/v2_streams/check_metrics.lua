@@ -1,10 +1,10 @@
 #!lua
 -- include: shared.lua
--- Tell whether the metrics are sound.
+-- Tell whether the metrics are consistent.
 -- KEYS  the ten of shared.lua
 -- Returns 1 where they are, else 0.
 local fault = find_fault()
 if fault then
     return redis.error_reply(fault)
 end
-return is_healthy() and 1 or 0
+return is_consistent() and 1 or 0

@@ -33,19 +33,19 @@ class StreamOperations(PipelineOperations):
     pipeline = V2
 
     def open_ingest(self, connections: Connections) -> Ingest:
-        """Add an entry to the stream."""
+        """Return the ingest that adds an entry to the stream."""
         from backend.pipelines.v2_streams.ingest import StreamIngest
 
         return StreamIngest(connections.redis, connections.settings.dedup_horizon_ms)
 
     def open_lookup(self, connections: Connections) -> Lookup:
-        """Look into the stream, then at the row."""
+        """Return the lookup by the stream, then by the row."""
         from backend.pipelines.v2_streams.status import StreamsLookup
 
         return StreamsLookup(connections.postgres, connections.redis)
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
-        """Return the stream: its counters are in Redis, whether v2 runs here or not."""
+        """Return the stream as the log; its counters are in Redis, whether v2 runs here or not."""
         from backend.pipelines.v2_streams.status import StreamLog
 
         del settings, runs_here
@@ -54,7 +54,7 @@ class StreamOperations(PipelineOperations):
     async def open_audit(
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool
     ) -> Callable[[], Awaitable[Balance]]:
-        """Balance the stream against the rows."""
+        """Return the audit of the stream against the rows."""
         from backend.pipelines.v2_streams.audit import audit_v2, compare_ids_v2
 
         del stack
@@ -66,20 +66,20 @@ class StreamOperations(PipelineOperations):
         return take_balance
 
     async def reconcile(self, settings: Settings, settle_s: float) -> Mended:
-        """Take a cut, and add the difference."""
+        """Take a cut of the metrics and add what they differ from the rows by."""
         from backend.pipelines.v2_streams.repair import reconcile
 
         del settle_s
         return await reconcile(settings)
 
     async def replay(self, settings: Settings, progress: Progress) -> Replay:
-        """Let running workers claim what dead ones have left pending."""
+        """Let running workers claim the pending entries of dead ones."""
         from backend.pipelines.v2_streams.repair import replay_v2
 
         return await replay_v2(settings, progress)
 
     async def begin_new_balance(self, settings: Settings) -> int:
-        """Begin from the rows there are."""
+        """Take the rows that exist as given."""
         from backend.pipelines.v2_streams.repair import begin_new_balance
 
         return await begin_new_balance(settings)

@@ -28,7 +28,7 @@ on conflict (version, message_id) do nothing
 
 
 -- name: read_back
--- For each entry of a batch, in its order: is there a row, is it the entry's own, and does it say the same?
+-- For each entry of a batch, in its order: is there a row, is it the entry's own, and does its content agree?
 -- $1 to $7: as of the insert.
 -- A statement of its own after the commit: within the insert's snapshot, a row that another worker has just
 -- committed cannot be seen.

@@ -46,7 +46,7 @@ async def begin_new_balance(settings: Settings) -> int:
     """Take what the log does not account for as given; return how many orders that are, 0 where it was whole.
 
     This is for a log that was lost: what a flushed stream held unprocessed is gone and cannot be counted. All that
-    can be had back is an audit that sees what happens from now on; it says ever after that it began so.
+    can be had back is an audit that sees what happens from now on; it notes from then on that it began so.
 
     Rows that were put in past the log are not among them: they stay wrong. Orders may keep flowing. Raises
     UnreachableError, and CoffeeError where a server refuses or others keep doing the same.

@@ -8,11 +8,11 @@ if not letter then
     return false
 end
 -- Lua does not roll back: what could make a write fail is looked for before the first one.
-local kinds = {'stream', 'stream', 'hash'}
-for i, kind in ipairs(kinds) do
+local types = {'stream', 'stream', 'hash'}
+for i, expected in ipairs(types) do
     local found = redis.call('TYPE', KEYS[i]).ok
-    if found ~= 'none' and found ~= kind then
-        return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', must be a ' .. kind)
+    if found ~= 'none' and found ~= expected then
+        return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', must be a ' .. expected)
     end
 end
 local field = ARGV[2] == 'drop' and 'dropped' or 'requeued'

@@ -14,11 +14,11 @@ end
 
 -- Lua does not roll back: whatever could make a write fail is looked for before the first one.
 local function find_fault()
-    local kinds = {'stream', 'stream', 'hash', 'hash', 'string', 'hash', 'hash', 'hash', 'hash', 'string'}
-    for i, kind in ipairs(kinds) do
+    local types = {'stream', 'stream', 'hash', 'hash', 'string', 'hash', 'hash', 'hash', 'hash', 'string'}
+    for i, expected in ipairs(types) do
         local found = redis.call('TYPE', KEYS[i]).ok
-        if found ~= 'none' and found ~= kind then
-            return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', must be a ' .. kind .. '; delete it'
+        if found ~= 'none' and found ~= expected then
+            return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', must be a ' .. expected .. '; delete it'
         end
     end
     for _, key in ipairs({total_revenue, total_orders}) do
@@ -58,8 +58,9 @@ local function shown_orders()
     return tonumber(redis.call('GET', total_orders) or '0')
 end
 
--- The metrics are all there, agree with one another and with their second copy, and nobody has called them suspect.
-local function is_healthy()
+-- The metrics are all there, agree with one another and with their second copy, and are not marked for
+-- reconciliation.
+local function is_consistent()
     if redis.call('EXISTS', unpack(KEYS, 5, 10)) < 6 or redis.call('HEXISTS', counters, 'suspect') == 1 then
         return false
     end

@@ -13,8 +13,10 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -46,7 +48,7 @@ _CHECK_EVERY_S = 1.0
 
 
 class Worker:
-    """One consumer of the group: ``start`` it, ``step`` until told to stop, ``retire`` it.
+    """One consumer of the group: ``start`` it, ``step`` as long as it is to run, then ``retire`` it.
 
     It has one connection to PostgreSQL and, in a backlog, two to Redis. Up to three batches are in hand then:
     while one is stored, the one before is applied and the next one is read.
@@ -65,15 +67,15 @@ class Worker:
         self._stored: Batch | None = None
         # First comes what was delivered to this name before, to a process that died or in an answer that was lost.
         self._own_pending = True
-        self._metrics_sound = True
+        self._metrics_consistent = True
         self._claim_due_s = 0.0
         self._check_due_s = 0.0
 
     async def start(self) -> None:
-        """Create what is missing and reconcile where the metrics are not sound."""
+        """Create what is missing and reconcile where the metrics are not consistent."""
         if await self._group.create_if_missing():
             _log.info("created the consumer group")
-        if not await self._scripts.are_metrics_sound():
+        if not await self._scripts.are_metrics_consistent():
             await self._reconcile()
 
     async def step(self) -> int:
@@ -85,7 +87,7 @@ class Worker:
         batch = await self._next_batch()
         if batch.size:
             await self._process(batch, read_ahead=self._is_backlog(batch))
-        elif self._is_check_due() and not await self._scripts.are_metrics_sound():
+        elif self._is_check_due() and not await self._scripts.are_metrics_consistent():
             await self._reconcile()
         return batch.size
 
@@ -128,7 +130,7 @@ class Worker:
         self._stored = batch
         if self._read_ahead is None:
             await self._apply_stored()
-        if not self._metrics_sound and self._is_check_due():
+        if not self._metrics_consistent and self._is_check_due():
             await self._reconcile()
 
     async def _read_next(self) -> None:
@@ -141,7 +143,7 @@ class Worker:
         applied = await self._scripts.apply(self._stored)
         log_outcome(self._stored, self._spans)
         self._stored = None
-        self._metrics_sound = applied.sound
+        self._metrics_consistent = applied.consistent
 
     def _is_check_due(self) -> bool:
         now_s = time.monotonic()
@@ -171,9 +173,12 @@ async def gather_or_cancel(*work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# What became of a batch: lines of the log and, where they are asked for, spans.
+class Outcome(StrEnum):
+    """What an entry became, as the log and its span name it."""
 
-_DEAD_LETTER = "a dead letter"
+    SHOWN = "shown"
+    DUPLICATE = "a duplicate"
+    DEAD_LETTER = "a dead letter"
 
 
 def log_outcome(batch: Batch, spans: Spans | None) -> None:
@@ -185,10 +190,11 @@ def log_outcome(batch: Batch, spans: Spans | None) -> None:
         _log.warning("%d entries were deleted from the stream before they were read", len(batch.deleted))
     if not batch.traceparents or (spans is None and not _log.isEnabledFor(logging.DEBUG)):
         return
-    for entry_id, outcome in _outcomes(batch):
+    for entry_id, outcome, message_id in _outcomes(batch):
         if entry_id in batch.traceparents:
-            if outcome is not _DEAD_LETTER:  # which has its line
-                _log.debug("%s is %s", entry_id, outcome, extra=_log_context(batch, entry_id))
+            if outcome is not Outcome.DEAD_LETTER:  # already logged above
+                text = outcome if message_id is None else f"{outcome}: order {message_id}"
+                _log.debug("%s is %s", entry_id, text, extra=_log_context(batch, entry_id))
             if spans is not None:
                 _end_span(spans, batch.traceparents[entry_id], entry_id, outcome, batch.read_at_ns)
 
@@ -199,28 +205,26 @@ def _log_context(batch: Batch, entry_id: str) -> dict[str, dict[str, str]]:
     return {"context": {"trace_id": trace_id(traceparent)} if traceparent else {}}
 
 
-def _outcomes(batch: Batch) -> list[tuple[str, str]]:
+def _outcomes(batch: Batch) -> list[tuple[str, Outcome, UUID | None]]:
+    """Return the id and the outcome of each entry, and the message id of those that are shown."""
     return [
-        *((entry.entry_id, f"shown: order {entry.order.message_id}") for entry in batch.orders),
-        *((entry_id, "a duplicate") for entry_id in batch.duplicates),
-        *((letter.entry_id, _DEAD_LETTER) for letter in batch.dead_letters),
+        *((entry.entry_id, Outcome.SHOWN, entry.order.message_id) for entry in batch.orders),
+        *((entry_id, Outcome.DUPLICATE, None) for entry_id in batch.duplicates),
+        *((letter.entry_id, Outcome.DEAD_LETTER, None) for letter in batch.dead_letters),
     ]
 
 
-def _end_span(spans: Spans, traceparent: str, entry_id: str, outcome: str, began_ns: int) -> None:
+def _end_span(spans: Spans, traceparent: str, entry_id: str, outcome: Outcome, began_ns: int) -> None:
     from opentelemetry.trace import SpanKind
 
     attributes = {
         "messaging.system": "redis",
         "messaging.destination.name": STREAM,
         "messaging.message.id": entry_id,
-        "coffee.outcome": outcome.partition(":")[0],
+        "coffee.outcome": outcome.value,
     }
     parent = spans.parent(traceparent)
     spans.tracer.start_span(f"process {STREAM}", parent, SpanKind.CONSUMER, attributes, start_time=began_ns).end()
-
-
-# The daemon: a worker for as long as its servers answer, then another under the same name.
 
 
 async def run_worker(
@@ -231,7 +235,10 @@ async def run_worker(
     batch_orders: int,
     spans: Spans | None = None,
 ) -> None:
-    """Work until told to stop, whatever the servers do; the batch in hand is finished first."""
+    """Run a worker until ``stop`` is set, and then finish its current batch.
+
+    After an outage another worker starts under the same name.
+    """
     outage = Outage(stop, _log)
     has_been_ready = False
     while not stop.is_set():
@@ -266,8 +273,8 @@ def consumer_name(home: Path, given: str = "") -> Iterator[str]:
     """Hold a consumer name: the given one, else the host's with the lowest number no other worker here has.
 
     The number is held by a lock on a file under ``home``, which the kernel lets go of however the process ends.
-    A given name is the operator's word that nobody else has it. (Two workers under one name would still count
-    every order once, but do each other's work.) Raises ConfigError where the folder cannot be written.
+    That nobody else uses a given name is up to the operator. (Two workers under one name would still count every
+    order once, but do each other's work.) Raises ConfigError where the folder cannot be written.
     """
     if given:
         yield given

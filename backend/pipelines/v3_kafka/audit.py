@@ -1,4 +1,4 @@
-"""The balance of v3: the length of the topic against what the job's state says became of its records.
+"""The balance of v3: the length of the topic against the job's counts of what became of its records.
 
 The job writes to Redis, in one step, how many orders it has counted, how many repeats and how many dead letters;
 its rows go to PostgreSQL on their own. Read in this order: metrics, committed offsets, rows, length of the topic.
@@ -51,7 +51,7 @@ _FLUSHED_AFTER_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class TopicCounts:
-    """What the two topics and the job's counters say."""
+    """The counts of the two topics and of the job."""
 
     records: int
     """Records of the topic."""
@@ -213,7 +213,7 @@ def differing_windows(shown: WindowSums, stored: WindowSums, in_flight: int, unf
     return () if whole and ahead <= unflushed and behind <= in_flight else tuple(named)
 
 
-# Id by id: every record of the topic must be a row that says the same, a repeat of one, or a dead letter.
+# Id by id: every record of the topic must be a row with the same content, a repeat of one, or a dead letter.
 
 _ROWS_BELOW = sql("backend.pipelines.v3_kafka", "count_rows_below")
 _MOST_NAMED = 10
@@ -305,7 +305,7 @@ async def look_up(connection: Database, orders: Sequence[tuple[str, Order]]) -> 
     """Look for the rows of orders, of which the place on the topic comes first; the answer is in their order.
 
     For each it has ``found``: there is a row under the message id; ``own``: that row came from this place;
-    ``same``: it says the same. Raises asyncpg's errors.
+    ``same``: its content agrees. Raises asyncpg's errors.
     """
     rows: list[Any] = await connection.fetch(
         _LOOK_UP,

@@ -92,7 +92,7 @@ class KafkaIngest:
                 "GET", self._keys.idempotency(str(order.message_id)), within_s=MEMORY_TIMEOUT_S
             )
         except (UnavailableError, OutcomeUnknownError):
-            return False  # Redis' own health says so, in its log line and in /readyz
+            return False  # Redis' own health reports that, in its log line and in /readyz
         return seen is not None and seen != order.content.encode()
 
     def _remember(self, order: Order, keyed: bool) -> None:

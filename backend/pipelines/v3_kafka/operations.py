@@ -34,25 +34,25 @@ class KafkaFlinkOperations(PipelineOperations):
     pipeline = V3
 
     def open_ingest(self, connections: Connections) -> Ingest:
-        """Send a record."""
+        """Return the ingest that sends a record to the topic."""
         from backend.pipelines.v3_kafka.ingest import KafkaIngest
 
         return KafkaIngest(connections.producer(TOPIC), connections.redis, connections.settings.dedup_horizon_ms)
 
     def open_lookup(self, connections: Connections) -> Lookup:
-        """Look at the memory of keys, then at the row."""
+        """Return the lookup by the remembered keys, then by the row."""
         from backend.pipelines.v3_kafka.status import LogLookup
 
         return LogLookup(connections.postgres, connections.redis)
 
     def open_windows(self, connections: Connections) -> WindowsSource:
-        """Read the job's sums."""
+        """Return the windows as the job keeps them in Redis."""
         from backend.pipelines.windows import JobWindows
 
         return JobWindows(connections.redis, V3)
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
-        """Ask Kafka how long the topic is, where it runs here."""
+        """Return the topic as the log; Kafka is asked for its length only where v3 runs here."""
         from backend.pipelines.v3_kafka.status import TopicLog
 
         return TopicLog(settings if runs_here else None)
@@ -60,7 +60,7 @@ class KafkaFlinkOperations(PipelineOperations):
     async def open_audit(
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool
     ) -> Callable[[], Awaitable[Balance]]:
-        """Balance the topic against the job's state and the rows."""
+        """Return the audit of the topic against the job's state and the rows."""
         from backend.clients.kafka import open_logs
         from backend.pipelines.v3_kafka.audit import audit_v3, compare_ids_v3
 
@@ -73,19 +73,19 @@ class KafkaFlinkOperations(PipelineOperations):
         return take_balance
 
     async def reconcile(self, settings: Settings, settle_s: float) -> Mended:
-        """Compare alone: a patched key would be undone, for the totals come whole out of the job's state."""
+        """Compare only: the job writes whole totals from its state, which would undo a correction."""
         from backend.pipelines.v3_kafka.repair import compare
 
         return await compare(settings, settle_s)
 
     async def replay(self, settings: Settings, progress: Progress) -> Replay:
-        """Count the whole topic into empty state."""
+        """Count the whole topic again, from empty state."""
         from backend.pipelines.v3_kafka.repair import replay_v3
 
         return await replay_v3(settings, progress)
 
     async def take_savepoint(self, settings: Settings, *, stop: bool) -> Savepoint:
-        """Save the job's state."""
+        """Take a savepoint of the job."""
         from backend.pipelines.v3_kafka.repair import take_savepoint
 
         return await take_savepoint(settings, stop=stop)

@@ -2,7 +2,7 @@
 
 
 -- name: look_up
--- For each record of a batch, in its order: the row under its message id, whose it is, and whether it says the same.
+-- For each record of a batch, in its order: the row under its message id, whose it is, whether its content agrees.
 -- $1: version; then message ids, drinks, stores, cents, times of order in microseconds since 1970, places on the log.
 -- Whole seconds and the rest apart: an interval is multiplied by a double, exact for each up to the year 9999.
 select

@@ -14,7 +14,7 @@ from backend.clients.daemon import Database, open_redis
 from backend.clients.kafka import KafkaLogs, Record, kafka_options, naming_kafka, open_logs
 from backend.clients.servers import Servers, UnreachableError, naming_servers, open_servers
 from backend.pipelines.audit import audit
-from backend.pipelines.balance import Balance, read_shown, sentence, whole_number
+from backend.pipelines.balance import Balance, read_shown, summary_line, whole_number
 from backend.pipelines.dead_letters import (
     KEPT,
     LOST_THE_RACE,
@@ -146,7 +146,7 @@ async def begin_epoch(client: Redis) -> int:
 
 
 async def counted_records(client: Redis) -> int:
-    """Return how many records the job's state has counted, as it last told Redis."""
+    """Return how many records the job's state has counted, as last written to Redis."""
     _, _, counters = await read_shown(client, METRICS)
     return sum(whole_number(name, counters.get(name)) for name in ("shown_orders", "duplicates", "dead"))
 
@@ -180,7 +180,7 @@ async def _wait_until_balanced(servers: Servers, logs: KafkaLogs, rows: int) -> 
         if balance.balanced and balance.shown.orders >= rows:
             return balance
         if time.monotonic() > give_up_at:
-            raise CoffeeError(f"the whole topic is counted, but not balanced: {sentence(balance)}")
+            raise CoffeeError(f"the whole topic is counted, but not balanced: {summary_line(balance)}")
         await asyncio.sleep(_STEP_S)
 
 

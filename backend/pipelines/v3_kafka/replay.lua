@@ -9,7 +9,7 @@ local next_epoch = redis.call('INCR', KEYS[1])
 redis.call('DEL', unpack(KEYS, 2, 7))
 redis.call('DEL', unpack(KEYS, 9))
 redis.call('HDEL', KEYS[8], 'shown_orders', 'shown_accepted_us', 'duplicates', 'dead', 'refused')
--- How many orders have been visible before: they say nothing of latency when they are shown again.
+-- How many orders have been visible before: they are not counted in the latency when they are shown again.
 local shown, history = tonumber(known[1]) or 0, tonumber(known[2]) or 0
 redis.call('HSET', KEYS[8], 'history_orders', string.format('%.0f', math.max(shown, history)))
 return tostring(next_epoch)

@@ -37,7 +37,7 @@ class LogLookup(LoggedLookup):
 
 
 class TopicLog(LiveLog):
-    """The topic, and the job's state, which says what became of its records."""
+    """The topic, and the job's counts of what became of its records."""
 
     must_stand = True  # the job's rows and its metrics go their own ways
     shown_later = False

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from backend.pipelines.balance import Balance, IdComparison, as_json, as_table, details, sentence
+from backend.pipelines.balance import Balance, IdComparison, as_json, as_table, details, summary_line
 from backend.pipelines.v1_direct.audit import balance_v1
 from backend.pipelines.v2_streams.audit import StreamCounts, balance_v2
 from coffee_core.totals import Totals
@@ -18,13 +18,13 @@ def good() -> Balance:
 
 
 def test_a_balanced_pipeline_is_one_calm_sentence() -> None:
-    assert sentence(good()) == "v2: lost 0 · duplicated 0 · drift 0 · 1 in flight"
+    assert summary_line(good()) == "v2: lost 0 · duplicated 0 · drift 0 · 1 in flight"
     assert details(good()) == []
 
 
 def test_a_lost_order_is_named_with_its_price_drink_and_store() -> None:
     balance = balance_v1(ROWS, FEWER, Totals(), Totals())
-    assert sentence(balance) == "v1: lost 1 (+5.00) · duplicated 0 · drift +1 (+5.00)"
+    assert summary_line(balance) == "v1: lost 1 (+5.00) · duplicated 0 · drift +1 (+5.00)"
     assert details(balance) == ["drift: latte +1 (+5.00), uptown +1 (+5.00)"]
 
 
@@ -38,10 +38,10 @@ def test_a_total_that_was_touched_alone_is_named() -> None:
 
 def test_a_loss_that_nobody_remembers_and_a_lost_log_are_said() -> None:
     unknown = balance_v2(StreamCounts(4, 0, 0, 0), ROWS, ROWS, Totals(), 0)
-    assert "lost 1 (revenue unknown)" in sentence(unknown)
+    assert "lost 1 (revenue unknown)" in summary_line(unknown)
     short = balance_v2(StreamCounts(1, 0, 0, 0), ROWS, ROWS, Totals(), 0)
-    assert "log lost: 2 stored orders" in sentence(short)
-    assert "lost 0 ·" in sentence(short)
+    assert "log lost: 2 stored orders" in summary_line(short)
+    assert "lost 0 ·" in summary_line(short)
 
 
 def test_the_columns_of_the_table_are_aligned() -> None:
@@ -60,9 +60,9 @@ def test_a_deep_finding_unbalances_and_names_ids() -> None:
 
 
 def test_json_holds_what_the_docs_name() -> None:
-    said = json.loads(json.dumps(as_json([good()])))
+    report = json.loads(json.dumps(as_json([good()])))
     docs = (Path(__file__).parents[4] / "docs" / "audit.md").read_text(encoding="utf-8")
-    for name in said["pipelines"][0]:
+    for name in report["pipelines"][0]:
         assert f"`{name}`" in docs or f"`pipelines[].{name}`" in docs, name
-    assert said["balanced"] is True
-    assert said["pipelines"][0]["lost"]["orders"] == 0
+    assert report["balanced"] is True
+    assert report["pipelines"][0]["lost"]["orders"] == 0

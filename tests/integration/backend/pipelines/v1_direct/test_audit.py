@@ -1,4 +1,4 @@
-"""v1 before real servers: what the audit says when all is well, and of each thing that can be wrong."""
+"""v1 before real servers: what the audit finds when all is well, and when each thing that can be is wrong."""
 
 import asyncio
 import json
@@ -167,9 +167,9 @@ async def test_the_command_says_it_in_words_in_json_and_by_its_exit_code(
     bad = await asyncio.to_thread(command, settings, "audit", "--json", "--settle", "0")
     assert bad.return_value == 1
     assert "v1: lost 0 · duplicated 0 · drift +1" in bad.stderr
-    said = json.loads(bad.stdout)
-    assert said["balanced"] is False
-    assert said["pipelines"][0]["drift"]["orders"] == 1
+    report = json.loads(bad.stdout)
+    assert report["balanced"] is False
+    assert report["pipelines"][0]["drift"]["orders"] == 1
     mended = await asyncio.to_thread(command, settings, "reconcile", "v1")
     assert (mended.return_value, mended.stdout.splitlines()[0]) == (0, "v1: mended by -1 orders, 0.00")
 

@@ -28,13 +28,13 @@ async def test_one_run_shows_what_is_stored(
     tmp_path: Path, database_url: str, redis_url: str, connection: Database, client: Redis
 ) -> None:
     await place(connection, 30)
-    code, said = await once(tmp_path, database_url, redis_url)
-    assert (code, said.startswith("v1's metrics are written")) == (0, True)
+    code, output = await once(tmp_path, database_url, redis_url)
+    assert (code, output.startswith("v1's metrics are written")) == (0, True)
     assert await shown(client, METRICS) == await stored(connection, "v1")
 
 
 async def test_without_a_server_it_says_so_in_one_line(tmp_path: Path, redis_url: str) -> None:
-    code, said = await once(tmp_path, "postgresql://coffee@127.0.0.1:1/coffee", redis_url)
+    code, output = await once(tmp_path, "postgresql://coffee@127.0.0.1:1/coffee", redis_url)
     assert code == 1
-    assert said.startswith("cannot aggregate: ")
-    assert said.count("\n") == 1
+    assert output.startswith("cannot aggregate: ")
+    assert output.count("\n") == 1

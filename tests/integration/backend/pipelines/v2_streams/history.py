@@ -53,7 +53,7 @@ def _fields(key: int, cents: int) -> Fields:
     return {name: str(value) for name, value in placed.to_fields().items()}
 
 
-# Few keys, so that many entries are repeats; of five with one key one says something else.
+# Few keys, so that many entries are repeats; of five with one key one has another content.
 _keys = st.integers(1, 9)
 _orders = st.builds(lambda key, cents: ("order", _fields(key, cents)), _keys, st.sampled_from((500,) * 4 + (700,)))
 _refused = st.builds(lambda key: ("refused", _fields(key, POISON_CENTS)), _keys)

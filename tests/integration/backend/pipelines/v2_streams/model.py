@@ -17,8 +17,8 @@ Entry = tuple[str, str, Mapping[str, str]]
 async def assert_as_the_model(connection: Database, client: Redis, entries: Iterable[Entry]) -> None:
     """Compare rows, metrics, dead letters, repeats dropped, stream and pending entries with what was posted.
 
-    Of the orders under one key whichever was stored first is the row (workers overtake one another); by that the
-    model says what each of the others must have become.
+    Of the orders under one key whichever was stored first is the row (workers overtake one another); from that
+    the model concludes what each of the others must have become.
     """
     by_key: dict[str, dict[str, Mapping[str, str]]] = {}
     letters = Counter[tuple[str, str]]()

@@ -1,4 +1,4 @@
-"""A real worker that makes its calls to the servers when it is told to, one by one, and dies between any two."""
+"""A real worker that makes its calls to the servers on command, one by one, and dies between any two."""
 
 import asyncio
 import contextlib

@@ -59,7 +59,7 @@ async def test_the_same_batch_applied_twice_has_one_effect(connection: Database,
     first = await BatchScripts(client, "test-1").apply(batch)
     second = await BatchScripts(client, "test-1").apply(batch)
     assert (first.counted, first.late) == (20, 0)
-    assert (second.counted, second.late, second.sound) == (0, 20, False)
+    assert (second.counted, second.late, second.consistent) == (0, 20, False)
     # Suspicious, so the next start looks closer and finds nothing to correct.
     await started(connection, client)
     await assert_exact(connection, client, 20)

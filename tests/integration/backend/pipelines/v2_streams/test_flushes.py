@@ -86,7 +86,7 @@ async def test_a_worker_that_dies_before_it_reconciles_leaves_word(connection: D
     answer = await client.xreadgroup(keys.STREAM_GROUP, "test-1", {keys.STREAM: ">"})
     batch = parse(answer[0][1])
     await store(connection, batch)
-    assert not (await BatchScripts(client, "test-1").apply(batch)).sound
+    assert not (await BatchScripts(client, "test-1").apply(batch)).consistent
     assert (await shown(client, METRICS)).orders == 5
 
     await started(connection, client)

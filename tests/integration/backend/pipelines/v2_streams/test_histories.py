@@ -1,4 +1,4 @@
-"""Any history of posts, interleavings, deaths, lost scripts, flushes and restarts ends as the model says."""
+"""Any history of posts, interleavings, deaths, lost scripts, flushes and restarts ends as the model predicts."""
 
 import contextlib
 import os
@@ -152,6 +152,6 @@ async def test_every_history_ends_as_the_model_says(
     await stage.play(events)
     last = await started(strict, own, "test-0", batch_orders=4)
     await drain(last, own)
-    while not await BatchScripts(own, "test-0").are_metrics_sound():
+    while not await BatchScripts(own, "test-0").are_metrics_consistent():
         await last.step()
     await assert_as_the_model(strict, own, stage.posted)

@@ -1,4 +1,4 @@
-"""A stream that was lost: said by the audit, until a new balance is begun with the rows there are."""
+"""A stream that was lost: the audit reports it until a new balance begins with the rows that exist."""
 
 from redis.asyncio import Redis
 

@@ -96,7 +96,7 @@ async def test_without_postgresql_nothing_is_acknowledged_and_the_log_has_one_li
         await stack.enter_async_context(daemon(WORKER, tmp_path, database_url, redis_url))
         await until(lambda: "ready" in log_of(tmp_path))
         await admin.execute(f"alter database {name} allow_connections false")
-        # With a timeout it returns when they are gone, not when they have been told.
+        # With a timeout it returns when they are gone, not when they have been notified.
         await admin.execute(
             "select pg_terminate_backend(pid, 9000) from pg_stat_activity where datname = $1", name
         )

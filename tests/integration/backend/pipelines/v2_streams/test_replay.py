@@ -15,7 +15,7 @@ from tests.integration.backend.pipelines.v2_streams.bench import assert_exact, d
 
 
 def nobody(_done: int, _total: int) -> None:
-    """Be told, and say nothing."""
+    """Ignore the progress."""
 
 
 async def read_and_die(client: Redis, consumer: str, count: int) -> None:

@@ -1,4 +1,4 @@
-"""v3 on a schedule: compared, said, and left alone."""
+"""v3 on a schedule: compared, reported, and left alone."""
 
 from pathlib import Path
 

@@ -60,9 +60,9 @@ async def test_an_order_too_many_in_a_window_is_named(job: Job, client: Redis) -
     assert not balance.balanced
     (named,) = balance.windows_off
     assert f"{order.store} +1 (0.00)" in named
-    said = as_table([balance])
-    assert "windows off: 1" in said[3]
-    assert f"    windows: {named}" in said
+    lines = as_table([balance])
+    assert "windows off: 1" in lines[3]
+    assert f"    windows: {named}" in lines
     assert as_json([balance])["pipelines"][0]["windows_off"] == [named]
 
 

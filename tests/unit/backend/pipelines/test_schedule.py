@@ -1,4 +1,4 @@
-from backend.pipelines.v1_direct.aggregator import Fence, Schedule
+from backend.pipelines.schedule import Schedule
 from coffee_core.clock import now_us
 
 
@@ -16,9 +16,3 @@ def test_due_times_that_have_passed_are_left_out() -> None:
 def test_the_next_run_by_the_wall_clock() -> None:
     before = now_us()
     assert before + 3_000_000 <= Schedule(10, 100).next_us(107) <= now_us() + 3_000_000
-
-
-def test_a_fence_survives_its_text() -> None:
-    fence = Fence("10:20:11,15", 1_700_000_000_000_000)
-    assert Fence.parse(str(fence)) == fence
-    assert Fence.parse(str(Fence())) == Fence.parse(None) == Fence()
