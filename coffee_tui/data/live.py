@@ -95,7 +95,7 @@ class LiveFeed:
         heard = asyncio.Event()
 
         def on_message() -> None:
-            # It came: so the server sends them, even one that would not say so.
+            # One came, so the server sends notifications, even one whose configuration cannot be read.
             heard.set()
             self._state.mode = LIVE
 

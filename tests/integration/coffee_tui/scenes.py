@@ -84,7 +84,7 @@ def healthy() -> Snapshot:
     v1 = replace(
         v1,
         chain=_waiting(v1, 1_988, 204.0),
-        account=PipelineCounts(12_406, 12_406, 10_418, 1_988, 0, 0, 0, 0, 0),
+        counts=PipelineCounts(12_406, 12_406, 10_418, 1_988, 0, 0, 0, 0, 0),
         dashboard_history=tuple(1e6 * (second % 10 + 1) for second in range(_SLOTS)),
     )
     queued = StatusLine("in step, less than a second queued", Mood.GOOD)
@@ -117,7 +117,7 @@ def part_down() -> Snapshot:
         rate_history=(*v3.rate_history[:-5], *(0.0,) * 5),
         dashboard_history=(*v3.dashboard_history[:-5], *(None,) * 5),
         status_line=StatusLine("flink-taskmanager backoff for 4 s · killed by SIGKILL", Mood.BROKEN),
-        account=PipelineCounts(12_391, 11_022, 11_022, 1_369, 0, 0, 0, 0, 0),
+        counts=PipelineCounts(12_391, 11_022, 11_022, 1_369, 0, 0, 0, 0, 0),
     )
     parts = tuple(
         replace(part, health=Health.BROKEN, word="backoff") if part.name == "flink-taskmanager" else part
@@ -145,7 +145,7 @@ def backlog() -> Snapshot:
         dashboard_history=(*v2.dashboard_history[:-3], *(1_200_000.0, 2_900_000.0, 4_300_000.0)),
         chain=_waiting(v2, 41_369, 9_800.0),
         status_line=StatusLine("41,369 queued, draining at 9,800/s, 4.2 s left", Mood.BUSY),
-        account=PipelineCounts(53_760, 12_391, 12_391, 41_369, 0, 0, 0, 0, 0),
+        counts=PipelineCounts(53_760, 12_391, 12_391, 41_369, 0, 0, 0, 0, 0),
     )
     return replace(stack, pipelines=(stack.pipelines[0], v2, stack.pipelines[2]))
 

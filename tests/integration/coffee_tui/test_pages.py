@@ -231,11 +231,11 @@ async def test_escape_closes_an_open_field_first_and_help_has_the_page_s_keys(tm
 async def test_every_row_says_what_is_measured_and_nothing_is_cut(tmp_path: Path) -> None:
     running, feed, _ = app()
     async with running.run_test(size=(80, 80)) as pilot:
-        account = PipelineCounts(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
+        counts = PipelineCounts(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
         feed.queue.put_nowait(
-            snapshot(pipelines=tuple(replace(column(each), account=account) for each in PIPELINES))
+            snapshot(pipelines=tuple(replace(column(each), counts=counts) for each in PIPELINES))
         )
-        await until(lambda: running.live.snapshot.pipelines[0].account == account)
+        await until(lambda: running.live.snapshot.pipelines[0].counts == counts)
         await pilot.press("c")
         await until(lambda: "Scalability" in screen_text(running))
         text = screen_text(running)

@@ -32,7 +32,7 @@ NEXT_SECOND = snapshot(
 )
 COUNTED = snapshot(
     pipelines=tuple(
-        replace(column(each), account=PipelineCounts(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
+        replace(column(each), counts=PipelineCounts(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
         for each in PIPELINES
     )
 )
