@@ -107,7 +107,7 @@ def _size(folder: Path, topic: str) -> int:
 
 
 async def facts(settings: Settings) -> dict[str, Any]:
-    """Return what the figures rest on: the machine, and what the running servers say of their own durability.
+    """Return what the figures rest on: the machine, and the durability settings of the running servers.
 
     Raises the errors of both servers.
     """

@@ -36,7 +36,7 @@ def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
 def test_a_wrong_cell_is_not_exact_and_names_what_is_wrong(result: FaultResult, said: str) -> None:
     assert not result.exact
     assert said in "\n".join(as_table([result]))
-    assert "NOT EXACT" in result.sentence()
+    assert "NOT EXACT" in result.summary_line()
     assert json.loads(json.dumps(result.as_json()))["exact"] is False
 
 
