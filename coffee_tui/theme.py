@@ -29,7 +29,7 @@ FELT = "$c-felt"
 
 SLOTS = tuple(f"$c-slot-{slot}" for slot in range(5))
 """Accents that pipelines choose from by their ``colour``: orange, sky blue, pink, bluish green and yellow of the
-Okabe–Ito set, which colour-blind eyes tell apart."""
+Okabe–Ito set, which colour-blind eyes distinguish."""
 
 
 def slot(pipeline: Pipeline) -> int:

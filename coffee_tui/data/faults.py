@@ -267,10 +267,10 @@ def advance(view: FaultView, line: dict[str, Any], clock: Callable[[], float]) -
             view, visible=(*view.visible, (pipeline_named(line["pipeline"]), float(line["visible_again_s"])))
         )
     if "cell" in line:
-        cell = line["cell"]
-        wrong = tuple(cell.get("wrong", ()))
+        result = line["cell"]
+        wrong = tuple(result.get("wrong", ()))
         verdict = FaultVerdict(
-            pipeline_named(cell["pipeline"]), cell["exact"], _without_name(view, line["said"]), wrong
+            pipeline_named(result["pipeline"]), result["exact"], _without_name(view, line["said"]), wrong
         )
         return replace(view, verdicts=(*view.verdicts, verdict))
     return view

@@ -119,7 +119,7 @@ class SnapshotChanged(Message):
 
 
 class OrdersChanged(Message):
-    """The order panel has news; it replaces older ones that still wait in the queue."""
+    """The order panel has changed; it replaces an older such message that still waits in the queue."""
 
     def __init__(self, orders: OrdersView) -> None:
         super().__init__()

@@ -127,7 +127,7 @@ class Measured:
         return self.slipped <= MOST_SLIPPED * self.sent and (self.sent > 0 or self.offered == 0)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON has room for it; latencies in µs."""
+        """Return it as JSON values; latencies in µs."""
         return asdict(self)
 
 

@@ -26,7 +26,7 @@ from coffee_core.load.statistics import new_histogram, note_us
 from coffee_core.pipelines import Pipeline
 
 _POLL_S, _TRACKED_POLL_S = 0.001, 0.05
-"""Seconds between two looks where the server does not tell of a change, and where it does."""
+"""Seconds between two reads where the server does not report changes, and where it does."""
 _AWAY_S = 0.05
 _REACHED_POLL_S = 0.02
 

@@ -37,7 +37,7 @@ _SETTLE_POLL_S = 0.25
 _BALANCED_WITHIN_S = 60.0
 _MOVING_POLL_S = 0.05
 _MOVING_WITHIN_S = 20.0
-"""v1 moves every 10 s where nothing else is set; where nobody sends an order, this is waited for nothing."""
+"""v1 moves every 10 s where nothing else is set; where nobody sends an order, the whole time passes."""
 _MOST_REASONS = 3
 
 

@@ -40,8 +40,8 @@ def test_the_audit_line_fits_and_its_numbers_stand_below_their_names(width: int)
     assert verdict.startswith("✓ lost 0")
 
 
-def test_what_is_wrong_is_said_by_glyph_number_and_sentence() -> None:
-    for counts, words, said in (
+def test_what_is_wrong_is_shown_by_glyph_number_and_sentence() -> None:
+    for counts, words, text in (
         (replace(FINE, lost=3), "lost 3", "3 lost"),
         (replace(FINE, duplicated=2), "duplicated 2", "2 rows beyond the log"),
         (replace(FINE, drift=-7), "drift -7", "drift -7"),
@@ -49,9 +49,9 @@ def test_what_is_wrong_is_said_by_glyph_number_and_sentence() -> None:
         verdict = _rows(counts, 48)[2]
         assert verdict.startswith("×")
         assert words in verdict
-        told = status_line(replace(GOOD, counts=counts))
-        assert told.mood is Mood.BROKEN
-        assert said in told.text
+        line = status_line(replace(GOOD, counts=counts))
+        assert line.mood is Mood.BROKEN
+        assert text in line.text
 
 
 def test_what_nobody_knows_is_a_dash() -> None:
@@ -209,14 +209,14 @@ def test_an_api_may_tell_of_counts_and_costs_or_not() -> None:
         "parts": [],
     }
     assert not parse_lab(raw).counts
-    said = parse_lab(
+    reading = parse_lab(
         {
             **raw,
             "accounts": {"v2": FINE.as_json()},
             "costs": {"kafka": {"cores": None, "memory_bytes": 5}},
         }
     )
-    assert said.counts == {"v2": FINE}
-    assert said.costs == {"kafka": Cost(None, 5)}
+    assert reading.counts == {"v2": FINE}
+    assert reading.costs == {"kafka": Cost(None, 5)}
     with pytest.raises(ReadingError):
         parse_lab({**raw, "accounts": {"v2": {"lost": 1}}})

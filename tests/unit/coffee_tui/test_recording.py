@@ -1,4 +1,4 @@
-"""A recording says exactly what was shown; it plays, holds, steps; a file of another kind is said."""
+"""A recording holds exactly what was shown; it plays, holds, steps; a file of another kind is refused."""
 
 import asyncio
 import gzip

@@ -121,8 +121,8 @@ def test_two_reports_are_compared_on_the_command_line(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         write(made, tmp_path / name, [])
     words = ["bench", "--compare", str(tmp_path / "a"), str(tmp_path / "b" / "report.json")]
-    said = CliRunner().invoke(coffee, words, standalone_mode=False)
-    assert said.stdout.split() == ["better", "+100%", "v2.drain.rate:", "40,000/s", "→", "80,000/s"]
+    done = CliRunner().invoke(coffee, words, standalone_mode=False)
+    assert done.stdout.split() == ["better", "+100%", "v2.drain.rate:", "40,000/s", "→", "80,000/s"]
     (change,) = json.loads(CliRunner().invoke(coffee, [*words, "--json"], standalone_mode=False).stdout)["changes"]
     assert (change["name"], change["better"]) == ("v2.drain.rate", True)
 

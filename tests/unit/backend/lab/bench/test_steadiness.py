@@ -1,4 +1,4 @@
-"""A machine that changes its speed within a run is told of, with the course of it."""
+"""A machine that changes its speed within a run is reported, with the course of it."""
 
 from backend.lab.bench.bench import STEADINESS_FIGURE, unsteadiness
 from backend.lab.bench.figures import Better, Figures
