@@ -114,7 +114,7 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
 
 
 def _keep_what_is_loaded() -> None:
-    """Spare the garbage collector the modules: to look at all of them takes 70 ms, in which no key is answered."""
+    """Exempt the modules from garbage collection: a scan of all takes 70 ms, in which no key is answered."""
     gc.freeze()
     # There is nothing left to look at: from now on it comes when much is new compared with nothing.
     gc.collect()

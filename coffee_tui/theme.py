@@ -1,7 +1,7 @@
 """Colours by name, and glyphs: much grey, one accent for each pipeline, red for what is broken alone.
 
-The names are variables of the theme in force, in style sheets as in styles of texts; ``PALETTES`` says what each
-of them is: on a dark ground, on a light one, or of the terminal's own sixteen colours.
+The names are variables of the theme in force, in style sheets as in styles of texts; ``PALETTES`` has
+their values: on a dark ground, on a light one, or of the terminal's own sixteen colours.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ FELT = "$c-felt"
 
 SLOTS = tuple(f"$c-slot-{slot}" for slot in range(5))
 """Accents that pipelines choose from by their ``colour``: orange, sky blue, pink, bluish green and yellow of the
-Okabe–Ito set, which colour-blind eyes tell apart."""
+Okabe–Ito set, which colour-blind eyes distinguish."""
 
 
 def slot(pipeline: Pipeline) -> int:
@@ -47,7 +47,7 @@ HEALTH = {
     Health.BROKEN: ("×", RED),
     Health.UNKNOWN: ("·", DIM),
 }
-"""Glyph and colour of each health: the glyph alone tells them apart."""
+"""Glyph and colour of each health: the glyph alone distinguishes them."""
 
 MOOD = {Mood.GOOD: ("✓", GREY), Mood.CALM: ("·", GREY), Mood.BUSY: ("…", AMBER), Mood.BROKEN: ("×", RED)}
 """Glyph and colour of each kind of sentence."""

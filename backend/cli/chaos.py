@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from backend.cli.main import FAILED, NOT_RUNNING, read_pipelines
 from coffee_core.pipelines import Pipeline
 
 if TYPE_CHECKING:
-    from backend.lab.chaos.experiment import Announce, RunResult
+    from backend.lab.chaos.experiment import RunResult
 
 _RATE_PER_S = 300.0
 
@@ -33,7 +34,7 @@ _RATE_PER_S = 300.0
     "--rate", "rate_per_s", type=click.FloatRange(1, 10_000), default=_RATE_PER_S, show_default=True,
     help="Orders a second offered to each pipeline.",
 )  # fmt: skip
-@click.option("--no-load", "bare", is_flag=True, help="The fault alone: others send the orders, the audit judges.")
+@click.option("--no-load", is_flag=True, help="The fault alone: others send the orders, the audit judges.")
 @click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
 @click.option("--lines", "as_lines", is_flag=True, help="Everything as it happens, one JSON object a line.")
 @click.pass_context
@@ -45,7 +46,7 @@ def chaos_command(
     lasts_s: float | None,
     pipelines: tuple[Pipeline, ...] | None,
     rate_per_s: float,
-    bare: bool,
+    no_load: bool,
     as_json: bool,
     as_lines: bool,
 ) -> None:
@@ -80,13 +81,14 @@ def chaos_command(
         faults = [fault for fault in faults if fault.name == name]
     if not faults:
         raise click.UsageError(f"{name} breaks what does not run here")
-    plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, bare)
-    result = asyncio.run(run_all(faults, target, plan, _liner() if as_lines else _sayer()))
-    _tell(result, as_json=as_json, as_lines=as_lines)
+    plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, no_load)
+    announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
+    result = asyncio.run(run_all(faults, target, plan, announce))
+    _print_result(result, as_json=as_json, as_lines=as_lines)
     ctx.exit(0 if result.exact and result.complete else FAILED)
 
 
-def _tell(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:
+def _print_result(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:
     from backend.lab.chaos.fault_result import FaultResult, as_table
 
     if as_lines:
@@ -99,13 +101,13 @@ def _tell(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:
         click.echo(json.dumps({"ended": ended}))
         return
     if as_json:
-        cells = [found.as_json() for found in result.results]
-        click.echo(json.dumps({"exact": result.exact, "complete": result.complete, "cells": cells}, indent=2))
+        results = [found.as_json() for found in result.results]
+        click.echo(json.dumps({"exact": result.exact, "complete": result.complete, "cells": results}, indent=2))
     elif under_load := [found for found in result.results if isinstance(found, FaultResult)]:
         click.echo("\n".join(as_table(under_load)))
     else:
         for found in result.results:
-            click.echo(found.sentence())
+            click.echo(found.summary_line())
     for failure in result.failures:
         click.echo(f"coffee: {failure}", err=True)
     if result.interrupted:
@@ -138,19 +140,9 @@ def _list(*, as_json: bool) -> None:
         click.echo(f"{fault.name:<{width}}  {fault.teaches}")
 
 
-def _sayer() -> "Announce":
-    started = time.monotonic()
-
-    def say(text: str, **_facts: object) -> None:
-        click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)
-
-    return say
+def _print_line(started_s: float, text: str, /, **_facts: object) -> None:
+    click.echo(f"{time.monotonic() - started_s:6.1f} s  {text}", err=True)
 
 
-def _liner() -> "Announce":
-    started = time.monotonic()
-
-    def say(text: str, **facts: object) -> None:
-        click.echo(json.dumps({"at_s": round(time.monotonic() - started, 3), "said": text, **facts}))
-
-    return say
+def _print_json_line(started_s: float, text: str, /, **facts: object) -> None:
+    click.echo(json.dumps({"at_s": round(time.monotonic() - started_s, 3), "said": text, **facts}))

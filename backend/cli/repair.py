@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_S = 5.0
 _SETTLE_S = 5.0
-"""Seconds for which a difference is looked at again before it is called one."""
+"""Seconds for which a difference is checked again before it is reported."""
 
 
 def _offering(repair: Repair) -> list[Pipeline]:
@@ -35,25 +35,25 @@ class Progress:
     def __init__(self, pipeline: str) -> None:
         self._pipeline = pipeline
         self._terminal = sys.stderr.isatty()
-        self._told_at = float("-inf")
-        self._told = ""
+        self._printed_at = float("-inf")
+        self._printed = ""
 
-    def tell(self, done: int, total: int) -> None:
-        """Show how far it is."""
+    def show(self, done: int, total: int) -> None:
+        """Print how far it is, where that has changed and a line is due."""
         line = f"{self._pipeline}: {done:,} of {total:,}"
-        due = self._terminal or done >= total or time.monotonic() - self._told_at >= _LINE_EVERY_S
-        if line == self._told or not due:
+        due = self._terminal or done >= total or time.monotonic() - self._printed_at >= _LINE_EVERY_S
+        if line == self._printed or not due:
             return
-        self._told, self._told_at = line, time.monotonic()
+        self._printed, self._printed_at = line, time.monotonic()
         click.echo(f"\r\x1b[K{line}" if self._terminal else line, nl=not self._terminal, err=True)
 
     def __enter__(self) -> Self:
-        """Say nothing yet."""
+        """Print nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the line."""
-        if self._terminal and self._told:
+        """End the line on a terminal."""
+        if self._terminal and self._printed:
             click.echo("", err=True)
 
 
@@ -74,7 +74,7 @@ def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
     try:
         with Progress(pipeline) as progress:
             operations = operations_of(pipeline_named(pipeline))
-            done = asyncio.run(operations.replay(Settings.attach(), progress.tell))
+            done = asyncio.run(operations.replay(Settings.attach(), progress.show))
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
@@ -136,7 +136,7 @@ async def _do(settings: Settings, pipeline: Pipeline, new_balance: bool, compare
     mended = await operations.reconcile(settings, _SETTLE_S)
     if not mended.mended and not compare:
         with Progress(pipeline) as progress:
-            await operations.replay(settings, progress.tell)
+            await operations.replay(settings, progress.show)
         mended = replace(mended, mended=True, advice="")
     return mended, await operations.begin_new_balance(settings) if new_balance else 0
 

@@ -76,7 +76,7 @@ async def fetch_journey(settings: Settings, order: SentOrder) -> Journey:
             return Journey(
                 body["stored"],
                 body["shown"],
-                # An API of an older version tells neither.
+                # An API of an older version sends neither.
                 accepted_us=body.get("accepted_us"),
                 stored_us=body.get("stored_us"),
             )

@@ -94,7 +94,7 @@ class FaultView:
     verdicts: tuple[FaultVerdict, ...] = ()
     """One for each pipeline, at the end."""
     trouble: str = ""
-    """Why there is no verdict; empty where there is nothing to say."""
+    """Why there is no verdict; empty where there is one or none is due."""
 
     @property
     def running(self) -> bool:
@@ -147,7 +147,7 @@ class Faults:
         return why_not(self._attachment.settings)
 
     async def menu(self) -> list[FaultInfo]:
-        """List what can be broken here. Raises FaultError where the command line does not say."""
+        """List what can be broken here. Raises FaultError where the command line does not list them."""
         if self._menu:
             return self._menu
         try:
@@ -179,7 +179,7 @@ class Faults:
             return
         self._following = asyncio.create_task(self._follow(process), name=f"fault: {name}")
         try:
-            # It goes on reading where we are cancelled: what ends in order has more to say.
+            # Where we are cancelled it reads on: a command that ends in order prints more lines.
             await asyncio.shield(self._following)
         finally:
             _interrupt(process)
@@ -267,10 +267,10 @@ def advance(view: FaultView, line: dict[str, Any], clock: Callable[[], float]) -
             view, visible=(*view.visible, (pipeline_named(line["pipeline"]), float(line["visible_again_s"])))
         )
     if "cell" in line:
-        cell = line["cell"]
-        wrong = tuple(cell.get("wrong", ()))
+        result = line["cell"]
+        wrong = tuple(result.get("wrong", ()))
         verdict = FaultVerdict(
-            pipeline_named(cell["pipeline"]), cell["exact"], _without_name(view, line["said"]), wrong
+            pipeline_named(result["pipeline"]), result["exact"], _without_name(view, line["said"]), wrong
         )
         return replace(view, verdicts=(*view.verdicts, verdict))
     return view

@@ -95,7 +95,7 @@ class LiveFeed:
         heard = asyncio.Event()
 
         def on_message() -> None:
-            # It came: so the server sends them, even one that would not say so.
+            # One came, so the server sends notifications, even one whose configuration cannot be read.
             heard.set()
             self._state.mode = LIVE
 
@@ -228,7 +228,7 @@ class Throttle:
         self._happened.set()
 
     async def wait(self, timeout_s: float) -> bool:
-        """Return when something happened or after ``timeout_s`` seconds; tell whether something did."""
+        """Wait until something happens, at most ``timeout_s`` seconds; return whether something did."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):

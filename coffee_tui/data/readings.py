@@ -62,7 +62,7 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class LabReading:
-    """The API's own account of itself and of what it depends on."""
+    """What the API reports of itself and of what it depends on."""
 
     uptime_s: float = 0.0
     """Seconds that the API has been up."""
@@ -76,7 +76,7 @@ class LabReading:
     """Pipeline → HTTP status → answers since the API started."""
     parts: tuple[PartState, ...] = ()
     """Every part of the stack that the API knows of."""
-    accounts: Mapping[str, PipelineCounts] = field(default_factory=dict)
+    counts: Mapping[str, PipelineCounts] = field(default_factory=dict)
     """Pipeline → what became of its orders; empty where the API cannot count them."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """Part → what its processes cost; parts that the API does not know the processes of are not there."""
@@ -110,9 +110,9 @@ def parse_lab(raw: Any) -> LabReading:
                 for name, counts in raw["answers"].items()
             },
             parts=tuple(PartState(**{**part, "state": State(part["state"])}) for part in raw["parts"]),
-            # An API of an older version tells neither: the rest is shown all the same.
-            accounts={
-                str(name): PipelineCounts.from_json(account) for name, account in raw.get("accounts", {}).items()
+            # An API of an older version sends neither: the rest is shown all the same.
+            counts={
+                str(name): PipelineCounts.from_json(counts) for name, counts in raw.get("accounts", {}).items()
             },
             costs={str(name): Cost(**cost) for name, cost in raw.get("costs", {}).items()},
         )

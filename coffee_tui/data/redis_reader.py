@@ -1,4 +1,4 @@
-"""Redis as the dashboard reads it: one pipelined read of every key, and notifications that say when to."""
+"""Redis as the dashboard reads it: one pipelined read of every key, and notifications of when to read."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -52,7 +52,7 @@ def channels(client: Redis, pipelines: Sequence[Pipeline]) -> list[str]:
 
 
 async def notifies(client: Redis) -> bool | None:
-    """Return whether the server says that it sends keyspace notifications of strings.
+    """Return whether the server is configured to send keyspace notifications of strings.
 
     None of a server that refuses the question (a managed one): then a notification that arrives is the only
     evidence.

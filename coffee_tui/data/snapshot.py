@@ -81,7 +81,7 @@ class StatusLine:
     """The last line of a column: a sentence."""
 
     text: str
-    """What a person would say."""
+    """The sentence."""
     mood: Mood = Mood.CALM
     """How it is meant; shown as a glyph and a colour."""
 
@@ -144,8 +144,8 @@ class PipelineView:
     """The parts that an order passes."""
     status_line: StatusLine = field(default=StatusLine("reading …"), metadata={"json_key": "sentence"})
     """How the pipeline stands, in a sentence. ``--json`` and recordings call it ``sentence``, which stays."""
-    account: PipelineCounts | None = None
-    """What became of its orders; None where the API does not know."""
+    counts: PipelineCounts | None = field(default=None, metadata={"json_key": "account"})
+    """What became of its orders; None where the API does not know. Its JSON key ``account`` stays."""
     cost: CostView | None = None
     """Its own processes; None where nobody knows."""
 
@@ -227,7 +227,7 @@ class OrdersView:
     burst: str = ""
     """The last burst in words; empty before the first."""
     trouble: str = ""
-    """Why there is no load although it was asked for; empty where there is nothing to say."""
+    """Why there is no load although it was asked for; empty where there is load or none was asked for."""
     keys: tuple[KeyOrder, ...] = ()
     """The last order by key of each pipeline that had one."""
 

@@ -65,7 +65,7 @@ class Stall:
         self._shown = progress
 
     def seconds(self, moment: Moment) -> int | None:
-        """Return the whole seconds since accepted orders are waiting; None where that is nothing to speak of."""
+        """Return the whole seconds for which accepted orders have waited; None below ``_GRACE_S``."""
         if self._waiting_since_s is None:
             return None
         waited_s = moment.at_s - self._waiting_since_s
@@ -95,7 +95,7 @@ class DashboardState:
     def read_metrics(self, moment: Moment, reading: RedisReading) -> None:
         """Take a reading of Redis."""
         self._metrics = reading
-        self.redis = _still(self.redis, moment)
+        self.redis = _link_up(self.redis, moment)
         for pipeline, column in self._columns.items():
             column.history.add_metrics(moment.at_s, reading.metrics[pipeline])
             column.stall.note_shown(moment, reading.metrics[pipeline])
@@ -104,7 +104,7 @@ class DashboardState:
         """Take a reading of the API."""
         self._lab = reading
         self._parts = reading.parts
-        self.api = _still(self.api, moment)
+        self.api = _link_up(self.api, moment)
         for pipeline, column in self._columns.items():
             column.history.add_api(moment.at_s, reading.latency.get(pipeline, {}), reading.accepted(pipeline))
             column.stall.note_accepted(moment, reading.accepted(pipeline))
@@ -115,11 +115,11 @@ class DashboardState:
 
     def lost_redis(self, moment: Moment, why: str) -> None:
         """Note that Redis cannot be read."""
-        self.redis = _lost(self.redis, moment, why)
+        self.redis = _link_down(self.redis, moment, why)
 
     def lost_api(self, moment: Moment, why: str) -> None:
         """Note that the API does not answer."""
-        self.api = _lost(self.api, moment, why)
+        self.api = _link_down(self.api, moment, why)
 
     def slot(self, moment: Moment) -> None:
         """Close one second of the sparklines."""
@@ -132,15 +132,17 @@ class DashboardState:
         lab = self._lab if self.api.up else None
         parts = part_views(self._parts, lab)
         return Snapshot(
-            tuple(self._view(pipeline, column, parts, moment) for pipeline, column in self._columns.items()),
-            self.redis,
-            self.api,
-            self.mode,
-            parts,
-            int(lab.uptime_s) if lab else None,
-            self.fault,
-            tuple(self._faults),
-            shared_costs(lab.costs) if lab else (),
+            pipelines=tuple(
+                self._view(pipeline, column, parts, moment) for pipeline, column in self._columns.items()
+            ),
+            redis=self.redis,
+            api=self.api,
+            mode=self.mode,
+            parts=parts,
+            uptime_s=int(lab.uptime_s) if lab else None,
+            fault=self.fault,
+            faults=tuple(self._faults),
+            shared=shared_costs(lab.costs) if lab else (),
         )
 
     def _view(
@@ -149,7 +151,7 @@ class DashboardState:
         metrics = self._metrics.metrics[pipeline] if self._metrics else None
         lab = self._lab if self.api.up else None
         ready = lab.ready if lab else {}
-        account = lab.accounts.get(pipeline) if lab else None
+        counts = lab.counts.get(pipeline) if lab else None
         history = column.history
         rate = history.rate(moment.at_s)
         stages = pipeline.info.chain
@@ -163,46 +165,46 @@ class DashboardState:
             troubled=[part for stage in stages for part in parts_of(stage, parts) if not part.good],
             ready=ready.get(pipeline),
             stalled_s=None if pipeline.info.shown_in_runs else column.stall.seconds(moment),
-            queued=waiting(pipeline, account, self._metrics.stream_entries if self._metrics else {}),
-            account=account,
+            queued=waiting(pipeline, counts, self._metrics.stream_entries if self._metrics else {}),
+            counts=counts,
             rate=rate,
             interval_us=history.interval_us,
             accepted_since_run=column.stall.waiting,
         )
         return PipelineView(
-            pipeline,
-            metrics.orders if metrics else None,
-            metrics.revenue_cents if metrics else 0,
-            tuple((drink, metrics.drinks.get(drink, 0) if metrics else 0) for drink in DRINKS),
-            tuple((store, metrics.stores.get(store, 0) if metrics else 0) for store in STORES),
-            rate,
-            history.api(moment.at_s),
-            history.dashboard(moment.at_s),
-            tuple(history.rates),
-            tuple(history.api_p99),
-            tuple(history.dashboard_p99),
-            inputs.stalled_s,
-            with_links(
+            pipeline=pipeline,
+            orders=metrics.orders if metrics else None,
+            revenue_cents=metrics.revenue_cents if metrics else 0,
+            drinks=tuple((drink, metrics.drinks.get(drink, 0) if metrics else 0) for drink in DRINKS),
+            stores=tuple((store, metrics.stores.get(store, 0) if metrics else 0) for store in STORES),
+            rate=rate,
+            api=history.api(moment.at_s),
+            dashboard=history.dashboard(moment.at_s),
+            rate_history=tuple(history.rates),
+            api_history=tuple(history.api_p99),
+            dashboard_history=tuple(history.dashboard_p99),
+            stalled_s=inputs.stalled_s,
+            chain=with_links(
                 chain(pipeline, parts, self.redis, self.api, ready),
                 (history.accepted(moment.at_s) if lab else None, history.finished(moment.at_s), rate),
                 inputs.queued,
             ),
-            status_line(inputs),
-            account,
-            own_cost(pipeline, lab.costs) if lab else None,
+            status_line=status_line(inputs),
+            counts=counts,
+            cost=own_cost(pipeline, lab.costs) if lab else None,
         )
 
 
-def _still(link: Link, moment: Moment) -> Link:
+def _link_up(link: Link, moment: Moment) -> Link:
     return link if link.up else Link(True, moment.time_us)
 
 
-def _lost(link: Link, moment: Moment, why: str) -> Link:
+def _link_down(link: Link, moment: Moment, why: str) -> Link:
     return Link(False, link.since_us if link.up is False else moment.time_us, why)
 
 
 def part_views(parts: Sequence[PartState], lab: LabReading | None) -> tuple[PartView, ...]:
-    """Return how every part stands: its wrapper's word, corrected by the API where that cannot reach it."""
+    """Return how every part stands: the state its wrapper notes, corrected where the API cannot reach the part."""
     dependencies = lab.dependencies if lab else {}
     views = {part.name: _part_view(part) for part in parts}
     for name, dependency in dependencies.items():
@@ -239,16 +241,16 @@ def _health(
 ) -> Health:
     healths = [part.health for part in parts_of(stage, parts)]
     if stage is pipeline.info.chain[0]:
-        return _post([health for health in healths if health is not Health.GOOD], api, ready.get(pipeline))
+        return _api_health([health for health in healths if health is not Health.GOOD], api, ready.get(pipeline))
     if "redis" in stage.parts and redis.up is not None:
         healths.append(Health.GOOD if redis.up else Health.BROKEN)
     return _worst(healths)
 
 
-def _post(coming: Sequence[Health], api: Link, ready: bool | None) -> Health:
+def _api_health(not_good: Sequence[Health], api: Link, ready: bool | None) -> Health:
     if api.up:
         return {True: Health.GOOD, False: Health.WAITING, None: Health.UNKNOWN}[ready]
-    return Health.BROKEN if api.up is False and not coming else _worst(coming)
+    return Health.BROKEN if api.up is False and not not_good else _worst(not_good)
 
 
 def parts_of(stage: DeclaredStage, parts: Iterable[PartView]) -> tuple[PartView, ...]:
@@ -262,12 +264,12 @@ def _worst(healths: Iterable[Health]) -> Health:
 
 
 def waiting(
-    pipeline: Pipeline, account: PipelineCounts | None, stream_entries: Mapping[Pipeline, int]
+    pipeline: Pipeline, counts: PipelineCounts | None, stream_entries: Mapping[Pipeline, int]
 ) -> int | None:
     """Return the orders that wait for the processor; a Redis stream knows them itself, else the API must."""
     if stream_of(pipeline) is not None:
         return stream_entries.get(pipeline, 0)
-    return account.in_flight if account is not None else None
+    return counts.in_flight if counts is not None else None
 
 
 def with_links(stages: Sequence[Stage], rates: Sequence[float | None], queued: int | None) -> tuple[Stage, ...]:
@@ -302,6 +304,6 @@ def _percent(costs: Iterable[Cost]) -> int | None:
 
 
 def _rounded(megabytes: int) -> int:
-    """Keep two digits of three: memory that breathes is not news."""
+    """Round to two significant digits: small changes of memory are not worth a redraw."""
     step = 10 ** max(0, len(str(megabytes)) - 2)
     return int(round(megabytes / step) * step)

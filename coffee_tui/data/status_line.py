@@ -1,4 +1,4 @@
-"""The last line of a column: a sentence that a person would say, true or saying that it does not know."""
+"""The last line of a column: how the pipeline stands, in one plain sentence; nothing in it is guessed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class StatusInputs:
     """Seconds since an order was accepted without any becoming visible."""
     queued: int | None
     """Orders that wait for the processor; None where nobody knows."""
-    account: PipelineCounts | None
+    counts: PipelineCounts | None
     """What became of the orders; None where the API does not know."""
     rate: float | None
     """Orders that became visible per second."""
@@ -43,18 +43,18 @@ class StatusInputs:
 
 def status_line(inputs: StatusInputs) -> StatusLine:
     """Return how a pipeline stands; what keeps orders from being shown comes first."""
-    return _troubled(inputs) or _links(inputs) or _wrong(inputs.account) or _progress(inputs)
+    return _troubled(inputs) or _links(inputs) or _wrong(inputs.counts) or _progress(inputs)
 
 
-def _wrong(account: PipelineCounts | None) -> StatusLine | None:
-    if account is None:
+def _wrong(counts: PipelineCounts | None) -> StatusLine | None:
+    if counts is None:
         return None
-    if account.lost:
-        return StatusLine(f"{account.lost:,} lost: `coffee audit` says more", Mood.BROKEN)
-    if account.duplicated:
-        return StatusLine(f"{account.duplicated:,} rows beyond the log: `coffee audit` says more", Mood.BROKEN)
-    if account.drift:
-        return StatusLine(f"drift {account.drift:+,}: `coffee reconcile` corrects it", Mood.BROKEN)
+    if counts.lost:
+        return StatusLine(f"{counts.lost:,} lost: `coffee audit` says more", Mood.BROKEN)
+    if counts.duplicated:
+        return StatusLine(f"{counts.duplicated:,} rows beyond the log: `coffee audit` says more", Mood.BROKEN)
+    if counts.drift:
+        return StatusLine(f"drift {counts.drift:+,}: `coffee reconcile` corrects it", Mood.BROKEN)
     return None
 
 
@@ -99,10 +99,10 @@ def _progress(inputs: StatusInputs) -> StatusLine:
     if not inputs.metrics.orders:
         return StatusLine("no order yet")
     dead = inputs.metrics.counters.get("dead", 0)
-    # Where the account is known it stands beside: nothing is written twice.
-    refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead and inputs.account is None else ""
+    # Where the counts are known they stand beside: nothing is written twice.
+    refused = f" · {dead:,} dead letter{'s' * (dead != 1)}" if dead and inputs.counts is None else ""
     if stream_of(inputs.pipeline) is not None:
-        # While orders flow some are always in hand: a number that flickers would say nothing.
+        # While orders flow some are always in hand: the number would only flicker.
         queue = "less than a second queued" if inputs.rate else "nothing queued"
         return StatusLine(f"in step, {queue}{refused}", Mood.GOOD)
     if inputs.rate:

@@ -41,14 +41,14 @@ def _shown(view: PipelineView) -> str:
 
 
 def _audited(view: PipelineView) -> str:
-    account = view.account
-    if account is None:
+    counts = view.counts
+    if counts is None:
         return "—"
-    return f"lost {account.lost:,} · duplicated {account.duplicated:,} · drift {account.drift:,}"
+    return f"lost {counts.lost:,} · duplicated {counts.duplicated:,} · drift {counts.drift:,}"
 
 
 def _logged(view: PipelineView) -> str:
-    accepted = view.account.accepted if view.account else None
+    accepted = view.counts.accepted if view.counts else None
     return "—" if accepted is None else f"{accepted:,} {_logs(view.pipeline)}"
 
 

@@ -119,7 +119,7 @@ class SnapshotChanged(Message):
 
 
 class OrdersChanged(Message):
-    """The order panel has news; it replaces older ones that still wait in the queue."""
+    """The order panel has changed; it replaces an older such message that still waits in the queue."""
 
     def __init__(self, orders: OrdersView) -> None:
         super().__init__()
@@ -334,7 +334,7 @@ def choices(pipelines: tuple[Pipeline, ...]) -> list[tuple[Pipeline, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What there is room for on the Live screen, the most telling things first."""
+    """What there is room for on the Live screen, the most important things first."""
 
     alone: bool
     """One column at a time, with tabs."""
@@ -349,7 +349,7 @@ class Layout:
     wide: bool
     """The columns have a wide margin."""
     gaps: int
-    """Empty rows between the sections of a column, from the most telling on."""
+    """Empty rows between the sections of a column, the most important ones first."""
     spark_rows: int
     """Rows of each sparkline; of the rate's alone where there is a chart."""
     chart_rows: int

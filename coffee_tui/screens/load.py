@@ -16,7 +16,7 @@ from coffee_tui.data.load_plan import LoadPlan, plan_of, texts_of
 
 
 class Box(Checkbox):
-    """Ticked, or a dot where a tick would be: told apart by glyph, not by colour alone."""
+    """Ticked, or a dot where a tick would be: distinguished by glyph, not by colour alone."""
 
     BUTTON_LEFT = BUTTON_RIGHT = " "
 
@@ -27,7 +27,7 @@ class Box(Checkbox):
 
 
 class Radio(RadioButton):
-    """A full or an open circle: told apart by glyph, not by colour alone."""
+    """A full or an open circle: distinguished by glyph, not by colour alone."""
 
     BUTTON_LEFT = BUTTON_RIGHT = " "
 
@@ -102,7 +102,7 @@ class LoadScreen(ModalScreen[None]):
         self.action_apply()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Do what a button says."""
+        """Do what the pressed button stands for."""
         if event.button.id == "apply":
             self.action_apply()
         else:

@@ -93,7 +93,7 @@ def bar(share: float, width: int) -> str:
 def with_fault_marks(line: str, fault_marks: Sequence[bool], accent: str, *, foot: bool = True) -> Text:
     """Return one row of a sparkline that marks faults on purpose, the last second under its last cell.
 
-    Told by glyph and by ground: ``×`` where a fault begins, ``░`` in what would be blank while it is felt. Above
+    Marked by glyph and by ground: ``×`` where a fault begins, ``░`` in what would be blank while it is felt. Above
     its ``foot``, a sparkline of several rows has the ground alone.
     """
     recent = list(fault_marks[-len(line) :]) if line else []

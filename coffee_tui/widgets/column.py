@@ -1,9 +1,10 @@
-"""One pipeline from its name to its last line."""
+"""The column of one pipeline: chain, totals, rates, latency chart, breakdowns, audit, status."""
 
 import math
 from collections.abc import Iterable
 from functools import partial
 from itertools import zip_longest
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -18,8 +19,11 @@ from coffee_tui.widgets.rows import RowsWidget, Section, Shared, accent
 
 _BETWEEN = 2
 """Cells between figures and breakdowns where they stand side by side."""
-_FIGURES = 56
-"""Of the others, the share of the figures in per cent: a sparkline wants more than a bar, which has its number."""
+_FIGURES_PERCENT = 56
+"""Per cent of the remaining cells for the figures: a sparkline needs more than a bar."""
+_NO_GAP, _FIRST_GAP = 0, 1
+_GAP_PRIORITIES = (3, 5, 2, 4)
+"""Priorities of the gaps above totals, rates, drinks and stores: the lowest number has its empty row first."""
 
 
 class PipelineColumn(RowsWidget):
@@ -37,7 +41,7 @@ class PipelineColumn(RowsWidget):
         self._drinks, self._stores = Drinks(), Stores()
 
     def show(self, view: PipelineView, shared: Shared) -> None:
-        """Show a view. A broken pipeline is framed in red; the frame also tells what its processes cost."""
+        """Show a view. A broken pipeline is framed in red; the frame also shows what its processes cost."""
         if (view, shared) == (self._view, self._shared):
             return
         self._view, self._shared = view, shared
@@ -49,28 +53,37 @@ class PipelineColumn(RowsWidget):
         """Return the rows of all sections."""
         view, shared = self._view, self._shared
         if shared.alone:
-            left = (width - _BETWEEN) * _FIGURES // 100
+            left = (width - _BETWEEN) * _FIGURES_PERCENT // 100
             figures = [
                 row for section in (self._totals, self._rates) for row in section.cached_rows(view, left, shared)
             ]
             right = width - _BETWEEN - left
-            counts = [
+            breakdowns = [
                 row for section in (self._drinks, self._stores) for row in section.cached_rows(view, right, shared)
             ]
-            body = [(0, _beside(figures, counts, left + _BETWEEN))]
+            body = [_Block(_NO_GAP, _beside(figures, breakdowns, left + _BETWEEN))]
         else:
-            sections = ((3, self._totals), (5, self._rates), (2, self._drinks), (4, self._stores))
-            body = [(gap, section.cached_rows(view, width, shared)) for gap, section in sections]
-        found = list(self._chain.cached_rows(view, width, shared))
-        for gap, rows in (
-            *body,
-            (1, self._chart.cached_rows(view, width, shared)),
-            (1, self._audit.cached_rows(view, width, shared)),
-        ):
-            # A gap is there from so many gaps on.
-            found += [Text()] * (0 < gap <= shared.gaps and bool(rows))
-            found += rows
-        return found + self._status.cached_rows(view, width, shared)
+            sections = (self._totals, self._rates, self._drinks, self._stores)
+            body = [
+                _Block(priority, section.cached_rows(view, width, shared))
+                for priority, section in zip(_GAP_PRIORITIES, sections, strict=True)
+            ]
+        body.append(_Block(_FIRST_GAP, self._chart.cached_rows(view, width, shared)))
+        body.append(_Block(_FIRST_GAP, self._audit.cached_rows(view, width, shared)))
+        drawn = list(self._chain.cached_rows(view, width, shared))
+        for block in body:
+            if block.rows and 0 < block.priority <= shared.gaps:
+                drawn.append(Text())
+            drawn += block.rows
+        return drawn + self._status.cached_rows(view, width, shared)
+
+
+class _Block(NamedTuple):
+    """Rows of the column that stand together."""
+
+    priority: int
+    """An empty row stands above them once ``shared.gaps`` reaches it; ``_NO_GAP``: never."""
+    rows: list[Text]
 
 
 def _beside(left: list[Text], right: list[Text], at: int) -> list[Text]:
@@ -85,7 +98,7 @@ def _beside(left: list[Text], right: list[Text], at: int) -> list[Text]:
 _SHORT = {"PG, Redis": "PG,R"}
 _WIDEST_ARROW = 12
 _FEW = 5
-"""So many orders are always in hand: they are no pile."""
+"""Up to so many orders are always in hand; more are a pile."""
 _HIGHEST_PILE = 100_000
 """Orders that fill a link."""
 _CHAINS = tuple(pipeline.info.chain for pipeline in PIPELINES)
@@ -226,8 +239,8 @@ _LABELS, _SHORT_LABELS = ("orders/s", "API", "dashboard"), ("rate", "API", "show
 _VALUE = 9
 _ROOMY = 44
 """From this many cells on there are the long labels and a gap: below, a sparkline needs their cells."""
-_SEEN = 120
-"""Seconds of a history that a sparkline shows at most: what lies before is no reason to draw."""
+_SPARKLINE_S = 120
+"""Seconds of a history that a sparkline shows at most: a change of older ones does not redraw it."""
 
 
 class Rates(Section):
@@ -235,14 +248,18 @@ class Rates(Section):
 
     def inputs(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of."""
-        histories = (view.rate_history[-_SEEN:], view.api_history[-_SEEN:], view.dashboard_history[-_SEEN:])
+        histories = (
+            view.rate_history[-_SPARKLINE_S:],
+            view.api_history[-_SPARKLINE_S:],
+            view.dashboard_history[-_SPARKLINE_S:],
+        )
         return (
             view.rate,
             view.api,
             view.dashboard,
             histories,
             shared.top_rate,
-            shared.fault_marks[-_SEEN:],
+            shared.fault_marks[-_SPARKLINE_S:],
             shared.spark_rows,
             shared.chart_rows > 0,
         )
@@ -304,12 +321,12 @@ def _figure(
     cells: int,
     rows: int,
 ) -> list[Text]:
-    lines = sparkline(fractions, min(cells, _SEEN), rows)
+    lines = sparkline(fractions, min(cells, _SPARKLINE_S), rows)
     last = len(lines) - 1
     drawn = [with_fault_marks(line, fault_marks, accent(view), foot=at == last) for at, line in enumerate(lines)]
     found = [Text(" " * len(label)).append(line) for line in drawn]
     found[-1] = Text(label, GREY).append(drawn[-1])
-    found[-1].append(" " * (cells - min(cells, _SEEN))).append(figure)
+    found[-1].append(" " * (cells - min(cells, _SPARKLINE_S))).append(figure)
     return found
 
 
@@ -368,34 +385,34 @@ class Audit(Section):
 
     def inputs(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of."""
-        return view.account, view.cost if shared.alone else None
+        return view.counts, view.cost if shared.alone else None
 
     def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
         """Return the rows."""
-        account = view.account
+        counts = view.counts
         labels = _COUNTS if width >= _ROOMY_AUDIT else _SHORT_COUNTS
-        spare, more = divmod(width - len(" ".join(labels)), len(labels))
-        widths = [len(label) + (at > 0) + spare + (at < more) for at, label in enumerate(labels)]
+        extra, more = divmod(width - len(" ".join(labels)), len(labels))
+        widths = [len(label) + (at > 0) + extra + (at < more) for at, label in enumerate(labels)]
         head = Text("".join(label.rjust(cells) for label, cells in zip(labels, widths, strict=True)), DIM)
-        counts = (None,) * 4 if account is None else _counts(account)
-        numbers = Text("".join(count(number, cells) for number, cells in zip(counts, widths, strict=True)), TEXT)
-        verdict = _verdict(account, " · " if width >= _ROOMY_AUDIT else " ")
+        chosen = (None,) * 4 if counts is None else _listed(counts)
+        numbers = Text("".join(count(number, cells) for number, cells in zip(chosen, widths, strict=True)), TEXT)
+        verdict = _verdict(counts, " · " if width >= _ROOMY_AUDIT else " ")
         cost = cost_text(view.cost, named=False) if shared.alone else ""
         verdict.truncate(width)
         gap = width - verdict.cell_len - len(cost)
         return [head, numbers, verdict.append(" " * gap + cost, DIM) if cost and gap > 0 else verdict]
 
 
-def _counts(account: PipelineCounts) -> tuple[int | None, ...]:
-    return account.accepted, account.stored, account.shown, account.in_flight
+def _listed(counts: PipelineCounts) -> tuple[int | None, ...]:
+    return counts.accepted, counts.stored, counts.shown, counts.in_flight
 
 
-def _verdict(account: PipelineCounts | None, between: str) -> Text:
-    if account is None:
+def _verdict(counts: PipelineCounts | None, between: str) -> Text:
+    if counts is None:
         return Text("· " + between.join(f"{word} {UNKNOWN}" for word in ("lost", "duplicated", "drift")), DIM)
-    wrong = bool(account.lost or account.duplicated or account.drift)
+    wrong = bool(counts.lost or counts.duplicated or counts.drift)
     row = Text("× " if wrong else "✓ ", RED if wrong else GREY)
-    findings = (("lost", account.lost, ""), ("duplicated", account.duplicated, ""), ("drift", account.drift, "+"))
+    findings = (("lost", counts.lost, ""), ("duplicated", counts.duplicated, ""), ("drift", counts.drift, "+"))
     for index, (word, number, sign) in enumerate(findings):
         row.append(between if index else "", DIM)
         row.append(f"{word} {number:{sign if number else ''},}", f"bold {RED}" if number else GREY)
@@ -413,13 +430,13 @@ class Status(Section):
 
     def inputs(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
         """Return what the rows are made of."""
-        return view.status_line, view.account
+        return view.status_line, view.counts
 
     def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
         """Return two rows; where one is enough for the sentence, the other has what was dropped on purpose."""
         glyph, colour = MOOD[view.status_line.mood]
         first, second = _fold(view.status_line.text, width - 2)
-        below = Text(f"  {second}", colour) if second else Text(f"  {dropped_text(view.account, width - 2)}", DIM)
+        below = Text(f"  {second}", colour) if second else Text(f"  {dropped_text(view.counts, width - 2)}", DIM)
         return [Text(f"{glyph} {first}", colour), below]
 
 
@@ -434,11 +451,11 @@ def _fold(text: str, width: int) -> tuple[str, str]:
     return text[:cut], clip(text[cut:].strip(" ·"), width)
 
 
-def dropped_text(account: PipelineCounts | None, width: int) -> str:
+def dropped_text(counts: PipelineCounts | None, width: int) -> str:
     """Return what of the log became no row on purpose, where there is any."""
-    if account is None:
+    if counts is None:
         return ""
-    found = ((account.duplicates_dropped, "repeat"), (account.dead_letters, "dead letter"))
+    found = ((counts.duplicates_dropped, "repeat"), (counts.dead_letters, "dead letter"))
     return clip(" · ".join(f"{number:,} {word}{'s' * (number != 1)}" for number, word in found if number), width)
 
 
@@ -450,7 +467,8 @@ def cost_text(cost: CostView | None, *, named: bool = True) -> str:
     if cost is None:
         return "cost not known here" if named else ""
     percent = UNKNOWN if cost.percent is None else f"{cost.percent}"
-    return f"{cost.name} " * named + f"cpu {percent} % · {memory(cost.megabytes)}"
+    text = f"cpu {percent} % · {memory(cost.megabytes)}"
+    return f"{cost.name} {text}" if named else text
 
 
 def shared_costs_text(costs: Iterable[CostView]) -> str:

@@ -72,7 +72,7 @@ def _groups(snapshot: Snapshot) -> list[Text]:
 
 
 def _in_short(snapshot: Snapshot) -> Text:
-    """Name the parts that are not well; of the others say how many."""
+    """Name the parts that are not well and count the others."""
     troubled = [part for part in snapshot.parts if not part.good]
     well = Text(f"{len(snapshot.parts) - len(troubled)} of {len(snapshot.parts)} parts ", GREY)
     well.append(*HEALTH[Health.GOOD])

@@ -47,7 +47,7 @@ def _cell(part: PartView) -> Text:
     glyph, colour = HEALTH[part.health]
     cell = Text(f"{glyph} ", colour).append(clip(part.name, 21), TEXT if part.good else colour)
     if part.detail and part.health is Health.WAITING:
-        # What it needs says that it waits.
+        # The detail names what it waits for: the word would repeat that.
         return cell.append(f" {part.detail}", GREY)
     cell.append(f" {part.word}", GREY)
     return cell.append(f" · {part.detail}", DIM) if part.detail else cell

@@ -29,7 +29,7 @@ class _Noop:
         await send({"type": "http.response.body", "body": b"{}"})
 
 
-async def _textbook(request: Request) -> JSONResponse:
+async def _starlette(request: Request) -> JSONResponse:
     order = await request.json()
     return JSONResponse({"status": "accepted", "drink": order["drink"]}, status_code=202)
 
@@ -46,7 +46,7 @@ _AS_THE_API: dict[str, Any] = {
 _AS_IT_COMES: dict[str, Any] = {"access_log": False, "log_level": "warning"}
 _ENDPOINTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "noop": (_Noop(), _AS_THE_API),
-    "starlette": (_textbook, _AS_IT_COMES),
+    "starlette": (_starlette, _AS_IT_COMES),
 }
 
 

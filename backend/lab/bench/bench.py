@@ -16,13 +16,19 @@ from aiokafka.errors import KafkaError
 from backend.clients.daemon import OUTAGES
 from backend.lab.bench import ceilings
 from backend.lab.bench.bench_stack import BenchStack
-from backend.lab.bench.figures import HIGHER, Figures
+from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.harness import Harness
 from backend.lab.bench.load_clients import LoadClients
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import Size
 from backend.lab.bench.steps_drain import can_drain, drain, drain_by_two, runs_on_flink, worker_of
-from backend.lab.bench.steps_idle import afterwards, beforehand, calm, first_orders, idle
+from backend.lab.bench.steps_idle import (
+    first_orders,
+    measure_idle_cpu,
+    measure_memory_after,
+    measure_memory_before,
+    wait_for_rest,
+)
 from backend.lab.bench.steps_kill import KillTimeline, kill_processors
 from backend.lab.bench.steps_load import baselines, breakpoint_of, closed, rate, warm
 from backend.lab.bench.steps_table import TABLE_PIPELINE, big_table
@@ -117,7 +123,7 @@ async def _two_slots(
         complete = await _run(steps, harness, announce, stopped)
     # The second of two: the first warms up what a stack in use has warm.
     if drained := harness.figures.get(f"{pipeline}.drain.rate"):
-        figures.add(f"{pipeline}.drain2.rate", drained.values[-1], "/s", HIGHER)
+        figures.add(f"{pipeline}.drain2.rate", drained.values[-1], "/s", Better.HIGHER)
     return complete
 
 
@@ -142,7 +148,7 @@ async def _harness(
 
 async def _start(harness: Harness) -> None:
     await first_orders(harness)
-    await harness.stack.until_up()
+    await harness.stack.wait_until_up()
 
 
 async def _run(steps: Sequence[Step], harness: Harness, announce: Announce, stopped: "asyncio.Task[bool]") -> bool:
@@ -186,13 +192,13 @@ def all_steps(harness: Harness, urls: dict[str, str], timeline: KillTimeline) ->
     """
     size, pipelines = harness.size, harness.pipelines
     yield Step("warming up", 8, partial(warm, harness))
-    yield Step("the stack comes to rest", 20, partial(calm, harness))
-    yield Step("memory beforehand", 0.5, partial(beforehand, harness))
+    yield Step("the stack comes to rest", 20, partial(wait_for_rest, harness))
+    yield Step("memory beforehand", 0.5, partial(measure_memory_before, harness))
     for number in range(1, size.rounds + 1):
         label = f"round {number} of {size.rounds}"
         # Each round begins with another pipeline: none of them always comes first after the same one.
         turn = [*pipelines[number % len(pipelines) :], *pipelines[: number % len(pipelines)]]
-        yield Step(f"{label}: idle", size.idle_s, partial(idle, harness))
+        yield Step(f"{label}: idle", size.idle_s, partial(measure_idle_cpu, harness))
         yield from _ceilings(harness, label)
         orders = {str(pipeline): f"{harness.settings.api_url}/api/{pipeline}/order" for pipeline in turn}
         for target, url in (urls | orders).items():
@@ -215,7 +221,7 @@ def all_steps(harness: Harness, urls: dict[str, str], timeline: KillTimeline) ->
     if TABLE_PIPELINE in pipelines:
         table_s = size.table_rows / 50_000 + 2 * size.table_rounds * size.load_s
         yield Step(f"{TABLE_PIPELINE} with {size.table_rows:,} rows more", table_s, partial(big_table, harness))
-    yield Step("memory afterwards", 0.5, partial(afterwards, harness))
+    yield Step("memory afterwards", 0.5, partial(measure_memory_after, harness))
     # Once more: whether the machine is still as fast as it was in the rounds.
     yield Step("noop, closed loops", 2 * size.closed_s + 1.5, partial(closed, harness, "noop", urls["noop"]))
 

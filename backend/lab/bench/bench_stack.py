@@ -82,7 +82,7 @@ class BenchStack:
         if self._created is not None and not any(self._created.iterdir()):
             self._created.rmdir()
 
-    async def until_up(self) -> None:
+    async def wait_until_up(self) -> None:
         """Wait until every part is up. Raises StackError where one does not come up, or the stack ends."""
         names = set(stack(self.settings).parts)
         deadline = time.monotonic() + _UP_WITHIN_S

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from backend.clients.daemon import open_postgres, open_redis
-from backend.lab.bench.figures import HIGHER, Figures
+from backend.lab.bench.figures import Better, Figures
 from coffee_core.errors import CoffeeError
 from coffee_core.ids import new_message_id
 from coffee_core.load.statistics import new_histogram, note_us
@@ -94,7 +94,7 @@ async def insert(figures: Figures, settings: Settings, for_s: float) -> None:
         await connection.execute(sql("backend.lab.bench", "drop"))
     finally:
         await connection.close()
-    figures.add("ceiling.insert.rate", rows / busy_s, "/s", HIGHER)
+    figures.add("ceiling.insert.rate", rows / busy_s, "/s", Better.HIGHER)
 
 
 async def consume(figures: Figures, settings: Settings, topic: str, most: int) -> None:
@@ -116,7 +116,7 @@ async def consume(figures: Figures, settings: Settings, topic: str, most: int) -
                 raise CoffeeError(f"{records:,} of {most:,} records read in {_CONSUME_WITHIN_S:g} s")
             records += sum(map(len, (await consumer.getmany(timeout_ms=_POLL_MS)).values()))
         if records:
-            figures.add("ceiling.consume.rate", records / (time.perf_counter() - started_s), "/s", HIGHER)
+            figures.add("ceiling.consume.rate", records / (time.perf_counter() - started_s), "/s", Better.HIGHER)
     finally:
         await consumer.stop()
 
@@ -130,7 +130,7 @@ async def _both(figures: Figures, name: str, for_s: float, operation: Operation)
         note_us(histogram, (time.perf_counter() - started_s) * 1e6)
     for quantile, percentile in (("p50", 50), ("p99", 99)):
         figures.add(f"ceiling.{name}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
-    figures.add(f"ceiling.{name}.rate", await _rate(operation, for_s / 2), "/s", HIGHER)
+    figures.add(f"ceiling.{name}.rate", await _rate(operation, for_s / 2), "/s", Better.HIGHER)
 
 
 async def _rate(operation: Operation, for_s: float) -> float:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from backend.lab.bench.figures import HIGHER, Figure
+from backend.lab.bench.figures import Better, Figure
 from backend.lab.bench.result import Result
 
 LEAST = 0.10
-"""A change smaller than this share is not told, however small the noise."""
+"""A change smaller than this share is not reported, however small the noise."""
 _ONE_SHOT = 0.30
 """Noise of a figure that was measured once, as a share of it: nobody knows it, so it is taken for large."""
 
@@ -36,7 +36,7 @@ def compare(before: Result, after: Result) -> list[Change]:
             continue
         difference = new.middle - old.middle
         if abs(difference) > max(_noise(old) + _noise(new), LEAST * abs(old.middle)):
-            better = (difference > 0) == (old.better == HIGHER)
+            better = (difference > 0) == (old.better == Better.HIGHER)
             changes.append(Change(name, old.unit, old.middle, new.middle, better))
     return sorted(changes, key=lambda change: -abs(change.share))
 

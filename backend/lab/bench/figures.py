@@ -3,10 +3,15 @@
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Self
 
-LOWER, HIGHER = "lower", "higher"
-"""Which is better."""
+
+class Better(StrEnum):
+    """Which of two values of a figure is better."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
 
 
 @dataclass(slots=True)
@@ -15,10 +20,9 @@ class Figure:
 
     unit: str
     """``µs``, ``s``, ``/s``, ``bytes``, ``× no-op`` …"""
-    better: str
-    """``lower`` or ``higher``."""
+    better: Better
     values: list[float] = field(default_factory=list)
-    """One a repetition."""
+    """One for each repetition."""
 
     @property
     def middle(self) -> float:
@@ -42,7 +46,7 @@ class Figures:
     def __init__(self) -> None:
         self._figures: dict[str, Figure] = {}
 
-    def add(self, name: str, value: float | None, unit: str, better: str = LOWER) -> None:
+    def add(self, name: str, value: float | None, unit: str, better: Better = Better.LOWER) -> None:
         """Add a repetition; None is one that could not be measured, and leaves nothing."""
         if value is not None:
             self._figures.setdefault(name, Figure(unit, better)).values.append(value)
@@ -60,7 +64,7 @@ class Figures:
         return iter(self._figures.items())
 
     def as_json(self) -> dict[str, Any]:
-        """Return them as JSON has room for them."""
+        """Return the figures as JSON values."""
         return {
             name: {
                 "unit": figure.unit,
@@ -75,9 +79,10 @@ class Figures:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Read what ``as_json`` has made."""
+        """Read what ``as_json`` has made. Raises KeyError and ValueError of anything else."""
         figures = cls()
         figures._figures = {
-            name: Figure(fields["unit"], fields["better"], fields["values"]) for name, fields in raw.items()
+            name: Figure(fields["unit"], Better(fields["better"]), fields["values"])
+            for name, fields in raw.items()
         }
         return figures

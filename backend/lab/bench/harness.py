@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.lab.bench.bench_stack import BenchStack
-from backend.lab.bench.figures import HIGHER, Figures
+from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.load_clients import LoadClients
 from backend.lab.bench.load_run import Measured
 from backend.lab.bench.size import Size
@@ -127,8 +127,8 @@ class Harness:
 
     def measured(self, load: PendingLoad) -> Measured:
         """Return what is known of a load by now."""
-        lateness = self.watcher.histories[load.pipeline].lateness(load.base, load.sample.intended)
-        return Measured.of(load.sample, (load.start_s, load.for_s), lateness, load.shown)
+        visible_latency = self.watcher.histories[load.pipeline].visible_latency(load.base, load.sample.intended)
+        return Measured.of(load.sample, (load.start_s, load.for_s), visible_latency, load.shown)
 
     def write_up(self) -> None:
         """Work out the figures of all pending loads: to be called once, when all is visible that will be."""
@@ -141,19 +141,19 @@ class Harness:
             for kind in ("api", "dashboard", "shown"):
                 for quantile in QUANTILES:
                     self.figures.add(f"{name}.{kind}.{quantile}", getattr(getattr(measured, kind), quantile), "µs")
-            self.figures.add(f"{name}.achieved", measured.achieved_per_s, "/s", HIGHER)
+            self.figures.add(f"{name}.achieved", measured.achieved_per_s, "/s", Better.HIGHER)
             self.figures.add(f"{name}.failed", measured.failed, "orders")
-            self.figures.add(f"{name}.orders", measured.accepted, "orders", HIGHER)
+            self.figures.add(f"{name}.orders", measured.accepted, "orders", Better.HIGHER)
             history = self.watcher.histories[load.pipeline]
             # Until the last order is seen: v1 may not show one of them before the end of its load.
             whole_s = max(load.for_s, history.first_s(load.base + measured.accepted) - load.start_s)
             updates = history.changes(load.start_s, load.start_s + whole_s) / whole_s
-            self.figures.add(f"{name}.updates", updates, "/s", HIGHER)
+            self.figures.add(f"{name}.updates", updates, "/s", Better.HIGHER)
             self.histograms[f"{name}.api"].add(load.sample.latency)
-            lateness, _ = history.lateness(load.base, load.sample.intended)
-            self.histograms[f"{name}.dashboard"].add(lateness)
+            visible_latency, _ = history.visible_latency(load.base, load.sample.intended)
+            self.histograms[f"{name}.dashboard"].add(visible_latency)
             if load.pipeline.info.shown_in_runs:
-                self.histograms[periodic(load.pipeline)].add(lateness)
+                self.histograms[periodic(load.pipeline)].add(visible_latency)
         for pipeline in self.pipelines:
             self._write_up_periodic(periodic(pipeline))
         self.pending.clear()

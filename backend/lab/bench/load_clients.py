@@ -31,7 +31,7 @@ from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
 from coffee_core.settings import Settings
 
 _LEAD_S = 0.15
-"""Seconds between telling the clients and the first order: they all have the plan by then."""
+"""Seconds from sending the plan to the clients until the first order: they all have it by then."""
 _LONGEST_LINE = 1 << 30
 _LEAVE_S = 2.0
 _TIMEOUT_S = 15.0

@@ -1,4 +1,4 @@
-"""``coffee load``, one load from beginning to end: the clients, the dashboard, and what both say of it."""
+"""``coffee load``, one load from beginning to end: the clients, the dashboard, and the figures of both."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -91,12 +91,12 @@ class Measured:
         cls,
         sample: Sample,
         span: tuple[float, float],
-        lateness: tuple[Any, int] | None,
+        visible_latency: tuple[Any, int] | None,
         buckets: Mapping[int, int] | None,
     ) -> Self:
-        """Put together what clients and dashboard say; ``span`` is start (monotonic) and length in seconds."""
+        """Combine the figures of clients and dashboard; ``span`` is start (monotonic) and length in seconds."""
         start_s, for_s = span
-        histogram, unseen = lateness if lateness is not None else (None, 0)
+        histogram, unseen = visible_latency if visible_latency is not None else (None, 0)
         return cls(
             offered=sample.offered,
             sent=sample.sent,
@@ -127,7 +127,7 @@ class Measured:
         return self.slipped <= MOST_SLIPPED * self.sent and (self.sent > 0 or self.offered == 0)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON has room for it; latencies in µs."""
+        """Return it as JSON values; latencies in µs."""
         return asdict(self)
 
 
@@ -170,9 +170,11 @@ async def load(
             after = await _buckets(settings, plan, notes)
         measured = {}
         for pipeline, sample in samples.items():
-            lateness = watcher.histories[pipeline].lateness(bases[pipeline], sample.intended) if watcher else None
+            visible_latency = (
+                watcher.histories[pipeline].visible_latency(bases[pipeline], sample.intended) if watcher else None
+            )
             added = difference(after[pipeline], before[pipeline]) if after and before else None
-            measured[pipeline] = Measured.of(sample, (start_s, plan.for_s), lateness, added)
+            measured[pipeline] = Measured.of(sample, (start_s, plan.for_s), visible_latency, added)
             if watcher is not None:
                 notes += _doubts(
                     pipeline, measured[pipeline], watcher.histories[pipeline].total - bases[pipeline], settle_s

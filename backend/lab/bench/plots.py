@@ -18,7 +18,7 @@ from backend.lab.bench.verdict import curve
 from coffee_core.pipelines import Pipeline
 
 _COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#F0E442")
-"""Of Okabe and Ito, by the slot that a pipeline declares: told apart by colour-blind eyes, too."""
+"""Of Okabe and Ito, by the slot that a pipeline declares: colour-blind eyes distinguish them, too."""
 _MARKERS = ("o", "s", "^", "D", "v")
 _INK, _FAULT = "#444444", "#B00020"
 _SIZE = (9.0, 5.0)

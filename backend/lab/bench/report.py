@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backend.lab.bench.changes import Change
 from backend.lab.bench.claims import ROWS, spread
-from backend.lab.bench.figures import Figure
+from backend.lab.bench.figures import Better, Figure
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.targets import targets
@@ -161,7 +161,9 @@ def changes_as_text(changes: Sequence[Change], unlike: Sequence[str]) -> str:
     if not changes:
         return "\n".join([*lines, "nothing has changed beyond noise"])
     for change in changes:
-        before, after = (show(Figure(change.unit, "", [value])) for value in (change.before, change.after))
+        before, after = (
+            show(Figure(change.unit, Better.LOWER, [value])) for value in (change.before, change.after)
+        )
         word = "better" if change.better else "worse"
         lines.append(f"{word:<7} {change.share:>+7.0%}  {change.name}: {before} → {after}")
     return "\n".join(lines)

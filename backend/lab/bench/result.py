@@ -72,7 +72,7 @@ class Result:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON has room for it."""
+        """Return it as JSON values."""
         raw = {name: getattr(self, name) for name in self.__slots__}
         return {"schema": SCHEMA, **raw, "figures": self.figures.as_json()}
 

@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from backend.clients.daemon import open_redis
-from backend.lab.bench.figures import HIGHER
+from backend.lab.bench.figures import Better
 from backend.lab.bench.harness import Harness, NotSettledError
 from backend.lab.chaos.restorer import frozen
 from backend.lab.chaos.target import TargetStack
@@ -199,6 +199,6 @@ async def _measure(harness: Harness, pipeline: Pipeline, name: str, let_go_s: fl
     # What the first look already shows was done before it: only the rest has a known time.
     moved = harness.accepted[pipeline] - history.total_at(first_s)
     if last_s > first_s:
-        harness.figures.add(f"{pipeline}.{name}.rate", moved / (last_s - first_s), "/s", HIGHER)
+        harness.figures.add(f"{pipeline}.{name}.rate", moved / (last_s - first_s), "/s", Better.HIGHER)
     harness.figures.add(f"{pipeline}.{name}.begins", max(0.0, first_s - let_go_s), "s")
     harness.figures.add(f"{pipeline}.{name}.whole", last_s - let_go_s, "s")

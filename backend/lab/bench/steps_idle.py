@@ -17,9 +17,12 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, read_states
 
 _FIRST_WITHIN_S = 300.0
-_AGAIN_S = 0.05
+_RETRY_EVERY_S = 0.05
 _PREPARED_WITHIN_S = 60.0
-_CALM_LOOKS, _CALM_CPU_S = 15, 0.5
+_REST_CHECKS = 15
+"""One-second checks before the step gives up."""
+_REST_CPU_S = 0.5
+"""Processor seconds per second below which the stack is at rest."""
 
 
 async def first_orders(harness: Harness) -> None:
@@ -35,7 +38,7 @@ async def _first(harness: Harness, sender: Sender, mix: RandomOrders, pipeline: 
         harness.stack.require()
         if time.monotonic() > deadline:
             raise StackError(f"{pipeline} takes no order {_FIRST_WITHIN_S:g} s after the start: {answer.reason}")
-        await asyncio.sleep(_AGAIN_S)
+        await asyncio.sleep(_RETRY_EVERY_S)
     harness.figures.add(f"{pipeline}.first.accepted", time.monotonic() - harness.stack.started_s, "s")
     harness.accepted[pipeline] += 1
     if await harness.watcher.reached({pipeline: 1}, _FIRST_WITHIN_S):
@@ -43,16 +46,16 @@ async def _first(harness: Harness, sender: Sender, mix: RandomOrders, pipeline: 
         harness.figures.add(f"{pipeline}.first.visible", shown_s - harness.stack.started_s, "s")
 
 
-async def calm(harness: Harness) -> None:
-    """Wait until the stack has come to rest: after its start it prepares what a failure of Flink will need."""
+async def wait_for_rest(harness: Harness) -> None:
+    """Wait until the stack is at rest: after its start it prepares what a failure of Flink will need."""
     on_flink = [pipeline for pipeline in harness.pipelines if runs_on_flink(pipeline)]
     if on_flink and not await poll(partial(_prepared, harness.stack.home), 1, _PREPARED_WITHIN_S):
         names = ", ".join(on_flink)
         harness.notes.append(f"{names} was still preparing for a failure of Flink when the first round began")
-    for _ in range(_CALM_LOOKS):
+    for _ in range(_REST_CHECKS):
         before = await usage(harness.stack.home)
         await asyncio.sleep(1)
-        if (await usage(harness.stack.home)).cpu_s - before.cpu_s < _CALM_CPU_S:
+        if (await usage(harness.stack.home)).cpu_s - before.cpu_s < _REST_CPU_S:
             return
     harness.notes.append("the stack had not come to rest when the first round began")
 
@@ -62,8 +65,8 @@ def _prepared(home: Path) -> bool:
     return {STANDBY_WARM, NEXT_START_PLANNED} <= {part.detail for part in read_states(home)}
 
 
-async def beforehand(harness: Harness) -> None:
-    """Look at the memory before anything is measured: of all, and of what each pipeline alone needs."""
+async def measure_memory_before(harness: Harness) -> None:
+    """Measure the memory before all else: of the whole stack, and of the parts of each pipeline alone."""
     used = await usage(harness.stack.home)
     harness.figures.add("idle.memory", used.memory_bytes, "bytes")
     for pipeline in harness.pipelines:
@@ -72,14 +75,14 @@ async def beforehand(harness: Harness) -> None:
         harness.figures.add(f"{pipeline}.own.parts", len(own), "parts")
 
 
-async def idle(harness: Harness) -> None:
-    """Look at the processor while nobody orders anything."""
+async def measure_idle_cpu(harness: Harness) -> None:
+    """Measure the processor time of the stack while nobody sends orders."""
     before = await usage(harness.stack.home)
     await asyncio.sleep(harness.size.idle_s)
     after = await usage(harness.stack.home)
     harness.figures.add("idle.cpu", (after.cpu_s - before.cpu_s) / harness.size.idle_s, "s per second")
 
 
-async def afterwards(harness: Harness) -> None:
-    """Look at the memory once everything was done."""
+async def measure_memory_after(harness: Harness) -> None:
+    """Measure the memory of the stack after all other steps."""
     harness.figures.add("after.memory", (await usage(harness.stack.home)).memory_bytes, "bytes")

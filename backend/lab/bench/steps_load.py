@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from backend.lab.bench.bench_stack import free_ports
-from backend.lab.bench.figures import HIGHER
+from backend.lab.bench.figures import Better
 from backend.lab.bench.harness import MILLION, QUANTILES, Harness, live
 from backend.lab.bench.load_run import Measured
 from backend.lab.bench.steps_drain import can_drain, fill
@@ -79,7 +79,7 @@ def _note_cost(
         "redis": more_left.redis_bytes - left.redis_bytes,
     }
     for name, value in grown.items():
-        # A rewritten append-only file is shorter than before: that load tells nothing.
+        # A rewritten append-only file is shorter than before: its difference means nothing.
         if value >= 0:
             harness.figures.add(f"{pipeline}.cost.{name}", value / orders * MILLION, "bytes per million")
 
@@ -97,7 +97,7 @@ async def closed(harness: Harness, target: str, url: str) -> None:
         name = f"{target}.closed.{clients}"
         for quantile in ("p50", "p99"):
             harness.figures.add(f"{name}.{quantile}", result[quantile], "µs")
-        harness.figures.add(f"{name}.rate", result["per_s"], "/s", HIGHER)
+        harness.figures.add(f"{name}.rate", result["per_s"], "/s", Better.HIGHER)
     await harness.settle(live(harness.pipelines))
 
 
@@ -148,7 +148,7 @@ async def breakpoint_of(harness: Harness, pipeline: Pipeline) -> None:
         good = offered
     else:
         harness.notes.append(f"{pipeline}: its breakpoint lies above {good:,.0f} orders/s, the highest rate tried")
-    harness.figures.add(f"{pipeline}.breakpoint", good, "/s", HIGHER)
+    harness.figures.add(f"{pipeline}.breakpoint", good, "/s", Better.HIGHER)
 
 
 async def _step(harness: Harness, pipeline: Pipeline, offered: int) -> str:

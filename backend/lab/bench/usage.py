@@ -29,7 +29,7 @@ class Usage:
     cpu_s: float
     """Processor seconds of all parts and their children, living ones and those they have waited for."""
     memory_bytes: int
-    """Memory: shared pages divided among those who share them (PSS) where the system can tell, else resident."""
+    """Memory: shared pages divided among those who share them (PSS) where the system has that, else resident."""
     memory_of: Mapping[str, int]
     """Memory by part."""
     cpu_s_of: Mapping[str, float]
@@ -107,7 +107,7 @@ def _size(folder: Path, topic: str) -> int:
 
 
 async def facts(settings: Settings) -> dict[str, Any]:
-    """Return what the figures rest on: the machine, and what the running servers say of their own durability.
+    """Return what the figures rest on: the machine, and the durability settings of the running servers.
 
     Raises the errors of both servers.
     """

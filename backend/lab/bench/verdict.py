@@ -22,7 +22,7 @@ Curve = list[tuple[float, Figure]]
 def verdict(result: Result) -> list[str]:
     """Return its sentences."""
     return [
-        *_lateness(result),
+        *_visible_latency(result),
         *_answers(result),
         *_keeping_up(result),
         *_cost(result),
@@ -42,17 +42,17 @@ def _by(result: Result, name: str) -> list[tuple[float, Pipeline]]:
     return sorted((value, pipeline) for value, pipeline in found if value is not None)
 
 
-def _lateness(result: Result) -> list[str]:
+def _visible_latency(result: Result) -> list[str]:
     sentences = []
     for rate in result.rates:
-        ranked = _lateness_at(result, rate)
+        ranked = _visible_latency_at(result, rate)
         if len(ranked) > 1:
             parts = ", ".join(f"{duration(value)} by {_name(pipeline)}" for value, pipeline in ranked)
             sentences.append(f"At {rate:,} orders/s, 99 of 100 orders are on the dashboard within {parts}.")
     return sentences
 
 
-def _lateness_at(result: Result, rate: int) -> list[tuple[float, Pipeline]]:
+def _visible_latency_at(result: Result, rate: int) -> list[tuple[float, Pipeline]]:
     """Return p99 of each dashboard in µs, the lowest first; of one written by runs, at any rate."""
     ranked = _by(result, f"alone.{rate}.dashboard.p99")
     return sorted(
@@ -69,7 +69,7 @@ def _choice(result: Result) -> list[str]:
     for bound_us in _BOUNDS_US:
         chosen: dict[str, list[str]] = {}
         for rate in result.rates:
-            early = {pipeline for late_us, pipeline in _lateness_at(result, rate) if late_us <= bound_us}
+            early = {pipeline for late_us, pipeline in _visible_latency_at(result, rate) if late_us <= bound_us}
             ranked = [(cost, pipeline) for cost, pipeline in costs if pipeline in early]
             cheapest = _either(_cheapest(ranked)) if ranked else "none of them"
             chosen.setdefault(cheapest, []).append(f"{rate:,}")

@@ -1,6 +1,6 @@
 """Watches what the dashboard shows: the totals in Redis, and the moment of each of their changes.
 
-Redis tells of a change by client-side caching, without the cache. A server that does not is asked every
+Redis reports a change by client-side caching, without the cache. A server that does not is asked every
 millisecond.
 """
 
@@ -26,7 +26,7 @@ from coffee_core.load.statistics import new_histogram, note_us
 from coffee_core.pipelines import Pipeline
 
 _POLL_S, _TRACKED_POLL_S = 0.001, 0.05
-"""Seconds between two looks where the server does not tell of a change, and where it does."""
+"""Seconds between two reads where the server does not report changes, and where it does."""
 _AWAY_S = 0.05
 _REACHED_POLL_S = 0.02
 
@@ -49,7 +49,7 @@ async def connect(url: str, on_change: Callable[[], None]) -> tuple[RedisLink, b
 
 
 class _TrackingConnection(RedisLink):
-    """Is told when a key that it has read changes."""
+    """Calls back when a key that it has read changes."""
 
     def __init__(self, on_change: Callable[[], None], on_lost: Callable[[str], None]) -> None:
         super().__init__(on_lost)
@@ -117,10 +117,10 @@ class TotalHistory:
         moments = [from_s, *self.times_s[first : last + 1]]
         return max((after - before for before, after in itertools.pairwise(moments)), default=0.0)
 
-    def lateness(self, base: int, intended: Sequence[float]) -> tuple[Any, int]:
-        """Return how late the total was for each order, as an HDR histogram in µs, and how many it never showed.
+    def visible_latency(self, base: int, intended: Sequence[float]) -> tuple[Any, int]:
+        """Return the latency of the total for each order, as an HDR histogram in µs, and how many it never showed.
 
-        The dashboard shows totals, so its lateness is that of the total: the k-th order, by the time at which it
+        The dashboard shows totals, so its latency is that of the total: the k-th order, by the time at which it
         was meant to be sent, is visible once ``base + k`` orders are shown. ``base`` is what was shown, or had
         been accepted, before the first of them.
         """

@@ -33,7 +33,7 @@ _REDIS_TIMEOUT_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a fault strikes, and when to say that it does: a ``StrikeContext``, and more."""
+    """Where a fault strikes, and whom to notify of it: a ``StrikeContext``, and more."""
 
     target: TargetStack
     clients: Mapping[Pipeline, Client]
@@ -61,7 +61,7 @@ class Context:
 
 
 async def strike(fault: Fault, context: Context, lasts_s: float) -> Effect:
-    """Do what a fault says; return once it is over and what was broken is up again.
+    """Inject a fault; return once it is over and what was broken is up again.
 
     It waits up to 90 s for it. Raises NotReadyError where what is to be broken does not run, and UnreachableError
     or another CoffeeError where a server is away, or refuses, that must be asked to break something. Cancelled, it

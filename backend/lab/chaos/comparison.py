@@ -24,7 +24,7 @@ class Row:
     price_cents: int
     """Price in cents."""
     ordered_at_us: int
-    """Time of order, microseconds since the epoch: what tells one intended order from another."""
+    """Time of order, microseconds since the epoch: it identifies an intended order."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Verdict:
     duplicated: tuple[str, ...]
     """Message ids of rows beyond the first of an intended order."""
     unexplained: tuple[str, ...]
-    """Message ids of rows that say what was never sent, or what was certainly refused."""
+    """Message ids of rows whose contents were never sent, or certainly refused."""
     refused: int
     """Requests that were turned away with certainty: 503, 429, or no connection."""
     unknown: int

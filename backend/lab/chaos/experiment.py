@@ -37,7 +37,7 @@ _SETTLE_POLL_S = 0.25
 _BALANCED_WITHIN_S = 60.0
 _MOVING_POLL_S = 0.05
 _MOVING_WITHIN_S = 20.0
-"""v1 moves every 10 s where nothing else is set; where nobody sends an order, this is waited for nothing."""
+"""v1 moves every 10 s where nothing else is set; where nobody sends an order, the whole time passes."""
 _MOST_REASONS = 3
 
 
@@ -85,11 +85,11 @@ class SingleFaultResult:
         """Whether everything came back and the pipeline's own log balances."""
         return not self.problem and self.balance.balanced
 
-    def sentence(self) -> str:
+    def summary_line(self) -> str:
         """Return it in one line."""
         moving = f"moving again after {self.visible_s:.2f} s · standstill {self.still_s:.2f} s"
-        seen = "nobody sent an order" if self.visible_s is None else moving
-        return f"{summary_line(self.balance)} · {seen}" + (f" · {self.problem}" if self.problem else "")
+        visible = "nobody sent an order" if self.visible_s is None else moving
+        return f"{summary_line(self.balance)} · {visible}" + (f" · {self.problem}" if self.problem else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return what it shares with a result under load."""
@@ -99,7 +99,7 @@ class SingleFaultResult:
             "exact": self.exact,
             "visible_again_s": None if self.visible_s is None else round(self.visible_s, 3),
             "standstill_s": round(self.still_s, 3),
-            "sentence": self.sentence(),
+            "sentence": self.summary_line(),
         }
 
 
@@ -151,7 +151,7 @@ async def run_all(faults: Sequence[Fault], target: TargetStack, plan: Plan, anno
             break
         run.results += results
         for result in results:
-            announce(f"{fault.name}: {result.sentence()}", cell=result.as_json())
+            announce(f"{fault.name}: {result.summary_line()}", cell=result.as_json())
     stopped.cancel()
     return run
 
@@ -307,7 +307,7 @@ class Settled:
     drift: Totals
     """Shown minus stored."""
     balance: Balance
-    """What the pipeline's own log says: a second witness."""
+    """The balance by the pipeline's own log: a second witness."""
 
 
 async def quiet(settings: Settings, pipeline: Pipeline, within_s: float) -> Balance:

@@ -37,7 +37,7 @@ class FaultResult:
     wrong: tuple[str, ...] = ()
     """What else is wrong, in sentences."""
     notes: tuple[str, ...] = ()
-    """What else there is to say, in sentences."""
+    """Other remarks, in sentences."""
     still_s: float = 0.0
     """Longest time after the fault in which nothing new was visible, in seconds, under load."""
 
@@ -62,14 +62,14 @@ class FaultResult:
             f"{self.still_s:.2f} s",
         )
 
-    def sentence(self) -> str:
+    def summary_line(self) -> str:
         """Return it in one line, e.g. ``v2: lost 0 · duplicated 0 · drift 0 · visible again after 0.81 s``."""
-        _, _, _, lost, duplicated, drift, refused, unknown, visible, still = self.row()
-        seen = "never visible again" if self.visible_s is None else f"visible again after {visible}"
+        _, _, _, lost, duplicated, drift, refused, unknown, visible_after, still = self.row()
+        visible = "never visible again" if self.visible_s is None else f"visible again after {visible_after}"
         wrong = "" if self.exact else " · NOT EXACT"
         return (
             f"{self.pipeline}: lost {lost} · duplicated {duplicated} · drift {drift} · refused {refused}"
-            f" · unknown {unknown} · {seen} · standstill {still}{wrong}"
+            f" · unknown {unknown} · {visible} · standstill {still}{wrong}"
         )
 
     def details(self) -> list[str]:

@@ -76,9 +76,7 @@ class Stack:
             latency={name: self._latency[Pipeline(name)] for name in counts},
             answers={name: {"202": count} for name, count in counts.items()},
             parts=tuple(PartState(name, 1, None, State.UP) for name in _PARTS),
-            accounts={
-                name: PipelineCounts(count, count, count, 3, 0, 0, 0, 0, 0) for name, count in counts.items()
-            },
+            counts={name: PipelineCounts(count, count, count, 3, 0, 0, 0, 0, 0) for name, count in counts.items()},
             costs={name: Cost(0.07 if self._rate else 0.01, 96_000_000) for name in _PARTS},
         )
 

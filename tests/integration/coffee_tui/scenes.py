@@ -44,7 +44,9 @@ def _wave(middle: float, swing: float, period_s: int, shift_s: int) -> tuple[flo
     return tuple(round(middle * (1 + swing * math.sin(turn)), 1) for turn in turns)
 
 
-def _view(pipeline: Pipeline, orders: int, api: Quantiles, dashboard: Quantiles, said: StatusLine) -> PipelineView:
+def _view(
+    pipeline: Pipeline, orders: int, api: Quantiles, dashboard: Quantiles, status: StatusLine
+) -> PipelineView:
     shift = 7 * int(pipeline[1])
     labels = tuple(stage.label for stage in pipeline.info.chain)
     return PipelineView(
@@ -61,7 +63,7 @@ def _view(pipeline: Pipeline, orders: int, api: Quantiles, dashboard: Quantiles,
         _wave(dashboard.p99_us or 0, 0.4, 17, shift),
         None,
         (*(Stage(label, Health.GOOD, 204.0) for label in labels[:-1]), Stage(labels[-1], Health.GOOD)),
-        said,
+        status,
         PipelineCounts(orders + 5, orders, orders, 0, 3, 2, 0, 0, 0),
         _COSTS[pipeline],
     )
@@ -84,7 +86,7 @@ def healthy() -> Snapshot:
     v1 = replace(
         v1,
         chain=_waiting(v1, 1_988, 204.0),
-        account=PipelineCounts(12_406, 12_406, 10_418, 1_988, 0, 0, 0, 0, 0),
+        counts=PipelineCounts(12_406, 12_406, 10_418, 1_988, 0, 0, 0, 0, 0),
         dashboard_history=tuple(1e6 * (second % 10 + 1) for second in range(_SLOTS)),
     )
     queued = StatusLine("in step, less than a second queued", Mood.GOOD)
@@ -117,7 +119,7 @@ def part_down() -> Snapshot:
         rate_history=(*v3.rate_history[:-5], *(0.0,) * 5),
         dashboard_history=(*v3.dashboard_history[:-5], *(None,) * 5),
         status_line=StatusLine("flink-taskmanager backoff for 4 s · killed by SIGKILL", Mood.BROKEN),
-        account=PipelineCounts(12_391, 11_022, 11_022, 1_369, 0, 0, 0, 0, 0),
+        counts=PipelineCounts(12_391, 11_022, 11_022, 1_369, 0, 0, 0, 0, 0),
     )
     parts = tuple(
         replace(part, health=Health.BROKEN, word="backoff") if part.name == "flink-taskmanager" else part
@@ -145,7 +147,7 @@ def backlog() -> Snapshot:
         dashboard_history=(*v2.dashboard_history[:-3], *(1_200_000.0, 2_900_000.0, 4_300_000.0)),
         chain=_waiting(v2, 41_369, 9_800.0),
         status_line=StatusLine("41,369 queued, draining at 9,800/s, 4.2 s left", Mood.BUSY),
-        account=PipelineCounts(53_760, 12_391, 12_391, 41_369, 0, 0, 0, 0, 0),
+        counts=PipelineCounts(53_760, 12_391, 12_391, 41_369, 0, 0, 0, 0, 0),
     )
     return replace(stack, pipelines=(stack.pipelines[0], v2, stack.pipelines[2]))
 
@@ -153,11 +155,11 @@ def backlog() -> Snapshot:
 def connection_lost() -> Snapshot:
     """Return the same with Redis gone: what is shown is old."""
     stack = healthy()
-    said = StatusLine("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
+    status = StatusLine("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
     return replace(
         stack,
         redis=Link(False, NOW_US, "connection refused"),
-        pipelines=tuple(replace(view, status_line=said, chain=_without_redis(view)) for view in stack.pipelines),
+        pipelines=tuple(replace(view, status_line=status, chain=_without_redis(view)) for view in stack.pipelines),
         parts=tuple(
             replace(part, health=Health.BROKEN, word="no answer") if part.name == "redis" else part
             for part in stack.parts
@@ -174,7 +176,7 @@ def coming_up() -> Snapshot:
         PartView(name, Health(words.get(name, "up")), words.get(name, "up"), details.get(name, ""))
         for name in _PARTS
     )
-    said = {V1: "waits for cafe-order-api", V2: "waits for cafe-order-api", V3: "kafka starting for 3 s"}
+    status = {V1: "waits for cafe-order-api", V2: "waits for cafe-order-api", V3: "kafka starting for 3 s"}
     views = tuple(
         PipelineView(
             each,
@@ -182,7 +184,7 @@ def coming_up() -> Snapshot:
             drinks=tuple((drink, 0) for drink in DRINKS),
             stores=tuple((store, 0) for store in STORES),
             chain=tuple(Stage(stage.label, Health.WAITING) for stage in each.info.chain),
-            status_line=StatusLine(said[each], Mood.BUSY),
+            status_line=StatusLine(status[each], Mood.BUSY),
         )
         for each in PIPELINES
     )

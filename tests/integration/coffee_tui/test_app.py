@@ -81,10 +81,10 @@ async def test_a_lost_redis_is_said_and_keys_still_work() -> None:
     async with running.run_test(size=(120, 40)) as pilot:
         feed.queue.put_nowait(snapshot())
         await until(lambda: "all is well" in screen_text(running))
-        said = StatusLine("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
+        status = StatusLine("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
         lost = snapshot(
             redis=Link(False, NOW_US, "connection refused"),
-            pipelines=tuple(column(pipeline, said=said) for pipeline in PIPELINES),
+            pipelines=tuple(column(pipeline, status=status) for pipeline in PIPELINES),
         )
         feed.queue.put_nowait(lost)
         await until(lambda: "no connection" in screen_text(running))

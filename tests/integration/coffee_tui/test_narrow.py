@@ -82,6 +82,6 @@ def test_orders_pile_up_before_the_broken_stage() -> None:
 
 def test_what_is_in_hand_is_no_pile() -> None:
     stages = (Stage("POST", Health.GOOD, 204.0), Stage("stream", Health.GOOD, 200.0, 150), Stage("worker", BROKEN))
-    for worker, said in ((Health.GOOD, "200/s"), (BROKEN, "▪150")):
+    for worker, below in ((Health.GOOD, "200/s"), (BROKEN, "▪150")):
         view = replace(column(V2), chain=(*stages[:2], Stage("worker", worker)))
-        assert Chain().rows(view, 60, Shared())[1].plain.split() == ["204/s", said]
+        assert Chain().rows(view, 60, Shared())[1].plain.split() == ["204/s", below]

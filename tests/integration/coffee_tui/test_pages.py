@@ -87,14 +87,14 @@ async def test_the_latest_orders_are_listed_and_filtered(tmp_path: Path) -> None
 
 
 async def test_a_journey_is_asked_of_the_api() -> None:
-    said = {
+    answers = {
         "id-2": (200, {"stored": True, "shown": None, "accepted_us": 3, "stored_us": 9}),
         "id-old": (200, {"stored": True, "shown": None}),
         "id-404": (404, {"detail": "Nothing is known"}),
     }
 
     async def answer(request: web.Request) -> web.Response:
-        status, body = said[request.match_info["id"]]
+        status, body = answers[request.match_info["id"]]
         return web.Response(status=status, text=json.dumps(body))
 
     peer = web.Application()
@@ -120,14 +120,14 @@ def test_what_was_seen_to_arrive_has_a_time() -> None:
 def test_a_journey_says_whose_time_it_is_and_what_is_not_known() -> None:
     at_us = ORDER.answered_us
     whole = Journey(True, True, accepted_us=at_us - 900, stored_us=at_us + 11_100, shown_by_us=at_us + 5_000_000)
-    said = journey_rows(ORDER, whole).plain.splitlines()
-    assert len(said) == ROWS
-    assert said[1].split()[:3] == ["✓", "accepted", clock(at_us - 900)]
-    assert "+12.0 ms, PostgreSQL's clock" in said[2]
-    assert said[3].split()[:4] == ["✓", "shown", "by", clock(at_us + 5_000_000)]
-    said = journey_rows(ORDER, Journey(False, None)).plain.splitlines()
-    assert said[1].split()[:4] == ["✓", "accepted", "by", clock(at_us)]
-    assert (said[2].split(), said[3].split()) == (["…", "stored", "not", "yet"], ["·", "shown", "not", "known"])
+    rows = journey_rows(ORDER, whole).plain.splitlines()
+    assert len(rows) == ROWS
+    assert rows[1].split()[:3] == ["✓", "accepted", clock(at_us - 900)]
+    assert "+12.0 ms, PostgreSQL's clock" in rows[2]
+    assert rows[3].split()[:4] == ["✓", "shown", "by", clock(at_us + 5_000_000)]
+    rows = journey_rows(ORDER, Journey(False, None)).plain.splitlines()
+    assert rows[1].split()[:4] == ["✓", "accepted", "by", clock(at_us)]
+    assert (rows[2].split(), rows[3].split()) == (["…", "stored", "not", "yet"], ["·", "shown", "not", "known"])
     assert "when is not known" in journey_rows(ORDER, Journey(True, True)).plain
 
 
@@ -231,11 +231,11 @@ async def test_escape_closes_an_open_field_first_and_help_has_the_page_s_keys(tm
 async def test_every_row_says_what_is_measured_and_nothing_is_cut(tmp_path: Path) -> None:
     running, feed, _ = app()
     async with running.run_test(size=(80, 80)) as pilot:
-        account = PipelineCounts(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
+        counts = PipelineCounts(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
         feed.queue.put_nowait(
-            snapshot(pipelines=tuple(replace(column(each), account=account) for each in PIPELINES))
+            snapshot(pipelines=tuple(replace(column(each), counts=counts) for each in PIPELINES))
         )
-        await until(lambda: running.live.snapshot.pipelines[0].account == account)
+        await until(lambda: running.live.snapshot.pipelines[0].counts == counts)
         await pilot.press("c")
         await until(lambda: "Scalability" in screen_text(running))
         text = screen_text(running)

@@ -27,9 +27,9 @@ async def server(tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Proce
     )
     try:
         assert process.stdout is not None
-        said = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-        assert said.startswith(f"the dashboard is at http://127.0.0.1:{port} ")
-        yield process, said.split()[4]
+        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+        assert line.startswith(f"the dashboard is at http://127.0.0.1:{port} ")
+        yield process, line.split()[4]
     finally:
         if process.returncode is None:
             process.terminate()
@@ -97,7 +97,7 @@ async def test_a_taken_port_is_one_clear_line(server: tuple[asyncio.subprocess.P
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    said, wrong = await asyncio.wait_for(second.communicate(), 60)
-    assert (second.returncode, said) == (1, b"")
+    output, wrong = await asyncio.wait_for(second.communicate(), 60)
+    assert (second.returncode, output) == (1, b"")
     assert b"choose another --port" in wrong
     assert len(wrong.splitlines()) == 1

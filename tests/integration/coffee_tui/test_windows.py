@@ -33,7 +33,7 @@ async def client(redis_url: str) -> AsyncIterator[Redis]:
         yield client
 
 
-def said(start_s: int) -> dict[str, Any]:
+def windows_body(start_s: int) -> dict[str, Any]:
     """Answer as the API does, of a v1 that has one order of $ 4.25 in this window."""
     sums = {"orders": 1, "revenue_cents": 425, "store_counts": {**NONE, "uptown": 1}}
     cents = {"store_revenue_cents": {**NONE, "uptown": 425}}
@@ -51,7 +51,7 @@ async def test_w_shows_the_windows_of_v3_and_v1(tmp_path: Path, client: Redis, r
     await client.set(KEYS.watermark, start_s * 1_000)
 
     async def answer(_: web.Request) -> web.Response:
-        return web.json_response(said(start_s))
+        return web.json_response(windows_body(start_s))
 
     served = web.Application()
     served.router.add_get("/api/v1/windows", answer)

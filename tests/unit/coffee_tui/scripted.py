@@ -28,7 +28,7 @@ NOW_US = 1_700_000_000_000_000
 UP = Link(True, NOW_US)
 
 
-def column(pipeline: Pipeline, orders: int = 12_406, said: StatusLine | None = None) -> PipelineView:
+def column(pipeline: Pipeline, orders: int = 12_406, status: StatusLine | None = None) -> PipelineView:
     """Return a column with figures in every place."""
     return PipelineView(
         pipeline,
@@ -44,7 +44,7 @@ def column(pipeline: Pipeline, orders: int = 12_406, said: StatusLine | None = N
         (9_800.0,) * 60,
         None,
         tuple(Stage(stage.label, Health.GOOD) for stage in pipeline.info.chain),
-        said or StatusLine(f"all is well with {pipeline}"),
+        status or StatusLine(f"all is well with {pipeline}"),
     )
 
 

@@ -25,8 +25,8 @@ FRAMED = Shared()
 FINE = PipelineCounts(12_396, 12_391, 12_391, 0, 3, 2, 0, 0, 0)
 
 
-def _rows(account: PipelineCounts | None, width: int, shared: Shared = FRAMED) -> list[str]:
-    view = replace(column(V2), account=account, cost=CostView("worker", 9, 61))
+def _rows(counts: PipelineCounts | None, width: int, shared: Shared = FRAMED) -> list[str]:
+    view = replace(column(V2), counts=counts, cost=CostView("worker", 9, 61))
     return [row.plain for row in Audit().rows(view, width, shared)]
 
 
@@ -40,18 +40,18 @@ def test_the_audit_line_fits_and_its_numbers_stand_below_their_names(width: int)
     assert verdict.startswith("✓ lost 0")
 
 
-def test_what_is_wrong_is_said_by_glyph_number_and_sentence() -> None:
-    for account, words, said in (
+def test_what_is_wrong_is_shown_by_glyph_number_and_sentence() -> None:
+    for counts, words, text in (
         (replace(FINE, lost=3), "lost 3", "3 lost"),
         (replace(FINE, duplicated=2), "duplicated 2", "2 rows beyond the log"),
         (replace(FINE, drift=-7), "drift -7", "drift -7"),
     ):
-        verdict = _rows(account, 48)[2]
+        verdict = _rows(counts, 48)[2]
         assert verdict.startswith("×")
         assert words in verdict
-        told = status_line(replace(GOOD, account=account))
-        assert told.mood is Mood.BROKEN
-        assert said in told.text
+        line = status_line(replace(GOOD, counts=counts))
+        assert line.mood is Mood.BROKEN
+        assert text in line.text
 
 
 def test_what_nobody_knows_is_a_dash() -> None:
@@ -64,7 +64,7 @@ def test_what_nobody_knows_is_a_dash() -> None:
 def test_repeats_and_dead_letters_stand_below_the_sentence() -> None:
     assert dropped_text(FINE, 40) == "3 repeats · 2 dead letters"
     assert dropped_text(replace(FINE, duplicates_dropped=1, dead_letters=0), 40) == "1 repeat"
-    assert [row.plain for row in Status().rows(replace(column(V2), account=FINE), 40, Shared())][1] == (
+    assert [row.plain for row in Status().rows(replace(column(V2), counts=FINE), 40, Shared())][1] == (
         "  3 repeats · 2 dead letters"
     )
 
@@ -146,7 +146,7 @@ def test_a_chart_takes_the_room_of_the_latencies_sparklines() -> None:
 
 
 def test_old_rows_are_grey_and_rows_are_made_again_only_where_they_changed() -> None:
-    block, view = Audit(), replace(column(V2), account=FINE)
+    block, view = Audit(), replace(column(V2), counts=FINE)
     first = block.cached_rows(view, 48, Shared())
     assert block.cached_rows(view, 48, Shared(top_count=9)) is first
     old = block.cached_rows(view, 48, Shared(silent=frozenset({"api"})))
@@ -199,7 +199,7 @@ def test_everything_that_is_read_stands_out_from_its_ground(name: str) -> None:
             assert contrast >= (3.0 if ink == "dim" else 4.5), (ink, ground, round(contrast, 2))
 
 
-def test_an_api_may_tell_of_accounts_and_costs_or_not() -> None:
+def test_an_api_may_tell_of_counts_and_costs_or_not() -> None:
     raw: dict[str, object] = {
         "uptime_s": 1,
         "ready": {},
@@ -208,15 +208,15 @@ def test_an_api_may_tell_of_accounts_and_costs_or_not() -> None:
         "answers": {},
         "parts": [],
     }
-    assert not parse_lab(raw).accounts
-    said = parse_lab(
+    assert not parse_lab(raw).counts
+    reading = parse_lab(
         {
             **raw,
             "accounts": {"v2": FINE.as_json()},
             "costs": {"kafka": {"cores": None, "memory_bytes": 5}},
         }
     )
-    assert said.accounts == {"v2": FINE}
-    assert said.costs == {"kafka": Cost(None, 5)}
+    assert reading.counts == {"v2": FINE}
+    assert reading.costs == {"kafka": Cost(None, 5)}
     with pytest.raises(ReadingError):
         parse_lab({**raw, "accounts": {"v2": {"lost": 1}}})

@@ -78,7 +78,7 @@ def test_the_run_in_rows() -> None:
     rows(wrong, 60)
 
 
-def test_marks_are_told_by_glyphs_and_keep_their_place() -> None:
+def test_marks_are_shown_by_glyphs_and_keep_their_place() -> None:
     row = with_fault_marks("▁▂ ▃▄", (True, False, True, True, False), ACCENT[V1])
     assert row.plain == "×▂×▃▄"
     assert with_fault_marks("▁▂  ▄", (True, True, True, False), ACCENT[V1]).plain == "▁×░░▄"
@@ -114,12 +114,12 @@ def _home(tmp_path: Path, state: State) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("state", "said"), [(State.UP, ""), (State.STOPPED, "remote stack"), (State.EXTERNAL, "postgres was given")]
+    ("state", "reason"), [(State.UP, ""), (State.STOPPED, "remote stack"), (State.EXTERNAL, "postgres was given")]
 )
-def test_only_a_stack_of_this_machine_is_broken(tmp_path: Path, state: State, said: str) -> None:
+def test_only_a_stack_of_this_machine_is_broken(tmp_path: Path, state: State, reason: str) -> None:
     why = why_not(_home(tmp_path, state))
-    assert said in why
-    assert bool(why) is bool(said)
+    assert reason in why
+    assert bool(why) is bool(reason)
 
 
 def test_a_stack_elsewhere_has_no_faults(tmp_path: Path) -> None:

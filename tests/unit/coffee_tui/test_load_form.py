@@ -40,7 +40,7 @@ def test_numbers_are_read_as_people_write_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("rate", "fast", "the rate must be a number, not 'fast'"),
         ("rate", "", "the rate must be a number"),
@@ -57,8 +57,8 @@ def test_numbers_are_read_as_people_write_them() -> None:
         ("latte", "-1", "the weight of latte must be 0 or more"),
     ],
 )
-def test_what_makes_no_load_is_refused_in_words(name: str, text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_makes_no_load_is_refused_in_words(name: str, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         plan_of({**texts_of(PLAN), name: text}, PLAN.pipelines, PLAN.pattern)
 
 
@@ -84,7 +84,7 @@ def test_a_rate_goes_up_and_down_by_the_ladder(rate: float, steps: int, then: fl
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"pattern": Pattern.STEADY, "rate_per_s": 0.5}, "steady 0.5/s each"),
         ({"pattern": Pattern.POISSON, "rate_per_s": 2_000}, "poisson 2,000/s each"),
@@ -92,8 +92,8 @@ def test_a_rate_goes_up_and_down_by_the_ladder(rate: float, steps: int, then: fl
         ({"pattern": Pattern.BURST, "rate_per_s": 200}, "bursts of 100 each every 0.5 s"),
     ],
 )
-def test_a_plan_is_said_in_words(changes: dict[str, object], said: str) -> None:
-    assert replace(PLAN, **changes).in_words() == said
+def test_a_plan_is_put_in_words(changes: dict[str, object], message: str) -> None:
+    assert replace(PLAN, **changes).in_words() == message
 
 
 async def test_the_load_process_understands_every_command() -> None:

@@ -1,4 +1,4 @@
-"""A recording says exactly what was shown; it plays, holds, steps; a file of another kind is said."""
+"""A recording holds exactly what was shown; it plays, holds, steps; a file of another kind is refused."""
 
 import asyncio
 import gzip
@@ -18,7 +18,7 @@ from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.plain import from_plain, to_plain
 from coffee_tui.data.recording import SPEEDS, Frame, Player, Recorder, RecordingError, delta, patch, read_recording
-from coffee_tui.data.snapshot import CostView, Health, KeyOrder, OrdersView, PartView, Snapshot
+from coffee_tui.data.snapshot import CostView, Health, KeyOrder, OrdersView, PartView, PipelineView, Snapshot
 from coffee_tui.data.sources import demo, open_recorder, replay
 from tests.unit.coffee_tui.scripted import ALL, column, screen_text, snapshot
 from tests.waiting import until
@@ -32,7 +32,7 @@ NEXT_SECOND = snapshot(
 )
 COUNTED = snapshot(
     pipelines=tuple(
-        replace(column(each), account=PipelineCounts(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
+        replace(column(each), counts=PipelineCounts(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
         for each in PIPELINES
     )
 )
@@ -206,3 +206,6 @@ def test_counts_have_the_keys_of_older_recordings() -> None:
     plain = to_plain(PipelineCounts(9, 8, 7, 1, 3, 2, 0, 0, 0))
     assert (plain["duplicates"], plain["dead"]) == (3, 2)
     assert from_plain(PipelineCounts, plain).dead_letters == 2
+    view = replace(column(PIPELINES[0]), counts=PipelineCounts(9, 8, 7, 1, 3, 2, 0, 0, 0))
+    assert to_plain(view)["account"] == plain
+    assert from_plain(PipelineView, to_plain(view)) == view

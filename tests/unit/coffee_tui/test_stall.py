@@ -1,4 +1,4 @@
-"""A stall is told only where it is certain."""
+"""A stall is reported only where it is certain."""
 
 from coffee_tui.data.history import Moment
 from coffee_tui.data.readings import MetricsReading

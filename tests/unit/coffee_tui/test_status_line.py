@@ -21,7 +21,7 @@ GOOD = StatusInputs(
     ready=True,
     stalled_s=None,
     queued=0,
-    account=None,
+    counts=None,
     rate=0.0,
     interval_us=None,
     accepted_since_run=0,
@@ -51,12 +51,12 @@ STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US
     ],
 )
 def test_it_says(known: StatusInputs, says: str, mood: Mood) -> None:
-    said = status_line(known)
-    assert (said.text, said.mood) == (says, mood)
+    line = status_line(known)
+    assert (line.text, line.mood) == (says, mood)
 
 
 def test_a_lost_redis_is_said_with_its_time_and_reason() -> None:
-    said = status_line(replace(GOOD, redis=Link(False, NOW_US, "connection refused")))
-    assert said.mood is Mood.BROKEN
-    assert said.text.startswith("Redis silent since ")
-    assert said.text.endswith(": connection refused")
+    line = status_line(replace(GOOD, redis=Link(False, NOW_US, "connection refused")))
+    assert line.mood is Mood.BROKEN
+    assert line.text.startswith("Redis silent since ")
+    assert line.text.endswith(": connection refused")

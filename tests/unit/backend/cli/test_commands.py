@@ -40,11 +40,11 @@ def leave(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
 
 
 def test_every_command_is_listed_and_there() -> None:
-    said = call("--help").output
+    output = call("--help").output
     for name in COMMANDS:
-        assert f"  {name} " in said
+        assert f"  {name} " in output
         assert isinstance(coffee.get_command(click.Context(coffee), name), click.Command)
-    assert "Exit codes" in said
+    assert "Exit codes" in output
 
 
 def test_status_lists_the_parts_and_tells_by_its_exit_code(home: Path) -> None:
@@ -52,9 +52,9 @@ def test_status_lists_the_parts_and_tells_by_its_exit_code(home: Path) -> None:
     write_state(home, PartState("redis", 7, 6_379, State.UP, since_us=1, wrapper_pid=os.getpid()))
     assert call("status").return_value == 0
     write_state(home, PartState("kafka", None, 9_092, State.BACKOFF, "no jars", wrapper_pid=os.getpid()))
-    told = call("status", "--json")
-    assert told.return_value == 1
-    parts = json.loads(told.stdout)
+    result = call("status", "--json")
+    assert result.return_value == 1
+    parts = json.loads(result.stdout)
     assert [(part["name"], part["pid"], part["port"], part["state"]) for part in parts] == [
         ("kafka", None, 9_092, "backoff"),
         ("redis", 7, 6_379, "up"),
@@ -97,10 +97,10 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert leave(monkeypatch, "up", "--headless", "--pipelines", "v9") == 2
-    said = capsys.readouterr().err
-    assert "COFFEE_PIPELINES" in said
-    assert "'v9' is no pipeline" in said
-    assert said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert "COFFEE_PIPELINES" in output
+    assert "'v9' is no pipeline" in output
+    assert output.count("\n") == 1
 
 
 def test_an_unknown_part_is_exit_code_2(
@@ -180,9 +180,9 @@ def test_doctor_finds_the_programs_and_a_taken_port(home: Path, monkeypatch: pyt
         monkeypatch.setenv(name, str(free_port()))
     assert call("doctor").return_value == 0
     with socket.create_server(("127.0.0.1", int(os.environ["COFFEE_REDIS_PORT"]))):
-        told = call("doctor", "--json")
-    assert told.return_value == 1
-    bad = [check for check in json.loads(told.stdout) if not check["ok"]]
+        result = call("doctor", "--json")
+    assert result.return_value == 1
+    bad = [check for check in json.loads(result.stdout) if not check["ok"]]
     assert [check["name"] for check in bad] == [f"port {os.environ['COFFEE_REDIS_PORT']}"]
     assert "COFFEE_REDIS_PORT" in bad[0]["detail"]
 

@@ -8,7 +8,7 @@ from backend.cli.main import coffee
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("audit", "--pipelines", "v9"), "'v9' is no pipeline"),
         (("audit", "--settle", "-1"), "-1"),
@@ -20,8 +20,8 @@ from backend.cli.main import coffee
         (("reconcile", "v2", "--compare"), "--compare is for v3"),
     ],
 )
-def test_a_wrong_option_is_exit_code_2_and_says_what_is_wrong(words: tuple[str, ...], said: str) -> None:
+def test_a_wrong_option_is_exit_code_2_and_says_what_is_wrong(words: tuple[str, ...], message: str) -> None:
     result = CliRunner().invoke(coffee, words, standalone_mode=False)
     assert isinstance(result.exception, click.UsageError)
     assert result.exception.exit_code == 2
-    assert said in result.exception.format_message()
+    assert message in result.exception.format_message()

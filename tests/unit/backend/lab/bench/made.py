@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backend.lab.bench.figures import HIGHER, Figures
+from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.result import Result
 from coffee_core.pipelines import PIPELINES
 
@@ -35,10 +35,10 @@ def result(**changes: Any) -> Result:
     yardsticks = (("noop", 200, 12_000), ("starlette", 250, 9_000))
     for target, p50, rate in (*yardsticks, ("v1", 1_000, 3_600), ("v2", 400, 6_000), ("v3", 900, 5_000)):
         figures.add(f"{target}.closed.1.p50", p50, "µs")
-        figures.add(f"{target}.closed.32.rate", rate, "/s", HIGHER)
+        figures.add(f"{target}.closed.32.rate", rate, "/s", Better.HIGHER)
     for pipeline, cost, most in (("v1", 300, 2_000), ("v2", 450, 3_200), ("v3", 900, 2_000)):
         figures.add(f"{pipeline}.cost.cpu", cost, "s per million")
-        figures.add(f"{pipeline}.breakpoint", most, "/s", HIGHER)
+        figures.add(f"{pipeline}.breakpoint", most, "/s", Better.HIGHER)
         figures.add(f"{pipeline}.own.memory", cost * 1e6, "bytes")
         figures.add(f"{pipeline}.own.parts", 5 if pipeline == "v3" else 1, "parts")
     figures.add("idle.memory", 1.5e9, "bytes")

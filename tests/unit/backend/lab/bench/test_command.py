@@ -19,9 +19,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_report_that_could_not_be_written_is_refused_at_once(home: Path) -> None:
     in_the_way = home.parent / "file"
     in_the_way.touch()
-    said = CliRunner().invoke(coffee, ["bench", "--tiny", "--pipelines", "v2", "--out", str(in_the_way / "out")])
-    assert said.exit_code == 2, said.output
-    assert f"{in_the_way} is no folder" in said.output
+    result = CliRunner().invoke(coffee, ["bench", "--tiny", "--pipelines", "v2", "--out", str(in_the_way / "out")])
+    assert result.exit_code == 2, result.output
+    assert f"{in_the_way} is no folder" in result.output
     assert not home.exists()
 
 

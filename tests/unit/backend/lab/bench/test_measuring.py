@@ -1,4 +1,4 @@
-"""How what was seen becomes a figure: lateness of totals, samples of several clients, conditions."""
+"""How what was seen becomes a figure: visible latency of totals, samples of several clients, conditions."""
 
 import time
 
@@ -24,7 +24,7 @@ def flow(*seen: tuple[float, int]) -> TotalHistory:
 
 def test_the_kth_order_is_late_until_the_total_has_reached_it() -> None:
     seen = flow((0, 100), (10.5, 101), (12.0, 103))
-    histogram, unseen = seen.lateness(100, [11.0, 10.0, 10.2])  # in any order
+    histogram, unseen = seen.visible_latency(100, [11.0, 10.0, 10.2])  # in any order
     assert unseen == 0
     assert histogram.get_total_count() == 3
     assert histogram.get_min_value() == pytest.approx(500_000, rel=0.001)
@@ -32,7 +32,7 @@ def test_the_kth_order_is_late_until_the_total_has_reached_it() -> None:
 
 
 def test_what_was_never_shown_is_counted_apart() -> None:
-    histogram, unseen = flow((0, 0), (1.0, 2)).lateness(0, [0.5, 0.6, 0.7])
+    histogram, unseen = flow((0, 0), (1.0, 2)).visible_latency(0, [0.5, 0.6, 0.7])
     assert (histogram.get_total_count(), unseen) == (2, 1)
 
 

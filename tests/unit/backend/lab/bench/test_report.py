@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from backend.cli.main import coffee
 from backend.lab.bench.changes import compare, unlike
 from backend.lab.bench.claims import ROWS
-from backend.lab.bench.figures import LOWER, Figure, Figures
+from backend.lab.bench.figures import Better, Figure, Figures
 from backend.lab.bench.plots import draw
 from backend.lab.bench.report import as_markdown, as_text, changes_as_text, write
 from backend.lab.bench.result import Result
@@ -84,7 +84,7 @@ def test_the_verdict_says_what_was_lost() -> None:
 
 
 def _curve(*points: tuple[float, float]) -> Curve:
-    return [(rate, Figure("µs", LOWER, [value, value * 1.01])) for rate, value in points]
+    return [(rate, Figure("µs", Better.LOWER, [value, value * 1.01])) for rate, value in points]
 
 
 def test_curves_cross_where_their_logarithms_do() -> None:
@@ -95,7 +95,7 @@ def test_curves_cross_where_their_logarithms_do() -> None:
 
 def test_curves_whose_repetitions_overlap_do_not_cross() -> None:
     assert crossing(_curve((10, 1), (100, 1.05)), _curve((10, 1.05), (100, 1))) == []
-    once = [(10.0, Figure("µs", LOWER, [1.0])), (100.0, Figure("µs", LOWER, [2.0]))]
+    once = [(10.0, Figure("µs", Better.LOWER, [1.0])), (100.0, Figure("µs", Better.LOWER, [2.0]))]
     assert crossing(once, _curve((10, 1.4), (100, 1))) == [], "nobody knows the noise of what was measured once"
 
 
@@ -121,8 +121,8 @@ def test_two_reports_are_compared_on_the_command_line(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         write(made, tmp_path / name, [])
     words = ["bench", "--compare", str(tmp_path / "a"), str(tmp_path / "b" / "report.json")]
-    said = CliRunner().invoke(coffee, words, standalone_mode=False)
-    assert said.stdout.split() == ["better", "+100%", "v2.drain.rate:", "40,000/s", "→", "80,000/s"]
+    done = CliRunner().invoke(coffee, words, standalone_mode=False)
+    assert done.stdout.split() == ["better", "+100%", "v2.drain.rate:", "40,000/s", "→", "80,000/s"]
     (change,) = json.loads(CliRunner().invoke(coffee, [*words, "--json"], standalone_mode=False).stdout)["changes"]
     assert (change["name"], change["better"]) == ("v2.drain.rate", True)
 

@@ -1,13 +1,13 @@
-"""A machine that changes its speed within a run is told of, with the course of it."""
+"""A machine that changes its speed within a run is reported, with the course of it."""
 
 from backend.lab.bench.bench import STEADINESS_FIGURE, unsteadiness
-from backend.lab.bench.figures import HIGHER, Figures
+from backend.lab.bench.figures import Better, Figures
 
 
 def notes(*rates: float) -> list[str]:
     figures = Figures()
     for rate in rates:
-        figures.add(STEADINESS_FIGURE, rate, "/s", HIGHER)
+        figures.add(STEADINESS_FIGURE, rate, "/s", Better.HIGHER)
     return unsteadiness(figures)
 
 

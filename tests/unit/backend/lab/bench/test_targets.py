@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from backend.lab.bench.figures import HIGHER, Figures
+from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.report import other_rows, pipeline_rows, target_rows
 from backend.lab.bench.size import Size
 from backend.lab.bench.targets import Target, targets
@@ -16,7 +16,7 @@ def target(words: str, **figures: float) -> Target:
     """Return the one target with these words in it, over a run with nothing but these figures."""
     made = Figures()
     for name, value in figures.items():
-        made.add(name.replace("__", "."), value, "", HIGHER)
+        made.add(name.replace("__", "."), value, "", Better.HIGHER)
     (found,) = [each for each in targets(result(figures=made)) if words in each.what]
     return found
 
@@ -91,7 +91,7 @@ def test_a_latency_says_on_how_many_orders_it_rests() -> None:
     made = Figures()
     for orders in (160, 160):
         made.add("v2.alone.20.dashboard.p99", 9_000, "µs")
-        made.add("v2.alone.20.orders", orders, "orders", HIGHER)
+        made.add("v2.alone.20.orders", orders, "orders", Better.HIGHER)
     found = [each.what for each in targets(result(figures=made))]
     assert "v2: dashboard p99 at 20/s, 2 × 160 orders" in found
     assert "v3: dashboard p99 at 20/s" in found
@@ -107,7 +107,7 @@ def test_a_low_rate_is_kept_up_until_there_are_orders_enough_for_a_p99() -> None
 def test_of_a_repeated_drain_of_v3_the_last_one_counts() -> None:
     made = Figures()
     for rate in (20_000, 60_000):
-        made.add("v3.drain.rate", rate, "/s", HIGHER)
+        made.add("v3.drain.rate", rate, "/s", Better.HIGHER)
     (found,) = [each for each in targets(result(figures=made)) if each.what.startswith("v3: drain of")]
     assert found.met
 

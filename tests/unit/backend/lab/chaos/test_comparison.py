@@ -22,8 +22,8 @@ def attempts(count: int, **shares: float) -> list[Attempt]:
 
 
 def answer(attempt: Attempt, outcome: Outcome, status: int | None = None, message_id: str | None = None) -> Answer:
-    told = message_id or str(attempt.key)
-    return Answer(attempt, outcome, status or STATUS[outcome], told, str(outcome), 1)
+    answered_id = message_id or str(attempt.key)
+    return Answer(attempt, outcome, status or STATUS[outcome], answered_id, str(outcome), 1)
 
 
 def acknowledged(sent: Sequence[Attempt]) -> list[Answer]:

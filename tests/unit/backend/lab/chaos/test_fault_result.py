@@ -21,7 +21,7 @@ def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "said"),
+    ("result", "reason"),
     [
         (replace(GOOD, drift=Totals(orders=1, revenue_cents=450)), "+1 (+450 ¢)"),
         # Orders agree, cents do not: still adrift.
@@ -33,14 +33,14 @@ def test_a_good_cell_is_exact_and_says_so_in_numbers() -> None:
     ],
     ids=["drift", "cents", "breakdown", "lost", "duplicated", "wrong"],
 )
-def test_a_wrong_cell_is_not_exact_and_names_what_is_wrong(result: FaultResult, said: str) -> None:
+def test_a_wrong_cell_is_not_exact_and_names_what_is_wrong(result: FaultResult, reason: str) -> None:
     assert not result.exact
-    assert said in "\n".join(as_table([result]))
-    assert "NOT EXACT" in result.sentence()
+    assert reason in "\n".join(as_table([result]))
+    assert "NOT EXACT" in result.summary_line()
     assert json.loads(json.dumps(result.as_json()))["exact"] is False
 
 
 def test_json_carries_the_numbers_of_the_table() -> None:
-    told = json.loads(json.dumps(GOOD.as_json()))
-    assert (told["accepted"], told["lost"], told["duplicated"], told["refused"]) == (8, [], [], 1)
-    assert (told["drift"]["orders"], told["visible_again_s"], told["standstill_s"]) == (0, 0.81, 1.5)
+    raw = json.loads(json.dumps(GOOD.as_json()))
+    assert (raw["accepted"], raw["lost"], raw["duplicated"], raw["refused"]) == (8, [], [], 1)
+    assert (raw["drift"]["orders"], raw["visible_again_s"], raw["standstill_s"]) == (0, 0.81, 1.5)

@@ -54,7 +54,7 @@ def test_a_failed_request_is_wrong_only_where_the_fault_must_not_cause_it() -> N
 
 
 @pytest.mark.parametrize(
-    ("result", "said"),
+    ("result", "reason"),
     [
         (judge(visible_s=None), "no order from after the fault was visible"),
         (judge(effect=Effect("killed", problem="redis did not come back")), "redis did not come back"),
@@ -65,6 +65,6 @@ def test_a_failed_request_is_wrong_only_where_the_fault_must_not_cause_it() -> N
     ],
     ids=["invisible", "gone", "log", "in flight", "a dead letter", "no dead letter"],
 )
-def test_what_else_is_wrong_is_said(result: FaultResult, said: str) -> None:
+def test_what_else_is_wrong_is_reported(result: FaultResult, reason: str) -> None:
     assert not result.exact
-    assert said in result.wrong[0]
+    assert reason in result.wrong[0]

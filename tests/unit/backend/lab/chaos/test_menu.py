@@ -57,9 +57,9 @@ def test_the_list_names_every_fault_and_what_it_teaches() -> None:
 
 def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COFFEE_HOME", str(tmp_path))
-    told = call("kill-redis")
-    assert told.return_value == 3
-    assert "start it with `coffee up`" in told.stderr
+    result = call("kill-redis")
+    assert result.return_value == 3
+    assert "start it with `coffee up`" in result.stderr
     assert call("--all").return_value == 3
 
 
@@ -86,7 +86,7 @@ def test_a_fault_of_what_does_not_run_and_an_unknown_one_are_misuse(
     write_state(tmp_path, PartState("redis", 7, 1, State.UP, wrapper_pid=os.getpid()))
     write_env(tmp_path, {"COFFEE_PIPELINES": "v2"})
     env = {**os.environ, "COFFEE_HOME": str(tmp_path)}
-    for words, said in (
+    for words, message in (
         (["kill-kafka"], "breaks what does not run here"),
         (["kill-nothing"], "no fault 'kill-nothing'"),
         (["kill-redis", "--all"], "either a fault or --all"),
@@ -104,4 +104,4 @@ def test_a_fault_of_what_does_not_run_and_an_unknown_one_are_misuse(
         assert done.returncode == 2, done
         (line,) = done.stderr.splitlines()
         assert line.startswith("coffee: ")
-        assert said in line
+        assert message in line
