@@ -3,9 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
-
-from redis.asyncio.client import PubSub
+from typing import TYPE_CHECKING, Protocol
 
 from coffee_core.runstate import PartState, read_env, read_states
 from coffee_core.settings import Settings
@@ -14,6 +12,9 @@ from coffee_tui.data.history import Moment
 from coffee_tui.data.readings import ReadingError, RedisReading
 from coffee_tui.data.snapshot import Snapshot
 from coffee_tui.data.state import DashboardState
+
+if TYPE_CHECKING:
+    from redis.asyncio.client import PubSub
 
 FRAME_S = 0.1
 """Shortest time between two reads of Redis, and between two snapshots."""
@@ -170,7 +171,7 @@ class Notifications:
     """
 
     def __init__(
-        self, pubsub: PubSub, channels: Sequence[str], on_message: Callable[[], None], read: Callable[[], None]
+        self, pubsub: "PubSub", channels: Sequence[str], on_message: Callable[[], None], read: Callable[[], None]
     ) -> None:
         """``on_message`` is called for every notification, ``read`` whenever to read; neither may block."""
         self._pubsub = pubsub

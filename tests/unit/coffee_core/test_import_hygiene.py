@@ -21,7 +21,10 @@ def _imported_by(statement: str) -> set[str]:
             "import coffee_core.settings, coffee_core.totals",
             (*LAB, "textual", "redis", "aiohttp"),
         ),
-        ("import coffee_tui.__main__, coffee_tui.app", LAB),
+        (
+            "import coffee_tui.__main__, coffee_tui.app",
+            (*LAB, "redis", "aiohttp", "hdrh"),
+        ),  # on screen before all of it
         ("import coffee_tui.data", (*LAB, "textual")),
         ("import backend.cli.main", (*LAB, "textual", "redis", "aiohttp")),
         ("import backend.stack.wrapper", ("alembic", "pyflink", "sqlalchemy", "starlette", "uvicorn", "textual")),
