@@ -1,10 +1,11 @@
 """Frozen values as plain JSON and back: dataclasses become objects, tuples arrays, enumerations their words."""
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from coffee_core.pipelines import Pipeline, pipeline_named
 from coffee_core.totals import json_key
@@ -28,28 +29,48 @@ def from_plain(kind: type[_Value], plain: Any) -> _Value:
 
     Raises AttributeError, KeyError, TypeError, ValueError where the plain form is of something else.
     """
-    return _read(kind, plain)  # type: ignore[no-any-return]
-
-
-def _read(kind: Any, plain: Any) -> Any:
-    if is_dataclass(kind):
-        hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
-        names = {json_key(item): item.name for item in fields(kind)}
-        known = {names[key]: item for key, item in plain.items() if key in names}
-        return kind(**{name: _read(hints[name], item) for name, item in known.items()})  # type: ignore[operator]
-    if isinstance(kind, UnionType):
-        # Something, or nothing: no field is one of two things.
-        (something,) = (option for option in get_args(kind) if option is not NoneType)
-        return None if plain is None else _read(something, plain)
-    if get_origin(kind) is tuple:
-        items = get_args(kind)
-        kinds = [items[0]] * len(plain) if items[-1] is Ellipsis else items
-        return tuple(_read(item_kind, item) for item_kind, item in zip(kinds, plain, strict=True))
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind(plain)
-    return pipeline_named(plain) if kind is Pipeline else plain
+    read: Callable[[Any], _Value] = _reader(cast("Any", kind))
+    return read(plain)
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """Return what reads a type: made once, since a recording of ten minutes has half a million values to read."""
+    if is_dataclass(kind):
+        return _dataclass_reader(kind)
+    if isinstance(kind, UnionType):
+        # Something, or nothing: no field is one of two things.
+        (something,) = (_reader(option) for option in get_args(kind) if option is not NoneType)
+        return lambda plain: None if plain is None else something(plain)
+    if get_origin(kind) is tuple:
+        return _tuple_reader(get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind
+    return pipeline_named if kind is Pipeline else _as_it_is
+
+
+def _as_it_is(plain: Any) -> Any:
+    return plain
+
+
+def _dataclass_reader(kind: Any) -> Callable[[Any], Any]:
+    hints = get_type_hints(kind)
+    known = {json_key(item): (item.name, _reader(hints[item.name])) for item in fields(kind)}
+
+    def read(plain: Any) -> Any:
+        values = {}
+        for key, item in plain.items():
+            if (found := known.get(key)) is not None:
+                name, reader = found
+                values[name] = reader(item)
+        return kind(**values)
+
+    return read
+
+
+def _tuple_reader(kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
+    if kinds[-1] is Ellipsis:
+        reader = _reader(kinds[0])
+        return tuple if reader is _as_it_is else lambda plain: tuple(map(reader, plain))
+    readers = [_reader(kind) for kind in kinds]
+    return lambda plain: tuple(read(item) for read, item in zip(readers, plain, strict=True))
