@@ -4,8 +4,9 @@ The endpoints of POST are ASGI applications without request and response objects
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from time import perf_counter_ns
 from uuid import UUID
 
@@ -133,16 +134,8 @@ class OrderSubmitter:
             self._keys_in_flight.add(order.message_id)
         try:
             await self._ingest.submit(order, keyed)
-        except UnavailableError as error:
-            raise ProblemError(UNAVAILABLE, str(error)) from error
-        except KeyConflictError as error:
-            raise ProblemError(CONFLICT, str(error), field="Idempotency-Key") from error
-        except OutcomeUnknownError as error:
-            raise _unknown(order, str(error)) from error
         except Exception as error:
-            # Whatever failed, the order may have been sent before.
-            _log.exception("an order could not be submitted")
-            raise _unknown(order, _INTERNAL_ERROR) from error
+            raise _problem(error, "an order", "Idempotency-Key", partial(_unknown, order)) from error
         finally:
             if keyed:
                 self._keys_in_flight.remove(order.message_id)
@@ -154,21 +147,28 @@ class OrderSubmitter:
         self._keys_in_flight |= keyed
         try:
             await self._ingest.submit_all(orders, keyed)
-        except UnavailableError as error:
-            raise ProblemError(UNAVAILABLE, str(error)) from error
-        except KeyConflictError as error:
-            raise ProblemError(CONFLICT, str(error), field="message_id") from error
-        except OutcomeUnknownError as error:
-            raise _all_unknown(orders, str(error)) from error
         except Exception as error:
-            _log.exception("a batch could not be submitted")
-            raise _all_unknown(orders, _INTERNAL_ERROR) from error
+            raise _problem(error, "a batch", "message_id", partial(_all_unknown, orders)) from error
         finally:
             self._keys_in_flight -= keyed
 
     def _require_not_in_flight(self, message_id: UUID) -> None:
         if message_id in self._keys_in_flight:
             raise ProblemError(IN_FLIGHT, f"{message_id} is being taken: ask again for its answer")
+
+
+def _problem(error: Exception, what: str, key_field: str, unknown: Callable[[str], ProblemError]) -> ProblemError:
+    """Return the answer to a failure of an ingest, and log one that no ingest should raise."""
+    match error:
+        case UnavailableError():
+            return ProblemError(UNAVAILABLE, str(error))
+        case KeyConflictError():
+            return ProblemError(CONFLICT, str(error), field=key_field)
+        case OutcomeUnknownError():
+            return unknown(str(error))
+    # Whatever failed, the orders may have been sent before.
+    _log.error("%s could not be submitted", what, exc_info=error)
+    return unknown(_INTERNAL_ERROR)
 
 
 def _unknown(order: Order, reason: str) -> ProblemError:
