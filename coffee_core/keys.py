@@ -104,6 +104,11 @@ class MetricKeys:
         """Channel (v3): the submitter of the job subscribes to it while it runs; nothing is ever published."""
         return self._lab("watched")
 
+    @property
+    def standstill(self) -> str:
+        """String (with an expiry): why orders wait, as ``coffee_core.standstill`` writes it."""
+        return self._lab("standstill")
+
     def idempotency(self, message_id: str) -> str:
         """Return the string (with an expiry) of the content first seen under this message id (v2, v3)."""
         return self._lab(f"idempotency:{message_id}")

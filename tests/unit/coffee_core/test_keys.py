@@ -21,7 +21,7 @@ def test_the_logs_and_their_groups_are_the_founding_ones() -> None:
 
 def test_everything_else_lies_under_lab() -> None:
     own = keys.MetricKeys(V2)
-    for key in (own.latency, own.counters, own.fence, own.idempotency("x")):
+    for key in (own.latency, own.counters, own.fence, own.standstill, own.idempotency("x")):
         assert key.startswith("v2:lab:")
 
 
