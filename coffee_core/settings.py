@@ -301,7 +301,9 @@ class Settings:
         if self.given_database_url:
             return self.given_database_url
         password = read_password(self.home, "postgres")
-        return f"postgresql://coffee{password and f':{password}'}@127.0.0.1:{self.postgres_port}/coffee"
+        user = f"coffee{password and f':{password}'}"
+        # The embedded server has no TLS; where a URL does not say so, clients ask PGSSLMODE, which is for others.
+        return f"postgresql://{user}@127.0.0.1:{self.postgres_port}/coffee?sslmode=disable"
 
     @property
     def redis_url(self) -> str:

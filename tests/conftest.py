@@ -21,10 +21,10 @@ _number = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
+    """Keep the settings of whoever runs the tests out of them, and libpq's variables."""
     given = ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL")
     for name in list(os.environ):
-        if name in given or name.startswith("COFFEE_"):
+        if name in given or name.startswith(("COFFEE_", "PG")):
             monkeypatch.delenv(name)
 
 

@@ -41,10 +41,10 @@ def test_processes_that_make_one_at_once_agree(tmp_path: Path) -> None:
 
 def test_the_urls_of_the_embedded_servers_have_it_once_it_is_made(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    assert settings.database_url == "postgresql://coffee@127.0.0.1:5432/coffee"
+    assert settings.database_url == "postgresql://coffee@127.0.0.1:5432/coffee?sslmode=disable"
     assert settings.redis_url == "redis://127.0.0.1:6379/0"
     postgres, redis = make_password(tmp_path, "postgres"), make_password(tmp_path, "redis")
-    assert settings.database_url == f"postgresql://coffee:{postgres}@127.0.0.1:5432/coffee"
+    assert settings.database_url == f"postgresql://coffee:{postgres}@127.0.0.1:5432/coffee?sslmode=disable"
     assert settings.redis_url == f"redis://:{redis}@127.0.0.1:6379/0"
     assert postgres not in repr(settings)
 

@@ -18,7 +18,7 @@ def test_the_defaults_are_usable_and_local(tmp_path: Path) -> None:
     settings = Settings.from_env({"COFFEE_HOME": str(tmp_path)})
     assert settings.addresses == {
         "API_URL": "http://127.0.0.1:8005",
-        "DATABASE_URL": "postgresql://coffee@127.0.0.1:5432/coffee",
+        "DATABASE_URL": "postgresql://coffee@127.0.0.1:5432/coffee?sslmode=disable",
         "REDIS_URL": "redis://127.0.0.1:6379/0",
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
         "FLINK_REST_URL": "http://127.0.0.1:8081",

@@ -1,6 +1,7 @@
 """The two embedded servers are what the pipelines rely on."""
 
 import asyncpg
+import pytest
 from redis.asyncio import Redis
 
 
@@ -21,6 +22,30 @@ async def test_the_orders_table_is_there_and_the_role_is_no_superuser(database_u
     try:
         assert await connection.fetchval("SELECT count(*) FROM orders") == 0
         assert await connection.fetchval("SELECT usesuper FROM pg_user WHERE usename = current_user") is False
+    finally:
+        await connection.close()
+
+
+async def test_variables_for_another_postgres_change_nothing(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "/nowhere/ca.pem",
+        "PGSSLCERT": "/nowhere/us.crt",
+        "PGSSLKEY": "/nowhere/us.key",
+        "PGHOST": "192.0.2.1",
+        "PGPORT": "1",
+        "PGUSER": "nobody",
+        "PGPASSWORD": "wrong",
+        "PGDATABASE": "elsewhere",
+        "PGPASSFILE": "/nowhere/pgpass",
+        "PGKRBSRVNAME": "nobody",
+    }.items():
+        monkeypatch.setenv(name, value)
+    connection = await asyncpg.connect(postgres_server)
+    try:
+        assert await connection.fetchval("SELECT current_database()") == "coffee"
     finally:
         await connection.close()
 

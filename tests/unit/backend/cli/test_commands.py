@@ -158,6 +158,22 @@ def test_order_sends_what_is_given_and_prints_the_answer(home: Path, api: type[_
     }
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_order_sends_nothing_to_a_proxy(
+    home: Path, api: type[_Api], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv("COFFEE_API_TOKEN", "s3cret")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        assert call("order", "v1").return_value == 0
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+    assert len(api.seen) == 1
+
+
 def test_order_all_goes_into_every_pipeline_and_fails_where_one_refuses(home: Path, api: type[_Api]) -> None:
     sent = call("order", "all")
     assert [path for path, _, _ in api.seen] == ["/api/v1/order", "/api/v2/order"]
