@@ -59,14 +59,16 @@ class Progress:
 
 @click.command("replay")
 @click.argument("pipeline", type=click.Choice(_offering(Repair.REPLAY)))
-@click.option("--json", "as_json", is_flag=True, help="v2: {entries, consumers, …}; v3: {epoch, orders, …}.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="v2: {entries, consumers, stuck, …}; v3: {epoch, orders, …}."
+)
 @click.pass_context
 def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
     """Go through the log again and end on the same numbers; orders may keep flowing.
 
     v3 counts the whole topic into empty state: the dashboard starts at 0, and this ends when its totals are those
-    of the rows again. v2 takes over at once what dead workers have left pending. Exit code 0: done; 1: the numbers
-    do not meet, or nothing moves; 3: a server cannot be reached.
+    of the rows again. v2 takes over at once what dead workers have left pending, and what is pending nowhere. Exit
+    code 0: done; 1: the numbers do not meet, or nothing moves; 3: a server cannot be reached.
     """
     from backend.clients.servers import UnreachableError
     from backend.pipelines.operations import operations_of

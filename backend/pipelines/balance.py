@@ -90,6 +90,11 @@ class IdComparison:
     """Which: ids of entries."""
     unlogged: int = 0
     """Rows without an entry of their own."""
+    stuck: int = 0
+    """Entries of v2 that are in the stream and would never be delivered to anybody: a worker takes them up by
+    itself, `coffee replay v2` at once. They are in flight, not lost."""
+    stuck_ids: list[str] = field(default_factory=list)
+    """Which: ids of entries."""
 
     @property
     def agrees(self) -> bool:
@@ -313,6 +318,7 @@ def details(balance: Balance) -> list[str]:
             (deep.lost, deep.lost_ids, "nowhere"),
             (deep.altered, deep.altered_ids, "stored otherwise than the log has it"),
             (deep.unlogged, [], "rows without an entry of their own"),
+            (deep.stuck, deep.stuck_ids, "stuck, in the stream and pending nowhere (`coffee replay v2`)"),
         ):
             if count:
                 named = f" ({', '.join(ids)}{' …' * (count > len(ids))})" if ids else ""

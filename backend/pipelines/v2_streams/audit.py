@@ -121,7 +121,9 @@ async def compare_ids_v2(servers: Servers) -> IdComparison:
     connection = servers.database
     script = servers.client.register_script(lua("backend.pipelines.v2_streams", "audit_pending"))
     found = json.loads(await script(keys=(STREAM, DEAD_STREAM), args=(STREAM_GROUP,)))
-    deleted, in_stream, origins = (found[name].split() for name in ("gone", "in_stream", "origins"))
+    deleted, in_stream, origins, stuck = (
+        found[name].split() for name in ("gone", "in_stream", "origins", "stuck")
+    )
     # A pending entry that was deleted after it was stored is a row, and waits for its count alone.
     stored = await _stored_entries(connection, deleted)
     lost = [entry_id for entry_id in deleted if entry_id not in stored]
@@ -135,6 +137,8 @@ async def compare_ids_v2(servers: Servers) -> IdComparison:
         altered=len(row_and_letter),
         altered_ids=row_and_letter[:_MOST_NAMED],
         unlogged=len(copied),
+        stuck=len(stuck),
+        stuck_ids=stuck[:_MOST_NAMED],
     )
 
 

@@ -1,9 +1,11 @@
 #!lua flags=no-writes
+-- include: stuck.lua
 -- Compare what was delivered with what is there.
 -- KEYS  1 stream  2 dead letters
 -- ARGV  1 group
 -- Returns JSON {pending: how many entries are pending, gone: ids of pending entries that are no longer in the stream,
--- in_stream: ids, origins: of the dead letters}, the last three as one text each.
+-- in_stream: ids, origins: of the dead letters, stuck: ids of entries that are pending nowhere}, the last four as one
+-- text each.
 local pending, gone, in_stream, origins = 0, {}, {}, {}
 
 local function each_entry(key, visit)
@@ -26,23 +28,22 @@ each_entry(KEYS[2], function(entry)
     end
 end)
 
-local groups = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('XINFO', 'GROUPS', KEYS[1]) or {}
-for _, group in ipairs(groups) do
-    if group[2] == ARGV[1] then
-        local from = '-'
-        repeat
-            local page = redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', 1000)
-            for _, entry in ipairs(page) do
-                pending = pending + 1
-                if #redis.call('XRANGE', KEYS[1], entry[1], entry[1]) == 0 then
-                    gone[#gone + 1] = entry[1]
-                end
-                from = '(' .. entry[1]
+local group, stuck = find_group(KEYS[1], ARGV[1]), {}
+if group then
+    stuck = find_stuck(KEYS[1], group, '-', math.huge, math.huge)
+    local from = '-'
+    repeat
+        local page = redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', 1000)
+        for _, entry in ipairs(page) do
+            pending = pending + 1
+            if #redis.call('XRANGE', KEYS[1], entry[1], entry[1]) == 0 then
+                gone[#gone + 1] = entry[1]
             end
-        until #page == 0
-    end
+            from = '(' .. entry[1]
+        end
+    until #page == 0
 end
 return cjson.encode({
-    pending = pending, gone = table.concat(gone, ' '),
+    pending = pending, gone = table.concat(gone, ' '), stuck = table.concat(stuck, ' '),
     in_stream = table.concat(in_stream, ' '), origins = table.concat(origins, ' '),
 })

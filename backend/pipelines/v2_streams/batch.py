@@ -3,6 +3,7 @@
 ``worker`` takes batches through these steps; the order of the sections below is theirs.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V2
 from coffee_core.resources import lua, sql
+
+_log = logging.getLogger(__name__)
 
 Entry: TypeAlias = tuple[str, Mapping[str, str]]
 """Entry id and fields; no fields where the entry was deleted from the stream before it was read."""
@@ -72,12 +75,18 @@ class Batch:
         return len(self.orders) + len(self.duplicates) + len(self.dead_letters) + len(self.deleted)
 
 
-# Reading: new entries, this consumer's own unfinished ones, those of dead consumers.
+# Reading: new entries, this consumer's own unfinished ones, those of dead consumers, and those of nobody.
 
 BLOCK_MS = 500
 """How long a read waits for an entry: well under the socket's timeout, and what a SIGTERM may have to wait."""
 MIN_IDLE_MS = 5_000
 """After how long without an acknowledgement an entry may be claimed from its consumer."""
+
+
+MOST_STUCK, MOST_VISITED = 1_000, 5_000
+"""Entries pending nowhere that are claimed at once, and entries that are looked at for them: some ms of Redis."""
+FROM_THE_FIRST = "0-0"
+"""Where to begin to look for every entry that is pending nowhere, whatever the group's counts say."""
 
 
 class ConsumerGroup:
@@ -88,7 +97,9 @@ class ConsumerGroup:
         self._consumer = consumer
         self._count = batch_orders
         self._retire = client.register_script(lua("backend.pipelines.v2_streams", "retire_consumer"))
+        self._claim_stuck = client.register_script(lua("backend.pipelines.v2_streams", "claim_stuck"))
         self._claim_from = "0-0"
+        self._stuck_from = FROM_THE_FIRST
 
     async def create_if_missing(self) -> bool:
         """Create group and stream where they are missing; return whether the group was."""
@@ -126,6 +137,19 @@ class ConsumerGroup:
         self._claim_from = answer[0]
         # Those deleted by somebody are named apart, and no longer pending.
         return [*answer[1], *((entry_id, {}) for entry_id in answer[2])]
+
+    async def claim_stuck(self) -> int:
+        """Make entries that are pending nowhere this consumer's own pending ones; return how many.
+
+        Nobody would ever be delivered them: somebody has removed the consumer that had them, set the group on,
+        or made it anew.
+        """
+        most = min(self._count, MOST_STUCK)
+        args = (STREAM_GROUP, self._consumer, 0, self._stuck_from, most, MOST_VISITED)
+        self._stuck_from, beyond, *claimed = await self._claim_stuck(keys=(STREAM,), args=args)
+        if beyond:
+            _log.warning("the group stood beyond the end of the stream: set back to it")
+        return len(claimed)
 
     async def retire(self) -> None:
         """Remove this consumer, unless it has pending entries: XGROUP DELCONSUMER would drop them."""

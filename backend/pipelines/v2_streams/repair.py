@@ -15,7 +15,7 @@ from backend.pipelines.dead_letters import LOST_THE_RACE, Letter, choose, requeu
 from backend.pipelines.repair import Mended, Progress
 from backend.pipelines.v2_streams import reconcile as reconciliation
 from backend.pipelines.v2_streams.audit import audit_v2
-from backend.pipelines.v2_streams.batch import METRICS, MIN_IDLE_MS
+from backend.pipelines.v2_streams.batch import FROM_THE_FIRST, METRICS, MIN_IDLE_MS, MOST_STUCK, MOST_VISITED
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import DEAD_STREAM, STREAM, STREAM_GROUP
 from coffee_core.pipelines import Pipeline
@@ -71,7 +71,8 @@ async def _try_new_balance(servers: Servers) -> int | None:
     return short if noted else None
 
 
-# ``coffee replay v2``: what dead workers have left pending is claimed at once, not after some seconds.
+# ``coffee replay v2``: what dead workers have left pending is claimed at once, not after some seconds; and so is
+# what is pending nowhere, which a worker looks for, too.
 
 DEAD_AFTER_MS = 1_500
 """A worker reads every 500 ms; one that has missed three of its reads is taken for dead."""
@@ -94,12 +95,16 @@ class TakenOver:
     """Dead consumer → entries that it had left."""
     seconds: float
     """How long it took."""
+    stuck: int = 0
+    """How many of them were delivered, or passed over, and pending nowhere."""
 
     @property
     def summary(self) -> str:
         """The result in one sentence."""
-        whose = ", ".join(f"{count:,} of {name}" for name, count in self.consumers.items())
-        taken = f"{self.pipeline}: {self.entries:,} pending entries taken over" + (f" ({whose})" if whose else "")
+        left = [f"{count:,} of {name}" for name, count in self.consumers.items()]
+        whose = ", ".join([*left, *([f"{self.stuck:,} pending nowhere"] if self.stuck else [])])
+        what = "entries" if self.stuck else "pending entries"
+        taken = f"{self.pipeline}: {self.entries:,} {what} taken over" + (f" ({whose})" if whose else "")
         return f"{taken} in {self.seconds} s"
 
     def as_json(self) -> dict[str, object]:
@@ -110,18 +115,19 @@ class TakenOver:
 async def replay_v2(settings: Settings, progress: Progress, within_s: float = _WITHIN_S) -> TakenOver:
     """Let go of what dead workers have left pending, and return once running ones have finished it.
 
-    The entries are made to look old, and a running worker claims them when it next looks for such, as it would
-    anyway. A consumer that only seemed dead loses nothing by it: an entry counts where its acknowledgement takes
-    effect, once.
+    So with entries that are pending nowhere (``stuck.lua``), which become pending for it. The entries are made to
+    look old, and a running worker claims them when it next looks for such, as it would anyway. A consumer that
+    only seemed dead loses nothing by it: an entry counts where its acknowledgement takes effect, once.
 
     Raises UnreachableError, and CoffeeError where no worker takes them over; they stay pending then.
     """
     started_s = time.monotonic()
     async with open_servers(settings) as servers:
         released = await _release_pending(servers.client)
-        await _wait_until_finished(servers.client, list(released), progress, within_s)
+        stuck = await _release_stuck(servers.client)
+        await _wait_until_finished(servers.client, [*released, *stuck], progress, within_s)
     seconds = round(time.monotonic() - started_s, 1)
-    return TakenOver(V2, len(released), dict(Counter(released.values())), seconds)
+    return TakenOver(V2, len(released) + len(stuck), dict(Counter(released.values())), seconds, len(stuck))
 
 
 async def _release_pending(client: Redis) -> dict[str, str]:
@@ -136,6 +142,18 @@ async def _release_pending(client: Redis) -> dict[str, str]:
             break
         await asyncio.sleep(_STEP_S)
     return released
+
+
+async def _release_stuck(client: Redis) -> list[str]:
+    """Return the entries that were pending nowhere and are pending now."""
+    script = client.register_script(lua("backend.pipelines.v2_streams", "claim_stuck"))
+    stuck: list[str] = []
+    start = FROM_THE_FIRST
+    while start != "-" and await client.exists(STREAM):
+        args = (STREAM_GROUP, "", MIN_IDLE_MS, start, MOST_STUCK, MOST_VISITED)
+        start, _, *claimed = await script(keys=(STREAM,), args=args)
+        stuck += claimed
+    return stuck
 
 
 async def _wait_until_finished(client: Redis, entry_ids: list[str], progress: Progress, within_s: float) -> None:

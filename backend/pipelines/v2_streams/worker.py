@@ -42,7 +42,7 @@ from coffee_core.settings import Settings
 _log = logging.getLogger("backend.pipelines.v2_streams.worker")  # run with -m this module is __main__
 
 _CLAIM_EVERY_S = 2.0
-"""Seconds between two claims of what dead consumers have left pending."""
+"""Seconds between two claims of what dead consumers have left pending, and of what is pending nowhere."""
 _CHECK_EVERY_S = 1.0
 """Seconds between two checks, or reconciliations, of the metrics."""
 
@@ -104,12 +104,16 @@ class Worker:
         return parse(await self._read())
 
     async def _read(self) -> list[Entry]:
-        """Return own pending entries first; then new ones and, now and then, those of dead consumers."""
+        """Return own pending entries first; then new ones and, now and then, those of dead ones or nobody's."""
         if self._own_pending:
             if entries := await self._group.pending():
                 return entries
             self._own_pending = False
         if time.monotonic() >= self._claim_due_s:
+            if count := await self._group.claim_stuck():
+                _log.warning("took up %d entries that were pending nowhere", count)
+                self._own_pending = True
+                return await self._group.pending()
             if entries := await self._group.claim_stale():
                 _log.info("took over %d entries of other consumers", len(entries))
                 return entries

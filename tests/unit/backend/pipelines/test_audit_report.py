@@ -66,3 +66,9 @@ def test_json_holds_what_the_docs_name() -> None:
         assert f"`{name}`" in docs or f"`pipelines[].{name}`" in docs, name
     assert report["balanced"] is True
     assert report["pipelines"][0]["lost"]["orders"] == 0
+
+
+def test_what_is_stuck_is_named_with_its_cure_and_is_not_lost() -> None:
+    found = replace(good(), deep=IdComparison(9, "all", stuck=2, stuck_ids=["1-0", "1-1"]))
+    assert found.balanced
+    assert "stuck, in the stream and pending nowhere (`coffee replay v2`): 2 (1-0, 1-1)" in details(found)
