@@ -10,15 +10,12 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from hdrh.histogram import HdrHistogram
-
 from coffee_core.clock import now_us
+from coffee_core.load.histogram import LatencyHistogram
 from coffee_core.load.orders import Attempt, Kind
 
 LATE_S = 0.05
 """A request begun this much after its intended time is late."""
-_HIGHEST_US = 3_600_000_000
-_DIGITS = 3
 _LATEST = 6
 
 
@@ -75,16 +72,6 @@ def reason_of(status: int, body: bytes) -> str:
     return ": ".join(words) or f"HTTP {status}"
 
 
-def new_histogram() -> Any:
-    """Return an empty histogram of latencies from 1 µs to an hour, exact to three digits."""
-    return HdrHistogram(1, _HIGHEST_US, _DIGITS)
-
-
-def note_us(histogram: Any, latency_us: float) -> None:
-    """Record a latency in µs, where the histogram's range ends at its end."""
-    histogram.record_value(min(_HIGHEST_US, max(1, round(latency_us))))
-
-
 @dataclass(slots=True)
 class LoadCounts:
     """Counts of one pipeline since its generator was made."""
@@ -99,8 +86,8 @@ class LoadCounts:
     """Of these, those that the generator itself was late with: not held up by requests without an answer."""
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     """Requests ended, by what became of them."""
-    latency: Any = field(default_factory=new_histogram)
-    """HDR histogram in µs, from the intended send time, of everything that was answered."""
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    """From the intended send time, of everything that was answered."""
 
     @property
     def ended(self) -> int:
@@ -122,11 +109,11 @@ class LoadCounts:
         """Count an answer."""
         self.outcomes[answer.outcome] += 1
         if answer.status is not None:
-            note_us(self.latency, answer.latency_us)
+            self.latency.record(answer.latency_us)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as JSON has room for them; p50_us and p99_us are None where nothing was answered."""
-        measured = self.latency.get_total_count() > 0
+        measured = self.latency.total > 0
         return {
             "offered": self.offered,
             "sent": self.sent,
@@ -134,8 +121,8 @@ class LoadCounts:
             "slipped": self.slipped,
             "in_flight": self.in_flight,
             **{str(outcome): count for outcome, count in self.outcomes.items()},
-            "p50_us": self.latency.get_value_at_percentile(50) if measured else None,
-            "p99_us": self.latency.get_value_at_percentile(99) if measured else None,
+            "p50_us": self.latency.percentile_us(50) if measured else None,
+            "p99_us": self.latency.percentile_us(99) if measured else None,
         }
 
 
@@ -149,8 +136,8 @@ class Sample:
     slipped: int = 0
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     """As in ``LoadCounts``."""
-    latency: Any = field(default_factory=new_histogram)
-    """HDR histogram in µs, from the intended send time, of everything that was answered."""
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    """From the intended send time, of everything that was answered."""
     intended: "array[float]" = field(default_factory=lambda: array("d"))
     """When each distinct order that was acknowledged was meant to be sent: monotonic seconds, 8 bytes each."""
     last_answer_s: float = -math.inf
@@ -184,12 +171,12 @@ class Sample:
             self.reasons[reason] = self.reasons.get(reason, 0) + count
 
     def to_json(self) -> str:
-        """Write it as one line: histogram and times in base64."""
+        """Write it as one line: the times in base64."""
         raw = {name: getattr(self, name) for name in ("offered", "sent", "late", "slipped", "outcomes", "reasons")}
         return json.dumps(
             raw
             | {
-                "latency": self.latency.encode().decode(),
+                "latency": self.latency.as_dict(),
                 "intended": base64.b64encode(self.intended.tobytes()).decode(),
                 "last_answer_s": self.last_answer_s if math.isfinite(self.last_answer_s) else None,
             }
@@ -201,7 +188,7 @@ class Sample:
         raw = json.loads(line)
         sample = cls(**{name: raw[name] for name in ("offered", "sent", "late", "slipped", "reasons")})
         sample.outcomes = {Outcome(name): count for name, count in raw["outcomes"].items()}
-        sample.latency.decode_and_add(raw["latency"])
+        sample.latency = LatencyHistogram.from_dict(raw["latency"])
         sample.intended.frombytes(base64.b64decode(raw["intended"]))
         sample.last_answer_s = -math.inf if raw["last_answer_s"] is None else raw["last_answer_s"]
         return sample

@@ -16,7 +16,7 @@ from backend.clients.daemon import open_postgres, open_redis
 from backend.lab.bench.figures import Better, Figures
 from coffee_core.errors import CoffeeError
 from coffee_core.ids import new_message_id
-from coffee_core.load.statistics import new_histogram, note_us
+from coffee_core.load.histogram import LatencyHistogram
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
 
@@ -44,18 +44,18 @@ def fsync(figures: Figures, folder: Path, for_s: float) -> None:
 
 
 def _fsync(figures: Figures, name: str, folder: Path, for_s: float, pause_s: float) -> None:
-    path, histogram = folder / "bench.fsync", new_histogram()
+    path, histogram = folder / "bench.fsync", LatencyHistogram()
     until_s = time.monotonic() + for_s
     with path.open("wb", buffering=0) as file:
         while time.monotonic() < until_s:
             started_s = time.perf_counter()
             file.write(bytes(_BLOCK_BYTES))
             os.fsync(file.fileno())
-            note_us(histogram, (time.perf_counter() - started_s) * 1e6)
+            histogram.record((time.perf_counter() - started_s) * 1e6)
             time.sleep(pause_s)
     path.unlink()
     for quantile, percentile in (("p50", 50), ("p99", 99)):
-        figures.add(f"ceiling.{name}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
+        figures.add(f"ceiling.{name}.{quantile}", histogram.percentile_us(percentile), "µs")
 
 
 async def xadd(figures: Figures, settings: Settings, for_s: float) -> None:
@@ -122,14 +122,14 @@ async def consume(figures: Figures, settings: Settings, topic: str, most: int) -
 
 
 async def _both(figures: Figures, name: str, for_s: float, operation: Operation) -> None:
-    histogram = new_histogram()
+    histogram = LatencyHistogram()
     until_s = time.monotonic() + for_s / 2
     while time.monotonic() < until_s:
         started_s = time.perf_counter()
         await operation()
-        note_us(histogram, (time.perf_counter() - started_s) * 1e6)
+        histogram.record((time.perf_counter() - started_s) * 1e6)
     for quantile, percentile in (("p50", 50), ("p99", 99)):
-        figures.add(f"ceiling.{name}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
+        figures.add(f"ceiling.{name}.{quantile}", histogram.percentile_us(percentile), "µs")
     figures.add(f"ceiling.{name}.rate", await _rate(operation, for_s / 2), "/s", Better.HIGHER)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
-from coffee_core.load.statistics import new_histogram, note_us
+from coffee_core.load.histogram import LatencyHistogram
 
 _BODY = b'{"drink":"latte","store":"uptown","price":5.00,"timestamp":"2025-01-15T10:00:00Z"}'
 _WARM = 20
@@ -25,7 +25,7 @@ _WARM = 20
 class _Loop(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, request: bytes, until_s: float, latency: Any) -> None:
+    def __init__(self, request: bytes, until_s: float, latency: LatencyHistogram) -> None:
         self._request = request
         self._until_s = until_s
         self._latency = latency
@@ -50,7 +50,7 @@ class _Loop(asyncio.Protocol):
         if 200 <= self._parser.get_status_code() < 300:
             self.accepted += 1
             if self.accepted > _WARM:
-                note_us(self._latency, (now_s - self._sent_s) * 1e6)
+                self._latency.record((now_s - self._sent_s) * 1e6)
         else:
             self.failed += 1
         if now_s < self._until_s:
@@ -74,7 +74,7 @@ async def _run(url: str, connections: int, for_s: float, authorization: str) -> 
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n{extra}"
         f"Content-Length: {len(_BODY)}\r\n\r\n"
     )
-    latency, started_s = new_histogram(), time.perf_counter()
+    latency, started_s = LatencyHistogram(), time.perf_counter()
     loops = [_Loop(head.encode() + _BODY, started_s + for_s, latency) for _ in range(connections)]
     for loop in loops:
         await asyncio.get_running_loop().create_connection(
@@ -83,13 +83,13 @@ async def _run(url: str, connections: int, for_s: float, authorization: str) -> 
     await asyncio.gather(*(loop.ended for loop in loops))
     seconds = time.perf_counter() - started_s
     taken = sum(loop.accepted for loop in loops)
-    measured = latency.get_total_count() > 0
+    measured = latency.total > 0
     return {
         "taken": taken,
         "failed": sum(loop.failed for loop in loops),
         "per_s": taken / seconds,
-        "p50": latency.get_value_at_percentile(50) if measured else None,
-        "p99": latency.get_value_at_percentile(99) if measured else None,
+        "p50": latency.percentile_us(50) if measured else None,
+        "p99": latency.percentile_us(99) if measured else None,
     }
 
 

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.figures import Better, Figures
@@ -13,9 +12,10 @@ from backend.lab.bench.size import Size
 from backend.lab.bench.visibility import VisibilityWatcher, read_buckets
 from coffee_core.errors import CoffeeError
 from coffee_core.latency import difference
+from coffee_core.load.histogram import LatencyHistogram
 from coffee_core.load.plan import Plan
 from coffee_core.load.schedule import Shape
-from coffee_core.load.statistics import Sample, new_histogram
+from coffee_core.load.statistics import Sample
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -72,8 +72,8 @@ class Harness:
     """The books: every order that was ever accepted here, so what each total must come to."""
     pending: list[PendingLoad] = field(default_factory=list)
     """Loads whose dashboard latency is worked out at the end."""
-    histograms: dict[str, Any] = field(default_factory=lambda: defaultdict(new_histogram))
-    """Load and kind of latency → HDR histogram in µs over all rounds, for the pictures."""
+    histograms: dict[str, LatencyHistogram] = field(default_factory=lambda: defaultdict(LatencyHistogram))
+    """Load and kind of latency → its histogram over all rounds, for the pictures."""
     notes: list[str] = field(default_factory=list)
     """What there is to know of the figures, in sentences."""
     _loads: Counter[tuple[str, ...]] = field(default_factory=Counter)
@@ -160,7 +160,7 @@ class Harness:
 
     def _write_up_periodic(self, name: str) -> None:
         histogram = self.histograms.get(name)
-        if histogram is None or not histogram.get_total_count():
+        if histogram is None or not histogram.total:
             return
         for quantile, percentile in zip(QUANTILES, (50, 99), strict=True):
-            self.figures.add(f"{name}.{quantile}", histogram.get_value_at_percentile(percentile), "µs")
+            self.figures.add(f"{name}.{quantile}", histogram.percentile_us(percentile), "µs")

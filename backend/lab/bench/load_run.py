@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from backend.lab.bench.load_clients import LoadClients, OnReport
 from backend.lab.bench.visibility import Buckets, VisibilityWatcher, read_buckets
 from coffee_core.latency import difference, quantile_us
+from coffee_core.load.histogram import LatencyHistogram
 from coffee_core.load.plan import Plan
 from coffee_core.load.statistics import Outcome, Sample
 from coffee_core.pipelines import Pipeline
@@ -35,15 +36,13 @@ class Latency:
     max: float | None = None
 
     @classmethod
-    def of_histogram(cls, histogram: Any) -> Self:
-        """Read an HDR histogram in µs."""
-        count = histogram.get_total_count()
+    def of_histogram(cls, histogram: LatencyHistogram) -> Self:
+        """Read the quantiles of a histogram."""
+        count = histogram.total
         if not count:
             return cls(0)
-        quantiles = {
-            name: histogram.get_value_at_percentile(percentile) for name, percentile in _PERCENTILES.items()
-        }
-        return cls(count, **quantiles, max=histogram.get_max_value())
+        quantiles = {name: histogram.percentile_us(percentile) for name, percentile in _PERCENTILES.items()}
+        return cls(count, **quantiles, max=histogram.max_us)
 
     @classmethod
     def of_buckets(cls, buckets: Mapping[int, int]) -> Self:

@@ -12,6 +12,7 @@ from backend.lab.bench.harness import Harness, PendingLoad
 from backend.lab.bench.steps_kill import KillTimeline
 from backend.pipelines.balance import Balance
 from coffee_core.errors import ConfigError
+from coffee_core.load.histogram import LatencyHistogram
 from coffee_core.pipelines import Pipeline, pipeline_named
 
 SCHEMA = "coffee-bench/1"
@@ -104,10 +105,10 @@ def _audited(balance: Balance) -> dict[str, int]:
     }
 
 
-def _distribution(histogram: Any) -> list[tuple[float, float]]:
-    if not histogram.get_total_count():
+def _distribution(histogram: LatencyHistogram) -> list[tuple[float, float]]:
+    if not histogram.total:
         return []
-    return [(percentile, histogram.get_value_at_percentile(percentile)) for percentile in _PERCENTILES]
+    return [(percentile, histogram.percentile_us(percentile)) for percentile in _PERCENTILES]
 
 
 def _flow(harness: Harness, timeline: KillTimeline, load: PendingLoad) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from backend.clients.redis import RedisLink, ReplyError
 from backend.clients.redis import connect as connect_plain
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import MetricKeys
-from coffee_core.load.statistics import new_histogram, note_us
+from coffee_core.load.histogram import LatencyHistogram
 from coffee_core.pipelines import Pipeline
 
 _POLL_S, _TRACKED_POLL_S = 0.001, 0.05
@@ -118,13 +118,13 @@ class TotalHistory:
         return max((after - before for before, after in itertools.pairwise(moments)), default=0.0)
 
     def visible_latency(self, base: int, intended: Sequence[float]) -> tuple[Any, int]:
-        """Return the latency of the total for each order, as an HDR histogram in µs, and how many it never showed.
+        """Return the latency of the total for each order, and how many it never showed.
 
         The dashboard shows totals, so its latency is that of the total: the k-th order, by the time at which it
         was meant to be sent, is visible once ``base + k`` orders are shown. ``base`` is what was shown, or had
         been accepted, before the first of them.
         """
-        histogram, unseen = new_histogram(), 0
+        histogram, unseen = LatencyHistogram(), 0
         place = bisect_left(self.times_s, min(intended, default=0.0))
         for number, intended_s in enumerate(sorted(intended), base + 1):
             while place < len(self.totals) and self.totals[place] < number:
@@ -132,7 +132,7 @@ class TotalHistory:
             if place == len(self.totals):
                 unseen += 1
             else:
-                note_us(histogram, (self.times_s[place] - intended_s) * 1e6)
+                histogram.record((self.times_s[place] - intended_s) * 1e6)
         return histogram, unseen
 
 

@@ -23,7 +23,7 @@ def _imported_by(statement: str) -> set[str]:
         ),
         (
             "import coffee_tui.__main__, coffee_tui.app",
-            (*LAB, "redis", "aiohttp", "hdrh"),
+            (*LAB, "redis", "aiohttp"),
         ),  # on screen before all of it
         ("import coffee_tui.data", (*LAB, "textual")),
         ("import backend.cli.main", (*LAB, "textual", "redis", "aiohttp")),

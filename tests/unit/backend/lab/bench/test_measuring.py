@@ -26,14 +26,14 @@ def test_the_kth_order_is_late_until_the_total_has_reached_it() -> None:
     seen = flow((0, 100), (10.5, 101), (12.0, 103))
     histogram, unseen = seen.visible_latency(100, [11.0, 10.0, 10.2])  # in any order
     assert unseen == 0
-    assert histogram.get_total_count() == 3
-    assert histogram.get_min_value() == pytest.approx(500_000, rel=0.001)
-    assert histogram.get_max_value() == pytest.approx(1_800_000, rel=0.001)
+    assert histogram.total == 3
+    assert histogram.percentile_us(0) == pytest.approx(500_000, rel=0.001)
+    assert histogram.max_us == pytest.approx(1_800_000, rel=0.001)
 
 
 def test_what_was_never_shown_is_counted_apart() -> None:
     histogram, unseen = flow((0, 0), (1.0, 2)).visible_latency(0, [0.5, 0.6, 0.7])
-    assert (histogram.get_total_count(), unseen) == (2, 1)
+    assert (histogram.total, unseen) == (2, 1)
 
 
 def test_a_total_that_does_not_change_takes_no_room() -> None:
@@ -79,7 +79,7 @@ def test_a_repeat_of_an_order_that_was_refused_is_its_acceptance() -> None:
 
 def sample(latency_us: int, intended_s: float, **counts: int) -> Sample:
     made = Sample(**counts)
-    made.latency.record_value(latency_us)
+    made.latency.record(latency_us)
     made.intended.append(intended_s)
     made.last_answer_s = intended_s + 1
     made.outcomes[Outcome.ACKNOWLEDGED] = 1
@@ -93,7 +93,7 @@ def test_samples_cross_a_pipe_and_add_up() -> None:
     assert (total.offered, total.sent, total.late, total.acknowledged) == (5, 4, 1, 2)
     assert sorted(total.intended) == [4.0, 5.0]
     assert total.last_answer_s == 6.0
-    assert total.latency.get_total_count() == 2
+    assert total.latency.total == 2
     assert Sample.from_json(Sample().to_json()).last_answer_s == Sample().last_answer_s
 
 
