@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from backend.stack import locks, postgres, redis
+from backend.stack.part import LOOPBACK
 from backend.stack.parts import wanted_servers
-from backend.stack.ports import is_free, owner
+from backend.stack.ports import obstacle_at
 from backend.stack.supported_pipelines import missing_package, supported_pipelines
 from coffee_core.errors import StackError
 from coffee_core.settings import Settings
@@ -100,10 +101,17 @@ def _ports(settings: Settings) -> list[Check]:
         setting: str = field.metadata["env"]  # COFFEE_API_PORT, COFFEE_KAFKA_CONTROLLER_PORT, …
         if setting.endswith("_PORT") and setting.split("_")[1].lower() in started:
             port = getattr(settings, field.name)
-            free = is_free(port)
-            detail = "free" if free else f"taken by {owner(port)}: end that, or set {setting}"
-            checks.append(Check(f"port {port}", free, detail))
+            host = settings.host if field.name == "api_port" else LOOPBACK
+            checks.append(_port(port, host, setting))
     return checks
+
+
+def _port(port: int, host: str, setting: str) -> Check:
+    try:
+        obstacle = obstacle_at(port, host)
+    except StackError as error:
+        return Check(f"port {port}", ok=False, detail=str(error))
+    return Check(f"port {port}", not obstacle, f"{obstacle}, or set {setting}" if obstacle else "free")
 
 
 def _started_servers(settings: Settings) -> set[str]:

@@ -325,7 +325,9 @@ def job_manager(settings: Settings) -> Part:
         "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
         (*JOB_MANAGER_FLAGS, *_CLUSTER_FLAGS),
     )
-    return _cluster_part(settings, JOB_MANAGER, program, ready, settings.flink_rest_port)
+    part = _cluster_part(settings, JOB_MANAGER, program, ready, settings.flink_rest_port)
+    others = (settings.flink_rpc_port, settings.flink_blob_port)
+    return part if part.external else replace(part, other_ports=others)
 
 
 def task_manager(settings: Settings, number: int) -> Part:

@@ -47,6 +47,7 @@ def part(settings: Settings) -> Part:
         (str(java()), f"@{arguments}"),
         ready,
         port=settings.kafka_port,
+        other_ports=(settings.kafka_controller_port,),
         prepare=prepare,
         settle=settle,
     )

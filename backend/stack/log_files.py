@@ -7,6 +7,7 @@ from typing import IO
 
 MAX_BYTES = 8_000_000
 """Size at which a log is moved aside; one older file is kept."""
+_READ_BYTES = 65_536
 
 
 def log_path(home: Path, name: str) -> Path:
@@ -39,9 +40,13 @@ def rotate(path: Path, max_bytes: int = MAX_BYTES) -> None:
     os.truncate(path, 0)
 
 
-def last_line(path: Path, since: int = 0) -> str:
-    """Return the last line with text after byte ``since``, cut to 200 characters; else an empty string."""
-    with path.open("rb") as file:
-        file.seek(max(since, path.stat().st_size - 4_096))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-    return next((line[:200] for line in reversed(lines) if line), "")
+def text_since(path: Path, since: int = 0) -> str:
+    """Return what a log holds after byte ``since``, of that at most the last 64 KiB; nothing where it is gone."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            # Moved aside meanwhile, it begins anew.
+            file.seek(max(since if since <= size else 0, size - _READ_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 Announce = Callable[[str, bool], None]
 """Called with a line and whether it is passing (progress, soon replaced by another)."""
 
+LOOPBACK = "127.0.0.1"
+"""Where every embedded server listens; the API alone may listen elsewhere."""
+
 
 async def nothing() -> None:
     """Do nothing: the default of a part that has nothing to prepare."""
@@ -34,7 +37,11 @@ class Part:
     ready: Callable[[], Awaitable[bool]]
     """Tell, quickly and without raising, whether the part can do its work now."""
     port: int | None = None
-    """Main TCP port, where it listens; checked to be free before the start."""
+    """Main TCP port, where it listens."""
+    other_ports: tuple[int, ...] = ()
+    """Further TCP ports on which it listens."""
+    host: str = LOOPBACK
+    """Address on which it listens."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables added to the environment of the process."""
     stop_signal: signal.Signals = signal.SIGTERM
@@ -56,6 +63,11 @@ class Part:
     """Return a remark for the status of a part that is up; called after each ``ready``."""
     external: bool = False
     """Given by a URL: not started here."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All ports on which it listens, the main one first; they are checked to be free before each start."""
+        return (*(() if self.port is None else (self.port,)), *self.other_ports)
 
 
 def _ignore(text: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from backend.stack import postgres, redis
 from backend.stack.part import Part
+from backend.stack.ports import require_different
 from backend.stack.probes import http_ok
 from backend.stack.supported_pipelines import supported_pipelines
 from coffee_core.pipelines import PIPELINES, Service
@@ -80,12 +81,13 @@ class Stack:
 def stack(settings: Settings) -> Stack:
     """Return the parts for these settings, without the pipelines that cannot run here.
 
-    Raises StackError where a program of the lab is not installed.
+    Raises StackError where a program of the lab is not installed, ConfigError where two parts have one port.
     """
     settings, missing = supported_pipelines(settings)
     servers = wanted_servers(settings)
     parts = [part for name in _SERVERS if name in servers for part in _SERVERS[name].build(settings)]
     parts += [_api(settings), *(_daemon(settings, service) for service in _wanted_services(settings))]
+    require_different(settings, parts)
     by_name = {part.name: part for part in parts}
     return Stack(settings, {name: by_name[name] for name in NAMES if name in by_name}, missing)
 

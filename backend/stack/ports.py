@@ -1,44 +1,90 @@
 """Whether a port is free, and which program has it where it is not."""
 
+import errno
 import socket
+from collections.abc import Iterable
 from dataclasses import fields
 
-from coffee_core.errors import StackError
+from backend.stack.part import LOOPBACK, Part
+from coffee_core.errors import ConfigError, StackError
 from coffee_core.settings import Settings
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
+def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Tell whether a server could listen there now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+    return _refusal(port, host) is None
 
 
-def require_free(settings: Settings, port: int) -> None:
-    """Raise StackError where the port is taken, naming its owner where known and the setting that moves it."""
-    if not is_free(port):
-        raise StackError(
-            f"port {port} is taken by {owner(port)}: end that, or move this part with {setting_of(settings, port)}"
-        )
+def _refusal(port: int, host: str) -> OSError | None:
+    """Return what the system has against a server there; None where one could listen."""
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = found[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:  # gaierror is one
+        return error
+    except UnicodeError as error:  # no host name
+        return OSError(errno.EADDRNOTAVAIL, str(error))
+    return None
+
+
+def require_free(settings: Settings, port: int, host: str = LOOPBACK) -> None:
+    """Raise StackError where no server could listen there now.
+
+    It names the owner of a taken port, where known, and the setting that moves it.
+    """
+    if obstacle := obstacle_at(port, host):
+        raise StackError(f"port {port} {obstacle}, or move this part with {setting_of(settings, port)}")
+
+
+def obstacle_at(port: int, host: str = LOOPBACK) -> str:
+    """Return why no server could listen there now, and what would end that; empty where one could.
+
+    Raises StackError where this machine has no such address.
+    """
+    refusal = _refusal(port, host)
+    if refusal is None:
+        return ""
+    if refusal.errno == errno.EADDRINUSE:
+        return f"is taken by {owner(port)}: end that"
+    if refusal.errno in (errno.EACCES, errno.EPERM):
+        return "is not for ordinary users (most systems keep those below 1024 for root): get that right"
+    raise StackError(
+        f"this machine has no address {host!r} to listen on: set COFFEE_HOST to 127.0.0.1, or to one that it has"
+    ) from refusal
 
 
 def setting_of(settings: Settings, port: int) -> str:
     """Return the name of the setting that has this port."""
+    return next(iter(_settings_of(settings, port)), "its COFFEE_…_PORT setting")
+
+
+def _settings_of(settings: Settings, port: int) -> list[str]:
     names = (setting.metadata["env"] for setting in fields(settings) if getattr(settings, setting.name) == port)
-    return next((name for name in names if name.endswith("_PORT")), "its COFFEE_…_PORT setting")
+    return [name for name in names if name.endswith("_PORT")]
+
+
+def require_different(settings: Settings, parts: Iterable[Part]) -> None:
+    """Raise ConfigError where two of these parts, or one of them twice, were given the same port."""
+    seen = set[int]()
+    for port in (port for part in parts for port in part.ports):
+        if port in seen:
+            names = " and ".join(_settings_of(settings, port))
+            raise ConfigError(f"{names} are both {port}: each needs a port of its own")
+        seen.add(port)
 
 
 def owner(port: int) -> str:
-    """Return the program and pid that listen on a port, as far as we may see them."""
+    """Return the program and pid that have a port, as far as we may see them: listening, or for a connection."""
     import psutil  # only where something is wrong: it takes longer to load than a wrapper to start
 
     try:
-        connections = psutil.net_connections(kind="tcp")
-        pids = [c.pid for c in connections if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid]
-        return f"{psutil.Process(pids[0]).name()} (pid {pids[0]})" if pids else "a program of another user"
+        there = [c for c in psutil.net_connections(kind="tcp") if c.laddr and c.laddr.port == port and c.pid]
+        there.sort(key=lambda c: c.status != psutil.CONN_LISTEN)
+        if not there:
+            return "a program of another user"
+        return f"{psutil.Process(there[0].pid).name()} (pid {there[0].pid})"
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return "another program"

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.stack.log_files import last_line, log_path, open_log
+from backend.stack.log_files import log_path, open_log, text_since
 from backend.stack.part import Part
 from backend.stack.ports import require_free
+from backend.stack.reason import reason_in
 from backend.stack.spawn import child_env, signal_group, spawn_options
 from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import dies_with_parent
@@ -24,13 +25,15 @@ class PartProcess:
     log: Path
     log_start: int
     """Length of the log when it was started, in bytes."""
+    killed_before: int
+    """How many processes the system had ended for want of memory by then."""
     _process: asyncio.subprocess.Process
 
     @classmethod
     async def start(cls, part: Part, settings: Settings) -> "PartProcess":
-        """Start the program. Raises StackError where its port is taken or it cannot be started."""
-        if part.port is not None:
-            require_free(settings, part.port)
+        """Start the program. Raises StackError where a port is taken or it cannot be started."""
+        for port in part.ports:
+            require_free(settings, port, part.host)
         log = log_path(settings.home, part.name)
         with open_log(log) as output:
             log_start = os.fstat(output.fileno()).st_size
@@ -39,7 +42,7 @@ class PartProcess:
                 process = await asyncio.create_subprocess_exec(*part.argv, **options)
             except OSError as error:
                 raise StackError(f"cannot start {part.argv[0]}: {error}") from error
-        return cls(part, log, log_start, process)
+        return cls(part, log, log_start, killed_for_memory(), process)
 
     @property
     def pid(self) -> int:
@@ -49,9 +52,9 @@ class PartProcess:
     async def ended(self) -> None:
         """Wait for its end. Raises StackError with how it ended."""
         code = await self._process.wait()
+        reason = reason_in(text_since(self.log, self.log_start))
         if code < 0:
-            raise StackError(f"killed by {signal.Signals(-code).name}")
-        reason = last_line(self.log, self.log_start)
+            raise KilledError(_killed(signal.Signals(-code), reason, killed_for_memory() - self.killed_before))
         raise StackError(f"ended with exit code {code}" + (f": {reason}" if reason else ""))
 
     async def end(self) -> bool:
@@ -69,10 +72,34 @@ class PartProcess:
             await self._process.wait()
 
 
+class KilledError(StackError):
+    """A part was ended by a signal, mostly from outside: by somebody, or by the system."""
+
+
+_OWN_SIGNALS = (signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
+"""Signals by which a program ends itself; its log may say why."""
+
+
+def _killed(number: signal.Signals, reason: str, for_memory: int) -> str:
+    killed = f"killed by {number.name}"
+    if number == signal.SIGKILL and for_memory > 0:
+        return f"{killed}: the machine, or its control group, has run out of memory"
+    return f"{killed}: {reason}" if number in _OWN_SIGNALS and reason else killed
+
+
+def killed_for_memory() -> int:
+    """Return how many processes this system has ended for want of memory; 0 where it does not count them."""
+    try:
+        counters = Path("/proc/vmstat").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill ")), 0)
+
+
 async def run(what: str, argv: Sequence[str], stdin: str = "", env: Mapping[str, str] | None = None) -> str:
     """Run a program to its end, to prepare or settle a part, and return its output; cancelled, it is killed.
 
-    Raises StackError with ``what`` and its last line where it fails or cannot be started.
+    Raises StackError with ``what`` and the reason where it fails or cannot be started.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -94,5 +121,5 @@ async def run(what: str, argv: Sequence[str], stdin: str = "", env: Mapping[str,
         raise
     text = output.decode(errors="replace").strip()
     if process.returncode:
-        raise StackError(f"{what} failed: {text.splitlines()[-1] if text else f'exit code {process.returncode}'}")
+        raise StackError(f"{what} failed: {reason_in(text) or f'exit code {process.returncode}'}")
     return text

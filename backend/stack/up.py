@@ -7,7 +7,8 @@ import sys
 import time
 
 from backend.stack.down import require_down
-from backend.stack.log_files import last_line, log_path, open_log
+from backend.stack.log_files import log_path, open_log, text_since
+from backend.stack.reason import reason_in
 from backend.stack.spawn import child_env
 from backend.stack.supported_pipelines import supported_pipelines
 from backend.stack.terminal import TerminalModes, print_line
@@ -48,7 +49,9 @@ def up(settings: Settings) -> int:
     if failed:
         print_line(f"the dashboard has failed ({_outcome(dashboard.returncode)})")
     if stack.poll() is not None:
-        print_line(f"the stack has ended: {last_line(log_path(settings.home, 'up')) or 'no reason given'}")
+        print_line(
+            f"the stack has ended: {reason_in(text_since(log_path(settings.home, 'up'))) or 'no reason given'}"
+        )
         return 0 if stack.returncode == 0 else 1
     print_line("stopping …")
     os.close(pipe)

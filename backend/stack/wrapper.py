@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 import traceback
 from collections.abc import Callable, Coroutine
@@ -12,7 +13,7 @@ from typing import Any
 from backend.stack.log_files import log_path, open_log, rotate
 from backend.stack.part import Announce, Part, progress_listener
 from backend.stack.polling import poll
-from backend.stack.process import PartProcess
+from backend.stack.process import KilledError, PartProcess
 from coffee_core.backoff import Backoff
 from coffee_core.clock import now_us
 from coffee_core.errors import StackError
@@ -22,6 +23,10 @@ from coffee_core.settings import Settings
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 """Pauses before a part is started again double from the first to the longest."""
+SAME_FAILURES = 3
+"""Deaths in a row, all for one reason, after which it is taken for lasting: the pauses then double from
+``LONGEST_PAUSE_S`` to ``LONGEST_SAME_PAUSE_S``, for a start of a JVM takes a core for seconds."""
+LONGEST_SAME_PAUSE_S = 30.0
 STEADY_S = 10.0
 """Seconds for which a part must have been up before its backoff starts from the first pause again."""
 
@@ -50,6 +55,7 @@ class Wrapper:
         self._dependents = dependents
         self._publisher = Publisher(settings.home, part.name, part.port, announce)
         self._backoff = RestartBackoff()
+        self._last_failure = ""
         self._process: PartProcess | None = None
         self._stopping = asyncio.Event()
 
@@ -73,14 +79,18 @@ class Wrapper:
                 await self._run_once()
             except StackError as error:
                 reason = str(error)
+                killed = isinstance(error, KilledError)
             except Exception as error:  # noqa: BLE001 - what a part's own functions raise must not end its wrapper
+                killed = False
                 reason = f"{type(error).__name__}: {error}; see {log_path(self._settings.home, self._part.name)}"
                 self._log(traceback.format_exc())
             died = self._process is not None
             await self._discard()
+            same = self._backoff.note_failure(reason if died and not killed else "")
             wait_s = max(self._backoff.next_s(), self._part.pause_s if died else 0.0)
-            self._publisher.move(State.BACKOFF, reason, restarted=died)
-            self._publisher.announce(f"{reason}; starting again" if died else f"{reason}; trying again")
+            self._last_failure = f"{reason} (the same {same} times)" if same >= SAME_FAILURES else reason
+            self._publisher.move(State.BACKOFF, self._last_failure, restarted=died)
+            self._publisher.announce(f"{reason}; {_what_next(same, died=died)}")
             await asyncio.sleep(wait_s)
 
     async def _await_needs(self) -> None:
@@ -90,7 +100,7 @@ class Wrapper:
 
     async def _run_once(self) -> None:
         """Run one process from its start to its end. Raises StackError with how it ended."""
-        self._publisher.move(State.STARTING)
+        self._publisher.move(State.STARTING, self._last_failure and f"after: {self._last_failure}")
         await self._part.prepare()
         if self._part.external:
             await self._watch(None)
@@ -102,11 +112,12 @@ class Wrapper:
         part, publisher = self._part, self._publisher
         pending, usable = (State.WAITING, State.EXTERNAL) if part.external else (State.STARTING, State.UP)
         began = time.monotonic()
-        publisher.move(pending, "", pid)
+        publisher.move(pending, self._last_failure and f"after: {self._last_failure}", pid)
         while True:
             await self._wait_until_ready(pending, pid, began)
             await self._wait_until_settled(pending, pid)
             self._backoff.note_up()
+            self._last_failure = ""
             publisher.move(usable, part.remark(), pid)
             took_s = time.monotonic() - began
             publisher.announce("answers; given by its URL" if part.external else f"up in {took_s:.1f} s")
@@ -176,12 +187,40 @@ class Wrapper:
             log.write(text.encode())
 
 
+def _what_next(same: int, *, died: bool) -> str:
+    if same < SAME_FAILURES:
+        return "starting again" if died else "trying again"
+    return f"the same {SAME_FAILURES} times: starting again every {LONGEST_SAME_PAUSE_S:g} s until that is mended"
+
+
+_NUMBER = re.compile(r"\d+")
+
+
 class RestartBackoff:
-    """The pauses before a part is started again: they begin anew where it has been up for a while in between."""
+    """The pauses before a part is started again: they begin anew where it has been up for a while in between.
+
+    They are longer where it has died again and again for one reason.
+    """
 
     def __init__(self) -> None:
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        self._patient = Backoff(LONGEST_PAUSE_S, LONGEST_SAME_PAUSE_S)
         self._up_since: float | None = None
+        self._reason = ""
+        self._same = 0
+
+    def note_failure(self, reason: str) -> int:
+        """Note why it has ended; return how often in a row that was the reason. An empty one is no reason.
+
+        Numbers in it do not matter: a pid is another one each time.
+        """
+        self._begin_anew_after_steady_time()
+        reason = _NUMBER.sub("0", reason)
+        self._same = self._same + 1 if reason and reason == self._reason else int(bool(reason))
+        self._reason = reason
+        if self._same < SAME_FAILURES:
+            self._patient.reset()
+        return self._same
 
     def note_up(self) -> None:
         """Note that the part is up now."""
@@ -190,10 +229,14 @@ class RestartBackoff:
 
     def next_s(self) -> float:
         """Return the seconds to wait after this failure."""
+        self._begin_anew_after_steady_time()
+        self._up_since = None
+        return (self._backoff if self._same < SAME_FAILURES else self._patient).next_s()
+
+    def _begin_anew_after_steady_time(self) -> None:
         if self._up_since is not None and time.monotonic() - self._up_since >= STEADY_S:
             self._backoff.reset()
-        self._up_since = None
-        return self._backoff.next_s()
+            self._same = 0
 
 
 class Publisher:

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from backend.stack.log_files import last_line, open_log
+from backend.stack.log_files import open_log, text_since
 from backend.stack.parts import stack
+from backend.stack.reason import reason_in
 from coffee_core.errors import StackError
 from coffee_core.pipelines import PACKAGES_SETTING, Pipeline
 from coffee_core.runstate import State, read_states
@@ -98,7 +99,7 @@ class BenchStack:
     def require(self) -> None:
         """Raise StackError where the stack has ended."""
         if self._process is not None and self._process.returncode is not None:
-            reason = last_line(self.home / "bench.log")
+            reason = reason_in(text_since(self.home / "bench.log"))
             raise StackError(f"the stack of the bench has ended: {reason or 'no reason given'}")
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import socket
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ import pytest
 from backend.stack import parts, privileges, wrapper
 from backend.stack.doctor import checkup
 from backend.stack.down import wipe
-from backend.stack.log_files import last_line, open_log, rotate
+from backend.stack.log_files import open_log, rotate, text_since
 from backend.stack.ports import is_free, require_free
 from backend.stack.supported_pipelines import supported_pipelines
 from backend.stack.wrapper import RestartBackoff
-from coffee_core.errors import StackError
+from coffee_core.errors import ConfigError, StackError
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.settings import Settings
@@ -36,6 +37,27 @@ def test_backoff_doubles_to_its_bound_and_forgets_after_a_steady_time(monkeypatc
     assert backoff.next_s() == 0.05
 
 
+def test_a_part_that_dies_for_one_reason_again_and_again_is_started_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(wrapper.time, "monotonic", lambda: now)
+    backoff = RestartBackoff()
+
+    def died(reason: str) -> tuple[int, float]:
+        return backoff.note_failure(reason), backoff.next_s()
+
+    assert [died(f"no room (pid {pid})") for pid in range(6)] == [
+        *((1, 0.05), (2, 0.1), (3, 5.0), (4, 10.0), (5, 20.0), (6, 30.0))
+    ]
+    assert died("another reason") == (1, 0.2), "then it is tried as before"
+    assert died("") == (0, 0.4), "what was killed from outside has no reason of its own"
+    assert [died("no room") for _ in range(3)][-1] == (3, 5.0)
+    backoff.note_up()
+    now += wrapper.STEADY_S
+    assert died("no room") == (1, 0.05)
+
+
 def test_a_log_that_has_grown_moves_aside_while_it_is_written_to(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "part.log"
     with open_log(path) as log:
@@ -47,12 +69,15 @@ def test_a_log_that_has_grown_moves_aside_while_it_is_written_to(tmp_path: Path)
     assert path.with_name("part.log.1").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_last_words_are_those_of_this_run(tmp_path: Path) -> None:
+def test_what_is_read_of_a_log_is_of_this_run(tmp_path: Path) -> None:
     path = tmp_path / "log"
+    assert text_since(path) == ""
     path.write_text("earlier\n")
-    assert last_line(path, since=path.stat().st_size) == ""
+    assert text_since(path, since=path.stat().st_size) == ""
     path.write_text("earlier\nwhy it died\n\n")
-    assert last_line(path, since=len("earlier\n")) == "why it died"
+    assert text_since(path, since=len("earlier\n")) == "why it died\n\n"
+    path.write_text("moved aside, and then this\n")
+    assert text_since(path, since=1_000) == "moved aside, and then this\n"
 
 
 def test_a_taken_port_is_told_with_its_setting() -> None:
@@ -62,6 +87,41 @@ def test_a_taken_port_is_told_with_its_setting() -> None:
         with pytest.raises(StackError, match=f"port {port} is taken by .*COFFEE_FLINK_REST_PORT"):
             require_free(Settings(flink_rest_port=port), port)
     require_free(Settings(flink_rest_port=port), port)
+
+
+def test_a_port_that_a_connection_has_is_told_with_its_program() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        port = client.getsockname()[1]
+        with pytest.raises(StackError, match=rf"port {port} is taken by .*\(pid {os.getpid()}\): end that"):
+            require_free(Settings(redis_port=port), port)
+
+
+def test_every_port_of_the_stack_is_checked_before_its_part_starts(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    ports = {setting.metadata["env"]: getattr(settings, setting.name) for setting in fields(settings)}
+    of_parts = [port for part in parts.stack(settings).parts.values() for port in part.ports]
+    assert sorted(of_parts) == sorted(port for name, port in ports.items() if name.endswith("_PORT"))
+
+
+@pytest.mark.parametrize("one", ["api_port", "kafka_controller_port", "flink_blob_port"])
+def test_one_port_for_two_parts_is_refused_with_both_settings(tmp_path: Path, one: str) -> None:
+    settings = Settings(home=tmp_path, redis_port=getattr(Settings(home=tmp_path), one))
+    name = next(setting.metadata["env"] for setting in fields(settings) if setting.name == one)
+    with pytest.raises(
+        ConfigError, match=f"{name}.* are both {settings.redis_port}: each needs a port of its own"
+    ):
+        parts.stack(settings)
+    given = Settings(home=tmp_path, redis_port=settings.redis_port, given_redis_url="redis://cache:6379")
+    parts.stack(given)
+
+
+def test_an_address_that_this_machine_has_not_is_told_with_its_setting() -> None:
+    for host in ("203.0.113.7", "no such host", "é" * 80):
+        with pytest.raises(StackError, match=r"this machine has no address .*COFFEE_HOST"):
+            require_free(Settings(host=host), 8005, host)
 
 
 def test_as_an_ordinary_user_a_server_is_started_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
