@@ -130,7 +130,7 @@ def _records(lines: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _cause(trace: Sequence[str]) -> str:
-    """Return the root cause of a Java trace, or the outermost that has the root's message in its own: it says most."""
+    """Return the root cause of a Java trace, or the outermost that has the root's message in its own."""
     if not any(_FRAME.match(line) for line in trace):
         return ""
     heads = [line.removeprefix(_CAUSED_BY) for line in trace if not _FRAME.match(line)]

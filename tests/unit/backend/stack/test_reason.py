@@ -6,7 +6,7 @@ from backend.stack.reason import LONGEST, reason_in
 
 PORT_OF_KAFKA = """\
 1347 [main] ERROR kafka.network.DataPlaneAcceptor - Unable to start acceptor for CONTROLLER
-org.apache.kafka.common.KafkaException: Socket server failed to bind to [::1]:21154: Address already in use.
+o.a.KafkaException: Socket server failed to bind to [::1]:21154: Address already in use.
 	at org.apache.kafka.server.ServerSocketFactory.openServerSocket(ServerSocketFactory.java:56)
 	at kafka.Kafka.main(Kafka.scala)
 Caused by: java.net.BindException: Address already in use
@@ -18,7 +18,7 @@ java.lang.RuntimeException: Received a fatal error while waiting for all of the 
 Caused by: java.lang.RuntimeException: Unable to start acceptor for CONTROLLER
 	at kafka.network.Acceptor.liftedTree1$1(SocketServer.scala:531)
 	... 6 more
-Caused by: org.apache.kafka.common.KafkaException: Socket server failed to bind to [::1]:21154: Address already in use.
+Caused by: o.a.KafkaException: Socket server failed to bind to [::1]:21154: Address already in use.
 	at kafka.network.Acceptor.openServerSocket(SocketServer.scala:615)
 	... 16 more
 Caused by: java.net.BindException: Address already in use
@@ -136,7 +136,7 @@ MEMORY_OF_JAVA = """\
 OpenJDK 64-Bit Server VM warning: INFO: os::commit_memory failed; error='Not enough space'
 #
 # There is insufficient memory for the Java Runtime Environment to continue.
-# Native memory allocation (mmap) failed to map 67108864 bytes. Error detail: committing reserved memory.
+# Native memory allocation (mmap) failed to map 64 bytes. Error detail: committing reserved memory.
 # An error report file with more information is saved as:
 # /tmp/hs_err_pid1.log
 """
@@ -175,7 +175,7 @@ CRASH_OF_JAVA = """\
         (
             MEMORY_OF_JAVA,
             (
-                "there is not enough memory for Java: Native memory allocation (mmap) failed to map 67108864 bytes. "
+                "there is not enough memory for Java: Native memory allocation (mmap) failed to map 64 bytes. "
                 "Error detail: committing reserved memory."
             ),
         ),
