@@ -14,6 +14,8 @@ from pathlib import Path
 STANDBY_WARM = "spare, warm"
 NEXT_START_PLANNED = "next start planned"
 """Remarks that the bench waits for."""
+NOT_RUNNING = "flink-job is not running"
+"""Key of the remark that says why v3's job does not run, and what helps; there only while it does not."""
 
 
 class State(StrEnum):

@@ -39,6 +39,9 @@ class CheckpointStore(Protocol):
     async def choose(self, epoch: str, checkpoint: str) -> str:
         """Return the URI with which a job is planned that continues from this checkpoint."""
 
+    def chosen(self, epoch: str, uri: str) -> str:
+        """Return the URI of the checkpoint to which a URI of Flink's REST API leads."""
+
     async def note_completed(self, epoch: str, job_id: str) -> None:
         """Take notice of what the job of an epoch has completed."""
 
@@ -57,7 +60,7 @@ class FolderCheckpoints:
 
     async def newest(self, epoch: str, refused: Collection[str]) -> str | None:
         """List the folder."""
-        paths = {Path(uri.removeprefix(_FILE)) for uri in refused}
+        paths = {_path(uri) for uri in refused}
         path = await asyncio.to_thread(newest_checkpoint, self._folder(epoch), paths)
         return None if path is None else f"{_FILE}{path}"
 
@@ -68,15 +71,20 @@ class FolderCheckpoints:
     async def choose(self, epoch: str, checkpoint: str) -> str:
         """Point the link."""
         folder = self._folder(epoch)
-        await asyncio.to_thread(point_restore_link, folder, Path(checkpoint.removeprefix(_FILE)))
+        await asyncio.to_thread(point_restore_link, folder, _path(checkpoint))
         return self.stable_uri(epoch)
+
+    def chosen(self, epoch: str, uri: str) -> str:
+        """Follow the link."""
+        path, link = _path(uri), restore_link(self._folder(epoch))
+        return f"{_FILE}{link.readlink() if path == link else path}"
 
     async def note_completed(self, epoch: str, job_id: str) -> None:
         """Remove what nobody needs any more."""
         await asyncio.to_thread(remove_others, self._folder(epoch), job_id)
 
     def _folder(self, epoch: str) -> Path:
-        return Path(checkpoints_uri(self._settings, epoch).removeprefix(_FILE))
+        return _path(checkpoints_uri(self._settings, epoch))
 
 
 class RecordedCheckpoints:
@@ -100,6 +108,10 @@ class RecordedCheckpoints:
         """Return the checkpoint itself."""
         return checkpoint
 
+    def chosen(self, epoch: str, uri: str) -> str:  # noqa: ARG002
+        """Return the URI itself."""
+        return uri
+
     async def note_completed(self, epoch: str, job_id: str) -> None:
         """Ask Flink, and record what is new."""
         uri = await self._rest.latest_checkpoint(job_id)
@@ -114,6 +126,11 @@ class RecordedCheckpoints:
         listed: Any = self._redis.lrange(RECORDED, 0, -1)
         entries = [entry.partition(" ") for entry in await listed]
         return [uri for of, _, uri in entries if of == epoch]
+
+
+def _path(uri: str) -> Path:
+    """Return the path of ``file:///…``, or of ``file:/…`` as Flink writes it."""
+    return Path(uri.removeprefix(_FILE).removeprefix("file:"))
 
 
 def newest_checkpoint(folder: Path, refused: Collection[Path] = ()) -> Path | None:

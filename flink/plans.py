@@ -14,18 +14,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from aiohttp import web
 
 from coffee_core.errors import CoffeeError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.settings import Settings
+from flink.failures import client_failure
 
 _BACKGROUND_NICENESS = 10
 _RETRY_AFTER_S = 30.0
 _PLANNED_WITHIN_S = 240.0
-_ERROR_LINES = 12
 _NO_WORKERS = {"_python_worker_execution_mode": "process"}
 """Otherwise PyFlink opens a server on all interfaces, which starts Python for anybody; a remote job needs none."""
 _SOURCES = ("flink", "coffee_core")
@@ -141,26 +141,34 @@ async def plan(arguments: Sequence[str], niceness: int = 0) -> bytes:
     ``arguments`` are those of Python: a module and its own. The client is a process of its own: it needs a JVM,
     and only while it plans a job.
     """
+    with tempfile.TemporaryFile() as output:
+        return await _plan(arguments, niceness, output)
+
+
+async def _plan(arguments: Sequence[str], niceness: int, output: IO[bytes]) -> bytes:
+    """Plan as ``plan`` does; ``output`` is a file for what the client writes."""
     async with FakeJobManager() as manager:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *arguments),
             env={**os.environ, "FLINK_REST_URL": manager.url, **_NO_WORKERS},
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            # A JVM that cannot begin says so on its standard output. Not a pipe: the JVM may outlive its Python.
+            stdout=output,
+            stderr=output,
             preexec_fn=dies_with_parent(niceness=niceness),
         )
         try:
             async with asyncio.timeout(_PLANNED_WITHIN_S):
-                _, errors = await process.communicate()
+                await process.wait()
         except TimeoutError:
             raise SubmitError(f"the client did not plan its job within {_PLANNED_WITHIN_S:.0f} s") from None
         finally:
             if process.returncode is None:
                 process.kill()
         if process.returncode != 0 or not manager.plan.done():
-            last_lines = errors.decode(errors="replace").strip().splitlines()[-_ERROR_LINES:]
-            raise SubmitError("the client could not plan its job: " + "\n".join(last_lines))
+            output.seek(0)
+            failure = client_failure(output.read().decode(errors="replace"))
+            raise SubmitError(f"the job cannot be planned: {failure}")
         return manager.plan.result()
 
 

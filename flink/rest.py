@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from coffee_core.errors import CoffeeError
+from flink.failures import Failure, refusal
 from flink.options import JOB_NAME, PLANNED_JOB_ID
 
 _TIMEOUT_S = 5.0
@@ -20,7 +21,6 @@ _SUBMIT_TIMEOUT_S = 60.0
 _OPERATION_WITHIN_S = 300.0
 _OPERATION_STEP_S = 0.1
 _PLAN_NAME = "plan"
-_REFUSAL_CHARACTERS = 2_000
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED", "SUSPENDED"})
 """States in which a job stays."""
 
@@ -54,6 +54,8 @@ class Job:
     """When it was submitted: milliseconds since the epoch."""
     all_running: bool
     """Every task runs; a job that is RUNNING may still be deploying its tasks."""
+    scheduled: int = 0
+    """Tasks that wait for a slot."""
 
     @property
     def active(self) -> bool:
@@ -120,9 +122,15 @@ class FlinkRest:
         configuration = (await self._ask("GET", f"/jobs/{job.id}/config")).get("execution-config")
         return None if configuration is None else str(configuration["user-config"].get(name, ""))
 
-    async def has_failed_by(self, job_id: str, exception: str) -> bool:
-        """Return whether an exception of this class is among those for which a job was last restarted."""
-        return exception in json.dumps(await self._ask("GET", f"/jobs/{job_id}/exceptions"))
+    async def failures(self, job_id: str) -> list[Failure]:
+        """Return what a job has failed by, the newest first; Flink keeps the last 16."""
+        history = (await self._ask("GET", f"/jobs/{job_id}/exceptions"))["exceptionHistory"]
+        return [Failure(str(entry["stacktrace"])) for entry in history["entries"]]
+
+    async def restored_from(self, job_id: str) -> str | None:
+        """Return the URI of the checkpoint that a job was last restored from, None where it began with nothing."""
+        restored = (await self._ask("GET", f"/jobs/{job_id}/checkpoints"))["latest"]["restored"]
+        return None if restored is None else str(restored["external_path"])
 
     async def task_managers(self) -> list[TaskManager]:
         """Return the TaskManagers that are registered."""
@@ -157,11 +165,11 @@ class FlinkRest:
             async with self._session.post(
                 f"{self._base}/v1/jobs", data=form, timeout=timeout, raise_for_status=False
             ) as response:
-                status, refusal = response.status, "" if response.ok else await response.text()
+                status, answer = response.status, "" if response.ok else await response.text()
         if status == HTTPStatus.BAD_REQUEST:
             await asyncio.to_thread(plan.unlink, missing_ok=True)
         if status >= HTTPStatus.BAD_REQUEST:
-            raise RefusedError(f"Flink refused the job: {status} {refusal[:_REFUSAL_CHARACTERS]}")
+            raise RefusedError(f"Flink refused the job: {status}, {refusal(answer)}")
         return job_id
 
     async def cancel(self, job: Job) -> None:
@@ -238,7 +246,8 @@ def _as_unavailable() -> Iterator[None]:
 def _job(listed: dict[str, Any]) -> Job:
     tasks = listed["tasks"]
     all_running = listed["state"] == "RUNNING" and tasks["running"] == tasks["total"]
-    return Job(listed["jid"], listed["name"], listed["state"], listed["start-time"], all_running)
+    scheduled = int(tasks.get("scheduled", 0))
+    return Job(listed["jid"], listed["name"], listed["state"], listed["start-time"], all_running, scheduled)
 
 
 def _task_manager(listed: dict[str, Any]) -> TaskManager:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import signal
 import sys
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,10 +20,12 @@ from redis.exceptions import RedisError
 from coffee_core.backoff import Backoff
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V3
-from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, write_private, write_remarks
+from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, write_private
 from coffee_core.settings import Settings
 from flink.checkpoint_store import checkpoint_store
+from flink.failures import Failure, JobFailedError
 from flink.options import EPOCH_PARAMETER
+from flink.outage import Outage
 from flink.plans import Plans, SubmitError
 from flink.rest import ENDED, FlinkRest, FlinkUnavailableError, Job, RefusedError, TaskManager
 
@@ -37,14 +40,17 @@ _UNREACHABLE_PAUSE_S = 0.25
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0
 _UNREACHABLE = (FlinkUnavailableError, OSError, TimeoutError, RedisError)
 """A server is away: to ask it again costs nothing, and it may be back at any moment."""
-_TRANSIENT_ERRORS = (*_UNREACHABLE, SubmitError, RefusedError)
+
+_TRANSIENT_ERRORS = (*_UNREACHABLE, SubmitError, RefusedError, JobFailedError)
 _CONNECT_TIMEOUT_S = 2.0
 _CONNECT_EVERY_S = 0.2
 _WARM_UP_CHECK_EVERY_S = 0.25
 _WARM_UP_RETRY_AFTER_S = 5.0
-_INITIALIZING, _CANCELLING = "INITIALIZING", "CANCELLING"
-_INCOMPATIBLE_STATE = "StateMigrationException"
-"""Exception of a task whose restored state does not match its columns; Flink would restart it for ever."""
+_INITIALIZING, _CANCELLING, _FAILED = "INITIALIZING", "CANCELLING", "FAILED"
+_FAILURES = 3
+"""Equal failures in a row after which one is taken to repeat itself: of a checkpoint, that it is damaged."""
+_SLOTS_WITHIN_S = 20.0
+"""Seconds in which TaskManagers that start with the job offer their slots."""
 
 log = logging.getLogger("flink.submit")
 
@@ -56,27 +62,26 @@ class Submitter:
     of another epoch, or none, and does the rest.
     """
 
-    def __init__(self, settings: Settings, rest: FlinkRest, redis: Redis) -> None:
+    def __init__(self, settings: Settings, rest: FlinkRest, redis: Redis, outage: Outage) -> None:
         self._settings = settings
         self._rest = rest
         self._redis = redis
+        self._outage = outage
         self._epochs: dict[str, str] = {}
         """Job → the epoch that it was submitted in."""
-        self._restored: dict[str, str] = {}
-        """Job → the checkpoint that it was to continue from."""
+        self._restored: dict[str, str | None] = {}
+        """Job that was submitted here → the checkpoint that it was to continue from, None of one without."""
         self._refused: set[str] = set()
         """Checkpoints that no job could start from."""
         self._running: str | None = None
-        self._published: dict[str, str] = {}
-        """Remarks on the parts, as last published."""
         self._plans = Plans(settings)
         self._checkpoints = checkpoint_store(settings, rest, redis)
         self._standby = WarmStandby(rest, self._plans)
 
-    async def check(self) -> None:
+    async def check(self) -> bool:
         """Compare the jobs on the cluster with the one that should run; cancel or submit.
 
-        Raises an error of ``_TRANSIENT_ERRORS``.
+        Returns whether that one runs, and has for a while. Raises an error of ``_TRANSIENT_ERRORS``.
         """
         epoch = await current_epoch(self._redis, self._settings.home / "flink" / "epoch")
         jobs = await self._rest.jobs()
@@ -90,13 +95,17 @@ class Submitter:
                 await self._cancel(job, f"it is of epoch {submitted_in or 'none'}, and this is epoch {epoch}")
         for surplus in current[1:]:
             await self._cancel(surplus, f"{current[0].id} is newer")
-        if current:
+        if current and current[0].all_running:
             await self._watch(current[0], epoch)
+            return self._outage.runs()
+        if current:
+            await self._examine(current[0], epoch)
         elif not active:
             # Never beside a job that is still ending: its last rows would meet ours.
-            self._refuse_checkpoints(jobs)
+            await self._examine_ended(jobs, epoch)
             await self._note_ended(jobs, epoch)
             await self._submit(epoch)
+        return False
 
     async def close(self) -> None:
         """End what runs in the background."""
@@ -120,9 +129,6 @@ class Submitter:
             await self._rest.cancel(job)
 
     async def _watch(self, job: Job, epoch: str) -> None:
-        if not job.all_running:
-            await self._cancel_incompatible(job)
-            return
         if self._running != job.id:
             self._running = job.id
             log.info("job %s runs, in epoch %s", job.id, epoch)
@@ -132,33 +138,78 @@ class Submitter:
         if await self._standby.check() and restore is not None:
             self._plans.make_ahead(epoch, restore)
         if restore is None:
-            self._publish("each start is planned when it is due")
+            remark = "each start is planned when it is due"
         else:
-            self._publish(NEXT_START_PLANNED if self._plans.is_ahead(epoch) else "next start not planned yet")
+            remark = NEXT_START_PLANNED if self._plans.is_ahead(epoch) else "next start not planned yet"
+        self._outage.remark(self._standby.remarks | {_PART: remark})
 
-    def _publish(self, of_the_job: str) -> None:
-        remarks = self._standby.remarks | {_PART: of_the_job}
-        if remarks != self._published:
-            write_remarks(self._settings.home, remarks)
-            self._published = remarks
+    async def _examine(self, job: Job, epoch: str) -> None:
+        """Find out why a job does not run; cancel one that cannot, for its checkpoint is damaged."""
+        failures = await self._rest.failures(job.id)
+        if not failures:
+            await self._examine_slots(job)
+            return
+        newest = failures[0]
+        if all(failure.of_damaged_state for failure in failures[:_FAILURES]) and len(failures) >= _FAILURES:
+            await self._give_up(job, newest, await self._restored_from(job, epoch), epoch)
+            await self._cancel(job, newest.sentence)
+            return
+        equal = list(takewhile(lambda failure: failure.sentence == newest.sentence, failures))
+        reason, cure = counted(newest.sentence, len(equal)), "Flink starts the job again until that is mended"
+        if newest.of_restoring:
+            reason = f"the checkpoint cannot be read: {reason}"
+            cure = "it is read again until that is mended; `coffee replay v3` counts the topic without it"
+        self._outage.found(reason, cure)
 
-    async def _cancel_incompatible(self, job: Job) -> None:
-        """Cancel a job that never ran because it cannot read its restored state; refuse that checkpoint."""
-        if job.id != self._running and await self._rest.has_failed_by(job.id, _INCOMPATIBLE_STATE):
-            if uri := self._restored.pop(job.id, None):
-                self._refuse(uri)
-            await self._cancel(job, "its state is not that of its statements")
+    async def _examine_slots(self, job: Job) -> None:
+        """Find out whether a job that has not failed waits for slots."""
+        self._outage.starts()
+        if not job.scheduled:
+            return
+        managers = await self._rest.task_managers()
+        if managers:
+            free, slots = sum(each.free_slots for each in managers), sum(each.slots for each in managers)
+            reason = f"the job waits for slots: {free} of {slots} in Flink are free"
+        else:
+            reason = f"no TaskManager is registered with Flink at {self._settings.flink_rest_url}"
+        self._outage.found(reason, "the job begins once there are TaskManagers with free slots", _SLOTS_WITHIN_S)
 
-    def _refuse_checkpoints(self, jobs: list[Job]) -> None:
-        """Remember checkpoints from which jobs could not start: after any other failure Flink restarts."""
+    async def _examine_ended(self, jobs: list[Job], epoch: str) -> None:
+        """Find out why a job of ours could not begin. Raises JobFailedError with the reason, once for each."""
         for job in jobs:
-            uri = self._restored.pop(job.id, None)
-            if job.state == "FAILED" and uri is not None and job.id != self._running:
-                self._refuse(uri)
+            if job.id not in self._restored:
+                continue
+            restored = self._restored.pop(job.id)
+            if job.state != _FAILED or not (failures := await self._rest.failures(job.id)):
+                continue
+            if not failures[0].of_damaged_state:
+                raise JobFailedError(failures[0].sentence)
+            await self._give_up(job, failures[0], restored, epoch)
 
-    def _refuse(self, uri: str) -> None:
-        log.error("no job can start from %s; trying the one before", uri)
-        self._refused.add(uri)
+    async def _restored_from(self, job: Job, epoch: str) -> str | None:
+        uri = await self._rest.restored_from(job.id)
+        return None if uri is None else self._checkpoints.chosen(epoch, uri)
+
+    async def _give_up(self, job: Job, failure: Failure, checkpoint: str | None, epoch: str) -> None:
+        """Refuse the checkpoint of a job that failed by it, so that the one before is tried.
+
+        Where a job with an empty state fails in the same way, it is not for the checkpoints: none is refused.
+        """
+        self._restored.pop(job.id, None)
+        if checkpoint is None:
+            self._refused.clear()
+            self._outage.found(failure.sentence, "it is tried again and again until that is mended")
+            return
+        self._refused.add(checkpoint)
+        if not failure.of_restoring:
+            # A damaged file is noticed when it is read: by then other checkpoints share it.
+            while uri := await self._checkpoints.newest(epoch, self._refused):
+                self._refused.add(uri)
+        before = await self._checkpoints.newest(epoch, self._refused)
+        cure = "the one before it is tried" if before else "the topic is counted from its first record"
+        log.error("no job can start from %s (%s); %s", checkpoint, failure.sentence, cure)
+        name = checkpoint.rpartition("/")[2]
+        self._outage.found(f"the checkpoint {name} is damaged: {failure.sentence}", cure)
 
     async def _note_ended(self, jobs: list[Job], epoch: str) -> None:
         """Note the last checkpoint of this epoch's newest job: it may have stopped with a savepoint."""
@@ -175,8 +226,8 @@ class Submitter:
         log.info("submitting the job of epoch %s from %s", epoch, start)
         job_id = await self._rest.submit(plan)
         self._epochs[job_id] = epoch
-        if restore is not None:
-            self._restored[job_id] = restore
+        self._restored[job_id] = restore
+        self._outage.starts()
 
 
 async def current_epoch(redis: Redis, file: Path) -> str:
@@ -259,35 +310,55 @@ class WarmStandby:
         await asyncio.sleep(_WARM_UP_RETRY_AFTER_S)
 
 
+def counted(sentence: str, times: int) -> str:
+    """Return what went wrong, with how often where that is often enough to be no accident."""
+    return f"{sentence} ({times} times in a row)" if times >= _FAILURES else sentence
+
+
 class Retry:
     """Failures in a row: logs each reason once; the pause grows where the job itself could not be submitted."""
 
     def __init__(self) -> None:
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._reason: str | None = None
+        self._times = 0
         self.pause_s = _CHECK_EVERY_S
         """Seconds until the next try."""
 
-    def failed(self, error: BaseException) -> None:
-        """Note a failure; log it unless it repeats the one before."""
+    def failed(self, error: BaseException) -> str:
+        """Note a failure; log it unless it repeats the one before. Return the reason, and how often it came."""
         reason = str(error) or type(error).__name__
         if reason != self._reason:
             log.warning("cannot watch the job, trying again: %s", reason)
+            self._times = 0
         self._reason = reason
+        self._times += 1
         if isinstance(error, _UNREACHABLE):
             self._backoff.reset()
             self.pause_s = _UNREACHABLE_PAUSE_S
-        else:
-            self.pause_s = self._backoff.next_s()
+            return reason
+        self.pause_s = self._backoff.next_s()
+        return counted(reason, self._times)
+
+    def passed(self) -> None:
+        """Note that a check went well, though the job does not run yet."""
+        self.pause_s = _CHECK_EVERY_S
 
     def succeeded(self) -> None:
-        """Note a success."""
+        """Note that the job runs."""
         self._backoff.reset()
         self._reason = None
         self.pause_s = _CHECK_EVERY_S
 
 
-async def wait_for_servers(settings: Settings) -> None:
+def described(reason: str, error: BaseException, settings: Settings) -> str:
+    """Return a reason behind the name of the server that gave the error, where the error does not name it."""
+    if isinstance(error, FlinkUnavailableError):
+        return f"Flink at {settings.flink_rest_url} does not answer: {reason}"
+    return f"Redis does not answer: {reason}" if isinstance(error, RedisError) else reason
+
+
+async def wait_for_servers(settings: Settings, outage: Outage) -> None:
     """Wait until all four servers accept connections; log once which one is awaited.
 
     Of several brokers one is enough.
@@ -295,9 +366,11 @@ async def wait_for_servers(settings: Settings) -> None:
     for name, addresses in _addresses(settings).items():
         logged = False
         while not any([await _accepts(host, port) for host, port in addresses]):
+            places = ",".join(f"{host}:{port}" for host, port in addresses)
             if not logged:
-                log.info("waiting for %s at %s", name, ",".join(f"{host}:{port}" for host, port in addresses))
+                log.info("waiting for %s at %s", name, places)
                 logged = True
+            outage.found(f"{name} at {places} does not answer", f"the job begins once {name} is there")
             await asyncio.sleep(_CONNECT_EVERY_S)
 
 
@@ -325,23 +398,29 @@ async def _accepts(host: str, port: int) -> bool:
 
 
 async def _keep_submitted(settings: Settings, stop: asyncio.Event) -> None:
-    await wait_for_servers(settings)
-    rest = FlinkRest(settings.flink_rest_url)
     redis: Redis = Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=5)
-    submitter = Submitter(settings, rest, redis)
+    outage = Outage(settings, redis)
+    publishing = asyncio.create_task(outage.keep_published())
+    rest = FlinkRest(settings.flink_rest_url)
+    submitter = Submitter(settings, rest, redis, outage)
     presence = redis.pubsub()
     retry = Retry()
     try:
+        await wait_for_servers(settings, outage)
         while not stop.is_set():
             try:
                 await _show_presence(presence)
-                await submitter.check()
-                retry.succeeded()
+                if await submitter.check():
+                    retry.succeeded()
+                else:
+                    retry.passed()
             except _TRANSIENT_ERRORS as error:
-                retry.failed(error)
+                outage.found(described(retry.failed(error), error, settings), "it is tried again and again")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), retry.pause_s)
     finally:
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
         await submitter.close()
         await rest.close()
         await presence.aclose()  # type: ignore[no-untyped-call]

@@ -21,7 +21,7 @@ from backend.stack.jvm import Archive, Background, java, join, write_argument_fi
 from backend.stack.part import Part, no_remark, report_progress
 from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import dies_with_parent
-from coffee_core.runstate import read_remarks, write_private
+from coffee_core.runstate import NOT_RUNNING, read_remarks, write_private, write_remarks
 from coffee_core.settings import Settings
 from flink.checkpoints import NUM_RETAINED
 from flink.rest import FlinkRest, FlinkUnavailableError
@@ -449,6 +449,8 @@ def submitter(settings: Settings) -> Part:
         await compile_wheel()
         await asyncio.to_thread(write_configuration, settings)
         temporary = await asyncio.to_thread(empty_temporary, settings, SUBMITTER)
+        # Those of an earlier submitter: what it said may no longer be so.
+        await asyncio.to_thread(write_remarks, settings.home, {})
         options = [*_CLIENT_FLAGS, _CLIENT_HEAP, *archive.options(), f"-Djava.io.tmpdir={temporary}"]
         await asyncio.to_thread(write_argument_file, arguments, options)
 
@@ -474,6 +476,7 @@ def submitter(settings: Settings) -> Part:
         prepare=prepare,
         settle=settle,
         remark=lambda: read_remarks(settings.home).get(SUBMITTER, ""),
+        trouble=lambda: read_remarks(settings.home).get(NOT_RUNNING, ""),
         # Not the TaskManagers: the job is planned while they start, and waits for its slots by itself.
         needs=("kafka", "postgres", "redis", JOB_MANAGER),
     )

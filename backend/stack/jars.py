@@ -131,7 +131,9 @@ def ensure_jars(
     """
     folder = folder or cache_dir() / "jars"
     lock = read_lock() if lock is None else lock
-    ensure_files([jar for group in lock.values() for jar in group], folder, progress, repositories)
+    # Each once: a codec is in two groups.
+    jars = list(dict.fromkeys(jar for group in lock.values() for jar in group))
+    ensure_files(jars, folder, progress, repositories)
     return jar_paths(folder=folder, lock=lock)
 
 

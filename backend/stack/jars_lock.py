@@ -17,8 +17,11 @@ CONNECTORS = (
     "org.apache.flink:flink-connector-jdbc-core:4.0.0-2.0",
     "org.apache.flink:flink-connector-jdbc-postgres:4.0.0-2.0",
     "org.postgresql:postgresql:42.7.14",
+    # What the connector leaves out, in the broker's version: lz4 and snappy are in Flink's own jar.
+    "com.github.luben:zstd-jni:1.5.6-10",
 )
-"""Built for Flink 2.0 and 2.2, and run on 2.3: nothing official was built for it."""
+"""Built for Flink 2.0 and 2.2, and run on 2.3: nothing official was built for it. The last one: topics may be
+compressed with zstd."""
 PLANNER = "org.apache.flink:flink-table-planner_2.12:2.3.0"
 
 

@@ -61,6 +61,8 @@ class Part:
     """What must be done once it answers and before others may use it, idempotent: migrations, topics."""
     remark: Callable[[], str] = no_remark
     """Return a remark for the status of a part that is up; called after each ``ready``."""
+    trouble: Callable[[], str] = no_remark
+    """Return why a part that runs is not ready, empty where that is not known; called after each ``ready``."""
     external: bool = False
     """Given by a URL: not started here."""
 

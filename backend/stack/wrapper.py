@@ -128,7 +128,13 @@ class Wrapper:
 
     async def _wait_until_ready(self, pending: State, pid: int | None, began: float) -> None:
         pause_s = _FIRST_PROBE_S
+        before = self._publisher.state.detail
         while not await self._part.ready():
+            trouble = self._part.trouble()
+            if not self._part.external:
+                self._publisher.move(pending, trouble or before, pid)
+            if trouble:
+                self._publisher.announce(trouble)
             if self._part.external and time.monotonic() - began > _WATCH_EVERY_S:
                 self._publisher.move(pending, "the given server does not answer", pid)
                 self._publisher.announce("the given server does not answer")

@@ -95,6 +95,25 @@ async def test_other_code_and_another_parallelism_on_two_taskmanagers_take_the_s
     assert len(await taskmanagers_in_use(engine.settings)) == 2
 
 
+async def test_a_folder_that_was_moved_costs_no_order(engine: Lab) -> None:
+    """Flink writes absolute paths into its checkpoints, not into its savepoints."""
+    before = await shown_totals(engine.settings, V3)
+    async with FlinkRest(engine.settings.flink_rest_url) as rest:
+        (job,) = [job for job in await rest.jobs() if job.active]
+        await rest.checkpoint(job)
+    assert await asyncio.to_thread(engine.stop) == 0
+    engine.home = engine.home.rename(engine.home.with_name("another place"))
+    engine.env |= {"COFFEE_HOME": str(engine.home)}
+    engine.settings = Settings.from_env(engine.env)
+    await asyncio.to_thread(engine.start)
+    assert "chk-" in next(line for line in submitter_log(engine).splitlines() if "no job can start from" in line)
+    await post_all(engine.settings, V3, mixed_attempts(V3, ORDERS, 91))
+    await post_and_balance(engine, 95)
+    assert (await shown_totals(engine.settings, V3)).orders == before.orders + len(
+        expected_rows(mixed_attempts(V3, ORDERS, 95))
+    )
+
+
 async def test_state_that_no_longer_fits_is_passed_over_and_the_topic_counted_anew(engine: Lab) -> None:
     assert await asyncio.to_thread(engine.stop) == 0
     total, wider = "SUM(CAST(dead AS BIGINT))", "CAST(SUM(CAST(dead AS DECIMAL(20, 0))) AS BIGINT)"

@@ -44,7 +44,8 @@ async def test_what_a_client_submits_is_caught(body: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"), [("raise SystemExit('no such table')", "no such table"), ("", "could not plan")]
+    ("script", "reason"),
+    [("raise SystemExit('no such table')", "no such table"), ("", "cannot be planned: it ended without a word")],
 )
 async def test_a_client_that_fails_or_submits_nothing_is_told_with_its_last_words(
     script: str, reason: str

@@ -21,6 +21,22 @@ async def test_the_remark_follows_while_the_part_stays_up(tmp_path: Path) -> Non
         assert (run.state.state, run.state.pid, run.state.since_us) == (State.UP, up.pid, up.since_us)
 
 
+async def test_a_part_that_is_not_ready_says_why_for_as_long_as_it_knows(tmp_path: Path) -> None:
+    words, ready = ["PostgreSQL does not answer"], [False]
+
+    async def answers() -> bool:
+        return ready[-1]
+
+    async with kept(tmp_path, program(SLEEPER, ready=answers, trouble=lambda: words[-1])) as run:
+        await until(lambda: run.state.detail == "PostgreSQL does not answer")
+        assert run.state.state is State.STARTING
+        assert "PostgreSQL does not answer" in run.lines
+        words.append("")
+        await until(lambda: run.state.detail == "")
+        ready.append(True)
+        assert (await run.reaches(State.UP)).detail == ""
+
+
 async def test_a_part_with_a_pause_stays_down_for_it_once_it_was_killed(tmp_path: Path) -> None:
     async with kept(tmp_path, program(SLEEPER, pause_s=HOUR_S)) as run:
         up = await run.reaches(State.UP)

@@ -21,8 +21,14 @@ def test_the_shipped_lock_names_every_jar_with_size_and_hash() -> None:
     assert set(lock) == {"kafka", "connectors", "planner"}
     jars = [jar for group in lock.values() for jar in group]
     assert all(jar.bytes > 0 and len(bytes.fromhex(jar.sha256)) == 32 for jar in jars)
-    assert len({jar.file_name for jar in jars}) == len(jars)
+    assert len({jar.file_name for jar in jars}) == len(set(jars))
     assert read_lock(write_lock(lock)) == lock
+
+
+def test_flink_reads_zstd_by_the_jar_with_which_the_broker_writes_it() -> None:
+    lock = read_lock()
+    (codec,) = set(lock["kafka"]) & set(lock["connectors"])
+    assert codec.coordinate.startswith("com.github.luben:zstd-jni:")
 
 
 def test_the_jar_of_the_lock_passes(path: Path) -> None:
