@@ -291,11 +291,17 @@ async def _compare(connection: Database, batch: list[Record], letters: set[str],
 
 def read_order(value: bytes | None) -> Order | None:
     """Return the order of a record's value as the job reads it, or None where it must be a dead letter."""
+    # As Flink reads it: what is no UTF-8 is replaced, and bytes are never UTF-16. JSON knows no NaN.
+    text = (value or b"").decode(errors="replace")
     try:
-        fields = json.loads(value or b"")
+        fields = json.loads(text, parse_constant=_refuse_constant)
         return Order.from_fields(fields) if isinstance(fields, dict) else None
     except (ValueError, OrderError, RecursionError):
         return None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 _LOOK_UP = sql("backend.pipelines.v3_kafka", "look_up")
