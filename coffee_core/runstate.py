@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from coffee_core.file_lock import try_lock
+
 STANDBY_WARM = "spare, warm"
 NEXT_START_PLANNED = "next start planned"
 """Remarks that the bench waits for."""
@@ -56,7 +58,10 @@ class PartState:
     restarts: int = 0
     """How often its wrapper has started it again."""
     wrapper_pid: int | None = None
-    """Process id of its wrapper; where that process is gone, the part is stopped, whatever state was published."""
+    """Process id of its wrapper; where that process is gone, the part is stopped, whatever state was published.
+
+    The lock that the wrapper holds counts more than this: a pid may belong to another program by now.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +92,39 @@ def run_dir(home: Path) -> Path:
     return home / "run"
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole, readable by its owner alone."""
+def write_private(path: Path, text: str, *, durable: bool = False) -> None:
+    """Replace a file as a whole, readable by its owner alone.
+
+    ``durable``: it is on disk afterwards. Without that a power cut may leave it empty.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(handle)
         Path(name).replace(path)
+        if durable:
+            sync_folder(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Put on disk which files a folder has."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def lock_path(home: Path, name: str) -> Path:
+    """Return the file that the wrapper of a part keeps locked for as long as it lives."""
+    return run_dir(home) / f"{name}.lock"
 
 
 def write_state(home: Path, state: PartState) -> None:
@@ -108,16 +135,31 @@ def write_state(home: Path, state: PartState) -> None:
 def read_state(home: Path, name: str) -> PartState | None:
     """Return the state of one part, or None where it was never published there.
 
-    A part whose wrapper has gone is reported as stopped, without a pid.
+    A part whose wrapper has gone is reported as stopped, without a pid. A file that a power cut has left empty or
+    torn is none.
     """
     try:
         raw = json.loads((run_dir(home) / f"{name}.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        state = PartState(**{**raw, "state": State(raw["state"])})
+    except (FileNotFoundError, ValueError, TypeError, LookupError):
         return None
-    state = PartState(**{**raw, "state": State(raw["state"])})
-    if state.wrapper_pid is None or not alive(state.wrapper_pid):
+    if not _is_kept(home, state):
         return PartState(state.name, None, state.port, State.STOPPED, since_us=state.since_us)
     return state
+
+
+def _is_kept(home: Path, state: PartState) -> bool:
+    """Tell whether the wrapper that has published this still lives."""
+    if state.wrapper_pid is None or not alive(state.wrapper_pid):
+        return False
+    try:
+        handle = os.open(lock_path(home, state.name), os.O_RDWR | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
+        return True  # kept without a lock, or by another account: the pid is all there is
+    try:
+        return not try_lock(handle, shared=True)
+    finally:
+        os.close(handle)
 
 
 def read_states(home: Path) -> list[PartState]:
@@ -135,10 +177,10 @@ def write_remarks(home: Path, remarks: Mapping[str, str]) -> None:
 def read_remarks(home: Path) -> dict[str, str]:
     """Return the remarks on Flink's parts as ``write_remarks`` has published them, or nothing."""
     try:
-        remarks: dict[str, str] = json.loads((run_dir(home) / "flink-remarks").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        remarks = json.loads((run_dir(home) / "flink-remarks").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return {}
-    return remarks
+    return remarks if isinstance(remarks, dict) else {}
 
 
 def alive(pid: int) -> bool:
@@ -166,7 +208,7 @@ def write_env(home: Path, values: Mapping[str, str]) -> None:
 def read_env(home: Path) -> dict[str, str]:
     """Return the addresses published last, or nothing where no stack has been started there."""
     try:
-        text = (run_dir(home) / "env").read_text(encoding="utf-8")
+        text = (run_dir(home) / "env").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return {}
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)

@@ -236,15 +236,17 @@ async def current_epoch(redis: Redis, file: Path) -> str:
     await redis.set(EPOCH_KEY, kept or _FIRST_EPOCH, nx=True)
     epoch = str(await redis.get(EPOCH_KEY) or "")
     if epoch and epoch != kept:
-        write_private(file, f"{epoch}\n")
+        write_private(file, f"{epoch}\n", durable=True)
     return epoch or kept or _FIRST_EPOCH
 
 
 def _read_epoch(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8").strip()
+        text = file.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return ""
+    # What a power cut has left empty, or full of zeros, is no epoch.
+    return text if text.isascii() and text.isdecimal() else ""
 
 
 class WarmStandby:

@@ -85,7 +85,7 @@ def _format_storage(data: Path) -> None:
     path = data / "meta.properties"
     if not path.exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        write_private(path, f"version=1\ncluster.id={cluster}\nnode.id=1\n")
+        write_private(path, f"version=1\ncluster.id={cluster}\nnode.id=1\n", durable=True)
 
 
 def _properties(settings: Settings, data: Path) -> dict[str, str | int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coffee_core.errors import StackError
 from coffee_core.file_lock import open_lock_file, try_lock
-from coffee_core.runstate import run_dir
+from coffee_core.runstate import lock_path, run_dir
 
 SUPERVISOR = "up"
 """The lock of ``coffee up``; every other is named after its part."""
@@ -26,7 +26,7 @@ def hold(home: Path, name: str) -> int:
     """
     folder = run_dir(home)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = open_lock_file(folder / f"{name}.lock")
+    handle = open_lock_file(lock_path(home, name))
     if not _locked(handle):
         owner = os.read(handle, 32).decode().strip() or "unknown"
         os.close(handle)
@@ -55,7 +55,7 @@ def already_running(home: Path, what: str, pid: int | str) -> AlreadyRunningErro
 def holder(home: Path, name: str) -> int | None:
     """Return the pid of the process that holds a lock, or None where none does."""
     try:
-        handle = os.open(run_dir(home) / f"{name}.lock", os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(lock_path(home, name), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

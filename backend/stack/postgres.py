@@ -1,12 +1,15 @@
 """PostgreSQL 18 out of a wheel: its data folder, its settings, its migrations."""
 
+import asyncio
 import hashlib
 import importlib.util
 import os
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backend.stack.part import Part, report_progress
 from backend.stack.privileges import chown_tree, run_as, server_account
@@ -16,8 +19,14 @@ from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
 from coffee_core.settings import Settings
 
+if TYPE_CHECKING:
+    import psutil
+
 NAME = "postgres"
 _MAJOR = "18"
+_ORPHANS_WITHIN_S = 3.0
+"""Seconds in which the processes of a killed server notice that; then they are killed as well."""
+_ORPHANS_POLL_S = 0.05
 
 _BOOTSTRAP = """\
 CREATE ROLE coffee LOGIN CREATEDB IN ROLE pg_monitor, pg_checkpoint
@@ -99,6 +108,7 @@ async def _initialise(data: Path, password: str) -> None:
     """Make the data folder where there is none: aside, then renamed, so that a half-made one is never used."""
     uid, gid = server_account(data)
     if _adopt(data, uid, gid):
+        await _settle_pid_file(data)
         await _set_password(data, password)
         return
     report_progress("first start: creating the database cluster")
@@ -129,6 +139,47 @@ async def _set_password(data: Path, password: str, before: str = "") -> None:
     if failed := [line for line in output.splitlines() if "ERROR:" in line or "FATAL:" in line]:
         raise StackError(f"setting up the database failed: {failed[0]}")
     access.write_text(f"host all coffee 127.0.0.1/32 scram-sha-256\n# its password: {digest}\n", encoding="ascii")
+
+
+async def _settle_pid_file(data: Path) -> None:
+    """Remove the pid file that a killed server has left, once nothing of that server runs any more.
+
+    PostgreSQL believes the file where any process of its account has that pid, as after a restart of a container
+    or a machine. We know better: the lock of this part is ours, and who works in this folder can be seen. What
+    orphans share memory with is found by PostgreSQL without the file, too.
+    Raises StackError where a server that is not ours runs in this folder.
+    """
+    pid_file = data / "postmaster.pid"
+    if not pid_file.exists():
+        return
+    deadline = time.monotonic() + _ORPHANS_WITHIN_S
+    while there := await asyncio.to_thread(_processes_in, data):
+        if server := next((process for process in there if "-D" in process.cmdline()), None):
+            raise StackError(
+                f"another PostgreSQL runs in {data} (pid {server.pid}), not started by this stack: "
+                f"`kill -INT {server.pid}` ends it"
+            )
+        if time.monotonic() > deadline:
+            # Processes of a server that is dead: they end by themselves, but for one that is frozen.
+            for process in there:
+                process.kill()
+        await asyncio.sleep(_ORPHANS_POLL_S)
+    pid_file.unlink(missing_ok=True)
+
+
+def _processes_in(data: Path) -> list["psutil.Process"]:
+    """Return the processes of PostgreSQL that work in this folder: each of them has it as its working folder."""
+    import psutil  # only after a crash: it takes longer to load than a wrapper to start
+
+    found = []
+    for process in psutil.process_iter():
+        try:
+            ours = process.name() == "postgres" and Path(process.cwd()).samefile(data)
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):  # gone meanwhile, or of an account that ours cannot look into
+            continue
+    return found
 
 
 def _adopt(data: Path, uid: int, gid: int) -> bool:

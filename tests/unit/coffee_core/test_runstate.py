@@ -6,7 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from coffee_core.runstate import PartState, State, read_env, read_states, run_dir, write_env, write_state
+import pytest
+
+from coffee_core.file_lock import lock_file
+from coffee_core.runstate import (
+    PartState,
+    State,
+    lock_path,
+    read_env,
+    read_remarks,
+    read_states,
+    run_dir,
+    write_env,
+    write_state,
+)
 
 
 def test_a_state_survives_the_round_trip(tmp_path: Path) -> None:
@@ -20,6 +33,24 @@ def test_a_part_whose_wrapper_is_gone_is_stopped(tmp_path: Path) -> None:
     gone.wait()
     write_state(tmp_path, PartState("kafka", 42, 9092, State.UP, wrapper_pid=gone.pid))
     assert read_states(tmp_path) == [PartState("kafka", None, 9092, State.STOPPED)]
+
+
+def test_a_pid_that_another_program_has_by_now_is_not_believed(tmp_path: Path) -> None:
+    state = PartState("kafka", 42, 9092, State.UP, wrapper_pid=os.getpid())
+    write_state(tmp_path, state)
+    handle = lock_file(lock_path(tmp_path, "kafka"))
+    assert handle is not None
+    assert read_states(tmp_path) == [state]
+    os.close(handle)
+    assert read_states(tmp_path) == [PartState("kafka", None, 9092, State.STOPPED)]
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 512, b'{"name": "kaf', b"[]", b"{}", b"\xff"])
+def test_what_a_power_cut_leaves_of_a_file_is_none(tmp_path: Path, left: bytes) -> None:
+    run_dir(tmp_path).mkdir()
+    for name in ("kafka.json", "flink-remarks", "env"):
+        (run_dir(tmp_path) / name).write_bytes(left)
+    assert (read_states(tmp_path), read_remarks(tmp_path), read_env(tmp_path)) == ([], {}, {})
 
 
 def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
