@@ -9,20 +9,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from coffee_core.errors import ConfigError
 from coffee_core.passwords import read_password
 from coffee_core.pipelines import PACKAGES_SETTING, Pipeline, load_packages, parse_pipelines
 from coffee_core.runstate import read_env
+from coffee_core.server_urls import HttpUrl, PostgresUrl, RedisUrl, parse_endpoints
 
 
-def _setting(env: str, default: str, parse: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
-    """Return a dataclass field that is one setting; a secret is left out of the representation."""
+def _setting(
+    env: str,
+    default: str,
+    parse: Callable[..., Any],
+    doc: str,
+    *,
+    secret: bool = False,
+    with_environ: bool = False,
+) -> Any:
+    """Return a dataclass field that is one setting; a secret is left out of the representation.
+
+    ``parse`` takes the text and, ``with_environ``, all variables.
+    """
     return field(
-        default_factory=lambda: parse(default),
+        default_factory=lambda: parse(default, {}) if with_environ else parse(default),
         repr=not secret,
-        metadata={"env": env, "default": default, "parse": parse, "doc": doc},
+        metadata={"env": env, "default": default, "parse": parse, "doc": doc, "with_environ": with_environ},
     )
 
 
@@ -31,7 +42,7 @@ def _value_of(setting: "Field[Any]", environ: Mapping[str, str]) -> Any:
     name, text = setting.metadata["env"], environ.get(setting.metadata["env"], "").strip()
     text = text or setting.metadata["default"]
     try:
-        return setting.metadata["parse"](text)
+        return setting.metadata["parse"](text, *((environ,) if setting.metadata["with_environ"] else ()))
     except ValueError as error:
         # A URL may carry a password: it is not repeated.
         quoted = "" if name.endswith("_URL") else f"{text!r} "
@@ -80,27 +91,19 @@ def _hours(text: str) -> float:
     return float(text)
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    """Return the reader of a URL with one of these schemes; it may be empty."""
-
-    def parse(text: str) -> str:
-        if not text:
-            return ""
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}")
-        return text.rstrip("/")
-
-    return parse
+def _database_url(text: str, environ: Mapping[str, str]) -> str:
+    """Read the URL of a PostgreSQL, and what it is silent about from libpq's variables; it may be empty."""
+    return str(PostgresUrl.parse(text, environ)) if text else ""
 
 
 def _redis_url(text: str) -> str:
-    """Read the URL of a Redis server; with TLS its name is checked, which the driver does only when asked."""
-    url = _url("redis", "rediss")(text)
-    chosen = any(word in url for word in ("ssl_check_hostname=", "ssl_cert_reqs=none"))
-    if chosen or not url.startswith("rediss:"):
-        return url
-    return f"{url}{'&' if urlsplit(url).query else '?'}ssl_check_hostname=true"
+    """Read the URL of a Redis server; it may be empty."""
+    return str(RedisUrl.parse(text)) if text else ""
+
+
+def _http_url(text: str) -> str:
+    """Read the base of a URL; it may be empty."""
+    return str(HttpUrl.parse(text)) if text else ""
 
 
 def _storage(text: str) -> str:
@@ -112,11 +115,7 @@ def _storage(text: str) -> str:
 
 def _servers(text: str) -> str:
     """Read HOST:PORT, several separated by commas; it may be empty."""
-    for server in filter(None, text.split(",")):
-        host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdecimal():
-            raise ValueError("must be HOST:PORT, several separated by commas")
-    return text
+    return ",".join(map(str, parse_endpoints(text)))
 
 
 def _home(text: str) -> Path:
@@ -141,9 +140,10 @@ class Settings:
     given_database_url: str = _setting(
         "DATABASE_URL",
         "",
-        _url("postgresql", "postgres"),
+        _database_url,
         "your own PostgreSQL; empty: an embedded one",
         secret=True,
+        with_environ=True,
     )
     given_redis_url: str = _setting(
         "REDIS_URL", "", _redis_url, "your own Redis or Valkey; empty: an embedded one", secret=True
@@ -175,13 +175,14 @@ class Settings:
         "PEM file of a private key (PKCS #8) and its certificate, for a Kafka that asks for one; empty: none",
     )
     given_flink_rest_url: str = _setting(
-        "FLINK_REST_URL", "", _url("http", "https"), "your own Flink; empty: an embedded cluster"
+        "FLINK_REST_URL", "", _http_url, "your own Flink; empty: an embedded cluster", secret=True
     )
     given_api_url: str = _setting(
         "API_URL",
         "",
-        _url("http", "https"),
+        _http_url,
         "where the dashboard and the load find the API; empty: the local one",
+        secret=True,
     )
     host: str = _setting("COFFEE_HOST", "127.0.0.1", str, "address the API listens on")
     api_port: int = _setting("COFFEE_API_PORT", "8005", _port, "port of the API")
@@ -276,6 +277,10 @@ class Settings:
         environ = os.environ if environ is None else environ
         settings = cls(**{setting.name: _value_of(setting, environ) for setting in fields(cls)})
         settings._require_kafka_login()
+        if settings.api_token and HttpUrl.parse(settings.api_url_with_login).authorization:
+            raise ConfigError(
+                "API_URL has a user and COFFEE_API_TOKEN is set: a request can show only one of them"
+            )
         return settings
 
     @classmethod
@@ -324,9 +329,14 @@ class Settings:
         return self.given_flink_rest_url or f"http://127.0.0.1:{self.flink_rest_port}"
 
     @property
-    def api_url(self) -> str:
-        """The order API, without a trailing slash."""
+    def api_url_with_login(self) -> str:
+        """The order API, with the user and password that a proxy before it may ask for."""
         return self.given_api_url or f"{self.api_scheme}://127.0.0.1:{self.api_port}"
+
+    @property
+    def api_url(self) -> str:
+        """The order API, without a trailing slash and without a user: that is in ``authorization``."""
+        return HttpUrl.parse(self.api_url_with_login).base
 
     @property
     def api_scheme(self) -> str:
@@ -340,14 +350,16 @@ class Settings:
 
     @property
     def authorization(self) -> dict[str, str]:
-        """The header that the API asks of its clients, where it asks for one."""
-        return {"Authorization": f"Bearer {self.api_token}"} if self.api_token else {}
+        """The header that the API, or a proxy before it, asks of its clients, where one does."""
+        if self.api_token:
+            return {"Authorization": f"Bearer {self.api_token}"}
+        return HttpUrl.parse(self.api_url_with_login).authorization
 
     @property
     def addresses(self) -> dict[str, str]:
         """The five addresses of the stack by the names of their variables, as ``coffee env`` prints them."""
         return {
-            "API_URL": self.api_url,
+            "API_URL": self.api_url_with_login,
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_servers,

@@ -2,8 +2,8 @@
 
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from coffee_core.server_urls import HttpUrl
 from coffee_core.settings import Settings
 from flink.checkpoints import checkpoint_options
 
@@ -19,11 +19,11 @@ EPOCH_PARAMETER = "coffee.epoch"
 
 def options(settings: Settings, epoch: str, restore: str | None) -> dict[str, str]:
     """Return the options of the job of an epoch, which continues from the checkpoint at ``restore`` (a URI)."""
-    rest = urlsplit(settings.flink_rest_url)
+    rest = HttpUrl.parse(settings.flink_rest_url).endpoint
     chosen = {
         "execution.target": "remote",
-        "rest.address": rest.hostname or "127.0.0.1",
-        "rest.port": str(rest.port or (443 if rest.scheme == "https" else 80)),
+        "rest.address": rest.host,
+        "rest.port": str(rest.port),
         "pipeline.name": JOB_NAME,
         "$internal.pipeline.job-id": PLANNED_JOB_ID,
         "pipeline.global-job-parameters": f"{EPOCH_PARAMETER}:{epoch}",

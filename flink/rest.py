@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from coffee_core.errors import CoffeeError
+from coffee_core.server_urls import HttpUrl
 from flink.failures import Failure, refusal
 from flink.options import JOB_NAME, PLANNED_JOB_ID
 
@@ -88,9 +89,11 @@ class FlinkRest:
         # Imported here: it takes a quarter of a second, and the lab's processes import this module.
         import aiohttp
 
-        self._base = base
+        # The login in a header: an error repeats the URL.
+        to = HttpUrl.parse(base)
+        self._base = to.base
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=timeout_s), raise_for_status=True
+            timeout=aiohttp.ClientTimeout(total=timeout_s), raise_for_status=True, headers=to.authorization
         )
 
     async def __aenter__(self) -> Self:

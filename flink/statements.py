@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from coffee_core.clock import MAX_TIME_US
+from coffee_core.errors import ConfigError
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import sql, sql_names
+from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S
 
@@ -32,6 +34,23 @@ _MOST_LANES = 16
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _BATCHED = {"reWriteBatchedInserts": "true", "stringtype": "unspecified"}
 """One INSERT for a batch of rows; text goes into uuid and timestamptz columns as PostgreSQL reads it."""
+_JDBC_NAMES = {
+    **{name: name for name in ("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert", "options")},
+    "sslnegotiation": "sslNegotiation",
+    "target_session_attrs": "targetServerType",
+    "application_name": "ApplicationName",
+    "krbsrvname": "kerberosServerName",
+}
+"""JDBC's names for libpq's parameters; ``gsslib`` has none and needs none."""
+_NOT_IN_JDBC = ("sslcrl", "ssl_min_protocol_version", "ssl_max_protocol_version")
+_JDBC_SERVER_TYPES = {
+    "any": "any",
+    "primary": "primary",
+    "read-write": "primary",
+    "standby": "secondary",
+    "read-only": "secondary",
+    "prefer-standby": "preferSecondary",
+}
 _LOGIN = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
 """Where the SQL connector keeps Kafka's own classes."""
 _MODULES = {
@@ -157,15 +176,22 @@ class JdbcTarget:
 
     @classmethod
     def of_url(cls, database_url: str) -> "JdbcTarget":
-        """Translate a PostgreSQL URL; its parameters (``sslmode`` …) are carried over."""
-        parts = urlsplit(database_url)
-        place = parts.netloc.rpartition("@")[2]
-        query = urlencode({**dict(parse_qsl(parts.query)), **_BATCHED})
-        return cls(
-            f"jdbc:postgresql://{place}{parts.path}?{query}",
-            unquote(parts.username or ""),
-            unquote(parts.password or ""),
-        )
+        """Translate a PostgreSQL URL and its parameters to the names that JDBC's driver has for them.
+
+        Raises ConfigError where that driver cannot honour one.
+        """
+        url = PostgresUrl.parse(database_url)
+        servers = [str(server) for server in url.endpoints if not server.socket_path]
+        if not servers:
+            raise ConfigError("DATABASE_URL: Flink's driver knows no Unix sockets: name a host, or leave out v3")
+        if unknown := [name for name in _NOT_IN_JDBC if name in url.parameters]:
+            raise ConfigError(f"DATABASE_URL: Flink's driver knows no {unknown[0]}: leave it out, or leave out v3")
+        named = {_JDBC_NAMES[name]: value for name, value in url.parameters.items() if name in _JDBC_NAMES}
+        if "targetServerType" in named:
+            named["targetServerType"] = _JDBC_SERVER_TYPES[named["targetServerType"]]
+        query = urlencode({**named, **_BATCHED}, quote_via=quote)
+        target = f"jdbc:postgresql://{','.join(servers)}/{quote(url.database, safe='')}?{query}"
+        return cls(target, url.user, url.password)
 
 
 def kafka_properties(settings: Settings) -> dict[str, str]:

@@ -11,16 +11,17 @@ import signal
 import sys
 from itertools import takewhile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from coffee_core.backoff import Backoff
+from coffee_core.errors import ConfigError
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, write_private
+from coffee_core.server_urls import Endpoint, HttpUrl, PostgresUrl, RedisUrl, parse_endpoints, place
 from coffee_core.settings import Settings
 from flink.checkpoint_store import checkpoint_store
 from flink.failures import Failure, JobFailedError
@@ -28,6 +29,7 @@ from flink.options import EPOCH_PARAMETER
 from flink.outage import Outage
 from flink.plans import Plans, SubmitError
 from flink.rest import ENDED, FlinkRest, FlinkUnavailableError, Job, RefusedError, TaskManager
+from flink.statements import JdbcTarget
 
 EPOCH_KEY = MetricKeys(V3).epoch
 """A job writes to Redis only while this key holds the epoch that it was submitted with."""
@@ -171,7 +173,7 @@ class Submitter:
             free, slots = sum(each.free_slots for each in managers), sum(each.slots for each in managers)
             reason = f"the job waits for slots: {free} of {slots} in Flink are free"
         else:
-            reason = f"no TaskManager is registered with Flink at {self._settings.flink_rest_url}"
+            reason = f"no TaskManager is registered with Flink at {place(self._settings.flink_rest_url)}"
         self._outage.found(reason, "the job begins once there are TaskManagers with free slots", _SLOTS_WITHIN_S)
 
     async def _examine_ended(self, jobs: list[Job], epoch: str) -> None:
@@ -356,7 +358,7 @@ class Retry:
 def described(reason: str, error: BaseException, settings: Settings) -> str:
     """Return a reason behind the name of the server that gave the error, where the error does not name it."""
     if isinstance(error, FlinkUnavailableError):
-        return f"Flink at {settings.flink_rest_url} does not answer: {reason}"
+        return f"Flink at {place(settings.flink_rest_url)} does not answer: {reason}"
     return f"Redis does not answer: {reason}" if isinstance(error, RedisError) else reason
 
 
@@ -365,34 +367,35 @@ async def wait_for_servers(settings: Settings, outage: Outage) -> None:
 
     Of several brokers one is enough.
     """
-    for name, addresses in _addresses(settings).items():
+    for name, places in _places(settings).items():
         logged = False
-        while not any([await _accepts(host, port) for host, port in addresses]):
-            places = ",".join(f"{host}:{port}" for host, port in addresses)
+        at = ",".join(map(str, places))
+        while not any([await _accepts(server) for server in places]):
             if not logged:
-                log.info("waiting for %s at %s", name, places)
+                log.info("waiting for %s at %s", name, at)
                 logged = True
-            outage.found(f"{name} at {places} does not answer", f"the job begins once {name} is there")
+            outage.found(f"{name} at {at} does not answer", f"the job begins once {name} is there")
             await asyncio.sleep(_CONNECT_EVERY_S)
 
 
-def _addresses(settings: Settings) -> dict[str, list[tuple[str, int]]]:
-    brokers = (broker.strip().rpartition(":") for broker in settings.kafka_servers.split(",") if broker.strip())
-    addresses = {"Kafka": [(host, int(port)) for host, _, port in brokers]}
-    for name, url, port in (
-        ("Flink", settings.flink_rest_url, 8081),
-        ("Redis", settings.redis_url, 6379),
-        ("PostgreSQL", settings.database_url, 5432),
-    ):
-        parts = urlsplit(url)
-        addresses[name] = [(parts.hostname or "127.0.0.1", parts.port or port)]
-    return addresses
+def _places(settings: Settings) -> dict[str, tuple[Endpoint | str, ...]]:
+    """Return where each server listens; a Unix socket is its path."""
+    redis, postgres = RedisUrl.parse(settings.redis_url), PostgresUrl.parse(settings.database_url)
+    return {
+        "Kafka": parse_endpoints(settings.kafka_servers),
+        "Flink": (HttpUrl.parse(settings.flink_rest_url).endpoint,),
+        "Redis": (redis.path or redis.endpoint,),
+        "PostgreSQL": tuple(server.socket_path or server for server in postgres.endpoints),
+    }
 
 
-async def _accepts(host: str, port: int) -> bool:
+async def _accepts(server: Endpoint | str) -> bool:
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(host, port)
+            if isinstance(server, str):
+                _, writer = await asyncio.open_unix_connection(server)
+            else:
+                _, writer = await asyncio.open_connection(server.host, server.port)
     except (OSError, TimeoutError):
         return False
     writer.close()
@@ -440,10 +443,10 @@ async def _show_presence(presence: PubSub) -> None:
     await presence.get_message(ignore_subscribe_messages=True, timeout=0.01)
 
 
-async def _main() -> None:
+async def _main(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    task = loop.create_task(_keep_submitted(Settings.from_env(), stop))
+    task = loop.create_task(_keep_submitted(settings, stop))
 
     def end() -> None:
         stop.set()
@@ -460,7 +463,13 @@ async def _main() -> None:
 def main() -> int:
     """Keep the job submitted until a signal ends it; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(_main())
+    try:
+        settings = Settings.from_env()
+        JdbcTarget.of_url(settings.database_url)  # before any server is awaited: raises where it cannot be used
+        asyncio.run(_main(settings))
+    except ConfigError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message is enough
+        return 1
     return 0
 
 

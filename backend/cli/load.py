@@ -209,7 +209,7 @@ async def _not_ready(settings: Settings, plan: "Plan") -> str:
     from backend.stack.probes import http_ok
 
     for pipeline in plan.pipelines:
-        if not await http_ok(f"{settings.api_url}/readyz/{pipeline}"):
+        if not await http_ok(f"{settings.api_url}/readyz/{pipeline}", settings.authorization):
             return f"{settings.api_url} does not take orders of {pipeline}"
     return ""
 

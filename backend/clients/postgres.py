@@ -10,6 +10,7 @@ import asyncpg
 
 from backend.clients.health import Health
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
+from coffee_core.server_urls import PostgresUrl
 
 POOL_CONNECTIONS = 16
 """Most connections: enough that one fsync of PostgreSQL commits several orders at once."""
@@ -56,6 +57,7 @@ class PostgresPool:
 
     async def run(self) -> None:
         """Keep a pool, forever; its connections are closed when this is cancelled."""
+        name = PostgresUrl.parse(self._url).parameters.get("application_name", "coffee-api")
         # min_size 0 opens nothing yet: the API starts without PostgreSQL.
         self._pool = await asyncpg.create_pool(
             self._url,
@@ -65,7 +67,7 @@ class PostgresPool:
             max_inactive_connection_lifetime=0,
             reset=_keep_session,
             timeout=ACQUIRE_TIMEOUT_S,
-            server_settings={"application_name": "coffee-api"},
+            server_settings={"application_name": name},
         )
         try:
             await self.health.keep_probing(self._probe)

@@ -2,16 +2,15 @@
 
 import asyncio
 import hashlib
-import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
-from redis.asyncio.connection import parse_url
 
 from backend.clients.health import Health
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
+from coffee_core.server_urls import RedisUrl
 
 CONNECT_TIMEOUT_S = 0.8
 """Seconds for a connection and its greeting."""
@@ -219,42 +218,30 @@ class RedisLink(asyncio.Protocol):
 async def connect(
     url: str, on_lost: Callable[[str], None], make: Callable[[Callable[[str], None]], RedisLink] = RedisLink
 ) -> RedisLink:
-    """Connect, authenticate and select the database of a redis:// or rediss:// URL.
+    """Connect, authenticate and select the database of a redis://, rediss:// or unix:// URL.
 
     ``make`` makes the protocol from ``on_lost``. Raises UnavailableError with the reason.
     """
+    to, loop = RedisUrl.parse(url), asyncio.get_running_loop()
     try:
-        options: dict[str, Any] = dict(parse_url(url))
-        host, port = options.get("host", "localhost"), options.get("port", 6379)
-        _, link = await asyncio.get_running_loop().create_connection(
-            lambda: make(on_lost), host, port, ssl=_tls(options)
-        )
+        if to.path:
+            _, link = await loop.create_unix_connection(lambda: make(on_lost), to.path)
+        else:
+            _, link = await loop.create_connection(
+                lambda: make(on_lost), to.endpoint.host, to.endpoint.port, ssl=to.tls_context()
+            )
     except OSError as error:
-        raise UnavailableError(f"cannot connect to {host}:{port} ({error.strerror or error})") from error
-    except ValueError as error:
-        raise UnavailableError(f"REDIS_URL cannot be used ({error})") from error
+        raise UnavailableError(f"cannot connect to {to.place} ({error.strerror or error})") from error
     try:
-        if password := options.get("password"):
-            await link.send("AUTH", *filter(None, (options.get("username"),)), password)
-        if database := options.get("db", 0):
-            await link.send("SELECT", database)
-        await link.send("CLIENT", "SETNAME", "coffee-api")
+        if to.user or to.password:
+            await link.send("AUTH", *filter(None, (to.user,)), to.password)
+        if to.database:
+            await link.send("SELECT", to.database)
+        await link.send("CLIENT", "SETNAME", to.parameters.get("client_name", "coffee-api"))
     except (ReplyError, OutcomeUnknownError) as error:
         link.close()
-        raise UnavailableError(f"{host}:{port} refuses this connection ({error})") from error
+        raise UnavailableError(f"{to.place} refuses this connection ({error})") from error
     except asyncio.CancelledError:
         link.close()
         raise
     return link
-
-
-def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
-    if "connection_class" not in options:
-        return None
-    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-    if options.get("ssl_cert_reqs") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if certificate := options.get("ssl_certfile"):
-        context.load_cert_chain(certificate, options.get("ssl_keyfile"))
-    return context

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import asyncpg
 from redis.asyncio import Redis
@@ -13,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from backend.clients.daemon import Database, open_postgres, open_redis
 from coffee_core.errors import CoffeeError
+from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 
 STATEMENT_TIMEOUT_S = 110.0
@@ -74,12 +74,6 @@ def naming_servers(settings: Settings) -> Iterator[None]:
         raise CoffeeError(f"{postgres} refuses: {error}") from error
     except OSError as error:  # redis-py has errors of its own for this
         raise UnreachableError(_unreachable(postgres, error)) from error
-
-
-def place(url: str) -> str:
-    """Return host and port of a URL, without a password that it may carry."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 def _unreachable(server: str, error: BaseException) -> str:

@@ -25,6 +25,7 @@ from coffee_core.runstate import NOT_RUNNING, read_remarks, write_private, write
 from coffee_core.settings import Settings
 from flink.checkpoints import NUM_RETAINED
 from flink.rest import FlinkRest, FlinkUnavailableError
+from flink.statements import JdbcTarget
 
 T = TypeVar("T")
 
@@ -457,6 +458,8 @@ def submitter(settings: Settings) -> Part:
     async def settle() -> None:
         _background.start(await _client_archive())
 
+    if settings.given_database_url:
+        JdbcTarget.of_url(settings.given_database_url)  # raises where Flink's driver cannot use it
     conf = folder(settings) / "conf"
     return Part(
         SUBMITTER,

@@ -29,6 +29,9 @@ def child_env(settings: Settings, extra: Mapping[str, str]) -> dict[str, str]:
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     ours = {"COFFEE_HOME": str(settings.home), "COFFEE_PIPELINES": ",".join(settings.pipelines)}
+    if settings.given_database_url:
+        # With what libpq's variables of this shell say: whatever child has others of its own must not matter.
+        ours["DATABASE_URL"] = settings.given_database_url
     return {**inherited, "PYTHONUNBUFFERED": "1", **ours, **extra}
 
 

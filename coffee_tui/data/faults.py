@@ -241,7 +241,7 @@ def why_not(settings: Settings) -> str:
     if find_spec("backend") is None:
         return "only the dashboard is installed here: faults come with the lab, coffee-rt[lab]"
     try:
-        local = read_env(settings.home).get("API_URL") == settings.api_url
+        local = read_env(settings.home).get("API_URL") == settings.api_url_with_login
         parts = read_states(settings.home) if local else []
     except PermissionError:
         return f"the stack in {settings.home} is somebody else's: it is theirs to break"

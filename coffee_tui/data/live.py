@@ -156,7 +156,7 @@ class LiveFeed:
 
 def _local_parts(settings: Settings) -> list[PartState]:
     try:
-        if read_env(settings.home).get("API_URL", settings.api_url) != settings.api_url:
+        if read_env(settings.home).get("API_URL", settings.api_url_with_login) != settings.api_url_with_login:
             return []  # the stack that runs here is not the one that is shown
         return read_states(settings.home)
     except PermissionError:

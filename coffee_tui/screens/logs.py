@@ -147,7 +147,7 @@ class LogsScreen(Page):
 def local_logs(settings: Settings) -> list[Path] | str:
     """Return the log of each process by name; where there is none to read, why."""
     try:
-        if read_env(settings.home).get("API_URL", settings.api_url) != settings.api_url:
+        if read_env(settings.home).get("API_URL", settings.api_url_with_login) != settings.api_url_with_login:
             return "the stack that is shown does not run under this COFFEE_HOME: its logs are where it runs"
         found = sorted((settings.home / "logs").glob("*.log"))
     except PermissionError:

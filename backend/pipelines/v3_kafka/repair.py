@@ -32,6 +32,7 @@ from coffee_core.money import from_cents
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua
+from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 from flink.checkpoints import checkpoints_uri
 from flink.rest import FlinkRest, FlinkUnavailableError
@@ -212,7 +213,7 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
             uri = await flink.savepoint(running[0], folder, stop=stop)
     except FlinkUnavailableError as error:
         raise UnreachableError(
-            f"Flink at {settings.flink_rest_url} cannot be reached ({error}): `coffee status` tells what runs"
+            f"Flink at {place(settings.flink_rest_url)} cannot be reached ({error}): `coffee status` tells"
         ) from error
     return Savepoint(uri, running[0].id, stop, round(time.monotonic() - started, 1))
 

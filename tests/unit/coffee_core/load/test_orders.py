@@ -55,7 +55,7 @@ def test_every_new_order_has_a_timestamp_and_a_key_of_its_own() -> None:
 
 
 def test_an_order_is_dated_when_it_is_made() -> None:
-    orders = RandomOrders()
+    orders = RandomOrders(OrderMix(repeats=0))
     orders.next(V1)
     before_us = now_us()
     assert before_us <= orders.next(V1).ordered_at_us <= now_us()
