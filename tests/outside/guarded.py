@@ -26,7 +26,7 @@ def guarded_postgres(folder: Path, certificate: Certificate) -> Iterator[str]:
         serving(postgres_stack.part(settings), settings, folder / "log"),
         tls_front(certificate.context, settings.postgres_port, postgres=True) as port,
     ):
-        url = settings.database_url.replace(f":{settings.postgres_port}/", f":{port}/")
+        url = settings.database_url.replace(f":{settings.postgres_port}/", f":{port}/").partition("?")[0]
         own = f"&sslcert={certificate.client_certificate}&sslkey={certificate.client_key}"
         yield f"{url}?sslmode=verify-full&sslrootcert={certificate.authority}{own if certificate.mutual else ''}"
 
