@@ -77,6 +77,11 @@ def statuses(totals: Mapping[str, float], pipeline: Pipeline) -> dict[str, int]:
     return _counted(totals, f"answers {pipeline} ")
 
 
+def accepted(totals: Mapping[str, float], pipeline: Pipeline) -> int:
+    """Return the orders that were answered with 2xx, repeats included."""
+    return sum(count for status, count in statuses(totals, pipeline).items() if status.startswith("2"))
+
+
 def latency(totals: Mapping[str, float], pipeline: Pipeline) -> dict[str, int]:
     """Return bucket of ``coffee_core.latency`` → accepted orders that took so long, since then."""
     return _counted(totals, f"latency {pipeline} ")

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from backend.api import dashboard, openapi, orders, status
 from backend.api.admission import ADMISSIONS, BATCH_WEIGHT, Admission, InFlight
-from backend.api.answer_counters import AnswerCounts, RequestCounts
+from backend.api.answer_counters import AnswerCounts, RequestCounts, accepted
 from backend.api.dashboard import DashboardFeed
 from backend.api.live_audit import LiveAudit
 from backend.api.metrics import RequestMetrics, ShownMetrics
@@ -33,8 +33,9 @@ from backend.api.problems import (
     problem_body,
     problem_headers,
 )
+from backend.api.standstill import StandstillWatcher
 from backend.clients.counters import Counters
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.settings import Settings
 
 
@@ -58,14 +59,25 @@ def create_app(
     registry = CollectorRegistry()
     counts = RequestCounts(counters)
     feed = DashboardFeed(running.redis, settings.redis_url, closing or asyncio.Event())
-    live_audit = LiveAudit(running.postgres, running.redis, running.live_logs)
+
+    def accepted_orders() -> dict[Pipeline, int]:
+        totals = counters.totals()
+        return {pipeline: accepted(totals, pipeline) for pipeline in running.ingests}
+
+    live_audit = LiveAudit(running.postgres, running.redis, running.live_logs, accepted_orders)
+    standstills = StandstillWatcher(running, live_audit, counters)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with running.keep_open(on_crash), feed.ending(), live_audit.ending():
+        async with (
+            running.keep_open(on_crash),
+            feed.ending(),
+            live_audit.ending(),
+            standstills.watching(on_crash),
+        ):
             yield {ADMISSIONS: admissions}
 
-    shown = ShownMetrics(running.redis, running.healths, live_audit, counters)
+    shown = ShownMetrics(running.redis, running.healths, live_audit, standstills, counters)
     registry.register(shown)
     registry.register(RequestMetrics(counters))
 
@@ -89,8 +101,8 @@ def create_app(
             *(dashboard.windows_route(pipeline, source) for pipeline, source in running.windows.items()),
             *dashboard.routes(running.redis, feed),
             *openapi.routes(settings.pipelines),
-            *status.health_routes(running),
-            status.lab_route(running, counters, live_audit, settings.home),
+            *status.health_routes(running, standstills),
+            status.lab_route(running, counters, live_audit, standstills, settings.home),
             Route("/metrics", metrics),
         ],
         exception_handlers={HTTPException: _no_route, ProblemError: _problem, Exception: _internal_error},

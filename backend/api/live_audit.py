@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,15 @@ _ANSWERS = 6
 class LiveAudit:
     """Counts the orders of all pipelines in the background while somebody asks, and keeps the newest counts."""
 
-    def __init__(self, postgres: PostgresPool, redis: RedisClient, logs: Mapping[Pipeline, LiveLog]) -> None:
+    def __init__(
+        self,
+        postgres: PostgresPool,
+        redis: RedisClient,
+        logs: Mapping[Pipeline, LiveLog],
+        accepted: Callable[[], Mapping[Pipeline, int]] = dict,
+    ) -> None:
+        # Asked before anything is counted: each of those orders is in the counts.
+        self._accepted = accepted
         self._postgres = postgres
         self._redis = redis
         self._logs = logs
@@ -49,6 +57,10 @@ class LiveAudit:
         """The counts of the newest round; empty where it failed."""
         self.trouble = "not counted yet"
         """Why there are no counts."""
+        self.counted_s = float("-inf")
+        """When the round of these counts began: monotonic seconds."""
+        self.accepted: Mapping[Pipeline, int] = {}
+        """Orders that the API had accepted when that round began: each of them is counted."""
 
     def ask(self) -> None:
         """Start a round in the background where one is due; return at once."""
@@ -77,6 +89,7 @@ class LiveAudit:
 
     async def _round(self) -> None:
         began_s = time.monotonic()
+        accepted = self._accepted()
         counted_s = 0.0
         try:
             before = await self._redis_counts()
@@ -96,7 +109,7 @@ class LiveAudit:
                 pipeline: self._steady[pipeline].of(counts, began_s) if pipeline in self._steady else counts
                 for pipeline, counts in found.items()
             }
-            self.trouble = ""
+            self.trouble, self.counted_s, self.accepted = "", began_s, accepted
         self._due_s = began_s + max(INTERVAL_S, counted_s / SHARE)
 
     async def _redis_counts(self) -> dict[Pipeline, Counts]:

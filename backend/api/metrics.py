@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from backend.api import dashboard
 from backend.api.answer_counters import BOUNDS_S, BUCKET, IN_FLIGHT, REQUESTS, SECONDS
 from backend.api.live_audit import LiveAudit
+from backend.api.standstill import StandstillWatcher
 from backend.clients.counters import Counters
 from backend.clients.health import Health
 from backend.clients.redis import RedisClient
@@ -91,11 +92,17 @@ class ShownMetrics(Collector):
     """The newest reading as metrics, without those that could not be read."""
 
     def __init__(
-        self, redis: RedisClient, healths: Mapping[str, Health], live_audit: LiveAudit, counters: Counters
+        self,
+        redis: RedisClient,
+        healths: Mapping[str, Health],
+        live_audit: LiveAudit,
+        standstills: StandstillWatcher,
+        counters: Counters,
     ) -> None:
         self._redis = redis
         self._healths = healths
         self._live_audit = live_audit
+        self._standstills = standstills
         self._counters = counters
         self._reading: dashboard.Reading | None = None
         self._oldest_ms: dict[Pipeline, int | None] = {}
@@ -120,6 +127,7 @@ class ShownMetrics(Collector):
         yield depends
         yield from self._of_counts()
         yield self._backlog()
+        yield from self._of_standstills()
         up = GaugeMetricFamily("coffee_shown_up", "Whether Redis could be read for the dashboard's metrics.")
         up.add_metric([], self._reading is not None)
         yield up
@@ -154,6 +162,20 @@ class ShownMetrics(Collector):
             if orders is not None:
                 backlog.add_metric([pipeline], orders)
         return backlog
+
+    def _of_standstills(self) -> Iterable[Metric]:
+        stands = GaugeMetricFamily(
+            "coffee_standstill", "Whether accepted orders wait and nobody works on them.", labels=["pipeline"]
+        )
+        seconds = GaugeMetricFamily(
+            "coffee_standstill_seconds", "For how long they have waited so; 0 where none do.", labels=["pipeline"]
+        )
+        for pipeline in self._standstills.pipelines:
+            standing = self._standstills.standing.get(pipeline)
+            stands.add_metric([pipeline], standing is not None)
+            seconds.add_metric([pipeline], 0.0 if standing is None else standing.seconds)
+        yield stands
+        yield seconds
 
     def _of_reading(self, reading: dashboard.Reading) -> Iterable[Metric]:
         for name, words, member in _GAUGES:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from backend.api.answer_counters import latency, statuses
 from backend.api.live_audit import LiveAudit
 from backend.api.pipelines import RunningPipelines
+from backend.api.standstill import StandstillWatcher
 from backend.clients.counters import Counters
 from coffee_core.clock import now_us
 from coffee_core.pipelines import Pipeline
@@ -83,7 +84,13 @@ def _tree(roots: set[int], below: dict[int, list[int]]) -> list[int]:
     return found
 
 
-def lab_route(running: RunningPipelines, counters: Counters, live_audit: LiveAudit, home: Path) -> Route:
+def lab_route(
+    running: RunningPipelines,
+    counters: Counters,
+    live_audit: LiveAudit,
+    standstills: StandstillWatcher,
+    home: Path,
+) -> Route:
     """Return /api/lab; ``home`` is where the parts of the stack publish their states."""
     costs = Costs()
 
@@ -116,6 +123,7 @@ def lab_route(running: RunningPipelines, counters: Counters, live_audit: LiveAud
                     if pipeline in running.ingests
                 },
                 "accounts_trouble": live_audit.trouble,
+                "standstills": {pipeline: standstills.as_json(pipeline) for pipeline in running.ingests},
             },
             headers=_UNCACHED,
         )
@@ -128,27 +136,27 @@ def _parts(home: Path, costs: Costs, processes: Collection[int]) -> tuple[list[P
     return states, costs.read(states, {"cafe-order-api": processes})
 
 
-def health_routes(running: RunningPipelines) -> list[Route]:
+def health_routes(running: RunningPipelines, standstills: StandstillWatcher) -> list[Route]:
     """Return /livez, /readyz and /readyz/{pipeline}."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        return _readiness_response(readiness(running))
+        return _readiness_response(readiness(running, standstills))
 
     def of_one(pipeline: Pipeline) -> Route:
         async def readyz_one(_: Request) -> Response:
-            return _readiness_response(pipeline_readiness(running, pipeline))
+            return _readiness_response(pipeline_readiness(running, standstills, pipeline))
 
         return Route(f"/readyz/{pipeline}", readyz_one)
 
     return [Route("/livez", livez), Route("/readyz", readyz), *map(of_one, running.ingests)]
 
 
-def readiness(running: RunningPipelines) -> dict[str, Any]:
+def readiness(running: RunningPipelines, standstills: StandstillWatcher) -> dict[str, Any]:
     """Return the JSON of /readyz: the whole API, each pipeline, each dependency."""
-    pipelines = {str(pipeline): pipeline_readiness(running, pipeline) for pipeline in running.ingests}
+    pipelines = {str(pipeline): pipeline_readiness(running, standstills, pipeline) for pipeline in running.ingests}
     return {
         "ready": all(one["ready"] for one in pipelines.values()),
         "pipelines": pipelines,
@@ -156,10 +164,16 @@ def readiness(running: RunningPipelines) -> dict[str, Any]:
     }
 
 
-def pipeline_readiness(running: RunningPipelines, pipeline: Pipeline) -> dict[str, Any]:
-    """Return whether one pipeline accepts orders, and which dependency is missing."""
+def pipeline_readiness(
+    running: RunningPipelines, standstills: StandstillWatcher, pipeline: Pipeline
+) -> dict[str, Any]:
+    """Return whether one pipeline accepts orders, which dependency is missing, and why accepted orders wait.
+
+    A pipeline that stands still is ready all the same: its orders are durable, and wait.
+    """
     health = running.ingests[pipeline].health
-    return {"ready": health.up, "missing": [] if health.up else [health.name]}
+    missing = [] if health.up else [health.name]
+    return {"ready": health.up, "missing": missing, "standstill": standstills.as_json(pipeline)}
 
 
 def dependencies(running: RunningPipelines) -> dict[str, dict[str, bool | str | int]]:

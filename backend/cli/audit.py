@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import click
 
@@ -39,9 +40,10 @@ def audit_command(
 ) -> None:
     """Balance each pipeline from its own log: accepted, stored, shown, lost, duplicated, drift.
 
-    Exit code 0: all balanced, orders in flight allowed; 1: something is lost, duplicated or adrift; 3: a server
-    cannot be reached.
+    Exit code 0: all balanced, orders in flight allowed, also such as nobody works on (that is said); 1: something
+    is lost, duplicated or adrift; 3: a server cannot be reached.
     """
+    from backend.cli.standstill import line, standstills
     from backend.clients.servers import UnreachableError
     from backend.pipelines.audit import audit
     from backend.pipelines.balance import as_json as report
@@ -61,8 +63,13 @@ def audit_command(
     except UnreachableError as error:
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
+    standing = standstills(settings)
+    balances = [replace(balance, standstill=standing.get(balance.pipeline)) for balance in balances]
     click.echo(json.dumps(report(balances), indent=2) if as_json else "\n".join(as_table(balances)))
     wrong = [balance for balance in balances if not balance.balanced]
     for balance in wrong:
         click.echo(f"coffee: not balanced: {summary_line(balance)}", err=True)
+    for balance in balances:
+        if balance.standstill is not None:
+            click.echo(f"coffee: {line(balance.pipeline, balance.standstill)}", err=True)
     ctx.exit(FAILED if wrong else 0)

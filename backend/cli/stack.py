@@ -2,14 +2,18 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from backend.cli.main import FAILED, NOT_RUNNING
 from coffee_core.clock import now_us
+from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import PartState, State, read_env, read_states
 from coffee_core.settings import Settings
+from coffee_core.standstill import Standstill
 
 _GOOD = (State.UP, State.EXTERNAL)
 
@@ -44,21 +48,44 @@ def down_command() -> None:
 
 
 @click.command("status")
-@click.option("--json", "as_json", is_flag=True, help="A list of {name, pid, port, state, detail, …}.")
+@click.option("--json", "as_json", is_flag=True, help="A list of {name, pid, port, state, detail, …, standstill}.")
 @click.pass_context
 def status_command(ctx: click.Context, *, as_json: bool) -> None:
-    """List the parts. Exit code 0: all are up; 1: some are not; 3: no stack runs here."""
-    home = Settings.attach().home
+    """List the parts, and what keeps accepted orders waiting.
+
+    Exit code 0: all are up; 1: some are not, or orders wait and nobody works on them; 3: no stack runs here.
+    """
+    from backend.cli.standstill import line, standstills
+
+    settings = Settings.attach()
+    home = settings.home
     parts = read_states(home)
+    runs = any(part.state is not State.STOPPED for part in parts)
+    standing = standstills(settings) if runs else {}
     if as_json:
-        click.echo(json.dumps([asdict(part) for part in parts], indent=2))
+        click.echo(json.dumps(_as_json(parts, standing), indent=2))
     else:
         for part in parts:
             click.echo(_line(part))
-    if all(part.state is State.STOPPED for part in parts):
+        for pipeline, standstill in standing.items():
+            click.echo(line(pipeline, standstill))
+    if not runs:
         click.echo(f"coffee: no stack runs in {home}: start it with `coffee up`", err=True)
         ctx.exit(NOT_RUNNING)
-    ctx.exit(0 if all(part.state in _GOOD for part in parts) else FAILED)
+    ctx.exit(0 if all(part.state in _GOOD for part in parts) and not standing else FAILED)
+
+
+def _as_json(parts: Sequence[PartState], standing: Mapping[Pipeline, Standstill]) -> list[dict[str, Any]]:
+    """Return the parts; each standstill stands with the part that should work on the orders."""
+    found: list[dict[str, Any]] = [{**asdict(part), "standstill": None} for part in parts]
+    for pipeline, standstill in standing.items():
+        processor = pipeline.info.processor
+        of = next((part for part in found if processor and part["name"].startswith(processor)), None)
+        # Its processor may run elsewhere, or be another pipeline's, too: no standstill goes unsaid.
+        if of is None or of["standstill"] is not None:
+            of = next((part for part in found if part["standstill"] is None), found[0])
+        of["standstill"] = {"pipeline": pipeline, **asdict(standstill)}
+    return found
 
 
 def _line(part: PartState) -> str:

@@ -1,4 +1,4 @@
-"""What every daemon of the backend does alike: connect, retry with backoff, end in order."""
+"""What every daemon of the backend does alike: connect, retry with backoff, say why it cannot, end in order."""
 
 import asyncio
 import logging
@@ -20,6 +20,7 @@ from coffee_core.backoff import Backoff
 from coffee_core.errors import CoffeeError, ConfigError
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
+from coffee_core.standstill import EXPIRY_MS, Standstill
 
 Database: TypeAlias = "asyncpg.Connection[Any]"
 """A connection to PostgreSQL (generic for the type checker alone)."""
@@ -35,6 +36,10 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _JITTER = 0.5
 """Share of a pause that is left to chance."""
+_SAY_EVERY_S = 1.5
+"""Seconds between two writes of a report, which is believed for ``EXPIRY_MS``."""
+_WORDLESS: dict[type[BaseException], str] = {TimeoutError: "it does not answer"}
+"""What errors mean that have no text."""
 
 
 async def open_postgres(url: str, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> Database:
@@ -59,12 +64,65 @@ def open_redis(url: str) -> redis.asyncio.Redis:
     return client
 
 
-class Outage:
-    """The time between a failure and the next success: one log line at either end, growing pauses within."""
+class Report:
+    """Says under a key in Redis why a daemon can do nothing, for as long as that holds and Redis takes it.
 
-    def __init__(self, stop: asyncio.Event, log: logging.Logger) -> None:
+    On a connection of its own: those of the daemon's work may be what has failed.
+    """
+
+    def __init__(self, redis_url: str, key: str, daemon: str) -> None:
+        self._redis_url = redis_url
+        self._key = key
+        self._daemon = daemon
+        self._standstill: Standstill | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, error: BaseException) -> None:
+        """Say what the error says, from now on."""
+        server = "Redis" if isinstance(error, RedisError) else "PostgreSQL"
+        what = str(error).partition("\n")[0] or _WORDLESS.get(type(error), type(error).__name__)
+        cure = f"{self._daemon} tries again until it works; `coffee status` tells which server is down"
+        self._standstill = Standstill(f"{server}: {what}" if not isinstance(error, CoffeeError) else what, cure)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._keep_saying())
+
+    def end(self) -> None:
+        """Say nothing any more, and take back what was said."""
+        self._standstill = None
+
+    async def close(self) -> None:
+        """End with the daemon: what it said last expires."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep_saying(self) -> None:
+        async with open_redis(self._redis_url) as client:
+            while self._standstill is not None:
+                await self._write(client, self._standstill)
+                await asyncio.sleep(_SAY_EVERY_S)
+            await self._write(client, None)
+
+    async def _write(self, client: redis.asyncio.Redis, standstill: Standstill | None) -> None:
+        try:
+            if standstill is None:
+                await client.delete(self._key)
+            else:
+                await client.set(self._key, standstill.to_json(), px=EXPIRY_MS)
+        except (RedisError, OSError) as error:
+            logging.getLogger(__name__).debug("nobody can be told why nothing is done: %s", error)
+
+
+class Outage:
+    """The time between a failure and the next success: one log line at either end, growing pauses within.
+
+    With a ``report`` it is also said where the API and the commands look.
+    """
+
+    def __init__(self, stop: asyncio.Event, log: logging.Logger, report: Report | None = None) -> None:
         self._stop = stop
         self._log = log
+        self._report = report
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, jitter=_JITTER)
         self._began_s: float | None = None
         self._ready = False
@@ -78,6 +136,8 @@ class Outage:
         if type(error) is not self._reported:
             self._reported = type(error)
             self._log.warning("retrying until it works: %s: %s", type(error).__name__, error)
+        if self._report is not None:
+            self._report.begin(error)
         await sleep(self._backoff.next_s(), self._stop)
 
     def over(self) -> None:
@@ -85,6 +145,8 @@ class Outage:
         if self._began_s is not None:
             self._log.warning("works again after %.1f s", time.monotonic() - self._began_s)
             self._backoff.reset()
+            if self._report is not None:
+                self._report.end()
         if not self._ready:
             tell_ready(ready=True)
         self._began_s, self._ready, self._reported = None, True, None

@@ -15,6 +15,7 @@ from coffee_core.menu import MAX_PRICE_CENTS
 from coffee_core.money import from_cents
 from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.resources import sql
+from coffee_core.standstill import Standstill
 from coffee_core.totals import Totals
 
 
@@ -50,6 +51,8 @@ class Balance:
     """Remarks for people, in sentences."""
     deep: "IdComparison | None" = None
     """What a comparison id by id has found, where one was asked for."""
+    standstill: Standstill | None = None
+    """Why what is in flight waits, where nobody works on it; who audits asks the API for it."""
 
     @property
     def balanced(self) -> bool:
@@ -311,6 +314,8 @@ def details(balance: Balance) -> list[str]:
         more = " …" * (len(balance.windows_off) > _MOST_NAMED)
         lines.append("windows: " + ", ".join(balance.windows_off[:_MOST_NAMED]) + more)
         lines.append("Flink's state is their truth: `coffee replay v3` counts the whole topic anew")
+    if balance.standstill is not None:
+        lines.append(f"waits: {balance.standstill}")
     lines += balance.notes
     if (deep := balance.deep) is not None:
         lines.append(f"compared {deep.compared:,} one by one: {deep.scope}")
@@ -381,6 +386,7 @@ def _pipeline_as_json(balance: Balance) -> dict[str, Any]:
         "drift": asdict(balance.drift),
         "log_short": balance.log_short,
         "windows_off": list(balance.windows_off),
+        "standstill": None if balance.standstill is None else asdict(balance.standstill),
         "notes": list(balance.notes),
         "deep": None if balance.deep is None else asdict(balance.deep),
         "sentence": summary_line(balance),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from backend.pipelines.dead_letters import Letter
     from backend.pipelines.live import LiveLog
     from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
+    from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
     from coffee_core.order import Order
@@ -83,6 +84,15 @@ class PipelineOperations(ABC):
         from backend.pipelines.live import LiveLog
 
         return LiveLog()
+
+    def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
+        """Return where to look whether accepted orders wait and nobody works on them, and why.
+
+        Unless overridden: what the processor reports, and orders that were counted while it finished none.
+        """
+        from backend.pipelines.standstill import ReportedWatch
+
+        return ReportedWatch(connections.redis, self.pipeline)
 
     # The audit and the repairs of the command line. They raise UnreachableError where a server cannot be reached,
     # and CoffeeError where one refuses.

@@ -22,7 +22,7 @@ import asyncpg
 import psutil
 from redis.asyncio import Redis
 
-from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, open_redis, run_daemon, sleep
+from backend.clients.daemon import OUTAGES, Database, Outage, Report, open_postgres, open_redis, run_daemon, sleep
 from backend.pipelines.reconciler import run_reconciliations
 from backend.pipelines.schedule import Schedule
 from coffee_core.clock import now_us, to_datetime
@@ -195,7 +195,8 @@ async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str,
 
     A run that fails is tried again with backoff, not only when the next is due.
     """
-    outage = Outage(stop, _log)
+    report = Report(redis_url, METRICS.standstill, "cafe-order-aggregator")
+    outage = Outage(stop, _log, report)
     schedule = Schedule(interval_s, time.monotonic())
     has_been_ready = False
     while not stop.is_set():
@@ -218,6 +219,7 @@ async def run_aggregator(stop: asyncio.Event, database_url: str, redis_url: str,
                     await sleep(schedule.next_s(now) - now, stop)
         except OUTAGES as error:
             await outage.failed(error)
+    await report.close()
 
 
 async def _run(stop: asyncio.Event) -> None:

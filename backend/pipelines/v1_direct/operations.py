@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backend.pipelines.balance import Balance
     from backend.pipelines.operations import Ingest
     from backend.pipelines.repair import Mended
+    from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
     from coffee_core.settings import Settings
@@ -47,6 +48,12 @@ class DirectOperations(PipelineOperations):
         from backend.pipelines.windows import RowWindows
 
         return RowWindows(connections.postgres, V1)
+
+    def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
+        """Return the watch of the aggregator's runs."""
+        from backend.pipelines.v1_direct.standstill import RunsWatch
+
+        return RunsWatch(connections.redis)
 
     async def open_audit(
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool

@@ -227,6 +227,9 @@ _REFUSAL_CLASSES = ("22", "23")
 class RowVanishedError(CoffeeError):
     """An order was removed from the table while it was being stored; the batch must be taken again."""
 
+    def __str__(self) -> str:
+        return "an order was removed from the table while it was being stored"
+
 
 async def store(connection: Database, batch: Batch) -> None:
     """Insert and commit the orders of a batch; afterwards ``orders`` holds those alone whose row is their own.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backend.pipelines.live import LiveLog
     from backend.pipelines.operations import Ingest
     from backend.pipelines.repair import Mended, Progress, Replay
+    from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
     from coffee_core.settings import Settings
 
@@ -50,6 +51,12 @@ class StreamOperations(PipelineOperations):
 
         del settings, runs_here
         return StreamLog()
+
+    def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
+        """Return the watch of the stream and its consumer group."""
+        from backend.pipelines.v2_streams.standstill import StreamWatch
+
+        return StreamWatch(connections.redis)
 
     async def open_audit(
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool

@@ -21,9 +21,10 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from backend.clients.daemon import OUTAGES, Database, Outage, open_postgres, open_redis, run_daemon
+from backend.clients.daemon import OUTAGES, Database, Outage, Report, open_postgres, open_redis, run_daemon
 from backend.clients.tracing import Spans, spans_from_env, trace_id
 from backend.pipelines.v2_streams.batch import (
+    METRICS,
     Batch,
     BatchScripts,
     ConsumerGroup,
@@ -243,7 +244,8 @@ async def run_worker(
 
     After an outage another worker starts under the same name.
     """
-    outage = Outage(stop, _log)
+    report = Report(redis_url, METRICS.standstill, "stream-worker")
+    outage = Outage(stop, _log, report)
     has_been_ready = False
     while not stop.is_set():
         try:
@@ -270,6 +272,7 @@ async def run_worker(
                 await outage.failed(error)
         except (*OUTAGES, RowVanishedError) as error:
             await outage.failed(error)
+    await report.close()
 
 
 @contextmanager

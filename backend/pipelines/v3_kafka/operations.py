@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backend.pipelines.live import LiveLog
     from backend.pipelines.operations import Ingest
     from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
+    from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
     from coffee_core.settings import Settings
@@ -56,6 +57,12 @@ class KafkaFlinkOperations(PipelineOperations):
         from backend.pipelines.v3_kafka.status import TopicLog
 
         return TopicLog(settings if runs_here else None)
+
+    def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
+        """Return the watch of the job's counts and its submitter."""
+        from backend.pipelines.v3_kafka.standstill import JobWatch
+
+        return JobWatch(connections.redis)
 
     async def open_audit(
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool

@@ -22,7 +22,7 @@ async def test_readyz_names_what_each_pipeline_misses(app: ASGIApp) -> None:
     for each in said["dependencies"].values():
         assert each.keys() == {"up", "detail", "since_us"}
     one = await ask(app, "/readyz/v2", method="GET")
-    assert (one.status, one.json) == (503, {"ready": False, "missing": ["redis"]})
+    assert (one.status, one.json) == (503, {"ready": False, "missing": ["redis"], "standstill": None})
 
 
 async def test_the_lab_counts_answers_and_lists_parts(app: ASGIApp, settings: Settings) -> None:

@@ -62,6 +62,52 @@ def test_status_lists_the_parts_and_tells_by_its_exit_code(home: Path) -> None:
     assert "no jars" in call("status").stdout
 
 
+class _Waiting(BaseHTTPRequestHandler):
+    """Says at /readyz that v2 stands still, and takes no orders for v1."""
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.end_headers()
+        standstill = {"reason": "3 orders wait", "cure": "start stream-worker", "since_us": 1}
+        pipelines = {
+            "v1": {"ready": False, "missing": ["postgres"], "standstill": None},
+            "v2": {"ready": True, "missing": [], "standstill": standstill},
+        }
+        self.wfile.write(json.dumps({"ready": False, "pipelines": pipelines}).encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def test_status_names_what_keeps_orders_waiting(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("redis", "stream-worker"):
+        write_state(home, PartState(name, 7, None, State.UP, since_us=1, wrapper_pid=os.getpid()))
+    with HTTPServer(("127.0.0.1", 0), _Waiting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("API_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        monkeypatch.setenv("COFFEE_PIPELINES", "v1,v2")
+        told, as_json = call("status"), call("status", "--json")
+        server.shutdown()
+    assert told.stdout.splitlines()[-1] == "v2 waits: 3 orders wait – start stream-worker"
+    assert (told.return_value, as_json.return_value) == (1, 1)
+    standstills = {part["name"]: part["standstill"] for part in json.loads(as_json.stdout)}
+    assert standstills == {
+        "redis": None,
+        "stream-worker": {"pipeline": "v2", "reason": "3 orders wait", "cure": "start stream-worker"},
+    }
+
+
+def test_status_tells_the_parts_where_nobody_answers_for_the_rest(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_state(home, PartState("redis", 7, 6_379, State.UP, since_us=1, wrapper_pid=os.getpid()))
+    monkeypatch.setenv("API_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    told = call("status")
+    assert (told.return_value, len(told.stdout.splitlines())) == (0, 1)
+
+
 def test_env_prints_what_the_running_stack_has_published(home: Path) -> None:
     assert call("env").return_value == 3
     handle = locks.hold(home, "redis")

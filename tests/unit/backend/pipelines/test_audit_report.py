@@ -7,6 +7,7 @@ from pathlib import Path
 from backend.pipelines.balance import Balance, IdComparison, as_json, as_table, details, summary_line
 from backend.pipelines.v1_direct.audit import balance_v1
 from backend.pipelines.v2_streams.audit import StreamCounts, balance_v2
+from coffee_core.standstill import Standstill
 from coffee_core.totals import Totals
 
 ROWS = Totals.of_groups([("latte", "uptown", 2, 1_000), ("americano", "central", 1, 350)])
@@ -72,3 +73,13 @@ def test_what_is_stuck_is_named_with_its_cure_and_is_not_lost() -> None:
     found = replace(good(), deep=IdComparison(9, "all", stuck=2, stuck_ids=["1-0", "1-1"]))
     assert found.balanced
     assert "stuck, in the stream and pending nowhere (`coffee replay v2`): 2 (1-0, 1-1)" in details(found)
+
+
+def test_what_waits_is_said_and_is_balanced_all_the_same() -> None:
+    waits = replace(good(), standstill=Standstill("nobody reads", "start stream-worker"))
+    assert waits.balanced
+    assert details(waits) == ["waits: nobody reads – start stream-worker"]
+    assert as_json([waits])["pipelines"][0]["standstill"] == {
+        "reason": "nobody reads",
+        "cure": "start stream-worker",
+    }

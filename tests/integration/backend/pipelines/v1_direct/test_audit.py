@@ -16,8 +16,10 @@ from coffee_core.ids import new_message_id
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
+from coffee_core.standstill import Standstill
 from tests.integration.backend.pipelines.repairs import reconcile
 from tests.integration.backend.pipelines.v1_direct.test_run import place
+from tests.servers import free_port
 
 COPY = """
     insert into orders
@@ -149,6 +151,7 @@ def command(settings: Settings, *words: str) -> Result:
     environ = {
         "COFFEE_HOME": str(settings.home),
         "COFFEE_PIPELINES": "v1",
+        "API_URL": f"http://127.0.0.1:{free_port()}",
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
     }
@@ -172,6 +175,20 @@ async def test_the_command_says_it_in_words_in_json_and_by_its_exit_code(
     assert report["pipelines"][0]["drift"]["orders"] == 1
     mended = await asyncio.to_thread(command, settings, "reconcile", "v1")
     assert (mended.return_value, mended.stdout.splitlines()[0]) == (0, "v1: mended by -1 orders, 0.00")
+
+
+async def test_the_command_says_why_orders_wait_and_that_nothing_is_lost(
+    settings: Settings, connection: Database, client: Redis
+) -> None:
+    await place(connection, 2)
+    why = Standstill("PostgreSQL: no room left on the device", "make room")
+    await client.set(METRICS.standstill, why.to_json())
+    words = await asyncio.to_thread(command, settings, "audit")
+    assert (words.return_value, words.stderr) == (0, f"coffee: v1 waits: {why}\n")
+    assert f"    waits: {why}" in words.stdout.splitlines()
+    report = json.loads((await asyncio.to_thread(command, settings, "audit", "--json")).stdout)
+    assert report["balanced"] is True
+    assert report["pipelines"][0]["standstill"] == {"reason": why.reason, "cure": why.cure}
 
 
 async def test_a_difference_that_heals_while_it_is_looked_at_is_none(

@@ -13,6 +13,7 @@ from backend.pipelines.v2_streams.batch import METRICS
 from backend.stack import redis as redis_stack
 from coffee_core import keys
 from coffee_core.settings import Settings
+from coffee_core.standstill import EXPIRY_MS, Standstill
 from tests.integration.backend.pipelines.v2_streams.bench import assert_exact, counters, mixed, post
 from tests.integration.daemons import daemon, log_of
 from tests.integration.shown import shown, stored
@@ -103,9 +104,22 @@ async def test_without_postgresql_nothing_is_acknowledged_and_the_log_has_one_li
         await post(client, *mixed(30))
         await until(lambda: "retrying" in log_of(tmp_path))
         assert await client.xlen(keys.STREAM) == 30
+
+        async def refused() -> bool:
+            said = await client.get(METRICS.standstill)
+            return said is not None and "not currently accepting connections" in Standstill.from_json(said).reason
+
+        await until(refused)
+        # It is said again and again, and expires where the worker is gone.
+        assert 0 < await client.pttl(METRICS.standstill) <= EXPIRY_MS
         await admin.execute(f"alter database {name} allow_connections true")
         await until(lambda: _shows(client, 30))
         await until(lambda: "works again" in log_of(tmp_path))
+
+        async def taken_back() -> bool:
+            return not await client.exists(METRICS.standstill)
+
+        await until(taken_back)
         # The first line is the connection that broke, a second may name what refused the next ones.
         assert 1 <= log_of(tmp_path).count("retrying") <= 2
 
