@@ -1,0 +1,103 @@
+#!/bin/sh
+# coffee-rt out of a clone: ./coffee up starts the lab, ./coffee test checks everything, ./coffee --help lists the rest.
+#
+# Needs uv, or any Python 3 that has venv, pipx or pip: uv is then put into .uv/ and brings all else.
+set -eu
+
+say() { printf 'coffee: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# The folder of the clone, also by way of a link.
+self=$0
+while [ -L "$self" ]; do
+  link=$(readlink "$self")
+  case $link in /*) self=$link ;; *) self=$(dirname "$self")/$link ;; esac
+done
+here=$(CDPATH='' cd -- "$(dirname "$self")" && pwd -P)
+tools=$here/.uv
+log=$tools/setup.log
+
+# What belongs to another Python or project of the user's is not for this one.
+unset VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONSTARTUP UV_PROJECT UV_PROJECT_ENVIRONMENT
+
+can_write() { # Tell whether this folder, or the one that it would be made in, can be written to.
+  folder=$1
+  while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
+  [ -d "$folder" ] && [ -w "$folder" ]
+}
+
+# uv's own cache, where the usual place cannot be written to: a container, an account without a home.
+if [ -z "${UV_CACHE_DIR:-}" ] && ! can_write "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/uv"; then
+  UV_CACHE_DIR=$tools/cache
+  export UV_CACHE_DIR
+fi
+
+install_uv() { # Try each way that a Python has, quietly; print where uv is.
+  for python in python3 python3.12 python3.11 python3.13 python3.14 python; do
+    command -v "$python" >/dev/null 2>&1 || continue
+    rm -rf "$tools/venv"
+    if "$python" -m venv "$tools/venv" && "$tools/venv/bin/python" -m pip install uv; then
+      ln -sf ../venv/bin/uv "$tools/bin/uv"
+      return
+    fi
+    if "$python" -m pip install --target "$tools/pip" uv; then
+      ln -sf ../pip/bin/uv "$tools/bin/uv"
+      return
+    fi
+  done
+  if command -v pipx >/dev/null 2>&1; then
+    PIPX_HOME=$tools/pipx PIPX_BIN_DIR=$tools/bin pipx install uv && return
+  fi
+  return 1
+}
+
+if ! command -v uv >/dev/null 2>&1; then
+  PATH=$tools/bin:${HOME:-/nonexistent}/.local/bin:$PATH
+  export PATH
+fi
+if ! command -v uv >/dev/null 2>&1; then
+  can_write "$tools/bin" || fail "$here cannot be written to: make a clone of your own, or install uv"
+  say "first start: putting uv into $tools …"
+  mkdir -p "$tools/bin"
+  if ! install_uv >"$log" 2>&1; then
+    # A Python that could have, but was not let: by the network, a proxy, a certificate.
+    refused=$(grep '^Could not fetch' "$log" | tail -n 1)
+    [ -z "$refused" ] || fail "uv cannot be fetched: $refused"
+    fail "no uv, and no Python here can install it: install python3-venv or pipx (Debian: apt install python3-venv), \
+or uv itself; $log has the attempts"
+  fi
+fi
+
+require_python() { # uv brings a Python of its own where it may download one.
+  uv python find --quiet --project "$here" >/dev/null 2>&1 && return
+  say "no Python 3.11 or 3.12 here: fetching 3.12 …"
+  uv python install 3.12 || fail "coffee-rt needs Python 3.11 or 3.12, and uv could not fetch one (above): install it, \
+e.g. with your system's packages"
+}
+
+set_up() { # Install what running needs, and say how much that was.
+  can_write "$here/.venv" || fail "$here cannot be written to: make a clone of your own"
+  require_python
+  say "first start: resolving the packages …"
+  count=$(uv sync --project "$here" --no-default-groups --extra lab --dry-run 2>&1 | sed -n 's/^Would install \([0-9]*\) packages*$/\1/p')
+  say "first start: installing ${count:-the} packages into $here/.venv …"
+  uv sync --project "$here" --no-default-groups --extra lab || fail "the packages could not be installed (above)"
+  say "installed ${count:-all} packages, $(du -sm "$here/.venv" | cut -f1) MB"
+}
+
+if [ "${1:-}" = test ]; then
+  shift
+  cd "$here"
+  require_python
+  uv sync --quiet
+  [ $# -eq 0 ] || exec uv run pytest "$@"
+  for check in "ruff check" "ruff format --check" "mypy" "lint-imports" "pytest"; do
+    say "$check"
+    # shellcheck disable=SC2086 # a command and its options
+    uv run $check
+  done
+  exit 0
+fi
+
+[ -x "$here/.venv/bin/coffee" ] || set_up
+exec uv run --quiet --project "$here" --no-default-groups --extra lab coffee "$@"
