@@ -7,6 +7,7 @@ from typing import Any
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.runstate import Cost, PartState, State
+from coffee_core.standstill import Standstill
 from coffee_core.totals import PipelineCounts
 
 
@@ -80,11 +81,13 @@ class LabReading:
     """Pipeline → what became of its orders; empty where the API cannot count them."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """Part → what its processes cost; parts that the API does not know the processes of are not there."""
+    standstills: Mapping[str, Standstill] = field(default_factory=dict)
+    """Pipeline that stands still → why its accepted orders wait."""
 
     @property
     def standing(self) -> object:
         """Return how everything stands, without what changes from second to second."""
-        return self.ready, self.dependencies, self.parts
+        return self.ready, self.dependencies, self.parts, tuple(self.standstills)
 
     def accepted(self, pipeline: Pipeline) -> int:
         """Return the orders of a pipeline answered with 2xx since the API started, repeats included."""
@@ -110,11 +113,16 @@ def parse_lab(raw: Any) -> LabReading:
                 for name, counts in raw["answers"].items()
             },
             parts=tuple(PartState(**{**part, "state": State(part["state"])}) for part in raw["parts"]),
-            # An API of an older version sends neither: the rest is shown all the same.
+            # An API of an older version sends none of these: the rest is shown all the same.
             counts={
                 str(name): PipelineCounts.from_json(counts) for name, counts in raw.get("accounts", {}).items()
             },
             costs={str(name): Cost(**cost) for name, cost in raw.get("costs", {}).items()},
+            standstills={
+                str(name): Standstill(str(found["reason"]), str(found["cure"]))
+                for name, found in raw.get("standstills", {}).items()
+                if found is not None
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ReadingError(f"the API's /api/lab cannot be read ({type(error).__name__}: {error})") from error

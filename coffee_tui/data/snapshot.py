@@ -84,6 +84,13 @@ class StatusLine:
     """The sentence."""
     mood: Mood = Mood.CALM
     """How it is meant; shown as a glyph and a colour."""
+    cure: str = ""
+    """What to do about it, where somebody knows: of a standstill."""
+
+    @property
+    def whole(self) -> str:
+        """The sentence and the cure in one line."""
+        return f"{self.text} – {self.cure}" if self.cure else self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,7 @@ class DashboardState:
             rate=rate,
             interval_us=history.interval_us,
             accepted_since_run=column.stall.waiting,
+            standstill=lab.standstills.get(pipeline) if lab else None,
         )
         return PipelineView(
             pipeline=pipeline,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coffee_core.pipelines import Pipeline
+from coffee_core.standstill import Standstill
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, OVERDUE
 from coffee_tui.data.readings import MetricsReading, stream_of
@@ -39,11 +40,28 @@ class StatusInputs:
     """Microseconds between its last two runs, as seen; None where fewer than two were seen, or where none are."""
     accepted_since_run: int
     """Orders that the API has accepted since anything was last shown."""
+    standstill: Standstill | None = None
+    """Why accepted orders wait and nobody works on them, as the API finds it; else None."""
 
 
 def status_line(inputs: StatusInputs) -> StatusLine:
     """Return how a pipeline stands; what keeps orders from being shown comes first."""
-    return _troubled(inputs) or _links(inputs) or _wrong(inputs.counts) or _progress(inputs)
+    return (
+        _standstill(inputs)
+        or _troubled(inputs.troubled, inputs.now_us)
+        or _links(inputs)
+        or _wrong(inputs.counts)
+        or _progress(inputs)
+    )
+
+
+def _standstill(inputs: StatusInputs) -> StatusLine | None:
+    if inputs.standstill is None:
+        return None
+    # A part that is down is the reason, and comes back by itself; one that starts may be what never ends.
+    broken = [part for part in inputs.troubled if part.health is Health.BROKEN]
+    line = _troubled(broken, inputs.now_us)
+    return line or StatusLine(inputs.standstill.reason, Mood.BROKEN, inputs.standstill.cure)
 
 
 def _wrong(counts: PipelineCounts | None) -> StatusLine | None:
@@ -75,10 +93,10 @@ def _silent(name: str, link: Link) -> str:
     return f"{name} silent since {since}: {link.detail}"
 
 
-def _troubled(inputs: StatusInputs) -> StatusLine | None:
-    for part in inputs.troubled:
+def _troubled(parts: Sequence[PartView], now_us: int) -> StatusLine | None:
+    for part in parts:
         mood = Mood.BROKEN if part.health is Health.BROKEN else Mood.BUSY
-        for_s = f" for {seconds(inputs.now_us - part.since_us)}" if part.since_us else ""
+        for_s = f" for {seconds(now_us - part.since_us)}" if part.since_us else ""
         detail = f" · {part.detail}" if part.detail else ""
         return StatusLine(f"{part.name} {part.word}{for_s}{detail}", mood)
     return None

@@ -54,7 +54,7 @@ def _logged(view: PipelineView) -> str:
 
 def _queued(view: PipelineView) -> str:
     waiting = sum(stage.waiting or 0 for stage in view.chain)
-    return f"{waiting:,} queued · {view.status_line.text}" if waiting else view.status_line.text
+    return f"{waiting:,} queued · {view.status_line.whole}" if waiting else view.status_line.whole
 
 
 def _logs(pipeline: Pipeline) -> str:

@@ -403,6 +403,6 @@ def _line(view: PipelineView) -> str:
             rate(view.rate),
             f"API p50 {latency(view.api.p50_us)} p99 {latency(view.api.p99_us)}",
             f"dashboard p50 {latency(view.dashboard.p50_us)} p99 {latency(view.dashboard.p99_us)}",
-            view.status_line.text,
+            view.status_line.whole,
         )
     )

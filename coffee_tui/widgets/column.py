@@ -71,11 +71,14 @@ class PipelineColumn(RowsWidget):
         body.append(_Block(_FIRST_GAP, self._chart.cached_rows(view, width, shared)))
         body.append(_Block(_FIRST_GAP, self._audit.cached_rows(view, width, shared)))
         drawn = list(self._chain.cached_rows(view, width, shared))
+        status = self._status.cached_rows(view, width, shared)
+        # A standstill is told in full at the expense of empty rows.
+        gaps = shared.gaps - (len(status) - _STATUS_ROWS)
         for block in body:
-            if block.rows and 0 < block.priority <= shared.gaps:
+            if block.rows and 0 < block.priority <= gaps:
                 drawn.append(Text())
             drawn += block.rows
-        return drawn + self._status.cached_rows(view, width, shared)
+        return drawn + status
 
 
 class _Block(NamedTuple):
@@ -421,23 +424,47 @@ def _verdict(counts: PipelineCounts | None, between: str) -> Text:
 
 _UNIT = 3
 """Cells of the longest unit."""
+_STATUS_ROWS = 2
+"""Rows of a status line without a cure."""
+_MOST_EXTRA = 2
+"""Rows more for a sentence and its cure, where there are empty ones to spare."""
 
 
 class Status(Section):
-    """The last line of a column: a sentence, wrapped over two rows at most."""
+    """The last line of a column: a sentence, wrapped over two rows; with a cure over up to four."""
 
     SOURCES = frozenset()
 
-    def inputs(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
+    def inputs(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of."""
-        return view.status_line, view.counts
+        return view.status_line, view.counts, shared.gaps if view.status_line.cure else None
 
-    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
-        """Return two rows; where one is enough for the sentence, the other has what was dropped on purpose."""
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
+        """Return two rows; where one is enough for the sentence, the other has what was dropped on purpose.
+
+        A cure stands below its sentence, in rows of its own.
+        """
         glyph, colour = MOOD[view.status_line.mood]
+        if view.status_line.cure:
+            extra = min(_MOST_EXTRA, shared.gaps)
+            sentence = _wrapped(view.status_line.text, width - 2, 1 + (extra + 1) // 2)
+            cure = _wrapped(view.status_line.cure, width - 2, _STATUS_ROWS + extra - len(sentence))
+            marks = [glyph, *" " * (len(sentence) - 1), "→", *" " * (len(cure) - 1)]
+            rows = zip(marks, [*sentence, *cure], strict=True)
+            return [Text(f"{mark} {row}", colour) for mark, row in rows]
         first, second = _fold(view.status_line.text, width - 2)
         below = Text(f"  {second}", colour) if second else Text(f"  {dropped_text(view.counts, width - 2)}", DIM)
         return [Text(f"{glyph} {first}", colour), below]
+
+
+def _wrapped(text: str, width: int, rows: int) -> list[str]:
+    """Return a text in so many rows at most; what does not fit is cut."""
+    found = []
+    while rows > 1 and cell_len(text) > width:
+        first, _ = _fold(text, width)
+        found.append(first)
+        text, rows = text[len(first) :].strip(), rows - 1
+    return [*found, clip(text, width)]
 
 
 def _fold(text: str, width: int) -> tuple[str, str]:

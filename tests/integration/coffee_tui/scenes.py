@@ -152,6 +152,24 @@ def backlog() -> Snapshot:
     return replace(stack, pipelines=(stack.pipelines[0], v2, stack.pipelines[2]))
 
 
+def standstill() -> Snapshot:
+    """Return the same with a job that cannot start, of which every part is up: orders are taken and wait."""
+    stack = healthy()
+    v3 = _view(V3, 11_022, Quantiles(1_200, 4_400), Quantiles(), StatusLine(""))
+    reason = "no checkpoint can be read: RocksDBException: Sst file size mismatch: 000014.sst. Expected 2294700"
+    v3 = replace(
+        v3,
+        rate=0.0,
+        chain=_waiting(v3, 1_369, 0.0),
+        stalled_s=9,
+        rate_history=(*v3.rate_history[:-9], *(0.0,) * 9),
+        dashboard_history=(*v3.dashboard_history[:-9], *(None,) * 9),
+        status_line=StatusLine(reason, Mood.BROKEN, "`coffee replay v3` counts the topic anew"),
+        counts=PipelineCounts(12_391, 11_022, 11_022, 1_369, 0, 0, 0, 0, 0),
+    )
+    return replace(stack, pipelines=(*stack.pipelines[:2], v3))
+
+
 def connection_lost() -> Snapshot:
     """Return the same with Redis gone: what is shown is old."""
     stack = healthy()

@@ -63,6 +63,7 @@ PICTURES = {
     "palette": Picture(("ctrl+p",), filled="break a part on purpose", sizes=STATE),
     "coming up": Picture(scene=scenes.coming_up, sizes=STATE),
     "part down": Picture(scene=scenes.part_down, current=2, sizes=STATE),
+    "standstill": Picture(scene=scenes.standstill, current=2, sizes=STATE),
     "backlog": Picture(scene=scenes.backlog, current=1, sizes=STATE),
     "connection lost": Picture(scene=scenes.connection_lost, sizes=STATE),
     "recording's orders": Picture(("o",), filled="nobody to ask", attached=False, sizes=((80, 24),)),

@@ -9,7 +9,7 @@ from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import Cost
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.readings import ReadingError, parse_lab
-from coffee_tui.data.snapshot import CostView, Health, Mood, Stage
+from coffee_tui.data.snapshot import CostView, Health, Mood, Stage, StatusLine
 from coffee_tui.data.state import own_cost, shared_costs, waiting, with_links
 from coffee_tui.data.status_line import status_line
 from coffee_tui.screens.live import layout_for
@@ -67,6 +67,43 @@ def test_repeats_and_dead_letters_stand_below_the_sentence() -> None:
     assert [row.plain for row in Status().rows(replace(column(V2), counts=FINE), 40, Shared())][1] == (
         "  3 repeats · 2 dead letters"
     )
+
+
+WAITS = StatusLine(
+    "no checkpoint can be read: RocksDBException: Sst file size mismatch",
+    Mood.BROKEN,
+    "`coffee replay v3` counts anew",
+)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "width", "expected"),
+    [
+        (0, 40, ["× no checkpoint can be read: RocksDBExce…", "→ `coffee replay v3` counts anew"]),
+        (
+            5,
+            40,
+            [
+                "× no checkpoint can be read:",
+                "  RocksDBException: Sst file size misma…",
+                "→ `coffee replay v3` counts anew",
+            ],
+        ),
+        (
+            1,
+            90,
+            [
+                "× no checkpoint can be read: RocksDBException: Sst file size mismatch",
+                "→ `coffee replay v3` counts anew",
+            ],
+        ),
+        (2, 20, ["× no checkpoint can", "  be read: RocksDBE…", "→ `coffee replay v3`", "  counts anew"]),
+    ],
+)
+def test_a_standstill_and_its_cure_fit_any_width(gaps: int, width: int, expected: list[str]) -> None:
+    rows = Status().rows(replace(column(V3), status_line=WAITS), width, Shared(gaps=gaps))
+    assert [row.plain for row in rows] == expected
+    assert all(row.cell_len <= width for row in rows)
 
 
 def test_costs_are_the_pipelines_own_and_what_all_share() -> None:

@@ -5,9 +5,10 @@ import pytest
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import PartState, State
+from coffee_core.standstill import Standstill
 from coffee_tui.data.history import Moment
 from coffee_tui.data.readings import Dependency, LabReading, MetricsReading, ReadingError, RedisReading, parse_lab
-from coffee_tui.data.snapshot import Health, PipelineView, Snapshot
+from coffee_tui.data.snapshot import Health, Mood, PipelineView, Snapshot, StatusLine
 from coffee_tui.data.state import DashboardState
 
 ALL = PIPELINES
@@ -133,11 +134,22 @@ def test_a_lab_answer_is_read_as_the_api_writes_it() -> None:
             "api_latency": {"v1": {"80": 2}},
             "answers": {"v1": {"201": 9, "202": 1, "422": 4}},
             "parts": [{"name": "redis", "pid": 1, "port": 2, "state": "up"}],
+            "standstills": {"v1": None, "v2": {"reason": "nobody reads", "cure": "start one", "since_us": 7}},
         }
     )
     assert reading.accepted(V1) == 10
     assert reading.latency == {"v1": {80: 2}}
     assert reading.parts == (PartState("redis", 1, 2, State.UP),)
+    assert reading.standstills == {"v2": Standstill("nobody reads", "start one")}
+
+
+def test_a_standstill_of_the_api_is_the_status_line_of_its_column() -> None:
+    state = _fresh_state()
+    before = state.snapshot(_at(1)).pipelines[1].status_line
+    state.read_lab(_at(1), LabReading(standstills={V2: Standstill("nobody reads", "start one")}))
+    assert state.snapshot(_at(1)).pipelines[1].status_line == StatusLine("nobody reads", Mood.BROKEN, "start one")
+    state.read_lab(_at(2), LabReading())
+    assert state.snapshot(_at(2)).pipelines[1].status_line.text == before.text
 
 
 @pytest.mark.parametrize("raw", [{}, [], {"uptime_s": "soon"}, None])

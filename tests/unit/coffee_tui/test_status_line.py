@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.standstill import Standstill
 from coffee_tui.data.readings import MetricsReading
 from coffee_tui.data.snapshot import Health, Link, Mood, PartView
 from coffee_tui.data.status_line import StatusInputs, status_line
@@ -53,6 +54,24 @@ STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US
 def test_it_says(known: StatusInputs, says: str, mood: Mood) -> None:
     line = status_line(known)
     assert (line.text, line.mood) == (says, mood)
+
+
+WHY = Standstill("no checkpoint can be read", "`coffee replay v3` counts anew")
+DOWN = PartView("stream-worker", Health.BROKEN, "backoff", "killed by SIGKILL", NOW_US - 7_000_000)
+
+
+@pytest.mark.parametrize(
+    "known", [GOOD, replace(GOOD, troubled=[STARTING]), replace(GOOD, ready=False), replace(GOOD, stalled_s=9)]
+)
+def test_a_standstill_comes_first_with_its_cure(known: StatusInputs) -> None:
+    line = status_line(replace(known, standstill=WHY))
+    assert (line.text, line.cure, line.mood) == (WHY.reason, WHY.cure, Mood.BROKEN)
+    assert line.whole == f"{WHY.reason} – {WHY.cure}"
+
+
+def test_a_part_that_is_down_is_the_reason_of_a_standstill() -> None:
+    line = status_line(replace(GOOD, troubled=[STARTING, DOWN], standstill=WHY))
+    assert (line.text, line.cure) == ("stream-worker backoff for 7 s · killed by SIGKILL", "")
 
 
 def test_a_lost_redis_is_said_with_its_time_and_reason() -> None:
