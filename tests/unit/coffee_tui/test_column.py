@@ -79,7 +79,7 @@ WAITS = StatusLine(
 @pytest.mark.parametrize(
     ("gaps", "width", "expected"),
     [
-        (0, 40, ["× no checkpoint can be read: RocksDBExce…", "→ `coffee replay v3` counts anew"]),
+        (0, 40, ["× no checkpoint can be read: RocksDBExc…", "→ `coffee replay v3` counts anew"]),
         (
             5,
             40,
