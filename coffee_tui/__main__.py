@@ -4,20 +4,42 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from coffee_core.output import Output
     from coffee_tui.data.recording import Recorder
     from coffee_tui.data.sources import Sources
+
+
+class NoTerminalError(click.ClickException):
+    """There is nothing to draw in."""
+
+    exit_code = 2
+
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PAINTS_PER_S = 250
 """After it has painted, Textual waits for up to two of these periods: a key must not."""
 _LOADED_S = 10.0
 """Seconds after which nothing more is imported, connected or laid out for the first time."""
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    from coffee_core.output import protect_output
+
+    output = protect_output()
+    try:
+        command.main(prog_name="coffee-tui", obj=output)
+    except SystemExit as end:
+        # click's own ends, with exit code 0 after --help, with 2 after a wrong option.
+        code = end.code if isinstance(end.code, int) else 0
+    sys.exit(output.finish("coffee-tui", code))
 
 
 @click.command(name="coffee-tui", context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +52,9 @@ _LOADED_S = 10.0
 @click.option("--web", is_flag=True, help="Serve it to browsers instead, each with a dashboard of its own.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that --web listens on.")
 @click.option("--port", default=8006, type=click.IntRange(1, 65_535), show_default=True, help="Port of --web.")
-def main(
+@click.pass_obj
+def command(
+    output: "Output",
     *,
     record: Path | None,
     replay: Path | None,
@@ -51,8 +75,13 @@ def main(
         raise click.UsageError("--web goes with --replay, --demo and --speed alone")
     # Not at the top: --help and --version need none of it.
     from coffee_core.errors import CoffeeError
+    from coffee_core.output import has_terminal
     from coffee_tui.data import sources
+    from coffee_tui.web import SERVER
 
+    # The dashboards that --web starts have pipes.
+    if not (as_json or web or SERVER in os.environ or has_terminal()):
+        raise NoTerminalError("no terminal to show the dashboard in: --json writes lines, --web serves browsers")
     try:
         if demo or replay is not None:
             source = sources.demo(speed=speed) if replay is None else sources.replay(replay, speed=speed)
@@ -62,7 +91,7 @@ def main(
             _serve(replay, host, port, demo=demo, speed=speed)
             return
         with sources.open_recorder(record, source.pipelines) as recorder:
-            code = asyncio.run(_lines(source, recorder) if as_json else show(source, recorder))
+            code = asyncio.run(_lines(source, output, recorder) if as_json else show(source, recorder))
     except CoffeeError as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(code)
@@ -120,11 +149,11 @@ def _keep_what_is_loaded() -> None:
     gc.collect()
 
 
-async def _lines(source: "Sources", recorder: "Recorder | None") -> int:
+async def _lines(source: "Sources", output: "Output", recorder: "Recorder | None") -> int:
     """Write snapshots until interrupted or until nobody reads them; return the exit code."""
     from coffee_tui.data.json_lines import write_lines
 
-    return await write_lines(source.feed, recorder)
+    return await write_lines(source.feed, output, recorder)
 
 
 if __name__ == "__main__":

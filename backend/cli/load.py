@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CONDITION, INVALID = 4, 5
 """Exit codes: a condition of --fail-if or --require was not met; the generator could not keep its schedule."""
 _ANSWER_WITHIN_S = 15
+_OVERTIME_S = 30.0
+"""Seconds after --for in which late orders are still sent: a load beyond what is taken would not end."""
 _CHEAPEST_CENTS, _DEAREST_CENTS = 250, 650
 _PATTERNS = ("steady", "constant", "ramp", "poisson", "burst")
 
@@ -151,8 +153,10 @@ def load_command(
 ) -> None:
     """Send orders on a schedule that no slow answer can change, and measure from when each was meant to be sent.
 
+    Orders that are late are sent for up to 30 s more, then no longer.
+
     Exit code 0: done; 3: no API answers; 4: a condition was not met; 5: the generator could not keep its own
-    schedule, so the numbers mean nothing (try more --clients, or a lower --rate).
+    schedule or not all was sent, so the numbers mean nothing (try more --clients, or a lower --rate).
     """
     import asyncio  # here and not above: `coffee order` starts without it
 
@@ -199,6 +203,7 @@ def _plan(pipelines: tuple[Pipeline, ...], options: Mapping[str, Any]) -> "Plan"
             options["for_s"],
             OrderMix(repeats=options["repeats"], malformed=options["malformed"], **weights),
             random.getrandbits(48) if options["seed"] is None else options["seed"],
+            overtime_s=_OVERTIME_S,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -244,6 +249,10 @@ def _progress(plan: "Plan") -> Callable[[Mapping[Pipeline, Mapping[str, int]]], 
             + "".join(f", {count[name]:,} {name}" for name in ("refused", "unknown", "late") if count[name])
             for pipeline, count in counts.items()
         )
-        click.echo(f"{min(now - began, plan.for_s):6.1f} of {plan.for_s:g} s  {' · '.join(shares)}", err=True)
+        since_s = now - began
+        # While it is offered nobody knows yet what will be late.
+        waiting = sum(count["offered"] - count["sent"] for count in counts.values()) if since_s > plan.for_s else 0
+        ends = f"  {waiting:,} late ones wait, sent until {plan.for_s + _OVERTIME_S:g} s" if waiting else ""
+        click.echo(f"{since_s:6.1f} of {plan.for_s:g} s  {' · '.join(shares)}{ends}", err=True)
 
     return print_counts

@@ -6,6 +6,7 @@ import sys
 import click
 
 from coffee_core.errors import CoffeeError, ConfigError
+from coffee_core.output import protect_output
 from coffee_core.pipelines import Pipeline, parse_pipelines
 
 FAILED, MISUSED, NOT_RUNNING = 1, 2, 3
@@ -73,6 +74,11 @@ def coffee() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    output = protect_output()
+    sys.exit(output.finish("coffee", _run()))
+
+
+def _run() -> int:
     try:
         code = coffee.main(prog_name="coffee", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -89,4 +95,10 @@ def main() -> None:
     except CoffeeError as error:
         click.echo(f"coffee: {error}", err=True)
         code = MISUSED if isinstance(error, ConfigError) else FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit as error:
+        # An argument, not an exit code, is a line: Python's own convention.
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        click.echo(error.code, err=True)
+        return FAILED
+    return code if isinstance(code, int) else 0

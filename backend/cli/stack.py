@@ -108,8 +108,10 @@ def env_command(ctx: click.Context) -> None:
         click.echo(f"coffee: no stack runs in {settings.home}: start it with `coffee up`", err=True)
         ctx.exit(NOT_RUNNING)
     published = read_env(settings.home)
+    # What no part of this stack serves is not published: somebody else's server may have the address.
     for key in settings.addresses:
-        click.echo(f"{key}={published.get(key, settings.addresses[key])}")
+        if key in published:
+            click.echo(f"{key}={published[key]}")
 
 
 @click.command("doctor")

@@ -299,6 +299,7 @@ def summary_line(balance: Balance) -> str:
         parts.append(f"log lost: {balance.log_short:,} stored orders are not accounted for by it")
     if balance.windows_off:
         parts.append(f"windows off: {len(balance.windows_off)}")
+    parts += [f"{count:,} {what}" for count, _, what in _deep_findings(balance)]
     if balance.in_flight:
         parts.append(f"{balance.in_flight:,} in flight")
     return f"{balance.pipeline}: " + " · ".join(parts)
@@ -319,16 +320,23 @@ def details(balance: Balance) -> list[str]:
     lines += balance.notes
     if (deep := balance.deep) is not None:
         lines.append(f"compared {deep.compared:,} one by one: {deep.scope}")
-        for count, ids, what in (
-            (deep.lost, deep.lost_ids, "nowhere"),
-            (deep.altered, deep.altered_ids, "stored otherwise than the log has it"),
-            (deep.unlogged, [], "rows without an entry of their own"),
-            (deep.stuck, deep.stuck_ids, "stuck, in the stream and pending nowhere (`coffee replay v2`)"),
-        ):
-            if count:
-                named = f" ({', '.join(ids)}{' …' * (count > len(ids))})" if ids else ""
-                lines.append(f"{what}: {count:,}{named}")
+        for count, ids, what in _deep_findings(balance):
+            named = f" ({', '.join(ids)}{' …' * (count > len(ids))})" if ids else ""
+            lines.append(f"{what}: {count:,}{named}")
     return lines
+
+
+def _deep_findings(balance: Balance) -> list[tuple[int, Sequence[str], str]]:
+    """Return what a comparison one by one has found: how many, some of their ids, and what is off with them."""
+    if (deep := balance.deep) is None:
+        return []
+    found: list[tuple[int, Sequence[str], str]] = [
+        (deep.lost, deep.lost_ids, "nowhere"),
+        (deep.altered, deep.altered_ids, "stored otherwise than the log has it"),
+        (deep.unlogged, [], "rows without an entry of their own"),
+        (deep.stuck, deep.stuck_ids, "stuck, in the stream and pending nowhere (`coffee replay v2`)"),
+    ]
+    return [finding for finding in found if finding[0]]
 
 
 def _fields(totals: Totals) -> list[str]:

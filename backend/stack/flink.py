@@ -22,6 +22,7 @@ from backend.stack.part import Part, no_remark, report_progress
 from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import NOT_RUNNING, read_remarks, write_private, write_remarks
+from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 from flink.checkpoints import NUM_RETAINED
 from flink.rest import FlinkRest, FlinkUnavailableError
@@ -376,7 +377,7 @@ def _cluster_part(
     remark: Callable[[], str] = no_remark,
 ) -> Part:
     if settings.given_flink_rest_url:
-        return Part(name, (), ready, external=True)
+        return Part(name, (), ready, external=True, given=f"FLINK_REST_URL is {place(settings.flink_rest_url)}")
     home = folder(settings)
     arguments = home / f"{name}.args"
 

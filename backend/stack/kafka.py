@@ -35,7 +35,8 @@ def part(settings: Settings) -> Part:
             _background.start(_archive(await fetch_jars()))
 
     if settings.given_kafka_servers:
-        return Part(NAME, (), ready, settle=settle, external=True)
+        given = f"KAFKA_BOOTSTRAP_SERVERS is {settings.kafka_servers}"
+        return Part(NAME, (), ready, settle=settle, external=True, given=given)
     home = settings.home / NAME
     arguments = home / "java.args"
 

@@ -65,6 +65,8 @@ class Part:
     """Return why a part that runs is not ready, empty where that is not known; called after each ``ready``."""
     external: bool = False
     """Given by a URL: not started here."""
+    given: str = ""
+    """The variable that gave it, and where it says that the server is; empty where the part is embedded."""
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -47,6 +47,8 @@ _SERVERS = {
     "flink": _Server(("flink-jobmanager", "flink-taskmanager-1", "flink-taskmanager-2", "flink-job"), _flink),
 }
 """The servers that a pipeline may declare, in the order in which they are shown."""
+_ONLY_WHERE_WANTED = {"kafka": "KAFKA_BOOTSTRAP_SERVERS", "flink": "FLINK_REST_URL"}
+"""Addresses that are nobody's where the server does not run."""
 
 NAMES = (
     *(name for server in _SERVERS.values() for name in server.names),
@@ -73,7 +75,10 @@ class Stack:
     def publish(self) -> None:
         """Publish addresses and pipelines for whoever attaches; several wrappers may do so at once."""
         settings = self.settings
-        values = {**settings.addresses, "COFFEE_PIPELINES": ",".join(settings.pipelines)}
+        servers = wanted_servers(settings)
+        absent = {variable for server, variable in _ONLY_WHERE_WANTED.items() if server not in servers}
+        addresses = {name: value for name, value in settings.addresses.items() if name not in absent}
+        values = {**addresses, "COFFEE_PIPELINES": ",".join(settings.pipelines)}
         if read_env(settings.home) != values:
             write_env(settings.home, values)
 

@@ -17,6 +17,7 @@ from backend.stack.probes import postgres_answers
 from backend.stack.process import run
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
+from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def part(settings: Settings) -> Part:
         await _migrate(url)
 
     if settings.given_database_url:
-        return Part(NAME, (), ready, settle=settle, external=True)
+        return Part(NAME, (), ready, settle=settle, external=True, given=f"DATABASE_URL is {place(url)}")
     data = settings.home / NAME
 
     async def prepare() -> None:

@@ -9,6 +9,7 @@ from backend.stack.probes import redis_answers
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
 from coffee_core.runstate import write_private
+from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 
 NAME = "redis"
@@ -23,7 +24,7 @@ def part(settings: Settings) -> Part:
         return await redis_answers(url)
 
     if settings.given_redis_url:
-        return Part(NAME, (), ready, external=True)
+        return Part(NAME, (), ready, external=True, given=f"REDIS_URL is {place(url)}")
     data = settings.home / NAME
     secret = data / "valkey.conf"  # everybody on this machine may read the arguments of a process
 

@@ -21,7 +21,8 @@ def print_to(stream: TextIO, text: str) -> None:
     A terminal that has gone must not end the stack in disorder.
     """
     try:
-        stream.write(text)
+        encoding = stream.encoding or "utf-8"
+        stream.write(text.encode(encoding, "replace").decode(encoding))
         stream.flush()
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)

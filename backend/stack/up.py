@@ -12,7 +12,8 @@ from backend.stack.reason import reason_in
 from backend.stack.spawn import child_env
 from backend.stack.supported_pipelines import supported_pipelines
 from backend.stack.terminal import TerminalModes, print_line
-from coffee_core.errors import StackError
+from coffee_core.errors import ConfigError
+from coffee_core.output import has_terminal
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.passwords import make_password
 from coffee_core.settings import Settings
@@ -25,10 +26,10 @@ _STACK_WITHIN_S = 30.0
 def up(settings: Settings) -> int:
     """Run the stack and the dashboard until either ends; stop both, wait for them, and return the exit code.
 
-    Raises StackError where there is no terminal or the stack runs already.
+    Raises ConfigError where there is no terminal, StackError where the stack runs already.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise StackError("no terminal to show the dashboard in: use `coffee up --headless`")
+    if not has_terminal():
+        raise ConfigError("no terminal to show the dashboard in: use `coffee up --headless`")
     require_down(settings.home)
     settings, _ = supported_pipelines(settings)
     os.umask(0o077)

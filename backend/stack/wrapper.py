@@ -136,8 +136,10 @@ class Wrapper:
             if trouble:
                 self._publisher.announce(trouble)
             if self._part.external and time.monotonic() - began > _WATCH_EVERY_S:
-                self._publisher.move(pending, "the given server does not answer", pid)
-                self._publisher.announce("the given server does not answer")
+                variable = self._part.given.partition(" ")[0]
+                reason = f"{self._part.given}, which does not answer: unset {variable} to use the embedded server"
+                self._publisher.move(pending, reason, pid)
+                self._publisher.announce(reason)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.2, _LONGEST_PROBE_S)
 

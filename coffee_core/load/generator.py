@@ -211,6 +211,7 @@ async def run_plan(
 ) -> dict[Pipeline, Sample]:
     """Run a plan to its end in this process: offer it, wait for the last answer, and return what was measured.
 
+    What has not been sent when its overtime is up stays unsent, and counted as offered.
     ``on_report`` is called four times a second with where the load stands. Raises what went wrong inside.
     """
     recorders = {pipeline: SampleRecorder() for pipeline in plan.pipelines}
@@ -223,6 +224,8 @@ async def run_plan(
         generator.run_for(plan.shape, plan.pipelines, plan.start_s, plan.for_s, plan.seed)
         idle = asyncio.create_task(generator.idle())
         while not (await asyncio.wait({idle}, timeout=_REPORT_EVERY_S))[0]:
+            if plan.overtime_s is not None and time.monotonic() > plan.start_s + plan.for_s + plan.overtime_s:
+                generator.stop()
             if on_report is not None:
                 on_report(generator.report())
         idle.result()

@@ -33,6 +33,9 @@ class Plan:
     Below the share of its room that the API gives to one address, whose excess it refuses.
     """
 
+    overtime_s: float | None = None
+    """Seconds after the last order was meant to be sent, in which late ones are still sent; None is no limit."""
+
     def split(self, clients: int, start_s: float) -> list["Plan"]:
         """Share the load among clients so that together they offer this shape from ``start_s`` on."""
         shape = self.shape

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from datetime import UTC, datetime
 
+from coffee_core.output import Output
 from coffee_tui.data.live import Feed
 from coffee_tui.data.plain import to_plain
 from coffee_tui.data.recording import Recorder
@@ -23,22 +23,19 @@ def line(snapshot: Snapshot, at: datetime) -> str:
         for name in _HISTORIES:
             del view[name]
         view["drinks"], view["stores"] = dict(view["drinks"]), dict(view["stores"])
-    return json.dumps({"time": at.isoformat(timespec="milliseconds"), **plain}, ensure_ascii=False)
+    return json.dumps({"time": at.isoformat(timespec="milliseconds"), **plain})
 
 
-async def write_lines(feed: Feed, recorder: Recorder | None = None) -> int:
+async def write_lines(feed: Feed, output: Output, recorder: Recorder | None = None) -> int:
     """Write a line for each snapshot until interrupted or until nobody reads; return the exit code."""
     ended = asyncio.Event()
 
     def publish(snapshot: Snapshot) -> None:
         if recorder is not None:
             recorder.write(snapshot)
-        try:
-            sys.stdout.write(line(snapshot, datetime.now(UTC)) + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Nobody reads any more (`| head -1`): what Python flushes at its end must go somewhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.write(line(snapshot, datetime.now(UTC)) + "\n")
+        sys.stdout.flush()
+        if not output.is_read:
             ended.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -121,9 +121,23 @@ class Measured:
         return self.refused + self.unknown + self.rejected
 
     @property
+    def unsent(self) -> int:
+        """Requests that were meant to be sent and never begun: the overtime was up."""
+        return self.offered - self.sent
+
+    @property
     def valid(self) -> bool:
-        """Tell whether the generator kept its own schedule."""
-        return self.slipped <= MOST_SLIPPED * self.sent and (self.sent > 0 or self.offered == 0)
+        """Tell whether all was sent and the generator kept its own schedule."""
+        return not self.invalid
+
+    @property
+    def invalid(self) -> str:
+        """Why the numbers mean nothing; empty where all was sent and the generator kept its own schedule."""
+        if self.unsent:
+            return f"{self.unsent:,} of {self.offered:,} requests were never begun: that is more than was taken"
+        if self.slipped > MOST_SLIPPED * self.sent:
+            return f"the generator began {self.slipped:,} of {self.sent:,} requests over 50 ms late by itself"
+        return ""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; latencies in µs."""
@@ -142,10 +156,7 @@ class LoadResult:
     def invalid(self) -> str:
         """Why the numbers mean nothing; empty where they do."""
         return "; ".join(
-            f"{pipeline}: the generator began {measured.slipped:,} of {measured.sent:,} requests over 50 ms late"
-            " by itself"
-            for pipeline, measured in self.measured.items()
-            if not measured.valid
+            f"{pipeline}: {reason}" for pipeline, measured in self.measured.items() if (reason := measured.invalid)
         )
 
 

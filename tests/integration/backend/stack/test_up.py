@@ -106,6 +106,7 @@ async def test_up_status_env_order_and_down(home: Home) -> None:
     }
     env = dict(line.split("=", 1) for line in home.coffee("env").stdout.splitlines())
     assert env["API_URL"] == f"http://127.0.0.1:{home.env['COFFEE_API_PORT']}"
+    assert env.keys() == {"API_URL", "DATABASE_URL", "REDIS_URL"}, "without v3 no Kafka and no Flink are served"
     order = home.coffee("order", "all", "--drink", "latte", "--store", "uptown", "--price", "5.00")
     assert [line.split()[0] for line in order.stdout.splitlines()] == ["201", "202"], order
     second = home.coffee("up", "--headless")

@@ -148,8 +148,11 @@ async def test_an_external_part_is_asked_and_settled_and_has_no_process(tmp_path
         nonlocal settled
         settled += 1
 
-    async with kept(tmp_path, Part(NAME, (), ready, settle=settle, external=True)) as run:
-        await until(lambda: run.state.detail == "the given server does not answer")
+    async with kept(
+        tmp_path, Part(NAME, (), ready, settle=settle, external=True, given="REDIS_URL is db:1")
+    ) as run:
+        reason = "REDIS_URL is db:1, which does not answer: unset REDIS_URL to use the embedded server"
+        await until(lambda: run.state.detail == reason)
         assert (run.state.state, settled) == (State.WAITING, 0)
         answers = True
         state = await run.reaches(State.EXTERNAL)

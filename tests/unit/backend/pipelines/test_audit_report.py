@@ -58,6 +58,7 @@ def test_a_deep_finding_unbalances_and_names_ids() -> None:
     )
     assert not found.balanced
     assert "nowhere: 12 (0:1 …)" in details(found)
+    assert summary_line(found) == "v2: lost 0 · duplicated 0 · drift 0 · 12 nowhere · 1 in flight"
 
 
 def test_json_holds_what_the_docs_name() -> None:

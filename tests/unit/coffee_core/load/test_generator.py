@@ -3,14 +3,15 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
-from coffee_core.load.generator import Generator
+from coffee_core.load.generator import Generator, run_plan
 from coffee_core.load.orders import OrderMix, RandomOrders
-from coffee_core.load.plan import LoadReport
+from coffee_core.load.plan import LoadReport, Plan
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Answer, Outcome
@@ -59,6 +60,16 @@ async def test_a_rate_is_offered_whatever_the_server_does() -> None:
         counts = generator.counts()[V1]
         assert counts.outcomes[Outcome.UNKNOWN] == counts.sent > 0
         assert counts.offered > counts.sent, "what was dropped stays offered"
+
+
+async def test_a_plan_beyond_what_is_taken_ends_with_its_overtime() -> None:
+    started_s = time.monotonic()
+    plan = Plan((V1,), Shape(1_000), 0.3, start_s=started_s, in_flight=2, overtime_s=0.2)
+    async with peer(never) as url, Sender(url, timeout_s=0.3) as sender:
+        samples = await run_plan(plan, sender)
+    assert samples[V1].offered == 300
+    assert 0 < samples[V1].sent < 300
+    assert sum(samples[V1].outcomes.values()) == samples[V1].sent, "every answer is waited for"
 
 
 async def test_each_pipeline_has_customers_of_its_own_and_a_seed_brings_them_back() -> None:

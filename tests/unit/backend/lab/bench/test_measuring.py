@@ -172,6 +172,10 @@ def test_a_generator_that_was_late_by_itself_measured_nothing() -> None:
     assert measured(late=900).valid, "the servers held it up"
 
 
+def test_a_load_that_was_cut_short_measured_nothing_and_says_what_remained() -> None:
+    assert measured(offered=1_500).invalid.startswith("500 of 1,500 requests were never begun")
+
+
 def test_a_figure_tells_its_middle_and_its_spread() -> None:
     figures = Figures()
     for value in (3.0, None, 1.0, 2.0):
