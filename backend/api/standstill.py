@@ -34,6 +34,7 @@ _COUNT_AFTER_S = 2.0
 """Seconds without a finished order after which orders that wait are counted, where a look cannot tell how many."""
 _ASK_BLOCKER_EVERY_S = 3.0
 _ASK_TIMEOUT_S = 2.0
+_ANSWER_SOON_S = 0.2
 _BLOCKER = sql("backend.api", "blocker")
 _GOOD = (State.UP, State.EXTERNAL)
 
@@ -106,6 +107,7 @@ class StandstillWatcher:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)  # a failure was logged by done()
+            await self._blocker.close()
 
     def as_json(self, pipeline: Pipeline) -> dict[str, Any] | None:
         """Return the standstill of a pipeline as JSON; None where it works."""
@@ -214,17 +216,35 @@ class _Blocker:
         self._url = url
         self._asked_s = float("-inf")
         self._found: Standstill | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     async def find(self) -> Standstill | None:
-        """Return what that session does, as of a few seconds ago; None where there is none, or nobody can tell."""
-        if time.monotonic() - self._asked_s >= _ASK_BLOCKER_EVERY_S:
+        """Return what that session does, as of a few seconds ago; None where there is none, or nobody can tell.
+
+        Waits only a moment: a PostgreSQL that does not answer delays no other reason.
+        """
+        if (self._asking is None or self._asking.done()) and self._is_due():
             self._asked_s = time.monotonic()
-            try:
-                self._found = await self._ask()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                _log.debug("nobody can tell whether a lock is waited for: %s", error)
-                self._found = None
+            self._asking = asyncio.create_task(self._refresh())
+        if self._asking is not None:
+            await asyncio.wait({self._asking}, timeout=_ANSWER_SOON_S)
         return self._found
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._asked_s >= _ASK_BLOCKER_EVERY_S
+
+    async def _refresh(self) -> None:
+        try:
+            self._found = await self._ask()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            _log.debug("nobody can tell whether a lock is waited for: %s", error)
+            self._found = None
 
     async def _ask(self) -> Standstill | None:
         # A connection of its own: those of the pool may all wait for that lock.

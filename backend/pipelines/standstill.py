@@ -63,9 +63,9 @@ def reported(report: bytes | None, keys: MetricKeys) -> Standstill | None:
         return Standstill(f"{keys.standstill} holds what no processor writes ({error})", "delete the key")
 
 
-STOOD_S = 6.0
+STOOD_S = 5.0
 """Seconds for which a reason must have stood: a part that is started again is back by then, most of the time."""
-UNEXPLAINED_S = 8.0
+UNEXPLAINED_S = 7.0
 """Seconds without a finished order after which orders that wait are named without a reason."""
 
 

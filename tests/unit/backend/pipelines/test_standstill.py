@@ -35,7 +35,7 @@ def test_what_works_is_no_standstill() -> None:
 
 def test_orders_that_wait_are_named_without_a_reason_within_ten_seconds() -> None:
     assert UNEXPLAINED_S <= 8, "a second each is left for the look and for whoever asks"
-    _, early, late, later = _judged((0, WAITS), (7.9, WAITS), (8, WAITS), (20, replace(WAITS, waiting=1)))
+    _, early, late, later = _judged((0, WAITS), (6.9, WAITS), (8, WAITS), (20, replace(WAITS, waiting=1)))
     assert early is None
     assert _reason(late) == "3 orders wait and none has been finished for 8 s"
     assert _reason(later) == "1 order waits and none has been finished for 20 s"
@@ -57,15 +57,15 @@ def test_a_reason_is_believed_once_it_has_stood(sight: Sight, explained: bool) -
 
 def test_a_restart_that_is_over_within_seconds_is_none() -> None:
     unread = replace(WAITS, likely=UNREAD)
-    sights = [(float(at), unread) for at in range(6)]
-    done = (6.0, replace(IDLE, progress=(8,)))
-    again = [(float(at), replace(unread, progress=(8,))) for at in range(7, 12)]
+    sights = [(float(at), unread) for at in range(5)]
+    done = (5.0, replace(IDLE, progress=(8,)))
+    again = [(float(at), replace(unread, progress=(8,))) for at in range(6, 11)]
     assert not any(_judged(*sights, done, *again))
 
 
 def test_the_clock_begins_with_the_first_order_that_waits_not_with_the_silence_before() -> None:
     unread = replace(WAITS, likely=UNREAD)
-    assert _judged((0, IDLE), (100, unread), (105, unread))[2] is None
+    assert _judged((0, IDLE), (100, unread), (104, unread))[2] is None
 
 
 def test_what_the_processor_reports_holds_also_where_nothing_waits_yet() -> None:
@@ -74,11 +74,11 @@ def test_what_the_processor_reports_holds_also_where_nothing_waits_yet() -> None
 
 
 def test_what_is_certain_stands_whatever_else_is_finished() -> None:
-    stuck = [(float(at), Sight((at,), waiting=1, certain=STUCK)) for at in range(7)]
+    stuck = [(float(at), Sight((at,), waiting=1, certain=STUCK)) for at in range(6)]
     *early, last = _judged(*stuck)
     assert not any(early)
     assert last == Verdict(STUCK, 0, explained=True)
-    gone = _judged(*stuck, (7, Sight((7,), waiting=1)), (8, Sight((8,), waiting=1, certain=STUCK)))
+    gone = _judged(*stuck, (6, Sight((6,), waiting=1)), (7, Sight((7,), waiting=1, certain=STUCK)))
     assert gone[-1] is None
 
 
