@@ -81,7 +81,7 @@ class Report:
         """Say what the error says, from now on."""
         server = "Redis" if isinstance(error, RedisError) else "PostgreSQL"
         what = str(error).partition("\n")[0] or _WORDLESS.get(type(error), type(error).__name__)
-        cure = f"{self._daemon} tries again until it works; `coffee status` tells which server is down"
+        cure = f"mend what it names (`coffee status` tells which server is down): {self._daemon} tries until it works"
         self._standstill = Standstill(f"{server}: {what}" if not isinstance(error, CoffeeError) else what, cure)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep_saying())
