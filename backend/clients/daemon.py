@@ -36,6 +36,8 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _JITTER = 0.5
 """Share of a pause that is left to chance."""
+_SAY_AFTER_S = 4.0
+"""Seconds without a success after which a failure is reported: a server that is started again is back by then."""
 _SAY_EVERY_S = 1.5
 """Seconds between two writes of a report, which is believed for ``EXPIRY_MS``."""
 _WORDLESS: dict[type[BaseException], str] = {TimeoutError: "it does not answer"}
@@ -78,10 +80,12 @@ class Report:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, error: BaseException) -> None:
-        """Say what the error says, from now on."""
+        """Say what the error says, some seconds from now on: unless it has ended by then."""
         server = "Redis" if isinstance(error, RedisError) else "PostgreSQL"
         what = str(error).partition("\n")[0] or _WORDLESS.get(type(error), type(error).__name__)
-        cure = f"mend what it names (`coffee status` tells which server is down): {self._daemon} tries until it works"
+        cure = (
+            f"mend what it names (`coffee status` tells which server is down): {self._daemon} tries until it works"
+        )
         self._standstill = Standstill(f"{server}: {what}" if not isinstance(error, CoffeeError) else what, cure)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep_saying())
@@ -97,11 +101,15 @@ class Report:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _keep_saying(self) -> None:
+        await asyncio.sleep(_SAY_AFTER_S)
+        said = False
         async with open_redis(self._redis_url) as client:
             while self._standstill is not None:
+                said = True
                 await self._write(client, self._standstill)
                 await asyncio.sleep(_SAY_EVERY_S)
-            await self._write(client, None)
+            if said:
+                await self._write(client, None)
 
     async def _write(self, client: redis.asyncio.Redis, standstill: Standstill | None) -> None:
         try:

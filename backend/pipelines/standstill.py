@@ -22,7 +22,8 @@ class Sight:
     waiting: int | None = None
     """Accepted orders that should be shown and are not; None where the look cannot tell: then they are counted."""
     reported: Standstill | None = None
-    """What the processor itself says; of several processors one alone may say so, while others work."""
+    """What the processor itself says, after it has failed for a while; of several one alone may say so, while
+    others work."""
     certain: Standstill | None = None
     """What keeps orders waiting whatever else is finished meanwhile."""
     likely: Standstill | None = None
@@ -65,6 +66,8 @@ def reported(report: bytes | None, keys: MetricKeys) -> Standstill | None:
 
 STOOD_S = 5.0
 """Seconds for which a reason must have stood: a part that is started again is back by then, most of the time."""
+REPORTED_S = 2.0
+"""Seconds without a finished order for which a processor must have reported: it has waited itself before."""
 UNEXPLAINED_S = 7.0
 """Seconds without a finished order after which orders that wait are named without a reason."""
 
@@ -104,11 +107,11 @@ class Judge:
 
     def _of_still(self, sight: Sight, at_s: float) -> Verdict | None:
         since_s = self._still_since_s
-        if since_s is None or at_s - since_s < STOOD_S:
+        if since_s is None:
             return None
-        if sight.reported is not None:
+        if sight.reported is not None and at_s - since_s >= REPORTED_S:
             return Verdict(sight.reported, since_s, explained=True)
-        if sight.certain is not None:
+        if sight.certain is not None or at_s - since_s < STOOD_S:
             return None
         if sight.likely is not None:
             return Verdict(sight.likely, since_s, explained=False)

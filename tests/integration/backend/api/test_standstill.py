@@ -30,6 +30,7 @@ WHY = Standstill("PostgreSQL: role is not permitted to log in", "mend it")
 def _believed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What must have stood for seconds is believed at the next look."""
     monkeypatch.setattr(standstill, "STOOD_S", 0.0)
+    monkeypatch.setattr(standstill, "REPORTED_S", 0.0)
     monkeypatch.setattr(standstill, "UNEXPLAINED_S", 0.0)
     monkeypatch.setattr(api_standstill, "INTERVAL_S", 0.1)
     monkeypatch.setattr(api_standstill, "_COUNT_AFTER_S", 0.0)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from backend.pipelines.standstill import STOOD_S, UNEXPLAINED_S, Judge, Sight, Verdict, reported
+from backend.pipelines.standstill import REPORTED_S, STOOD_S, UNEXPLAINED_S, Judge, Sight, Verdict, reported
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V2
 from coffee_core.standstill import Standstill
@@ -45,12 +45,15 @@ def test_orders_that_wait_are_named_without_a_reason_within_ten_seconds() -> Non
 
 
 @pytest.mark.parametrize(
-    ("sight", "explained"),
-    [(replace(WAITS, likely=UNREAD), False), (replace(WAITS, reported=UNREAD, likely=WHY, certain=WHY), True)],
+    ("sight", "after_s", "explained"),
+    [
+        (replace(WAITS, likely=UNREAD), STOOD_S, False),
+        (replace(WAITS, reported=UNREAD, likely=WHY, certain=WHY), REPORTED_S, True),
+    ],
     ids=["likely", "reported"],
 )
-def test_a_reason_is_believed_once_it_has_stood(sight: Sight, explained: bool) -> None:
-    _, early, late = _judged((1, sight), (1 + STOOD_S - 0.1, sight), (1 + STOOD_S, sight))
+def test_a_reason_is_believed_once_it_has_stood(sight: Sight, after_s: float, explained: bool) -> None:
+    _, early, late = _judged((1, sight), (1 + after_s - 0.1, sight), (1 + after_s, sight))
     assert early is None
     assert late == Verdict(UNREAD, 1, explained=explained)
 
