@@ -1,8 +1,8 @@
 """Why a pipeline's accepted orders wait and nobody works on them: said by whoever knows, under a key in Redis.
 
-The processor of a pipeline (a worker, the submitter of the job) publishes it once it has stood for some seconds and
-for as long as it holds, with an expiry: what is no longer said is no longer so. `coffee status`, the audit, /readyz,
-/metrics and the dashboard show it.
+The processor of a pipeline (a worker, the submitter of the job) publishes it once it has stood for some seconds
+and for as long as it holds, with an expiry: what is no longer said is no longer so. `coffee status`, the audit,
+/readyz, /metrics and the dashboard show it.
 """
 
 import json
