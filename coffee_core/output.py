@@ -90,6 +90,7 @@ def _open_closed_descriptors() -> list[int]:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, flags)  # gets the lowest number that is free
+            os.set_inheritable(number, True)
             closed.append(number)
     return closed
 

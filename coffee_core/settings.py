@@ -91,9 +91,14 @@ def _hours(text: str) -> float:
     return float(text)
 
 
+_NO_TLS = "?sslmode=disable"
+"""What the URL of the embedded PostgreSQL says of it: of a silent URL clients ask PGSSLMODE, meant for others."""
+
+
 def _database_url(text: str, environ: Mapping[str, str]) -> str:
     """Read the URL of a PostgreSQL, and what it is silent about from libpq's variables; it may be empty."""
-    return str(PostgresUrl.parse(text, environ)) if text else ""
+    # The URL of `coffee env` had no parameters once: whoever appends his own to it means his.
+    return str(PostgresUrl.parse(text.replace(f"{_NO_TLS}?", "?"), environ)) if text else ""
 
 
 def _redis_url(text: str) -> str:
@@ -116,6 +121,11 @@ def _storage(text: str) -> str:
 def _servers(text: str) -> str:
     """Read HOST:PORT, several separated by commas; it may be empty."""
     return ",".join(map(str, parse_endpoints(text)))
+
+
+def _file(text: str) -> str:
+    """Read the path of a file; it may be empty. The result is absolute: not every part has our working folder."""
+    return text and str(Path(text).absolute())
 
 
 def _home(text: str) -> Path:
@@ -166,12 +176,12 @@ class Settings:
     kafka_username: str = _setting("KAFKA_SASL_USERNAME", "", str, "its user, with SASL")
     kafka_password: str = _setting("KAFKA_SASL_PASSWORD", "", str, "the user's password", secret=True)
     kafka_ca: str = _setting(
-        "KAFKA_SSL_CA", "", str, "PEM file of the authority behind its certificate; empty: those of the system"
+        "KAFKA_SSL_CA", "", _file, "PEM file of the authority behind its certificate; empty: those of the system"
     )
     kafka_keystore: str = _setting(
         "KAFKA_SSL_KEYSTORE",
         "",
-        str,
+        _file,
         "PEM file of a private key (PKCS #8) and its certificate, for a Kafka that asks for one; empty: none",
     )
     given_flink_rest_url: str = _setting(
@@ -193,9 +203,9 @@ class Settings:
         "yes: several API processes may listen on the one port (SO_REUSEPORT)",
     )
     tls_certificate: str = _setting(
-        "COFFEE_TLS_CERTIFICATE", "", str, "PEM file of the API's certificate chain; empty: http"
+        "COFFEE_TLS_CERTIFICATE", "", _file, "PEM file of the API's certificate chain; empty: http"
     )
-    tls_key: str = _setting("COFFEE_TLS_KEY", "", str, "PEM file of its private key; empty: in the same file")
+    tls_key: str = _setting("COFFEE_TLS_KEY", "", _file, "PEM file of its private key; empty: in the same file")
     api_token: str = _setting(
         "COFFEE_API_TOKEN", "", str, "bearer token that the API asks of its clients; empty: none", secret=True
     )
@@ -307,8 +317,7 @@ class Settings:
             return self.given_database_url
         password = read_password(self.home, "postgres")
         user = f"coffee{password and f':{password}'}"
-        # The embedded server has no TLS; where a URL does not say so, clients ask PGSSLMODE, which is for others.
-        return f"postgresql://{user}@127.0.0.1:{self.postgres_port}/coffee?sslmode=disable"
+        return f"postgresql://{user}@127.0.0.1:{self.postgres_port}/coffee{_NO_TLS}"
 
     @property
     def redis_url(self) -> str:

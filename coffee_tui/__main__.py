@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coffee_core.entry import prepare
+
 if TYPE_CHECKING:
     from coffee_core.output import Output
     from coffee_tui.data.recording import Recorder
@@ -108,6 +110,10 @@ def _serve(replay: Path | None, host: str, port: int, *, demo: bool, speed: floa
 async def show(source: "Sources", recorder: "Recorder | None") -> int:
     """Show the dashboard until it is left; return the exit code."""
     os.environ.setdefault("TEXTUAL_FPS", str(_PAINTS_PER_S))
+    if sys.__stdout__ is not None and sys.__stdout__.isatty():
+        # A shell may export the size of its terminal, which is none of ours: the terminal itself knows.
+        os.environ.pop("COLUMNS", None)
+        os.environ.pop("LINES", None)
     from coffee_core.errors import CoffeeError
     from coffee_core.parent_death_signal import die_with
     from coffee_tui.app import CoffeeApp
@@ -157,4 +163,5 @@ async def _lines(source: "Sources", output: "Output", recorder: "Recorder | None
 
 
 if __name__ == "__main__":
+    prepare()
     main()

@@ -18,6 +18,7 @@ from typing import IO, Self
 
 from aiohttp import web
 
+from coffee_core.children import child_environ
 from coffee_core.errors import CoffeeError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.settings import Settings
@@ -28,6 +29,10 @@ _RETRY_AFTER_S = 30.0
 _PLANNED_WITHIN_S = 240.0
 _NO_WORKERS = {"_python_worker_execution_mode": "process"}
 """Otherwise PyFlink opens a server on all interfaces, which starts Python for anybody; a remote job needs none."""
+_CLIENT_VARIABLES = (
+    *("FLINK_HOME", "FLINK_CONF_DIR", "FLINK_LIB_DIR", "FLINK_OPT_DIR", "FLINK_PLUGINS_DIR", "FLINK_LOG_DIR"),
+    *("FLINK_IDENT_STRING", "LOG4J_PROPERTIES", "JAVA_HOME", "JDK_JAVA_OPTIONS"),
+)
 _SOURCES = ("flink", "coffee_core")
 _SUFFIXES = (".py", ".sql", ".lua")
 _CONFIGURATION = "config.yaml"
@@ -54,14 +59,14 @@ class Plans:
 
     async def orders(self, epoch: str, restore: str | None = None, niceness: int = 0) -> Path:
         """Return the plan of an epoch's job, which starts from nothing or from the checkpoint at this URI."""
-        arguments = ["-m", "flink.job", "--epoch", epoch]
+        arguments = ["-P", "-m", "flink.job", "--epoch", epoch]
         if restore is not None:
             arguments += ["--restore", restore]
         return await self._get("restored" if restore else "orders", arguments, niceness)
 
     async def warm_up(self, slots: int) -> Path:
         """Return the plan of the job that warms this many slots."""
-        arguments = ["-m", "flink.job", "--warm-up", str(slots)]
+        arguments = ["-P", "-m", "flink.job", "--warm-up", str(slots)]
         return await self._get(f"warm-{slots}", arguments, _BACKGROUND_NICENESS)
 
     def make_ahead(self, epoch: str, restore: str) -> None:
@@ -93,7 +98,7 @@ class Plans:
         if not path.exists():
             async with self._one_client:
                 if not path.exists():
-                    log.info("planning: %s", " ".join(arguments[1:]))
+                    log.info("planning: %s", " ".join(arguments[2:]))
                     await asyncio.to_thread(_keep, path, kind, await plan(arguments, niceness))
         return path
 
@@ -150,7 +155,7 @@ async def _plan(arguments: Sequence[str], niceness: int, output: IO[bytes]) -> b
     async with FakeJobManager() as manager:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *arguments),
-            env={**os.environ, "FLINK_REST_URL": manager.url, **_NO_WORKERS},
+            env=child_environ({**_client_variables(), "FLINK_REST_URL": manager.url, **_NO_WORKERS}),
             stdin=asyncio.subprocess.DEVNULL,
             # A JVM that cannot begin says so on its standard output. Not a pipe: the JVM may outlive its Python.
             stdout=output,
@@ -170,6 +175,11 @@ async def _plan(arguments: Sequence[str], niceness: int, output: IO[bytes]) -> b
             failure = client_failure(output.read().decode(errors="replace"))
             raise SubmitError(f"the job cannot be planned: {failure}")
         return manager.plan.result()
+
+
+def _client_variables() -> dict[str, str]:
+    """Return where Flink lies and how its JVM starts, as whoever started us has it; nothing else for Java."""
+    return {name: os.environ[name] for name in _CLIENT_VARIABLES if name in os.environ}
 
 
 class FakeJobManager:

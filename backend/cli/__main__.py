@@ -1,6 +1,6 @@
 """``python -m backend.cli``: the same as ``coffee``."""
 
-from backend.cli.main import main
+from coffee_core.entry import coffee
 
 if __name__ == "__main__":
-    main()
+    coffee()

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
 
 from backend.clients.daemon import sleep
 from backend.pipelines.schedule import Schedule
+from coffee_core.children import child_environ, python_module
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import Pipeline, Repair
 
@@ -37,9 +37,9 @@ async def run_reconciliations(stop: asyncio.Event, pipelines: Sequence[Pipeline]
 async def _reconcile(pipeline: Pipeline, stop: asyncio.Event) -> None:
     # A process of its own: the aggregator's runs do not wait for it, and load nothing that the pipeline needs.
     options = ("--compare",) if Repair.COMPARE in pipeline.info.repairs else ()
-    command = (sys.executable, "-m", "backend.cli", "reconcile", str(pipeline), *options)
+    command = python_module("backend.cli", "reconcile", str(pipeline), *options)
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=PIPE, stderr=STDOUT, preexec_fn=dies_with_parent()
+        *command, env=child_environ(), stdout=PIPE, stderr=STDOUT, preexec_fn=dies_with_parent()
     )
     ended, stopped = asyncio.create_task(process.communicate()), asyncio.create_task(stop.wait())
     await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)

@@ -14,11 +14,24 @@ from backend.stack.part import LOOPBACK
 from backend.stack.parts import wanted_servers
 from backend.stack.ports import obstacle_at
 from backend.stack.supported_pipelines import missing_package, supported_pipelines
+from coffee_core.children import PROXIES, child_environ
+from coffee_core.entry import DROPPED, libpq_is_meant
 from coffee_core.errors import StackError
 from coffee_core.settings import Settings
 
 _LEAST_DISK_BYTES = 2_000_000_000
 _PROGRAM_WITHIN_S = 10
+_JAVA = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "JVM_ARGS", "FLINK_ENV_JAVA_OPTS"}
+_PYTHON = {"PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONPYCACHEPREFIX"}
+_LIBPQ = "PG…"
+_NO_PART = "meant for other programs, no part of the lab gets them"
+_FOR_OTHERS: tuple[tuple[str, Callable[[str], bool], str], ...] = (
+    ("JAVA…", _JAVA.__contains__, _NO_PART),
+    ("PYTHON…", _PYTHON.__contains__, _NO_PART),
+    (_LIBPQ, lambda name: name.startswith("PG"), _NO_PART),
+    ("proxies", PROXIES.__contains__, "jars are fetched by them, nothing else"),
+)
+"""Variables that programs of the lab would heed: a name for them, which they are, what becomes of them."""
 _ON_JAVA = {"kafka", "flink"}
 """Servers that run on a Java virtual machine."""
 
@@ -50,7 +63,7 @@ def checkup(settings: Settings) -> list[Check]:
         from backend.stack.jvm import java  # not needed where nothing runs on it
 
         checks.append(_program("Java", java, "-version"))
-    return [*checks, *_packages(settings), *_ports(settings)]
+    return [*checks, *_packages(settings), *_ports(settings), *_variables()]
 
 
 def _account() -> Check:
@@ -74,11 +87,26 @@ def _disk(home: Path) -> Check:
 def _program(name: str, find: Callable[[], Path], flag: str) -> Check:
     try:
         result = subprocess.run(
-            [find(), flag], capture_output=True, text=True, timeout=_PROGRAM_WITHIN_S, check=True
+            [find(), flag],
+            env=child_environ(),
+            capture_output=True,
+            text=True,
+            timeout=_PROGRAM_WITHIN_S,
+            check=True,
         )
     except (StackError, OSError, subprocess.SubprocessError) as error:
         return Check(name, ok=False, detail=str(error))
     return Check(name, ok=True, detail=(result.stdout or result.stderr).strip().splitlines()[0])
+
+
+def _variables() -> Iterator[Check]:
+    """Yield a check for each kind of variable that is meant for other programs, and that the lab would heed."""
+    names = sorted({*os.environ, *DROPPED} - {"PYTHONSAFEPATH"})
+    for what, heeded, remark in _FOR_OTHERS:
+        found = ", ".join(name for name in names if heeded(name))
+        if found:
+            given = what == _LIBPQ and libpq_is_meant()
+            yield Check(what, ok=True, detail=f"{found}: {'they hold for DATABASE_URL' if given else remark}")
 
 
 def _packages(settings: Settings) -> Iterator[Check]:

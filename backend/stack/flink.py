@@ -19,6 +19,7 @@ from typing import TypeVar
 from backend.stack.jars import JarPaths, cache_dir, exclusive, fetch_jars, jar_paths, progress_bar
 from backend.stack.jvm import Archive, Background, java, join, write_argument_file
 from backend.stack.part import Part, no_remark, report_progress
+from coffee_core.children import python_module
 from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import NOT_RUNNING, read_remarks, write_private, write_remarks
@@ -409,6 +410,8 @@ def _cluster_part(
         name,
         (str(java()), f"@{arguments}"),
         ready,
+        # Python within a TaskManager looks for modules in the working folder first, and heeds no PYTHONSAFEPATH.
+        folder=home,
         port=port,
         env={
             "FLINK_CONF_DIR": str(home / "conf"),
@@ -464,7 +467,7 @@ def submitter(settings: Settings) -> Part:
     conf = folder(settings) / "conf"
     return Part(
         SUBMITTER,
-        (sys.executable, "-m", "flink.submit"),
+        python_module("flink.submit"),
         ready,
         env={
             **settings.addresses,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.stack.jars import cache_dir
+from coffee_core.children import child_environ
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import write_private
 
@@ -98,6 +99,7 @@ class Archive:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            env=child_environ(),
             start_new_session=True,
             preexec_fn=dies_with_parent(niceness=19),
         )

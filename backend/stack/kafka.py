@@ -47,6 +47,7 @@ def part(settings: Settings) -> Part:
         NAME,
         (str(java()), f"@{arguments}"),
         ready,
+        folder=home,
         port=settings.kafka_port,
         other_ports=(settings.kafka_controller_port,),
         prepare=prepare,

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 
 Announce = Callable[[str, bool], None]
 """Called with a line and whether it is passing (progress, soon replaced by another)."""
@@ -44,6 +45,8 @@ class Part:
     """Address on which it listens."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables added to the environment of the process."""
+    folder: Path | None = None
+    """Its working folder, which is there once it is prepared; None: ours."""
     stop_signal: signal.Signals = signal.SIGTERM
     """What ends it in order."""
     stop_within_s: float = 4.0

@@ -1,6 +1,5 @@
 """All parts of the stack for given settings: what runs, what does not, and why."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from backend.stack.part import Part
 from backend.stack.ports import require_different
 from backend.stack.probes import http_ok
 from backend.stack.supported_pipelines import supported_pipelines
+from coffee_core.children import python_module
 from coffee_core.pipelines import PIPELINES, Service
 from coffee_core.runstate import READY_FILE, read_env, run_dir, write_env
 from coffee_core.settings import Settings
@@ -122,7 +122,7 @@ def _api(settings: Settings) -> Part:
     async def ready() -> bool:
         return await http_ok(url)
 
-    return Part(API, _python("backend.api"), ready, port=settings.api_port, needs=_API_NEEDS)
+    return Part(API, python_module("backend.api"), ready, port=settings.api_port, needs=_API_NEEDS)
 
 
 def _daemon(settings: Settings, service: Service) -> Part:
@@ -137,13 +137,9 @@ def _daemon(settings: Settings, service: Service) -> Part:
 
     return Part(
         service.name,
-        _python(service.module),
+        python_module(service.module),
         ready,
         env={READY_FILE: str(file)},
         needs=_API_NEEDS,
         prepare=prepare,
     )
-
-
-def _python(module: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module)

@@ -15,6 +15,7 @@ from backend.stack.part import Part, report_progress
 from backend.stack.privileges import chown_tree, run_as, server_account
 from backend.stack.probes import postgres_answers
 from backend.stack.process import run
+from coffee_core.children import python_module
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
 from coffee_core.server_urls import place
@@ -207,4 +208,4 @@ def _fresh(folder: Path, uid: int, gid: int) -> Path:
 async def _migrate(url: str) -> None:
     """Apply the migrations in a process of their own: their library is large, a wrapper is small."""
     report_progress("applying migrations")
-    await run("migrating", (sys.executable, "-m", "backend.db"), env={"DATABASE_URL": url})
+    await run("migrating", python_module("backend.db"), env={"DATABASE_URL": url})

@@ -12,6 +12,7 @@ from backend.stack.part import Part
 from backend.stack.ports import require_free
 from backend.stack.reason import reason_in
 from backend.stack.spawn import child_env, signal_group, spawn_options
+from coffee_core.children import child_environ
 from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.settings import Settings
@@ -37,7 +38,7 @@ class PartProcess:
         log = log_path(settings.home, part.name)
         with open_log(log) as output:
             log_start = os.fstat(output.fileno()).st_size
-            options = spawn_options(child_env(settings, part.env), output)
+            options = {**spawn_options(child_env(settings, part.env), output), "cwd": part.folder}
             try:
                 process = await asyncio.create_subprocess_exec(*part.argv, **options)
             except OSError as error:
@@ -109,7 +110,7 @@ async def run(what: str, argv: Sequence[str], stdin: str = "", env: Mapping[str,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # a Ctrl-C in the terminal is for us, who then end it
             preexec_fn=dies_with_parent(),
-            env={**os.environ, **(env or {})},
+            env=child_environ(env),
         )
     except OSError as error:
         raise StackError(f"{what} failed: {error}") from error

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import IO, Any
 
+from coffee_core.children import child_environ
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.settings import Settings
 
@@ -22,17 +23,18 @@ def spawn_options(env: Mapping[str, str], output: IO[bytes]) -> dict[str, Any]:
     }
 
 
-def child_env(settings: Settings, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return our environment for a child: with the home and the pipelines as we have read them, and ``extra``.
+def child_env(
+    settings: Settings, extra: Mapping[str, str], *, terminal: bool = False, downloads: bool = False
+) -> dict[str, str]:
+    """Return the environment of a child, with the home and the pipelines as we have read them, and ``extra``.
 
-    PYTHONDONTWRITEBYTECODE stays behind: with it every restart of a Python part compiles its libraries anew.
+    ``terminal`` and ``downloads`` are those of ``child_environ``.
     """
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     ours = {"COFFEE_HOME": str(settings.home), "COFFEE_PIPELINES": ",".join(settings.pipelines)}
     if settings.given_database_url:
-        # With what libpq's variables of this shell say: whatever child has others of its own must not matter.
+        # With what libpq's variables of this shell say, which no child gets.
         ours["DATABASE_URL"] = settings.given_database_url
-    return {**inherited, "PYTHONUNBUFFERED": "1", **ours, **extra}
+    return child_environ({**ours, **extra}, terminal=terminal, downloads=downloads)
 
 
 def signal_group(pid: int, number: int) -> None:

@@ -19,10 +19,12 @@ _TASKS_END_WITHIN_S = 1.0
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
-    """Call ``stop`` on SIGTERM, SIGINT and SIGHUP."""
+    """Call ``stop`` on SIGTERM, SIGINT and SIGHUP; a SIGHUP that ``nohup`` has us ignore stays ignored."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, stop)
 
 
 def stop_at_eof(stop: Callable[[], None]) -> None:

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 from backend.stack.down import require_down
@@ -12,6 +11,7 @@ from backend.stack.reason import reason_in
 from backend.stack.spawn import child_env
 from backend.stack.supported_pipelines import supported_pipelines
 from backend.stack.terminal import TerminalModes, print_line
+from coffee_core.children import python_module
 from coffee_core.errors import ConfigError
 from coffee_core.output import has_terminal
 from coffee_core.parent_death_signal import dies_with_parent
@@ -37,10 +37,8 @@ def up(settings: Settings) -> int:
     end = _EndRequest()
     _make_passwords(settings)
     # The dashboard first, and with the addresses: it is on screen before the stack has published them.
-    env = child_env(settings, settings.addresses)
-    dashboard = subprocess.Popen(
-        [sys.executable, "-m", "coffee_tui"], env=env, preexec_fn=dies_with_parent(signal.SIGTERM)
-    )
+    env = child_env(settings, settings.addresses, terminal=True)
+    dashboard = subprocess.Popen(python_module("coffee_tui"), env=env, preexec_fn=dies_with_parent(signal.SIGTERM))
     stack, pipe = _start_stack(settings)
     while dashboard.poll() is None and stack.poll() is None and not end.requested:
         time.sleep(_POLL_S)
@@ -78,11 +76,10 @@ def _make_passwords(settings: Settings) -> None:
 def _start_stack(settings: Settings) -> tuple["subprocess.Popen[bytes]", int]:
     """Start the supervisor in a session of its own; it ends when the pipe does, so also when we are killed."""
     theirs, ours = os.pipe()
-    command = [sys.executable, "-m", "backend.stack.supervisor"]
     with open_log(log_path(settings.home, "up")) as log:
         stack = subprocess.Popen(
-            command,
-            env=child_env(settings, {}),
+            python_module("backend.stack.supervisor"),
+            env=child_env(settings, {}, downloads=True),
             stdin=theirs,
             stdout=log,
             stderr=subprocess.STDOUT,

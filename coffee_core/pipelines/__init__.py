@@ -8,6 +8,8 @@ no process can disagree about which there are.
 import contextlib
 import importlib
 import os
+import sys
+from pathlib import Path
 from typing import Any, Self
 
 from coffee_core.pipelines import v1_direct, v2_streams, v3_kafka
@@ -34,17 +36,21 @@ __all__ = [
     "Stage",
     "Windows",
     "load_packages",
+    "package_folders",
     "parse_pipelines",
     "pipeline_named",
 ]
 
 PACKAGES_SETTING = "COFFEE_PIPELINE_PACKAGES"
+FOLDERS_VARIABLE = "COFFEE_PIPELINE_FOLDERS"
+"""No setting: whoever starts a process of ours hands it the folders in which it has found those packages."""
 
 _declared: dict[str, Declaration] = {
     declaration.name: declaration
     for declaration in (v1_direct.DECLARATION, v2_streams.DECLARATION, v3_kafka.DECLARATION)
 }
 _named: dict[str, Any] = {}
+_folders: dict[str, None] = {}
 
 
 class Pipeline(str):
@@ -71,11 +77,20 @@ def load_packages(text: str) -> tuple[str, ...]:
             declaration = importlib.import_module(f"{name}.declaration").DECLARATION
         except (ImportError, AttributeError) as error:
             raise ValueError(f"{name!r} declares no pipeline: {error}") from error
+        _folders[str(Path(sys.modules[name.partition(".")[0]].__path__[0]).parent)] = None
         if _declared.setdefault(declaration.name, declaration) != declaration:
             raise ValueError(f"{name!r} declares {declaration.name!r}, which there is already")
     return names
 
 
+def package_folders() -> tuple[str, ...]:
+    """Return the folders in which the loaded packages were found, for the import path of a child."""
+    return tuple(_folders)
+
+
+# At the end: a package of pipelines hides nothing that is installed.
+_handed = filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep))
+sys.path += [folder for folder in _handed if folder not in sys.path]
 with contextlib.suppress(ValueError):  # the settings read the same text again, and report what is wrong with it
     load_packages(os.environ.get(PACKAGES_SETTING, ""))
 PIPELINES: tuple[Pipeline, ...] = tuple(Pipeline(name) for name in _declared)

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,6 +10,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any
 
+from coffee_core.children import child_environ, python_module
 from coffee_core.errors import CoffeeError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import Pipeline, pipeline_named
@@ -19,7 +18,7 @@ from coffee_core.runstate import State, read_env, read_states
 from coffee_core.settings import Settings
 from coffee_tui.data.connection import Attachment
 
-COFFEE = (sys.executable, "-m", "backend.cli")
+COFFEE = python_module("backend.cli")
 """The command line: another program, which this one never imports."""
 RATE_PER_S = 100
 """Orders a second into each pipeline, where a fault brings its own load."""
@@ -205,7 +204,7 @@ class Faults:
             *self._command,
             "chaos",
             *arguments,
-            env={**os.environ, "COFFEE_HOME": str(self._attachment.settings.home)},
+            env=child_environ({"COFFEE_HOME": str(self._attachment.settings.home)}),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             # Never the terminal, which belongs to the screen.

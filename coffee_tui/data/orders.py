@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from coffee_core.children import child_environ, python_module
 from coffee_core.clock import now_us
 from coffee_core.load.plan import LoadReport
 from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
@@ -310,10 +310,8 @@ class LoadProcess:
         await self.close()
         self._serves = self._api_url()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "coffee_core.load",
-            self._serves,
+            *python_module("coffee_core.load", self._serves),
+            env=child_environ(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             # Never the terminal, which belongs to the screen.

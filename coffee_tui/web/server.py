@@ -3,7 +3,6 @@
 import logging
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from textual_serve.server import Server
 
+from coffee_core.children import child_environ, python_module
 from coffee_core.errors import CoffeeError
 from coffee_core.origin_check import is_loopback, refusal
 from coffee_tui.web import SERVER
@@ -36,7 +36,7 @@ class WebServer(Server):
     """Serves one dashboard for each page that is opened, each in a process of its own."""
 
     def __init__(self, arguments: Sequence[str], host: str, port: int) -> None:
-        command = shlex.join([sys.executable, "-m", "coffee_tui", *arguments])
+        command = shlex.join(python_module("coffee_tui", *arguments))
         # In place of the shell, so that a signal reaches the dashboard.
         super().__init__(f"exec {command}", host, port, title="coffee-rt", templates_path=_HERE)
 
@@ -70,8 +70,10 @@ def _written(host: str) -> str:
 
 def serve(arguments: Sequence[str], host: str, port: int) -> None:
     """Serve until interrupted. Raises CoffeeError where the address cannot be listened on."""
-    # The dashboards inherit it, and end with us however we end.
-    os.environ[SERVER] = str(os.getpid())
+    # The dashboards inherit our environment, and end with us however we end.
+    environ = child_environ({SERVER: str(os.getpid())})
+    os.environ.clear()
+    os.environ.update(environ)
     try:
         WebServer(arguments, host, port).serve()
     except OSError as error:

@@ -1,7 +1,6 @@
 """The bench from beginning to end: every step in turn, rounds interleaved, what is done is kept."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -37,6 +36,7 @@ from backend.lab.bench.visibility import VisibilityWatcher
 from backend.pipelines.audit import audit
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
+from backend.stack.stop_signal import stop_on_signals
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import LogKind, Pipeline
 
@@ -71,8 +71,7 @@ async def bench(size: Size, parent: Path, pipelines: Sequence[Pipeline], announc
     Raises StackError where the stack does not come up.
     """
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop_on_signals(stop.set)
     stopped = asyncio.create_task(stop.wait())
     running = asyncio.create_task(_bench(size, parent, pipelines, announce, stopped))
     try:

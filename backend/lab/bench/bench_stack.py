@@ -1,10 +1,8 @@
 """A stack of the bench's own: a fresh home, free ports, the default settings; the user's data is never touched."""
 
 import asyncio
-import os
 import shutil
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -17,8 +15,9 @@ from typing import Self
 from backend.stack.log_files import open_log, text_since
 from backend.stack.parts import stack
 from backend.stack.reason import reason_in
+from coffee_core.children import child_environ, python_module
 from coffee_core.errors import StackError
-from coffee_core.pipelines import PACKAGES_SETTING, Pipeline
+from coffee_core.pipelines import FOLDERS_VARIABLE, PACKAGES_SETTING, Pipeline
 from coffee_core.runstate import State, read_states
 from coffee_core.settings import Settings
 
@@ -28,6 +27,7 @@ _STEP_S = 0.05
 _PORTS = [
     name for field in fields(Settings) if field.type is int and (name := field.metadata["env"]).endswith("_PORT")
 ]
+_PACKAGES = (PACKAGES_SETTING, FOLDERS_VARIABLE)
 _GIVEN = ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL")
 
 
@@ -57,7 +57,7 @@ class BenchStack:
         with open_log(self.home / "bench.log") as log:
             # It ends when its standard input does, so also when we are killed.
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "backend.stack.supervisor"),
+                *python_module("backend.stack.supervisor"),
                 env=self.environ,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
@@ -108,7 +108,8 @@ def _environment(home: Path, pipelines: Sequence[Pipeline]) -> dict[str, str]:
         return name in _GIVEN or name.startswith(("COFFEE_", "KAFKA_"))
 
     # Which pipelines there are is no setting of a stack: ours knows the same as this process.
-    kept = {name: value for name, value in os.environ.items() if not is_setting(name) or name == PACKAGES_SETTING}
+    inherited = child_environ(downloads=True)
+    kept = {name: value for name, value in inherited.items() if not is_setting(name) or name in _PACKAGES}
     return (
         kept
         | dict(zip(_PORTS, map(str, free_ports(len(_PORTS))), strict=True))

@@ -8,7 +8,6 @@ standard input.
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
+from coffee_core.children import child_environ, python_module
 from coffee_core.errors import CoffeeError
 from coffee_core.load.generator import run_plan
 from coffee_core.load.orders import Attempt, Kind
@@ -49,14 +49,14 @@ class LoadClients:
     def __init__(self, api_url: str, number: int, environ: Mapping[str, str] | None = None) -> None:
         self._api_url = api_url
         self._number = number
-        self._environ = dict(os.environ if environ is None else environ)
+        self._environ = child_environ() if environ is None else dict(environ)
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
         """Start the processes and wait until they can send. Raises LoadClientError."""
         for _ in range(self._number):
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "backend.lab.bench.load_clients", self._api_url),
+                *python_module("backend.lab.bench.load_clients", self._api_url),
                 env=self._environ,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

@@ -6,7 +6,6 @@ The orders are put straight into the log: the API would be the bottleneck.
 import asyncio
 import json
 import random
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from backend.lab.chaos.target import TargetStack
 from backend.pipelines.faults import NotReadyError
 from backend.stack.log_files import open_log
 from backend.stack.polling import poll
+from coffee_core.children import python_module
 from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
 from coffee_core.menu import DRINKS, STORES
@@ -172,7 +172,7 @@ async def _second_worker(harness: Harness, pipeline: Pipeline) -> AsyncIterator[
     environ |= {READY_FILE: str(ready), "COFFEE_WORKER_NAME": "bench"}
     with open_log(harness.stack.home / "bench-worker.log") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", service.module),
+            *python_module(service.module),
             env=environ,
             stdout=log,
             stderr=log,

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import product
@@ -16,6 +15,7 @@ from backend.lab.bench.steps_drain import can_drain, fill
 from backend.lab.bench.usage import Kept, Usage, kept, usage
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
+from coffee_core.children import child_environ, python_module
 from coffee_core.errors import CoffeeError
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.parent_death_signal import dies_with_parent
@@ -103,8 +103,9 @@ async def closed(harness: Harness, target: str, url: str) -> None:
 
 async def _closed(harness: Harness, url: str, clients: int) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "backend.lab.bench.closed_loop", url, str(clients), str(harness.size.closed_s)),
+        *python_module("backend.lab.bench.closed_loop", url, str(clients), str(harness.size.closed_s)),
         *harness.settings.authorization.values(),
+        env=child_environ(),
         stdout=asyncio.subprocess.PIPE,
         preexec_fn=dies_with_parent(),
     )
@@ -125,8 +126,8 @@ async def baselines() -> AsyncIterator[dict[str, str]]:
 
 @asynccontextmanager
 async def _served(name: str, port: int) -> AsyncIterator[str]:
-    command = (sys.executable, "-m", "backend.lab.bench.baseline_apps", name, str(port))
-    process = await asyncio.create_subprocess_exec(*command, preexec_fn=dies_with_parent())
+    command = python_module("backend.lab.bench.baseline_apps", name, str(port))
+    process = await asyncio.create_subprocess_exec(*command, env=child_environ(), preexec_fn=dies_with_parent())
     try:
         if not await poll(lambda: not is_free(port), 0.05, _SERVED_WITHIN_S):
             raise CoffeeError(f"the endpoint {name!r} does not come up on port {port}")

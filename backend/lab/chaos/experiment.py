@@ -1,7 +1,6 @@
 """One fault from beginning to end: load, the fault, the way back, the comparison; or several in turn."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -19,6 +18,7 @@ from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, difference, is_zero, read_shown, stored, summary_line
 from backend.pipelines.faults import Action, Effect, Fault, NotReadyError
 from backend.stack.polling import poll
+from backend.stack.stop_signal import stop_on_signals
 from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
@@ -134,8 +134,7 @@ async def run_all(faults: Sequence[Fault], target: TargetStack, plan: Plan, anno
     SIGINT, SIGTERM and SIGHUP end the run in order: what is done is kept, nothing stays frozen or locked.
     """
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop_on_signals(stop.set)
     stopped = asyncio.create_task(stop.wait())
     run = RunResult()
     for place, fault in enumerate(faults, 1):

@@ -14,6 +14,7 @@ import psutil
 from backend.lab.chaos import standby
 from backend.pipelines.faults import NotReadyError
 from backend.stack.privileges import run_as
+from coffee_core.children import child_environ
 from coffee_core.errors import CoffeeError
 
 
@@ -34,6 +35,7 @@ class Restorer:
         """Start the standby process."""
         self._standby = subprocess.Popen(
             self._command,
+            env=child_environ(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

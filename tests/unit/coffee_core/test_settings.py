@@ -76,6 +76,12 @@ def test_the_embedded_broker_is_spoken_to_in_plain_text() -> None:
         Settings.from_env({"KAFKA_SECURITY_PROTOCOL": "SSL"})
 
 
+def test_parameters_may_be_appended_to_the_url_of_the_embedded_server() -> None:
+    url = f"{Settings().database_url}?sslmode=require&connect_timeout=5"
+    given = Settings.from_env({"DATABASE_URL": url}).database_url
+    assert given == "postgresql://coffee@127.0.0.1:5432/coffee?sslmode=require"
+
+
 def test_attaching_finds_what_a_running_stack_published_and_the_environment_wins(tmp_path: Path) -> None:
     write_env(tmp_path, {"API_URL": "http://127.0.0.1:18005", "REDIS_URL": "redis://127.0.0.1:16379/0"})
     settings = Settings.attach({"COFFEE_HOME": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:7000/0"})

@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[3]
 OURS = ("backend", "coffee_core", "coffee_tui", "flink")
 EXCEPTIONS = {
     "COFFEE_PIPELINE_PACKAGES": "a setting that the registry of pipelines reads before the settings check it",
+    "DATABASE_URL": "whether it is given at all decides, first of all, for whom libpq's variables are",
+    "COFFEE_PIPELINE_FOLDERS": "no setting: a process hands it to those that it starts",
     "COFFEE_READY_FILE": "no setting: a wrapper of the stack hands it to its daemon",
     "COFFEE_TUI_SERVER": "no setting: the web server of the dashboard hands it to those that it starts",
 }

@@ -186,6 +186,20 @@ def test_without_apache_flink_v3_is_left_out_and_it_is_said(
     assert checks["apache-flink"].detail.endswith("v1 and v2 alone will run")
 
 
+def test_the_doctor_names_variables_that_are_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "PGSSLMODE", "PYTHONPATH", "http_proxy"):
+        monkeypatch.setenv(name, "-XX:+UseG1GC -XX:+UseZGC")
+    checks = {check.name: check for check in checkup(Settings(home=tmp_path))}
+    assert all(checks[name].ok for name in ("JAVA…", "PG…", "PYTHON…", "proxies"))
+    assert checks["JAVA…"].detail.startswith("JAVA_TOOL_OPTIONS, _JAVA_OPTIONS: ")
+    assert "PGSSLMODE" in checks["PG…"].detail
+    assert "no part of the lab gets them" in checks["PG…"].detail
+    assert checks["Java"].detail.startswith("openjdk version"), "not what Java says of the variables"
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db/coffee")
+    checks = {check.name: check for check in checkup(Settings(home=tmp_path))}
+    assert "they hold for DATABASE_URL" in checks["PG…"].detail
+
+
 def test_the_doctor_asks_only_for_what_the_pipelines_need(tmp_path: Path) -> None:
     names = [check.name for check in checkup(Settings(home=tmp_path, pipelines=(V1,)))]
     assert [name for name in names if not name.startswith("port")] == [
