@@ -45,7 +45,13 @@ def file_lock(path: Path) -> Iterator[int]:
 
     Raises OSError where the file cannot be opened.
     """
-    handle = open_lock_file(path)
+    with locked(open_lock_file(path)) as handle:
+        yield handle
+
+
+@contextmanager
+def locked(handle: int) -> Iterator[int]:
+    """Hold the lock of an open descriptor for the length of the block, wait for it before; then it is closed."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle

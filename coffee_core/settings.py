@@ -3,6 +3,7 @@
 ``docs/settings.md`` is the table of these fields; a test holds the two against each other.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -128,9 +129,38 @@ def _file(text: str) -> str:
     return text and str(Path(text).absolute())
 
 
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+"""Addresses that stand for all of a machine's → where this machine itself is reached there."""
+
+
+def _host(text: str) -> str:
+    """Read an address, one of IPv6 also in brackets, or a host name."""
+    if re.fullmatch(r"(?!-)[A-Za-z0-9._-]{1,253}", text):
+        return text
+    try:
+        address = ipaddress.IPv6Address(text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text)
+        # A zone (%eth0) is known to this machine alone: no URL has one.
+        if address.scope_id is None:
+            return str(address)
+    except ValueError:
+        pass
+    raise ValueError("must be an address such as 127.0.0.1 or ::1, or a host name")
+
+
 def _home(text: str) -> Path:
     """Read a folder; the result is absolute."""
-    return Path(text).expanduser().absolute()
+    try:
+        home = Path(text).expanduser().absolute()
+    except (RuntimeError, FileNotFoundError) as error:
+        # An account without a home, or a shell in a folder that was deleted.
+        raise ValueError(f"must be an absolute path here ({error})") from error
+    if not _NAMEABLE.fullmatch(str(home)):
+        raise ValueError(f"must be a path of UTF-8 without control characters, and is {str(home)!r}")
+    return home
+
+
+_NAMEABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+"""What a path may hold; a byte that is no UTF-8 is read as a surrogate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +224,7 @@ class Settings:
         "where the dashboard and the load find the API; empty: the local one",
         secret=True,
     )
-    host: str = _setting("COFFEE_HOST", "127.0.0.1", str, "address the API listens on")
+    host: str = _setting("COFFEE_HOST", "127.0.0.1", _host, "address the API listens on: 127.0.0.1, ::1, a name")
     api_port: int = _setting("COFFEE_API_PORT", "8005", _port, "port of the API")
     shared_port: bool = _setting(
         "COFFEE_API_PORT_SHARED",
@@ -338,9 +368,15 @@ class Settings:
         return self.given_flink_rest_url or f"http://127.0.0.1:{self.flink_rest_port}"
 
     @property
+    def local_api_url(self) -> str:
+        """The order API of this machine, by an address under which it answers here."""
+        host = _ANY_ADDRESS.get(self.host, self.host)
+        return f"{self.api_scheme}://{f'[{host}]' if ':' in host else host}:{self.api_port}"
+
+    @property
     def api_url_with_login(self) -> str:
         """The order API, with the user and password that a proxy before it may ask for."""
-        return self.given_api_url or f"{self.api_scheme}://127.0.0.1:{self.api_port}"
+        return self.given_api_url or self.local_api_url
 
     @property
     def api_url(self) -> str:

@@ -110,6 +110,8 @@ def _keep(path: Path, kind: str, body: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(body)
+            file.flush()
+            os.fsync(handle)  # an empty plan, after a power cut, would be submitted again and again
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

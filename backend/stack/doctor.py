@@ -12,6 +12,7 @@ from pathlib import Path
 from backend.stack import locks, postgres, redis
 from backend.stack.part import LOOPBACK
 from backend.stack.parts import wanted_servers
+from backend.stack.places import ON_JAVA, cache_dir, cache_obstacle, home_obstacle, java_obstacle
 from backend.stack.ports import obstacle_at
 from backend.stack.supported_pipelines import missing_package, supported_pipelines
 from coffee_core.children import PROXIES, child_environ
@@ -32,8 +33,6 @@ _FOR_OTHERS: tuple[tuple[str, Callable[[str], bool], str], ...] = (
     ("proxies", PROXIES.__contains__, "jars are fetched by them, nothing else"),
 )
 """Variables that programs of the lab would heed: a name for them, which they are, what becomes of them."""
-_ON_JAVA = {"kafka", "flink"}
-"""Servers that run on a Java virtual machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,8 @@ def checkup(settings: Settings) -> list[Check]:
         checks.append(_program("PostgreSQL", postgres.server_binary, "--version"))
     if not settings.given_redis_url:
         checks.append(_program("Redis server", redis.binary, "--version"))
-    if _ON_JAVA & wanted_servers(settings):
+    if ON_JAVA & wanted_servers(settings):
+        checks.append(_cache(settings))
         from backend.stack.jvm import java  # not needed where nothing runs on it
 
         checks.append(_program("Java", java, "-version"))
@@ -77,11 +77,23 @@ def _account() -> Check:
 
 
 def _disk(home: Path) -> Check:
+    if obstacle := home_obstacle(home):
+        return Check("disk", ok=False, detail=obstacle)
     folder = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
-    enough = free >= _LEAST_DISK_BYTES and os.access(folder, os.W_OK)
-    writable = "" if os.access(folder, os.W_OK) else ", not writable"
-    return Check("disk", enough, f"{free / 1e9:.1f} GB free in {folder}{writable} (2 GB are wanted)")
+    return Check("disk", free >= _LEAST_DISK_BYTES, f"{free / 1e9:.1f} GB free in {folder} (2 GB are wanted)")
+
+
+def _cache(settings: Settings) -> Check:
+    """Look at where Kafka's and Flink's files lie, and how much the cache holds."""
+    try:
+        cache = cache_dir()
+        if obstacle := java_obstacle(settings) or cache_obstacle(cache):
+            return Check("folders", ok=False, detail=obstacle)
+    except StackError as error:
+        return Check("folders", ok=False, detail=str(error))
+    size = sum(path.lstat().st_size for path in cache.rglob("*") if path.is_file() and not path.is_symlink())
+    return Check("cache", ok=True, detail=f"{size / 1e6:,.0f} MB in {cache}")
 
 
 def _program(name: str, find: Callable[[], Path], flag: str) -> Check:

@@ -16,9 +16,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from backend.stack.jars import JarPaths, cache_dir, exclusive, fetch_jars, jar_paths, progress_bar
+from backend.stack.jars import JarPaths, exclusive, fetch_jars, jar_paths, progress_bar
 from backend.stack.jvm import Archive, Background, java, join, write_argument_file
 from backend.stack.part import Part, no_remark, report_progress
+from backend.stack.places import cache_dir
 from coffee_core.children import python_module
 from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import dies_with_parent
@@ -132,6 +133,7 @@ def _compile_bytecode(progress: Callable[[int, int], None]) -> None:
     with exclusive(marks):
         mark = marks / hashlib.sha256(_installation(folders).encode()).hexdigest()[:16]
         if mark.exists():
+            mark.touch()  # in use
             return
         _compile([path for folder in folders for path in sorted(folder.rglob("*.py"))], progress)
         mark.touch()

@@ -8,6 +8,7 @@ and mtime spares the hashing at a warm start.
 import asyncio
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -19,12 +20,11 @@ from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from backend.stack.part import report_progress
+from backend.stack.places import cache_dir
 from coffee_core.backoff import Backoff
 from coffee_core.errors import StackError
-from coffee_core.file_lock import file_lock
+from coffee_core.file_lock import locked, open_lock_file
 from coffee_core.runstate import write_private
 
 LOCK_NAME = "jars.lock.json"
@@ -151,6 +151,24 @@ def ensure_files(
             _fetch_all(missing, folder, progress, repositories)
             stamps = {jar.file_name: _stamp(jar, folder / jar.file_name) for jar in jars}
             write_private(folder / "verified.json", json.dumps(stamps))
+        _note_use(jars, folder)
+
+
+def _note_use(jars: list[LockedJar], folder: Path) -> None:
+    """Note in a file of the folder that these jars are used now; its age tells for how long they were not."""
+    names = "".join(f"{jar.file_name}\n" for jar in jars)
+    used = folder / f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.used"
+    if used.exists():
+        os.utime(used)
+    else:
+        write_private(used, names)
+
+
+def fresh_jars(folder: Path, within_s: float) -> set[str]:
+    """Return the names of the jars that were used within so many seconds."""
+    since = time.time() - within_s
+    lists = [path for path in folder.glob("*.used") if path.stat().st_mtime >= since]
+    return {name for path in lists for name in path.read_text(encoding="utf-8").splitlines()}
 
 
 def jar_paths(*, folder: Path | None = None, lock: JarLock | None = None) -> JarPaths:
@@ -273,16 +291,20 @@ def _fetch(
             return
 
 
-def cache_dir() -> Path:
-    """Return the user's cache folder of coffee-rt."""
-    return user_cache_path("coffee-rt", appauthor=False)
-
-
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Let one process at a time work in a folder of the cache; the lock ends with its holder."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with file_lock(folder / ".lock"):
+    """Let one process at a time work in a folder of the cache; the lock ends with its holder.
+
+    Raises StackError where nothing can be written there.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = open_lock_file(folder / ".lock")
+    except OSError as error:
+        raise StackError(
+            f"cannot write the cache {folder}: {error.strerror}: set XDG_CACHE_HOME to a folder of your own"
+        ) from error
+    with locked(handle):
         yield
 
 

@@ -11,8 +11,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from backend.stack.jars import cache_dir
+from backend.stack.cache import prune_cache
+from backend.stack.places import cache_dir
 from coffee_core.children import child_environ
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import write_private
@@ -45,11 +47,15 @@ class Archive:
 
     @property
     def path(self) -> Path:
-        """The archive; its name changes with the runtime and with any jar."""
+        """The archive; its name changes with the runtime and with any jar, not with where they lie.
+
+        The JVM itself compares sizes and times of modification, and allows class paths to begin differently: all
+        environments with the same wheels share one archive.
+        """
         digest = hashlib.sha256()
-        for jar in (java(), *self.classpath):
-            stat = jar.stat()
-            digest.update(f"{jar}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+        for file in (java().parent.parent / "lib" / "modules", *self.classpath):
+            stat = file.stat()
+            digest.update(f"{file.parent.name}/{file.name}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
         digest.update(" ".join(self.flags).encode())
         return cache_dir() / "cds" / f"{self.name}-{digest.hexdigest()[:16]}.jsa"
 
@@ -67,6 +73,7 @@ class Archive:
         """Return the JVM options that use the archive, or, while there is none, that list the classes."""
         path = self.path
         if path.exists():
+            os.utime(path)  # in use: what nobody has used for a month is deleted
             return ("-Xshare:auto", f"-XX:SharedArchiveFile={path}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return ("-Xshare:auto", f"-XX:DumpLoadedClassList={self.class_list}")
@@ -135,7 +142,7 @@ class Background:
     """Tasks of one process that nobody waits for and that end with it."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, archive: Archive) -> None:
         """Make an archive later."""
@@ -143,7 +150,13 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
+    def prune(self) -> None:
+        """Delete what nobody needs any more of the user's cache."""
+        task = asyncio.get_running_loop().create_task(asyncio.to_thread(prune_cache))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         with contextlib.suppress(asyncio.CancelledError):
             task.result()

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import struct
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from backend.clients.kafka import kafka_tls
@@ -33,6 +35,7 @@ def part(settings: Settings) -> Part:
         await create_topics(settings)
         if not settings.given_kafka_servers:
             _background.start(_archive(await fetch_jars()))
+            _background.prune()
 
     if settings.given_kafka_servers:
         given = f"KAFKA_BOOTSTRAP_SERVERS is {settings.kafka_servers}"
@@ -65,7 +68,7 @@ def _configure(settings: Settings, archive: Archive) -> None:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     _format_storage(data)
     properties = home / "server.properties"
-    write_private(properties, "".join(f"{key}={value}\n" for key, value in _properties(settings, data).items()))
+    write_properties(properties, _properties(settings, data))
     write_argument_file(
         home / "java.args",
         [
@@ -90,6 +93,19 @@ def _format_storage(data: Path) -> None:
         write_private(path, f"version=1\ncluster.id={cluster}\nnode.id=1\n", durable=True)
 
 
+def write_properties(path: Path, values: Mapping[str, str | int]) -> None:
+    """Write a file as java.util.Properties reads it: in ISO-8859-1, with escapes for all that is not ASCII."""
+    write_private(path, "".join(f"{key}={_escaped(str(value))}\n" for key, value in values.items()))
+
+
+def _escaped(value: str) -> str:
+    # UTF-16 units, as Java has them. A space is only lost where it comes first.
+    text = value.replace("\\", "\\\\")
+    units = struct.unpack(f">{len(text.encode('utf-16-be')) // 2}H", text.encode("utf-16-be"))
+    escaped = "".join(chr(unit) if 0x20 <= unit < 0x7F else f"\\u{unit:04x}" for unit in units)
+    return f"\\{escaped}" if escaped.startswith(" ") else escaped
+
+
 def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
     broker, controller = (f"127.0.0.1:{port}" for port in (settings.kafka_port, settings.kafka_controller_port))
     return {
@@ -101,8 +117,7 @@ def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        # In a properties file a backslash escapes; a space inside a value does not.
-        "log.dirs": str(data).replace("\\", "\\\\"),
+        "log.dirs": str(data),
         # One node: internal topics have one partition and one replica.
         "offsets.topic.num.partitions": 1,
         "offsets.topic.replication.factor": 1,

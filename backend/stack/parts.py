@@ -1,5 +1,6 @@
 """All parts of the stack for given settings: what runs, what does not, and why."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from coffee_core.settings import Settings
 API = "cafe-order-api"
 """The order API, which takes the orders of every pipeline."""
 _API_NEEDS = (postgres.NAME, redis.NAME)
+_CONNECTED_WITHIN_S = 5.0
+"""Seconds within which the API has connected to them, or is told to be up without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +114,38 @@ def _wanted_services(settings: Settings) -> list[Service]:
     ]
 
 
-_ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
-
-
 def _api(settings: Settings) -> Part:
-    """Return the order API; ready when it answers, whatever its backends do."""
-    host = "127.0.0.1" if settings.host in _ANY_ADDRESS else settings.host
-    url = f"{settings.api_scheme}://{host}:{settings.api_port}/livez"
+    """Return the order API: up once it is connected to what it needs, and from then on for as long as it answers.
+
+    Its servers may go away and come back meanwhile: their own parts tell that.
+    """
+    needing_no_other = [one for one in settings.pipelines if set(one.info.servers) <= set(_API_NEEDS)]
+    questions = [f"{settings.local_api_url}/readyz/{pipeline}" for pipeline in needing_no_other]
+    answers_since_s: float | None = None
+    connected = False
+
+    async def prepare() -> None:
+        nonlocal answers_since_s, connected
+        answers_since_s, connected = None, False
 
     async def ready() -> bool:
-        return await http_ok(url)
+        nonlocal answers_since_s, connected
+        if not await http_ok(f"{settings.local_api_url}/livez"):
+            return False
+        answers_since_s = answers_since_s or time.monotonic()
+        connected = connected or all([await http_ok(question) for question in questions])
+        # A server that does not let it in is told by the API itself, which is up.
+        return connected or time.monotonic() - answers_since_s > _CONNECTED_WITHIN_S
 
-    return Part(API, python_module("backend.api"), ready, port=settings.api_port, needs=_API_NEEDS)
+    return Part(
+        API,
+        python_module("backend.api"),
+        ready,
+        port=settings.api_port,
+        host=settings.host,
+        needs=_API_NEEDS,
+        prepare=prepare,
+    )
 
 
 def _daemon(settings: Settings, service: Service) -> Part:

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from backend.stack import locks
 from backend.stack.parts import NAMES, Stack, stack
+from backend.stack.places import require_home
 from backend.stack.stop_signal import run_and_leave, stop_on_signals, stop_with_launchers
 from backend.stack.terminal import print_line
 from backend.stack.wrapper import Wrapper
@@ -23,7 +24,9 @@ def run(name: str) -> NoReturn:
     os.umask(0o077)
     if name not in NAMES:
         raise ConfigError(f"there is no part {name!r}; choose from {', '.join(NAMES)}")
-    here = stack(Settings.from_env())
+    settings = Settings.from_env()
+    require_home(settings.home)
+    here = stack(settings)
     if name in here.parts:
         locks.hold(here.settings.home, name)
         here.publish()

@@ -7,11 +7,14 @@ whatever is not done, and knows no SIGHUP. One process with a task a part starts
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from backend.stack import locks
 from backend.stack.parts import Stack, stack
+from backend.stack.places import require_home
 from backend.stack.polling import poll
+from backend.stack.probes import http_ok
 from backend.stack.stop_signal import run_and_leave, stop_at_eof, stop_on_signals, stop_with_launchers
 from backend.stack.terminal import Terminal
 from backend.stack.wrapper import Wrapper
@@ -20,6 +23,8 @@ from coffee_core.runstate import State, forget_env, forget_states, read_state
 from coffee_core.settings import Settings
 
 _POLL_S = 0.05
+_READY_WITHIN_S = 5.0
+"""Seconds that the last connections of the API get, once every part is up."""
 
 
 def supervise(settings: Settings, *, until_eof: bool = False) -> NoReturn:
@@ -29,6 +34,7 @@ def supervise(settings: Settings, *, until_eof: bool = False) -> NoReturn:
     """
     os.umask(0o077)
     terminal = Terminal()
+    require_home(settings.home)
     here = stack(settings)
     home = here.settings.home
     for name in (locks.SUPERVISOR, *here.parts):
@@ -82,6 +88,11 @@ async def _announce_when_up(here: Stack, terminal: Terminal) -> None:
         return all(state is not None and state.state in (State.UP, State.EXTERNAL) for state in states)
 
     await poll(all_up, _POLL_S)
+    # The first order after this line must be taken: the API has connected to each server.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READY_WITHIN_S):
+            while not await http_ok(f"{here.settings.local_api_url}/readyz"):  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_S)
     terminal.line("coffee", f"all up; orders to {here.settings.api_url}; `coffee-tui` shows them, Ctrl-C ends it")
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 from dataclasses import replace
 
+from backend.stack.places import ON_JAVA, java_obstacle
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.settings import Settings
 
@@ -12,13 +13,25 @@ def supported_pipelines(settings: Settings) -> tuple[Settings, str]:
 
     Where none is left, those run that run by default, as far as they can.
     """
-    missing = {pipeline: reason for pipeline in settings.pipelines if (reason := missing_package(pipeline))}
+
+    def lacking(pipeline: Pipeline) -> str:
+        return missing_package(pipeline) or (
+            java_obstacle(settings) if ON_JAVA & _started(pipeline, settings) else ""
+        )
+
+    missing = {pipeline: reason for pipeline in settings.pipelines if (reason := lacking(pipeline))}
     if not missing:
         return settings, ""
     others = tuple(pipeline for pipeline in settings.pipelines if pipeline not in missing)
-    defaults = tuple(pipeline for pipeline in PIPELINES if pipeline.info.default and not missing_package(pipeline))
+    defaults = tuple(pipeline for pipeline in PIPELINES if pipeline.info.default and not lacking(pipeline))
     reasons = "; ".join(f"{pipeline} is left out: {reason}" for pipeline, reason in missing.items())
     return replace(settings, pipelines=others or defaults), reasons
+
+
+def _started(pipeline: Pipeline, settings: Settings) -> set[str]:
+    """Return the servers of this pipeline that run here, without those that are given."""
+    given = {"kafka": settings.given_kafka_servers, "flink": settings.given_flink_rest_url}
+    return {server for server in pipeline.info.servers if not given.get(server)}
 
 
 def missing_package(pipeline: Pipeline) -> str:

@@ -7,6 +7,7 @@ import time
 
 from backend.stack.down import require_down
 from backend.stack.log_files import log_path, open_log, text_since
+from backend.stack.places import require_home
 from backend.stack.reason import reason_in
 from backend.stack.spawn import child_env
 from backend.stack.supported_pipelines import supported_pipelines
@@ -31,6 +32,7 @@ def up(settings: Settings) -> int:
     if not has_terminal():
         raise ConfigError("no terminal to show the dashboard in: use `coffee up --headless`")
     require_down(settings.home)
+    require_home(settings.home)
     settings, _ = supported_pipelines(settings)
     os.umask(0o077)
     modes = TerminalModes()

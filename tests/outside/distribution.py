@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 from backend.stack.flink import wheel
-from backend.stack.jars import LockedJar, cache_dir, ensure_files
+from backend.stack.jars import LockedJar, ensure_files
 from backend.stack.jvm import java
+from backend.stack.places import cache_dir
 
 S3 = LockedJar(
     "org.apache.flink:flink-s3-fs-presto:2.3.0",

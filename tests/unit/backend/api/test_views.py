@@ -49,9 +49,8 @@ async def test_metrics_are_counted_by_route_method_and_status(app: ASGIApp) -> N
 
 
 async def test_a_mistake_of_the_api_is_a_problem_too(app: ASGIApp, settings: Settings) -> None:
-    run_dir(settings.home).mkdir()
-    (run_dir(settings.home) / "kafka.json").write_text("no json")
-    answer = await ask(app, "/api/lab", method="GET", raises=ValueError)
+    (run_dir(settings.home) / "kafka.json").mkdir(parents=True)
+    answer = await ask(app, "/api/lab", method="GET", raises=IsADirectoryError)
     assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.json["type"] == "/problems/internal-error"
     text = (await ask(app, "/metrics", method="GET")).body.decode()
