@@ -150,17 +150,10 @@ def _host(text: str) -> str:
 def _home(text: str) -> Path:
     """Read a folder; the result is absolute."""
     try:
-        home = Path(text).expanduser().absolute()
+        return Path(text).expanduser().absolute()
     except (RuntimeError, FileNotFoundError) as error:
         # An account without a home, or a shell in a folder that was deleted.
         raise ValueError(f"must be an absolute path here ({error})") from error
-    if not _NAMEABLE.fullmatch(str(home)):
-        raise ValueError(f"must be a path of UTF-8 without control characters, and is {str(home)!r}")
-    return home
-
-
-_NAMEABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
-"""What a path may hold; a byte that is no UTF-8 is read as a surrogate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Where the stack stands: whether its programs can name its folders and work in them, and what to do where not."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,11 +16,15 @@ _LEAST_BYTES = 50_000_000
 ON_JAVA = frozenset({"kafka", "flink"})
 """Servers that run on a Java virtual machine."""
 
-_NOT_IN_HOME = ',:\\"'
-"""Flink and Kafka split lists of folders at a comma or colon, Flink takes a backslash for a slash, and in the
-variable with the arguments of its client nothing escapes a quote."""
-_NOT_IN_CACHE = ':*"%'
+_NOT_IN_HOME = (",", ":", "\\", '"', "${")
+"""Flink and Kafka split lists of folders at a comma or colon, Flink takes a backslash for a slash, Java puts the value
+of a property for ${…}, and in the variable with the arguments of Flink's client nothing escapes a quote."""
+_NOT_IN_CACHE = (":", "*", '"', "%")
 """A class path is split at a colon, a star stands for all jars, and Java's class loader decodes a percent sign."""
+
+_NAMEABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+"""What a path may hold: initdb refuses a line break, and a byte that is no UTF-8 (for Python a surrogate) fits
+no configuration file."""
 
 
 def cache_dir() -> Path:
@@ -78,6 +83,8 @@ def _is_noexec(folder: Path) -> bool:
 
 
 def _obstacle(wanted: Path, setting: str) -> str:
+    if not _NAMEABLE.fullmatch(str(wanted)):
+        return f"{setting} must be a path of UTF-8 without control characters, and is {str(wanted)!r}"
     try:
         folder = _nearest(wanted)
         status = os.statvfs(folder)

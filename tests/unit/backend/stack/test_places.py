@@ -19,7 +19,7 @@ from coffee_core.pipelines.constants import V1, V2
 from coffee_core.settings import Settings
 
 NAMES = [
-    *("é", "a b", "100%", "a#b", "it's", "$HOME", "${HOME}", "a;b", "a&b", "a?b", "[x]", "{}", "a+b", "a=b", "-x"),
+    *("é", "a b", "100%", "a#b", "it's", "$HOME", "$(HOME)", "a;b", "a&b", "a?b", "[x]", "{}", "a+b", "a=b", "-x"),
     *("~", "😀", "a|b", "<a>", "日本", "x" * 200, "a!b", "(a)", "a*b", "a\u2028b", "a\u0085b"),
 ]
 """Names of folders below which all of the stack works."""
@@ -54,7 +54,7 @@ def test_a_name_that_all_of_the_stack_can_work_with_is_taken(tmp_path: Path, nam
     assert settings.home.is_dir()
 
 
-@pytest.mark.parametrize("name", ["a,b", "a:b", "a\\b", 'a"b'])
+@pytest.mark.parametrize("name", ["a,b", "a:b", "a\\b", 'a"b', "${HOME}"])
 def test_where_java_cannot_work_v3_is_left_out_and_it_is_said(tmp_path: Path, name: str) -> None:
     settings = Settings.from_env({"COFFEE_HOME": str(tmp_path / name)})
     supported, why = supported_pipelines(settings)
@@ -86,9 +86,11 @@ def test_a_noexec_home_leaves_out_v3(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1bb", os.fsdecode(b"a\xffb")])
-def test_a_home_that_no_line_can_hold_is_refused_as_a_setting(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"COFFEE_HOME .* must be a path of UTF-8 without control characters"):
-        Settings.from_env({"COFFEE_HOME": f"{tmp_path}/{name}/h"})
+def test_nothing_starts_in_a_home_that_no_line_can_hold(tmp_path: Path, name: str) -> None:
+    settings = Settings.from_env({"COFFEE_HOME": f"{tmp_path}/{name}/h"})
+    with pytest.raises(StackError, match=r"COFFEE_HOME must be a path of UTF-8 without control characters"):
+        require_home(settings.home)
+    assert not settings.home.exists()
 
 
 def test_a_home_of_an_account_that_does_not_exist_is_refused_as_a_setting() -> None:
