@@ -17,8 +17,8 @@ ON_JAVA = frozenset({"kafka", "flink"})
 """Servers that run on a Java virtual machine."""
 
 _NOT_IN_HOME = (",", ":", "\\", '"', "${")
-"""Flink and Kafka split lists of folders at a comma or colon, Flink takes a backslash for a slash, Java puts the value
-of a property for ${…}, and in the variable with the arguments of Flink's client nothing escapes a quote."""
+"""Flink and Kafka split lists of folders at a comma or colon, Flink takes a backslash for a slash, Java
+expands ${…}, and in the variable with the arguments of Flink's client nothing escapes a quote."""
 _NOT_IN_CACHE = (":", "*", '"', "%")
 """A class path is split at a colon, a star stands for all jars, and Java's class loader decodes a percent sign."""
 
