@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 """Seconds between two looks: one round trip to Redis for all pipelines."""
 FIRST_START_S = 45.0
-"""Seconds that a part may take to start for the first time: Flink and Kafka need some 20 on two busy cores."""
+"""Seconds after the API's own start in which other parts may still start: Flink needs 20 on two busy cores."""
 _COUNT_AFTER_S = 2.0
 """Seconds without a finished order after which orders that wait are counted, where a look cannot tell how many."""
 _ASK_BLOCKER_EVERY_S = 3.0
@@ -86,6 +86,7 @@ class StandstillWatcher:
         }
         self._blocker = _Blocker(running.settings.database_url)
         self._home = running.settings.home
+        self._started_s = time.monotonic()
         self.pipelines = tuple(self._watched)
         """All that are looked at."""
         self.standing: dict[Pipeline, Standing] = {}
@@ -186,7 +187,11 @@ class StandstillWatcher:
             return blocker
         if verdict.explained:
             return verdict.standstill
-        return _with_parts(verdict.standstill, await asyncio.to_thread(_troubled, self._home, pipeline))
+        troubled = await asyncio.to_thread(_troubled, self._home, pipeline)
+        starting = any(part.state in (State.WAITING, State.STARTING) and not part.restarts for part in troubled)
+        if starting and time.monotonic() - self._started_s < FIRST_START_S:
+            return None
+        return _naming(troubled, verdict.standstill)
 
 
 def _troubled(home: Path, pipeline: Pipeline) -> list[PartState]:
@@ -196,13 +201,10 @@ def _troubled(home: Path, pipeline: Pipeline) -> list[PartState]:
     return list(dict.fromkeys(chain))
 
 
-def _with_parts(standstill: Standstill, troubled: list[PartState]) -> Standstill | None:
+def _naming(troubled: list[PartState], standstill: Standstill) -> Standstill:
+    """Return the standstill with the first part that is not up as what has to be mended."""
     if not troubled:
         return standstill
-    for part in troubled:
-        young = now_us() - part.since_us < FIRST_START_S * 1e6
-        if part.state in (State.WAITING, State.STARTING) and not part.restarts and young:
-            return None
     part = troubled[0]
     seconds = (now_us() - part.since_us) // 1_000_000
     detail = f" ({part.detail})" if part.detail else ""
