@@ -126,7 +126,7 @@ def _servers(text: str) -> str:
 
 def _file(text: str) -> str:
     """Read the path of a file; it may be empty. The result is absolute: not every part has our working folder."""
-    return text and str(Path(text).absolute())
+    return text and str(_home(text))
 
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on

@@ -149,6 +149,20 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     assert output.count("\n") == 1
 
 
+def test_a_working_folder_that_has_gone_is_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.delenv("COFFEE_HOME", raising=False)
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert leave(monkeypatch, "status") == 2
+    assert "must be an absolute path here" in capsys.readouterr().err
+    monkeypatch.setenv("COFFEE_HOME", str(tmp_path / "home"))
+    assert leave(monkeypatch, "status") == 3, "the rest works from there"
+
+
 def test_an_unknown_part_is_exit_code_2(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
