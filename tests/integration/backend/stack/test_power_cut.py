@@ -9,8 +9,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import redis
 
 from backend.stack import postgres
+from backend.stack import redis as redis_stack
 from backend.stack.privileges import run_as, server_account
 from coffee_core.errors import StackError
 from coffee_core.settings import Settings
@@ -26,6 +28,26 @@ def another_program(data: Path) -> Iterator[int]:
     finally:
         program.kill()
         program.wait()
+
+
+async def test_zeros_at_the_end_of_the_append_only_file_are_cut_off(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, redis_port=free_port())
+    part = redis_stack.part(settings)
+    settings = Settings(home=tmp_path, redis_port=settings.redis_port)
+    with serving(part, settings, tmp_path / "log"), redis.Redis.from_url(settings.redis_url) as client:
+        client.set("acknowledged", b"\0" * 5)
+    (file,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
+    whole = file.read_bytes()
+    torn = b"*3\r\n$3\r\nSET\r\n$12\r\nacknowledged\r\n$100\r\nnever"
+    for tail in (b"\0", b"\0" * 3_000_000, torn + b"\0" * 4_096):
+        file.write_bytes(whole + tail)
+        with serving(part, settings, tmp_path / "log"), redis.Redis.from_url(settings.redis_url) as client:
+            assert client.get("acknowledged") == b"\0" * 5
+        assert file.read_bytes() == whole
+    assert redis_stack.cut_zeros(file.parent) == 0
+    file.write_bytes(b"\0" * 10)
+    assert redis_stack.cut_zeros(file.parent) == 10
+    assert redis_stack.cut_zeros(tmp_path / "nothing here") == 0
 
 
 async def _rows(settings: Settings) -> int:

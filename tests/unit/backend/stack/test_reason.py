@@ -93,7 +93,7 @@ VALKEY = "20131:M 29 Nov 2026 21:59:04.1"
 APPEND_ONLY_FILE = f"""\
 {VALKEY}03 # WARNING Memory overcommit must be enabled! Without it, a background save may fail.
 {VALKEY}04 * oO0OoO0OoO0Oo Valkey is starting oO0OoO0OoO0Oo
-{VALKEY}36 # Bad file format reading the append only file a.aof: make a backup of your AOF file
+{VALKEY}36 # Bad file format reading the append only file a.aof: use ./valkey-check-aof --fix a.manifest
 """
 ADDRESS_OF_VALKEY = f"""\
 {VALKEY}04 # Warning: Could not create server TCP listening socket: bind: Cannot assign requested address
@@ -203,7 +203,10 @@ CRASH_OF_JAVA = """\
         (INITDB, 'could not write to file "/h/postgres.new/PG_VERSION": No space left on device'),
         (
             APPEND_ONLY_FILE,
-            "Bad file format reading the append only file a.aof: make a backup of your AOF file",
+            (
+                "Bad file format reading the append only file a.aof: mend it by `valkey-check-aof --fix`, or move "
+                "COFFEE_HOME/redis aside: see docs/guarantees.md"
+            ),
         ),
         (ADDRESS_OF_VALKEY, "Failed listening on port 80 (tcp), aborting."),
         (CONFIGURATION_OF_VALKEY, "'dir \"/nowhere\"': No such file or directory"),
