@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 import backend
 from backend.api.app import create_app
 from backend.api.http_protocol import LimitedProtocol, LimitedWSProtocol
+from backend.api.standstill import StandstillWatcher
 from backend.clients.postgres import PostgresPool
 from backend.clients.redis import RedisClient, RedisLink
 from coffee_core.settings import Settings
@@ -91,8 +92,8 @@ async def _fake_redis(backend: RedisClient) -> None:
     backend.health.came_up()
 
 
-async def _nothing(_: PostgresPool) -> None:
-    """Stand for ``PostgresPool.run``: an order of v2 does not ask PostgreSQL."""
+async def _nothing(_: PostgresPool | StandstillWatcher) -> None:
+    """Stand for what else runs: an order of v2 does not ask PostgreSQL, and this Redis knows nothing but XADD."""
 
 
 @contextlib.asynccontextmanager
@@ -102,6 +103,7 @@ async def _connection() -> AsyncIterator[tuple[LimitedProtocol, FakeTransport]]:
         tempfile.TemporaryDirectory() as home,
         patch.object(RedisClient, "run", _fake_redis),
         patch.object(PostgresPool, "run", _nothing),
+        patch.object(StandstillWatcher, "_run", _nothing),
     ):
         app = create_app(Settings.from_env({"COFFEE_HOME": home, "COFFEE_PIPELINES": "v2"}), lambda: None)
         config = uvicorn.Config(app, interface="asgi3", ws=LimitedWSProtocol, lifespan="on", log_config=None)
