@@ -1,5 +1,6 @@
 """The job's checkpoints: how often one is taken, how, and where they lie."""
 
+import re
 from hashlib import sha256
 
 from coffee_core.menu import DRINKS, STORES
@@ -10,6 +11,7 @@ CHECKPOINT_EVERY = "15 s"
 one interval of orders is read again."""
 NUM_RETAINED = 3
 """Checkpoints that Flink keeps, the newest ones."""
+_FOLDER = re.compile(r"/epoch-(\w+)-[0-9a-f]{8}(?:/|$)")
 
 
 def checkpoint_options(settings: Settings, epoch: str) -> dict[str, str]:
@@ -37,3 +39,9 @@ def checkpoints_uri(settings: Settings, epoch: str) -> str:
     root = settings.given_flink_checkpoints or f"file://{settings.home / 'flink' / 'checkpoints'}"
     shape = sha256(repr((DRINKS, STORES, settings.topic_partitions)).encode()).hexdigest()[:8]
     return f"{root}/epoch-{epoch}-{shape}"
+
+
+def epoch_of(uri: str) -> str | None:
+    """Return the epoch in whose folder a checkpoint lies, None where it lies elsewhere."""
+    found = _FOLDER.search(uri)
+    return None if found is None else found[1]

@@ -121,9 +121,13 @@ class FlinkRest:
         return str((await self._ask("GET", f"/jobs/{job_id}"))["state"])
 
     async def parameter(self, job: Job, name: str) -> str | None:
-        """Return a parameter of a job, '' if it has none of that name, None while Flink does not know it yet."""
+        """Return a parameter of a job, '' if it has others alone, None where Flink knows none of its parameters.
+
+        It does not know them yet, or no more: of a job that high availability has recovered it shows none.
+        """
         configuration = (await self._ask("GET", f"/jobs/{job.id}/config")).get("execution-config")
-        return None if configuration is None else str(configuration["user-config"].get(name, ""))
+        parameters = {} if configuration is None else configuration["user-config"]
+        return str(parameters.get(name, "")) if parameters else None
 
     async def failures(self, job_id: str) -> list[Failure]:
         """Return what a job has failed by, the newest first; Flink keeps the last 16."""

@@ -24,6 +24,7 @@ from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, write_private
 from coffee_core.server_urls import Endpoint, HttpUrl, PostgresUrl, RedisUrl, parse_endpoints, place
 from coffee_core.settings import Settings
 from flink.checkpoint_store import checkpoint_store
+from flink.checkpoints import epoch_of
 from flink.failures import Failure, JobFailedError
 from flink.options import EPOCH_PARAMETER
 from flink.outage import Outage
@@ -115,11 +116,15 @@ class Submitter:
         await self._plans.close()
 
     async def _epoch_of(self, job: Job) -> str | None:
-        """Return the epoch of a job, '' of one that was submitted without, None while Flink does not know it."""
+        """Return the epoch of a job, '' of one that was submitted without, None where Flink cannot tell."""
         if job.id not in self._epochs:
             if job.state == _INITIALIZING:
                 return None
             found = await self._rest.parameter(job, EPOCH_PARAMETER)
+            if found is None:
+                # High availability has recovered it: its checkpoints lie in a folder of its epoch.
+                uri = await self._rest.latest_checkpoint(job.id) or await self._rest.restored_from(job.id)
+                found = None if uri is None else epoch_of(uri)
             if found is None:
                 return None
             self._epochs[job.id] = found

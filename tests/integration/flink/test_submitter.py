@@ -40,6 +40,8 @@ class JobManager:
 
     def __init__(self) -> None:
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.recovered: set[str] = set()
+        """Jobs that high availability has brought back: Flink shows none of their parameters."""
         self.task_managers: list[dict[str, Any]] = []
         self.submitted = 0
         self._start_ms = itertools.count(1)
@@ -73,8 +75,9 @@ class JobManager:
             "tasks": tasks,
         }
 
-    async def _config(self, _request: web.Request) -> web.Response:
-        return web.json_response({"execution-config": {"user-config": {EPOCH_PARAMETER: "1"}}})
+    async def _config(self, request: web.Request) -> web.Response:
+        known = {} if request.match_info["id"] in self.recovered else {EPOCH_PARAMETER: "1"}
+        return web.json_response({"execution-config": {"user-config": known}})
 
     async def _exceptions(self, request: web.Request) -> web.Response:
         entries = [{"stacktrace": each} for each in self.jobs[request.match_info["id"]]["failures"]]
@@ -302,3 +305,20 @@ async def test_without_taskmanagers_the_job_says_that_it_waits_for_them(scene: S
     standstill = await scene.published()
     assert standstill is not None
     assert standstill.reason == "the job waits for slots: 0 of 1 in Flink are free"
+
+
+@pytest.mark.parametrize("restored", [True, False])
+async def test_a_job_that_high_availability_has_recovered_is_adopted(scene: Scene, restored: bool) -> None:
+    scene.manager.put("b" * 32, "RUNNING", 2)
+    scene.manager.recovered.add("b" * 32)
+    scene.manager.jobs["b" * 32]["restored"] = f"file:{scene.folder}/chk-3" if restored else None
+    await scene.submitter.check()
+    assert (scene.state("b" * 32), scene.manager.submitted) == ("RUNNING", 0)
+
+
+async def test_one_whose_checkpoints_are_of_an_epoch_before_is_cancelled(scene: Scene) -> None:
+    scene.manager.put("b" * 32, "RUNNING", 2)
+    scene.manager.recovered.add("b" * 32)
+    scene.manager.jobs["b" * 32]["restored"] = f"s3://coffee/checkpoints/epoch-0-0123abcd/{'b' * 32}/chk-3"
+    await scene.submitter.check()
+    assert scene.state("b" * 32) == "CANCELED"

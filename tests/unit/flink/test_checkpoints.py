@@ -1,8 +1,12 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from coffee_core.keys import SAVEPOINTS
+from coffee_core.settings import Settings
 from flink.checkpoint_store import newest_checkpoint, point_restore_link, remove_others, restore_link
+from flink.checkpoints import checkpoints_uri, epoch_of
 
 OLD, NEW = "a" * 32, "b" * 32
 
@@ -78,3 +82,14 @@ def test_the_restore_link_points_to_what_was_chosen_last_and_is_no_checkpoint_it
     assert newest_checkpoint(tmp_path, {newest}) == older
     remove_others(tmp_path, NEW)
     assert restore_link(tmp_path).is_symlink()
+
+
+@pytest.mark.parametrize("root", ["", "s3://coffee/epoch-7"])
+@pytest.mark.parametrize("within", ["", f"/{OLD}/chk-3", f"/{SAVEPOINTS}/savepoint-bbbbbb-0123456789ab"])
+def test_where_a_checkpoint_lies_tells_its_epoch(root: str, within: str) -> None:
+    settings = Settings.from_env({"COFFEE_FLINK_CHECKPOINTS": root})
+    assert epoch_of(f"{checkpoints_uri(settings, '12')}{within}") == "12"
+
+
+def test_a_checkpoint_of_others_has_no_epoch() -> None:
+    assert epoch_of("s3://theirs/epochs/chk-3") is None
