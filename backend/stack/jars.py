@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+import truststore
+
 from backend.stack.part import report_progress
 from backend.stack.places import cache_dir
 from coffee_core.backoff import Backoff
@@ -246,6 +248,7 @@ def _fetch_all(
     for left in folder.glob("partial-*"):
         shutil.rmtree(left)
     with (
+        _system_certificates(),
         tempfile.TemporaryDirectory(dir=folder, prefix="partial-") as scratch,
         ThreadPoolExecutor(_DOWNLOADS) as pool,
     ):
@@ -258,6 +261,19 @@ def _fetch_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _system_certificates() -> Iterator[None]:
+    """Let TLS trust whom the system trusts, and the files of SSL_CERT_FILE: a proxy may look into it.
+
+    jgo's client, requests, brings a list of its own and takes no other.
+    """
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
 
 
 def _fetch(

@@ -3,13 +3,20 @@
 import functools
 import hashlib
 import http.server
+import json
+import os
+import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
+import trustme
 
 from backend.stack.jars import JarPaths, LockedJar, ensure_jars
 from coffee_core.errors import StackError
@@ -70,19 +77,27 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Iterator[Repository]:
-    repository = Repository(tmp_path / "repository")
+@contextmanager
+def serving(folder: Path, context: ssl.SSLContext | None = None) -> Iterator[Repository]:
+    repository = Repository(folder)
     for name, content in CONTENTS.items():
         repository.put(name, content)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, repository=repository))
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    repository.url = f"http://127.0.0.1:{server.server_port}"
+    repository.url = f"{'http' if context is None else 'https'}://127.0.0.1:{server.server_port}"
     yield repository
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    with serving(tmp_path / "repository") as repository:
+        yield repository
 
 
 def jars(repository: Repository) -> list[str]:
@@ -138,3 +153,31 @@ def test_two_who_fetch_at_once_fetch_each_jar_once(repository: Repository, tmp_p
         first, second = pool.map(repository.fetch, [tmp_path / "cache"] * 2)
     assert first == second
     assert len(jars(repository)) == 3
+
+
+# In a process of its own: OpenSSL reads the variable once.
+FETCH = """
+import json, ssl, sys
+from pathlib import Path
+from backend.stack.jars import LockedJar, ensure_files
+url, folder, jar = sys.argv[1:]
+own = ssl.SSLContext
+ensure_files([LockedJar(**json.loads(jar))], Path(folder), repositories={"local": url})
+assert ssl.SSLContext is own
+"""
+
+
+def test_the_authorities_that_the_system_trusts_are_trusted(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    environ = {
+        name: value for name, value in os.environ.items() if name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    }
+    with serving(tmp_path / "repository", context) as repository:
+        jar = json.dumps(asdict(locked("three")))
+        command = [sys.executable, "-c", FETCH, repository.url, str(tmp_path / "cache"), jar]
+        trusting = {**environ, "SSL_CERT_FILE": str(tmp_path / "authority.pem")}
+        subprocess.run(command, env=trusting, check=True)
+    assert (tmp_path / "cache" / "three-1.0.jar").read_bytes() == CONTENTS["three"]
