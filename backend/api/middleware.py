@@ -86,7 +86,7 @@ class Observe:
 class BearerAuth:
     """Passes on requests with the token, and requests to paths that need none."""
 
-    _OPEN_PATHS = ("/livez", "/readyz", "/docs", "/openapi.json", "/problems")
+    _OPEN_PATHS = ("/livez", "/startupz", "/readyz", "/docs", "/openapi.json", "/problems")
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The state of the API itself: /livez, /readyz, and /api/lab with what the dashboard cannot read from Redis."""
+"""The state of the API itself: /livez, /startupz, /readyz; /api/lab, what the dashboard cannot read from Redis."""
 
 import asyncio
 import time
@@ -23,6 +23,8 @@ from coffee_core.runstate import Cost, PartState, read_states
 
 INTERVAL_S = 3.0
 """Seconds between two measurements of the processes, at least: one visits every process of the machine."""
+CONNECTED_WITHIN_S = 10.0
+"""Seconds after its start for which the API waits for a first answer of every dependency."""
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
@@ -137,10 +139,20 @@ def _parts(home: Path, costs: Costs, processes: Collection[int]) -> tuple[list[P
 
 
 def health_routes(running: RunningPipelines, standstills: StandstillWatcher) -> list[Route]:
-    """Return /livez, /readyz and /readyz/{pipeline}."""
+    """Return /livez, /startupz, /readyz and /readyz/{pipeline}."""
+    started_s = time.monotonic()
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n")
+
+    async def startupz(_: Request) -> Response:
+        # Not for longer: a pipeline whose server is away answers 503 by itself, and the others go on.
+        waits = time.monotonic() - started_s < CONNECTED_WITHIN_S
+        missing = {ingest.health.name for ingest in running.ingests.values() if not ingest.health.ever_up}
+        started = not (waits and missing)
+        return JSONResponse(
+            {"started": started, "missing": sorted(missing)}, 200 if started else 503, headers=_UNCACHED
+        )
 
     async def readyz(_: Request) -> Response:
         return _readiness_response(readiness(running, standstills))
@@ -151,7 +163,8 @@ def health_routes(running: RunningPipelines, standstills: StandstillWatcher) -> 
 
         return Route(f"/readyz/{pipeline}", readyz_one)
 
-    return [Route("/livez", livez), Route("/readyz", readyz), *map(of_one, running.ingests)]
+    health = (Route("/livez", livez), Route("/startupz", startupz), Route("/readyz", readyz))
+    return [*health, *map(of_one, running.ingests)]
 
 
 def readiness(running: RunningPipelines, standstills: StandstillWatcher) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Health:
         """Why it is down; empty while it is up."""
         self.since_us = now_us()
         """When ``up`` last changed: microseconds since the epoch."""
+        self.ever_up = False
+        """Whether it has answered since this process began."""
         self._doubted = asyncio.Event()
         self._publish: Callable[[int], None] = lambda _: None
 
@@ -47,6 +49,7 @@ class Health:
 
     def came_up(self) -> None:
         """Note that it answered a probe."""
+        self.ever_up = True
         if not self.up:
             self.up, self.detail, self.since_us = True, "", now_us()
             self._publish(0)

@@ -21,10 +21,39 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.global.connections.existingSecret | default (printf "%s-connections" .Release.Name) -}}
 {{- end -}}
 
+{{- define "coffee.migrateSecretName" -}}
+{{- .Values.global.connections.existingSecret | default (printf "%s-db-migrate" .Release.Name) -}}
+{{- end -}}
+
+{{- /* What the Secrets hold where none is given. */ -}}
+{{- define "coffee.connections" -}}
+{{- with .Values.global.connections -}}
+stringData:
+  DATABASE_URL: {{ required "global.connections.databaseUrl (or existingSecret) is missing: postgresql://user:password@host/database" .databaseUrl | quote }}
+  REDIS_URL: {{ required "global.connections.redisUrl (or existingSecret) is missing: redis://host:6379/0" .redisUrl | quote }}
+  {{- if contains "v3" $.Values.global.pipelines }}
+  KAFKA_BOOTSTRAP_SERVERS: {{ required "global.connections.kafkaBootstrapServers (or existingSecret) is missing: host:9092" .kafkaBootstrapServers | quote }}
+  {{- with .kafkaUsername }}
+  KAFKA_SASL_USERNAME: {{ . | quote }}
+  {{- end }}
+  {{- with .kafkaPassword }}
+  KAFKA_SASL_PASSWORD: {{ . | quote }}
+  {{- end }}
+  {{- end }}
+  {{- with .apiToken }}
+  COFFEE_API_TOKEN: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
 {{- /* The addresses from the Secret, and the settings from the values. */ -}}
 {{- define "coffee.env" -}}
 envFrom:
   - secretRef: {name: {{ include "coffee.secretName" . }}}
+{{ include "coffee.settings" . }}
+{{- end -}}
+
+{{- define "coffee.settings" -}}
 env:
   - {name: COFFEE_PIPELINES, value: {{ .Values.global.pipelines | quote }}}
 {{- range $name, $value := .Values.global.settings }}

@@ -3,12 +3,15 @@
 import json
 import re
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import helm_python
 import kubernetes_validate
 import pytest
+import yaml
 
+from backend.api.status import CONNECTED_WITHIN_S
 from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
 from tests.unit.deploy import chart
@@ -184,6 +187,21 @@ def test_the_network_policy_finds_the_operators_pods_and_lets_the_operator_in() 
     assert names == ["flink", "flink-kubernetes-operator"]
 
 
+def test_an_uninstall_removes_what_an_install_has_made() -> None:
+    for case in MATRIX.values():
+        for each in chart.objects(case):
+            hook = each["metadata"].get("annotations", {})
+            if "helm.sh/hook" in hook:  # no part of the release: it goes by its own policy or stays
+                assert "hook-succeeded" in hook["helm.sh/hook-delete-policy"], each["metadata"]["name"]
+    (job,) = [each for each in chart.objects() if each["kind"] == "Job"]
+    pod = job["spec"]["template"]["spec"]
+    for container in (*pod["containers"], *pod["initContainers"]):
+        # The release's own Secret is not there yet when the migrations run.
+        assert container["envFrom"] == [{"secretRef": {"name": "shop-db-migrate"}}]
+    secrets = [chart.named("Secret", name) for name in ("shop-db-migrate", "shop-connections")]
+    assert secrets[0]["stringData"] == secrets[1]["stringData"]
+
+
 def test_the_addresses_are_in_the_secret_alone() -> None:
     for each in chart.objects():
         if each["kind"] != "Secret":
@@ -226,3 +244,18 @@ def test_the_operator_takes_the_place_of_the_deployments() -> None:
     assert ("FlinkDeployment", "shop-flink") in operator - session
     (submitter,) = chart.pods(MATRIX["v3 alone, by the operator"])["shop-flink-job"]["containers"]
     assert {"name": "FLINK_REST_URL", "value": "http://shop-flink-rest:8081"} in submitter["env"]
+
+
+def test_a_new_pod_of_the_api_is_sent_orders_once_its_servers_have_answered() -> None:
+    (container,) = chart.pods()["shop-api"]["containers"]
+    assert container["startupProbe"]["httpGet"]["path"] == "/startupz"
+    allowed_s = container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"]
+    assert allowed_s > CONNECTED_WITHIN_S
+
+
+@pytest.mark.parametrize(
+    "example", sorted((chart.CHART.parent / "examples").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_the_examples_are_of_versions_that_the_operators_serve(example: Path) -> None:
+    served = {"kafka.strimzi.io/v1", "postgresql.cnpg.io/v1"}
+    assert {each["apiVersion"] for each in yaml.safe_load_all(example.read_text(encoding="utf-8"))} <= served

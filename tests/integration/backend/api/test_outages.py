@@ -37,10 +37,16 @@ async def test_it_starts_with_nothing_up_and_says_what_is_missing(tmp_path: Path
     async with running(tmp_path, **ports) as api:
         for pipeline in ("v1", "v2", "v3"):
             await _refused(api, pipeline)
+        assert await api.get("/startupz") == (503, {"started": False, "missing": ["kafka", "postgres", "redis"]})
         status, said = await api.get("/readyz")
         assert (status, said["ready"]) == (503, False)
-        assert said["pipelines"]["v3"] == {"ready": False, "missing": ["kafka"]}
+        assert said["pipelines"]["v3"] == {"ready": False, "missing": ["kafka"], "standstill": None}
         assert str(ports["COFFEE_REDIS_PORT"]) in said["dependencies"]["redis"]["detail"]
+
+        async def has_waited_enough() -> bool:
+            return (await api.get("/startupz"))[0] == 200
+
+        await until(has_waited_enough, within_s=60)
 
 
 async def test_redis_dies_and_returns(tmp_path: Path, own: Settings, database_url: str) -> None:
@@ -55,6 +61,8 @@ async def test_redis_dies_and_returns(tmp_path: Path, own: Settings, database_ur
             await until(lambda: api.is_not_ready("v2"))
             await _refused(api, "v2")
             await until(lambda: api.is_ready("v1"))
+            # It has been there once: the API had started, and takes orders into v1.
+            assert await api.get("/startupz") == (200, {"started": True, "missing": []})
             assert (await api.order("v1"))[0] == 201
         with serving(part, own, tmp_path / "redis.log"):
             await until(lambda: api.is_ready("v2"))

@@ -2,7 +2,9 @@
 image: {{ .root.Values.global.images.app }}
 imagePullPolicy: {{ .root.Values.global.images.pullPolicy }}
 command: [python, -m, {{ .module }}]
-{{ include "coffee.env" .root }}
+envFrom:
+  - secretRef: {name: {{ include "coffee.migrateSecretName" .root }}}
+{{ include "coffee.settings" .root }}
 {{ include "coffee.containerSecurity" .root }}
 resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 256Mi}}
 volumeMounts:
