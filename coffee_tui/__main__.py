@@ -54,6 +54,9 @@ def main() -> None:
 @click.option("--web", is_flag=True, help="Serve it to browsers instead, each with a dashboard of its own.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that --web listens on.")
 @click.option("--port", default=8006, type=click.IntRange(1, 65_535), show_default=True, help="Port of --web.")
+@click.option(
+    "--port-guarded", is_flag=True, help="No warning: a container or a proxy decides who reaches --port."
+)
 @click.pass_obj
 def command(
     output: "Output",
@@ -66,6 +69,7 @@ def command(
     web: bool,
     host: str,
     port: int,
+    port_guarded: bool,
 ) -> None:
     """Show three ways to take an order, live.
 
@@ -90,7 +94,7 @@ def command(
         else:
             source = sources.live()
         if web:
-            _serve(replay, host, port, demo=demo, speed=speed)
+            _serve(replay, host, port, guarded=port_guarded, demo=demo, speed=speed)
             return
         with sources.open_recorder(record, source.pipelines) as recorder:
             code = asyncio.run(_lines(source, output, recorder) if as_json else show(source, recorder))
@@ -99,12 +103,12 @@ def command(
     raise SystemExit(code)
 
 
-def _serve(replay: Path | None, host: str, port: int, *, demo: bool, speed: float) -> None:
+def _serve(replay: Path | None, host: str, port: int, *, guarded: bool, demo: bool, speed: float) -> None:
     """Serve dashboards until interrupted; their sources have been tried before."""
     from coffee_tui.web.server import serve
 
     chosen = ["--demo"] if demo else [] if replay is None else ["--replay", str(replay.absolute())]
-    serve([*chosen, "--speed", str(speed)], host, port)
+    serve([*chosen, "--speed", str(speed)], host, port, guarded=guarded)
 
 
 async def show(source: "Sources", recorder: "Recorder | None") -> int:

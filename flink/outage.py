@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V3
-from coffee_core.runstate import NOT_RUNNING, write_remarks
+from coffee_core.runstate import NOT_RUNNING, tell_ready, write_remarks
 from coffee_core.settings import Settings
 from coffee_core.standstill import EXPIRY_MS, Standstill
 
@@ -80,6 +80,7 @@ class Outage:
         """Publish it now, for ``EXPIRY_MS``; where it is over, withdraw it."""
         self._note_outage()
         self._write()
+        tell_ready(ready=self._down_since_s is None)
         standstill = self._found if self._is_out else None
         try:
             if standstill is not None:

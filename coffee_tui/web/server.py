@@ -35,7 +35,8 @@ _HERE = Path(__file__).parent
 class WebServer(Server):
     """Serves one dashboard for each page that is opened, each in a process of its own."""
 
-    def __init__(self, arguments: Sequence[str], host: str, port: int) -> None:
+    def __init__(self, arguments: Sequence[str], host: str, port: int, *, guarded: bool) -> None:
+        self._warns = not (guarded or is_loopback(host))
         command = shlex.join(python_module("coffee_tui", *arguments))
         # In place of the shell, so that a signal reaches the dashboard.
         super().__init__(f"exec {command}", host, port, title="coffee-rt", templates_path=_HERE)
@@ -60,7 +61,7 @@ class WebServer(Server):
 
     def _print_address(self, _: str) -> None:
         click.echo(f"the dashboard is at http://{_written(self.host)}:{self.port} (Ctrl-C ends it)")
-        if not is_loopback(self.host):
+        if self._warns:
             click.echo("not loopback: whoever reaches it can send orders and break this stack", err=True)
 
 
@@ -68,14 +69,17 @@ def _written(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def serve(arguments: Sequence[str], host: str, port: int) -> None:
-    """Serve until interrupted. Raises CoffeeError where the address cannot be listened on."""
+def serve(arguments: Sequence[str], host: str, port: int, *, guarded: bool) -> None:
+    """Serve until interrupted; ``guarded``: who reaches the port is decided elsewhere, and needs no warning.
+
+    Raises CoffeeError where the address cannot be listened on.
+    """
     # The dashboards inherit our environment, and end with us however we end.
     environ = child_environ({SERVER: str(os.getpid())})
     os.environ.clear()
     os.environ.update(environ)
     try:
-        WebServer(arguments, host, port).serve()
+        WebServer(arguments, host, port, guarded=guarded).serve()
     except OSError as error:
         raise CoffeeError(
             f"{_written(host)}:{port} cannot be listened on ({error.strerror}): choose another --port or --host"

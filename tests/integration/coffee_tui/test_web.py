@@ -101,3 +101,24 @@ async def test_a_taken_port_is_one_clear_line(server: tuple[asyncio.subprocess.P
     assert (second.returncode, output) == (1, b"")
     assert b"choose another --port" in wrong
     assert len(wrong.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("guarded", "warning"),
+    [((), b"not loopback: whoever reaches it can send orders and break this stack\n"), (("--port-guarded",), b"")],
+)
+async def test_beyond_loopback_it_warns_unless_the_port_is_guarded(
+    tmp_path: Path, guarded: tuple[str, ...], warning: bytes
+) -> None:
+    address = ("--host", "0.0.0.0", "--port", str(free_port()), *guarded)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "coffee_tui", "--web", "--demo", *address),
+        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 60)
+    process.terminate()
+    _, errors = await process.communicate()
+    assert errors == warning

@@ -159,8 +159,8 @@ def _for_build(stage: Stage) -> dict[str, str]:
 
 
 def _by_uv(script: str) -> str:
-    script = re.sub(r"\bpython -m venv (\S+)", rf"uv venv --quiet --python {python()} \1", script)
-    script = re.sub(r"(\S+)/bin/pip install", r"uv pip install --quiet --python \1/bin/python", script)
+    script = re.sub(r"\bpython -m venv --without-pip (\S+)", rf"uv venv --quiet --python {python()} \1", script)
+    script = re.sub(r"\bpython -m pip --python (\S+) install", r"uv pip install --quiet --python \1", script)
     return script if os.getuid() == 0 else re.sub(r"--(owner|group)=\d+ ", "", script)
 
 

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from compose_spec import PyCompose
 
 from coffee_core.runstate import READY_FILE
+from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
 from tests.unit.deploy import compose
 
@@ -54,7 +56,7 @@ def test_every_setting_is_there_and_nothing_that_is_none() -> None:
     known = {each.metadata["env"] for each in fields(Settings)}
     for name, service in compose.services().items():
         if service["image"].startswith(OURS):
-            given = set(service["environment"]) - {READY_FILE}
+            given = set(service["environment"]) - {READY_FILE, "PGPASSWORD"}
             assert given == known - EMBEDDED_ONLY, name
         elif service["image"].startswith("coffee-rt/"):
             assert set(service["environment"]) <= known, name
@@ -81,7 +83,58 @@ def test_servers_of_ones_own_take_the_place_of_its_own_and_their_certificates_ar
         if service["image"].startswith(OURS):
             assert service["environment"]["DATABASE_URL"] == given["COFFEE_DATABASE_URL"], name
             assert service["environment"]["KAFKA_BOOTSTRAP_SERVERS"] == "log:9093", name
-    assert "postgresql://coffee:hush@postgres" in compose.text({"COFFEE_POSTGRES_PASSWORD": "hush"})
+
+
+@pytest.mark.parametrize("password", ["hush", "p@ss/w:or%d#?&=+ [ü]", "%40"])
+def test_a_password_may_have_any_letters(password: str) -> None:
+    for name, service in compose.services({"COFFEE_POSTGRES_PASSWORD": password}).items():
+        if name == "postgres":
+            assert service["environment"]["POSTGRES_PASSWORD"] == password
+        elif service["image"].startswith(OURS):
+            given = {key: str(value or "") for key, value in service["environment"].items()}
+            assert PostgresUrl.parse(Settings.from_env(given).database_url).password == password, name
+
+
+def test_the_file_at_the_root_is_this_one_with_the_same_profiles() -> None:
+    root = yaml.safe_load((compose.ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    assert root == {"name": "coffee-rt", "include": [{"path": "docker/compose.yaml"}]}
+    assert yaml.safe_load(compose.text())["name"] == root["name"]
+
+
+def test_each_image_is_built_by_one_service_that_every_profile_of_it_has() -> None:
+    by_image: dict[str, list[dict[str, Any]]] = {}
+    for service in compose.services().values():
+        by_image.setdefault(service["image"], []).append(service)
+    for image, services in by_image.items():
+        builders = [service for service in services if "build" in service]
+        assert len(builders) == image.startswith("coffee-rt/"), image
+        for builder in builders:
+            assert set(builder["profiles"]) == {name for each in services for name in each["profiles"]}, image
+
+
+def test_nothing_grows_without_bounds_and_nothing_is_left_behind() -> None:
+    declared = {  # by the images
+        "kafka": {"/etc/kafka/secrets", "/var/lib/kafka/data", "/mnt/shared/config"},
+        "flink-job": {"/var/lib/coffee"},
+        "stream-worker": {"/run/coffee"},
+    }
+    for name, service in compose.services().items():
+        assert service["mem_limit"], name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        # A volume without a name outlives its container, and nobody finds it again.
+        volumes = [volume.split(":") for volume in service.get("volumes", ())]
+        assert all(len(volume) > 1 for volume in volumes), name
+        mounted = {volume[1] for volume in volumes} | {each.split(":")[0] for each in service.get("tmpfs", ())}
+        assert declared.get(name, set()) <= mounted, name
+
+
+def test_whatever_goes_on_running_says_whether_it_is_well() -> None:
+    ends = {"db-migrate", "create-topics"}
+    official = {"prometheus", "grafana"}
+    for name, service in compose.services().items():
+        if name not in ends | official:
+            assert "healthcheck" in service or has_healthcheck(service["image"]), name
+    assert "kafka-" not in str(compose.services()["kafka"]["healthcheck"]), "a Java machine every five seconds"
 
 
 def test_each_profile_has_what_it_needs() -> None:
@@ -123,7 +176,8 @@ def test_everything_durable_has_a_volume_and_nothing_listens_beyond_loopback() -
 
 
 def test_the_environment_beside_it_starts_all() -> None:
-    assert (compose.ROOT / "docker" / ".env").read_text(encoding="utf-8") == "COMPOSE_PROFILES=all\n"
+    for folder in ("docker", "."):
+        assert (compose.ROOT / folder / ".env").read_text(encoding="utf-8") == "COMPOSE_PROFILES=all\n"
 
 
 @pytest.mark.parametrize("image", ["app", "flink", "tui"])
