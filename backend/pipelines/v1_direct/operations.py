@@ -53,7 +53,7 @@ class DirectOperations(PipelineOperations):
         """Return the watch of the aggregator's runs."""
         from backend.pipelines.v1_direct.standstill import RunsWatch
 
-        return RunsWatch(connections.redis)
+        return RunsWatch(connections.redis, connections.settings.aggregator_interval_s)
 
     async def open_audit(
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool

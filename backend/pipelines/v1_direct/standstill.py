@@ -1,5 +1,7 @@
 """Whether v1's orders wait for longer than they should: until the aggregator's next run they wait by design."""
 
+import time
+
 from backend.clients.redis import RedisClient
 from backend.pipelines.standstill import Sight, reported
 from coffee_core.clock import now_us
@@ -15,9 +17,12 @@ _CURE = "start cafe-order-aggregator (`coffee status` tells how it stands); `cof
 class RunsWatch:
     """The aggregator's runs: when the last one ended, and when the next was due."""
 
-    def __init__(self, redis: RedisClient) -> None:
+    def __init__(self, redis: RedisClient, interval_s: float) -> None:
+        """``interval_s`` is how long a run may be awaited of which nothing is known, in seconds."""
         self._redis = redis
+        self._interval_s = interval_s
         self._keys = MetricKeys(V1)
+        self._unknown_since_s: float | None = None
 
     async def look(self) -> Sight:
         """Read the schedule that the last run has left; rows are only counted once a run is overdue."""
@@ -32,7 +37,8 @@ class RunsWatch:
         said = reported(report, self._keys)
         time_us = now_us()
         if not updated_us:
-            return Sight((), reported=said, likely=Standstill("the aggregator has not run yet", _CURE))
+            return self._without_schedule(said)
+        self._unknown_since_s = None
         # A run takes its time, and the next one may take a little more.
         if time_us < due_us + 2 * run_us:
             return Sight((updated_us,), waiting=0, reported=said)
@@ -41,3 +47,12 @@ class RunsWatch:
             f" {(time_us - due_us) // 1_000_000} s ago"
         )
         return Sight((updated_us,), reported=said, likely=Standstill(reason, _CURE))
+
+    def _without_schedule(self, said: Standstill | None) -> Sight:
+        """Return the sight before the first run, and after a flush, which the next run mends."""
+        now_s = time.monotonic()
+        if self._unknown_since_s is None:
+            self._unknown_since_s = now_s
+        if now_s - self._unknown_since_s < self._interval_s:
+            return Sight((), waiting=0, reported=said)
+        return Sight((), reported=said, likely=Standstill("the aggregator has not run yet", _CURE))

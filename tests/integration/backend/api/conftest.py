@@ -24,6 +24,7 @@ def settings(tmp_path: Path, database_url: str, redis_url: str) -> Settings:
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "COFFEE_PIPELINES": "v1,v2",
+            "COFFEE_AGGREGATOR_INTERVAL_S": "1",
         }
     )
 
