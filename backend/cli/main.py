@@ -95,6 +95,10 @@ def _run() -> int:
     except CoffeeError as error:
         click.echo(f"coffee: {error}", err=True)
         code = MISUSED if isinstance(error, ConfigError) else FAILED
+    except OSError as error:  # a full disk, or a home of another account
+        what = f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)
+        click.echo(f"coffee: {what}", err=True)
+        code = FAILED
     except SystemExit as error:
         # An argument, not an exit code, is a line: Python's own convention.
         if error.code is None or isinstance(error.code, int):

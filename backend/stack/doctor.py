@@ -14,6 +14,7 @@ from backend.stack.part import LOOPBACK
 from backend.stack.parts import wanted_servers
 from backend.stack.places import ON_JAVA, cache_dir, cache_obstacle, home_obstacle, java_obstacle
 from backend.stack.ports import obstacle_at
+from backend.stack.privileges import account_obstacle
 from backend.stack.supported_pipelines import missing_package, supported_pipelines
 from coffee_core.children import PROXIES, child_environ
 from coffee_core.entry import DROPPED, libpq_is_meant
@@ -51,7 +52,7 @@ def checkup(settings: Settings) -> list[Check]:
     """Return all checks for these settings; starts no server."""
     checks = [
         Check("python", sys.version_info[:2] in {(3, 11), (3, 12)}, f"{platform.python_version()} (3.11 or 3.12)"),
-        _account(),
+        _account(settings),
         _disk(settings.home),
     ]
     if not settings.given_database_url:
@@ -66,9 +67,10 @@ def checkup(settings: Settings) -> list[Check]:
     return [*checks, *_packages(settings), *_ports(settings), *_variables()]
 
 
-def _account() -> Check:
+def _account(settings: Settings) -> Check:
     if os.geteuid() != 0:
-        return Check("account", ok=True, detail=f"uid {os.geteuid()}")
+        obstacle = "" if settings.given_database_url else account_obstacle(os.geteuid())
+        return Check("account", not obstacle, obstacle or f"uid {os.geteuid()}")
     found = shutil.which("setpriv") is not None
     detail = (
         "PostgreSQL will run as nobody" if found else "install setpriv (util-linux), or do not run coffee as root"

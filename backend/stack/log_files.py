@@ -35,8 +35,12 @@ def rotate(path: Path, max_bytes: int = MAX_BYTES) -> None:
     except FileNotFoundError:
         return
     aside = path.with_name(f"{path.name}.1")
-    shutil.copyfile(path, aside)
-    aside.chmod(0o600)
+    try:
+        shutil.copyfile(path, aside)
+        aside.chmod(0o600)
+    except OSError:
+        # No room for two of them: what it holds goes, for the log must not grow, nor its part end for it.
+        aside.unlink(missing_ok=True)
     os.truncate(path, 0)
 
 

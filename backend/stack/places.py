@@ -29,10 +29,10 @@ no configuration file."""
 
 def cache_dir() -> Path:
     """Return the user's cache folder of coffee-rt. Raises StackError where there is none."""
-    folder = user_cache_path("coffee-rt", appauthor=False)
-    if not folder.is_absolute():  # an account without a name has no home
-        raise StackError(f"no place for the cache ({folder}): set HOME, or XDG_CACHE_HOME to an absolute path")
-    return folder
+    try:
+        return user_cache_path("coffee-rt", appauthor=False)
+    except RuntimeError as error:  # an account without a name has no home
+        raise StackError("no place for the cache: set HOME, or XDG_CACHE_HOME to an absolute path") from error
 
 
 def require_home(home: Path) -> None:
@@ -56,13 +56,14 @@ def cache_obstacle(cache: Path) -> str:
 
 
 def java_obstacle(settings: Settings) -> str:
-    """Return why Kafka and Flink cannot run in these folders, and what to do; empty where they can.
-
-    Raises StackError where there is no folder for the cache.
-    """
+    """Return why Kafka and Flink cannot run in these folders, and what to do; empty where they can."""
+    try:
+        cache = cache_dir()
+    except StackError as error:
+        return str(error)
     for setting, folder, signs in (
         ("COFFEE_HOME", settings.home, _NOT_IN_HOME),
-        ("XDG_CACHE_HOME", cache_dir(), _NOT_IN_CACHE),
+        ("XDG_CACHE_HOME", cache, _NOT_IN_CACHE),
     ):
         if found := next((sign for sign in signs if sign in str(folder)), ""):
             return (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.stack.part import Part, report_progress
-from backend.stack.privileges import chown_tree, run_as, server_account
+from backend.stack.privileges import account_obstacle, chown_tree, run_as, server_account
 from backend.stack.probes import postgres_answers
 from backend.stack.process import run
 from coffee_core.children import python_module
@@ -113,6 +113,8 @@ async def _initialise(data: Path, password: str) -> None:
         await _settle_pid_file(data)
         await _set_password(data, password)
         return
+    if obstacle := account_obstacle(uid):
+        raise StackError(obstacle)
     report_progress("first start: creating the database cluster")
     fresh = _fresh(data.with_name(f"{data.name}.new"), uid, gid)
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")

@@ -35,6 +35,18 @@ def server_account(data: Path) -> tuple[int, int]:
     return nobody.pw_uid, nobody.pw_gid
 
 
+def account_obstacle(uid: int) -> str:
+    """Return why PostgreSQL's initdb cannot run as this account, and what to do; empty where it can."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return (
+            f"PostgreSQL refuses to be set up by an account without a name (uid {uid}): "
+            "add it to /etc/passwd, or run as another user, or set DATABASE_URL"
+        )
+    return ""
+
+
 def run_as(argv: tuple[str, ...], uid: int, gid: int) -> tuple[str, ...]:
     """Return the command that runs ``argv`` as this account; ``argv`` itself where this process has it already.
 

@@ -191,8 +191,11 @@ class Wrapper:
         return state.state if state else None
 
     def _log(self, text: str) -> None:
-        with open_log(log_path(self._settings.home, self._part.name)) as log:
-            log.write(text.encode())
+        try:
+            with open_log(log_path(self._settings.home, self._part.name)) as log:
+                log.write(text.encode())
+        except OSError as error:  # on a full disk, say: the reason itself is announced
+            self._publisher.announce(f"the log cannot be written: {error.strerror or error}")
 
 
 def _what_next(same: int, *, died: bool) -> str:
@@ -255,6 +258,7 @@ class Publisher:
         self._announce = announce
         self._announced = ""
         self._progress: str | None = None
+        self._written = True
         self.state = PartState(name, None, port, State.WAITING, wrapper_pid=os.getpid())
 
     def move(self, state: State, detail: str = "", pid: int | None = None, *, restarted: bool = False) -> None:
@@ -262,11 +266,17 @@ class Publisher:
         changed = replace(
             self.state, state=state, detail=detail, pid=pid, restarts=self.state.restarts + int(restarted)
         )
-        if changed == self.state and self.state.since_us:
+        if changed == self.state and self.state.since_us and self._written:
             return
         since_us = self.state.since_us if changed.state == self.state.state else 0
         self.state = replace(changed, since_us=since_us or now_us())
-        write_state(self._home, self.state)
+        try:
+            write_state(self._home, self.state)
+            self._written = True
+        except OSError as error:
+            # A full disk ends no part: its state is told here, and published once there is room.
+            self._written = False
+            self.announce(f"{state}; its state cannot be written: {error.strerror or error}")
 
     def announce(self, line: str) -> None:
         """Announce a line, unless it was the last one."""

@@ -40,7 +40,10 @@ def preferences_path(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     given = environ.get("XDG_CONFIG_HOME", "")
     # The specification: a relative path there is to be ignored.
-    folder = Path(given) if given.startswith("/") else Path.home() / ".config"
+    try:
+        folder = Path(given) if given.startswith("/") else Path.home() / ".config"
+    except RuntimeError:  # an account without a name, as in a container: its home is /
+        folder = Path("/.config")
     return folder / "coffee-rt" / "dashboard.json"
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey in a folder whose name has what shells, patterns, formats and locales take for their own."""
+"""PostgreSQL and Valkey in a folder whose name has what shells, patterns and formats take for their own."""
 
 from pathlib import Path
 

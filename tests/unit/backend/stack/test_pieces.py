@@ -1,5 +1,6 @@
 """The small pieces: backoff, logs, ports, privileges, wiping, the table of parts."""
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -19,6 +20,7 @@ from backend.stack.wrapper import RestartBackoff
 from coffee_core.errors import ConfigError, StackError
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.runstate import State, read_state
 from coffee_core.settings import Settings
 
 ROOT = Path(__file__).parents[4]
@@ -67,6 +69,40 @@ def test_a_log_that_has_grown_moves_aside_while_it_is_written_to(tmp_path: Path)
     assert path.read_bytes() == b"new\n"
     assert path.with_name("part.log.1").read_bytes() == b"old\n" * 10
     assert path.with_name("part.log.1").stat().st_mode & 0o777 == 0o600
+
+
+def test_where_a_log_cannot_be_moved_aside_it_is_cut_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_source: Path, aside: Path) -> None:
+        aside.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", no_room)
+    path = tmp_path / "part.log"
+    path.write_bytes(b"old\n" * 10)
+    rotate(path, max_bytes=39)
+    assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("part.log", 0)]
+
+
+def test_a_state_that_cannot_be_written_is_announced_and_written_later(tmp_path: Path) -> None:
+    lines: list[str] = []
+    publisher = wrapper.Publisher(tmp_path, "part", None, lambda line, _: lines.append(line))
+    (tmp_path / "run").touch()
+    publisher.move(State.UP, pid=os.getpid())
+    assert len(lines) == 1
+    assert lines[0].startswith("up; its state cannot be written: ")
+    (tmp_path / "run").unlink()
+    publisher.move(State.UP, pid=os.getpid())
+    state = read_state(tmp_path, "part")
+    assert state is not None
+    assert state.state is State.UP
+
+
+def test_an_account_without_a_name_is_told_what_to_do() -> None:
+    assert privileges.account_obstacle(os.getuid()) == ""
+    obstacle = privileges.account_obstacle(4_000_000_000)
+    assert "(uid 4000000000): add it to /etc/passwd" in obstacle
 
 
 def test_what_is_read_of_a_log_is_of_this_run(tmp_path: Path) -> None:

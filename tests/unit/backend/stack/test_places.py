@@ -80,6 +80,19 @@ def test_a_cache_that_no_class_path_can_name_is_said(
     assert what in java_obstacle(Settings(home=tmp_path))
 
 
+def test_without_a_home_v3_is_left_out_for_want_of_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    _, why = supported_pipelines(Settings(home=tmp_path))
+    assert why == "v3 is left out: no place for the cache: set HOME, or XDG_CACHE_HOME to an absolute path"
+
+
 def test_a_noexec_home_leaves_out_v3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "_is_noexec", lambda _: True)
     assert "mounted noexec: set COFFEE_HOME" in java_obstacle(Settings(home=tmp_path))
