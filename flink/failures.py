@@ -38,7 +38,10 @@ _ENVIRONMENT = re.compile(
     r"No space left on device|Disk quota exceeded|Permission denied|Read-only file system|Too many open files"
     r"|Stale file handle|Host is down|OutOfMemoryError|NoRouteToHostException|UnknownHostException|SocketException"
     r"|ConnectException|TimeoutException|SSLException|SSLHandshakeException|AccessDenied|InterruptedException"
-    r"|UnsatisfiedLinkError|NoClassDefFoundError|CancellationException|CancelTaskException|ClosedByInterruptException|UnsupportedFileSystemSchemeException"
+    r"|UnsatisfiedLinkError|NoClassDefFoundError|CancellationException|CancelTaskException"
+    r"|ClosedByInterruptException|UnsupportedFileSystemSchemeException"
+    r"|Broken pipe|Connection reset|Transport endpoint is not connected|Service Unavailable|Internal Server Error"
+    r"|Bad Gateway|Gateway Time-?out|SlowDown|Slow Down|Forbidden|StandbyException|SafeModeException"
     r"|Unable to execute HTTP request|Unable to load (?:AWS )?credentials|Status Code: (?:40[1379]|429|5\d\d)"
 )
 """Causes that lie around a checkpoint, not in it: it can be read once they are mended."""

@@ -40,7 +40,8 @@ class Outage:
         self._remarks: Mapping[str, str] = {}
         self._written: Mapping[str, str] | None = None
         self._in_redis = False
-        self._is_out = False
+        self.is_out = False
+        """Whether there is an outage, which is published."""
 
     def found(self, reason: str, cure: str, after_s: float = AFTER_S) -> None:
         """Take note that the job does not run, of why, and of what helps, one sentence each.
@@ -57,19 +58,22 @@ class Outage:
         if self._down_since_s is None:
             self._down_since_s = self._clock()
 
-    def runs(self) -> bool:
-        """Take note that the job runs; return whether it has for a while: one that fails every second is out."""
+    def runs(self, *, steady: bool = False) -> bool:
+        """Take note that the job runs; return whether it has for a while, or is ``steady`` for another reason.
+
+        One that fails every second is out.
+        """
         now_s = self._clock()
         if self._up_since_s is None:
             self._up_since_s = now_s
-        if self._down_since_s is not None and now_s - self._up_since_s >= AFTER_S:
+        if self._down_since_s is not None and (steady or now_s - self._up_since_s >= AFTER_S):
             self._down_since_s = self._found = None
-            self._is_out = False
+            self.is_out = False
         return self._down_since_s is None
 
     def _note_outage(self) -> None:
         if self._found is not None and self._down_since_s is not None and self._up_since_s is None:
-            self._is_out = self._is_out or self._clock() - self._down_since_s >= self._due_after_s
+            self.is_out = self.is_out or self._clock() - self._down_since_s >= self._due_after_s
 
     def remark(self, remarks: Mapping[str, str]) -> None:
         """Publish remarks on the parts, beside the outage."""
@@ -81,7 +85,7 @@ class Outage:
         self._note_outage()
         self._write()
         tell_ready(ready=self._down_since_s is None)
-        standstill = self._found if self._is_out else None
+        standstill = self._found if self.is_out else None
         try:
             if standstill is not None:
                 await self._redis.set(_KEY, standstill.to_json(), px=EXPIRY_MS)
@@ -100,7 +104,7 @@ class Outage:
 
     def _write(self) -> None:
         remarks = {**self._remarks}
-        if self._is_out:
+        if self.is_out:
             remarks[NOT_RUNNING] = str(self._found)
         if remarks != self._written:
             write_remarks(self._settings.home, remarks)

@@ -59,10 +59,7 @@ class Plans:
 
     async def orders(self, epoch: str, restore: str | None = None, niceness: int = 0) -> Path:
         """Return the plan of an epoch's job, which starts from nothing or from the checkpoint at this URI."""
-        arguments = ["-P", "-m", "flink.job", "--epoch", epoch]
-        if restore is not None:
-            arguments += ["--restore", restore]
-        return await self._get("restored" if restore else "orders", arguments, niceness)
+        return await self._get("restored" if restore else "orders", client_arguments(epoch, restore), niceness)
 
     async def warm_up(self, slots: int) -> Path:
         """Return the plan of the job that warms this many slots."""
@@ -101,6 +98,12 @@ class Plans:
                     log.info("planning: %s", " ".join(arguments[2:]))
                     await asyncio.to_thread(_keep, path, kind, await plan(arguments, niceness))
         return path
+
+
+def client_arguments(epoch: str, restore: str | None) -> list[str]:
+    """Return the arguments of Python that plan an epoch's job, as ``Plans.orders`` does."""
+    arguments = ["-P", "-m", "flink.job", "--epoch", epoch]
+    return arguments if restore is None else [*arguments, "--restore", restore]
 
 
 def _keep(path: Path, kind: str, body: bytes) -> None:

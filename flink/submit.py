@@ -100,7 +100,9 @@ class Submitter:
             await self._cancel(surplus, f"{current[0].id} is newer")
         if current and current[0].all_running:
             await self._watch(current[0], epoch)
-            return self._outage.runs()
+            # One that has failed may fail again every second.
+            failed = self._outage.is_out and bool(await self._rest.failures(current[0].id))
+            return self._outage.runs(steady=self._outage.is_out and not failed)
         if current:
             await self._examine(current[0], epoch)
         elif not active:
@@ -166,6 +168,8 @@ class Submitter:
         if newest.of_restoring:
             reason = f"the checkpoint cannot be read: {reason}"
             cure = "it is read again until that is mended; `coffee replay v3` counts the topic without it"
+        if newest.of_damaged_state:
+            cure = f"another is tried after {_FAILURES} failures in a row"
         self._outage.found(reason, cure)
 
     async def _examine_slots(self, job: Job) -> None:
@@ -321,7 +325,8 @@ class WarmStandby:
 
 def counted(sentence: str, times: int) -> str:
     """Return what went wrong, with how often where that is often enough to be no accident."""
-    return f"{sentence} ({times} times in a row)" if times >= _FAILURES else sentence
+    marks = [mark for mark in (_FAILURES, 10, 30, 100, 300, 1_000) if mark <= times]
+    return f"{sentence} ({marks[-1]} times in a row, or more)" if marks else sentence
 
 
 class Retry:

@@ -18,7 +18,7 @@ from flink.checkpoints import checkpoints_uri
 from flink.failures import JobFailedError
 from flink.options import EPOCH_PARAMETER, JOB_NAME
 from flink.outage import AFTER_S, Outage
-from flink.plans import fingerprint
+from flink.plans import client_arguments, fingerprint
 from flink.rest import FlinkRest
 from flink.submit import Submitter
 
@@ -113,8 +113,8 @@ class Scene:
         self.link = self.folder / "restore-from"
         self._settings = settings
         self._redis = redis
-        for kind, restore in (("orders", []), ("restored", ["--restore", f"file://{self.link}"])):
-            plan = fingerprint(settings, ["-m", "flink.job", "--epoch", "1", *restore])
+        for kind, restore in (("orders", None), ("restored", f"file://{self.link}")):
+            plan = fingerprint(settings, client_arguments("1", restore))
             path = settings.home / "flink" / "plans" / f"{kind}-{plan}.plan"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"a plan")
@@ -215,7 +215,7 @@ async def test_a_job_that_fails_for_another_reason_keeps_its_checkpoint_and_the_
     standstill = await scene.published()
     assert standstill is not None
     assert standstill.reason.startswith(reason)
-    assert standstill.reason.endswith("(5 times in a row)")
+    assert standstill.reason.endswith("(3 times in a row, or more)")
 
 
 async def test_a_failover_of_a_few_seconds_is_no_standstill(scene: Scene) -> None:
@@ -240,6 +240,15 @@ async def test_a_standstill_is_withdrawn_once_the_job_has_run_for_a_while(scene:
     # A job that fails every second runs in between.
     assert await scene.published() is not None
     scene.now_s += AFTER_S
+    assert await scene.submitter.check()
+    assert await scene.published() is None
+
+
+async def test_a_job_that_never_failed_ends_a_standstill_at_once(scene: Scene) -> None:
+    await scene.fails(await scene.submit(), NO_POSTGRES)
+    assert await scene.published() is not None
+    scene.manager.jobs.clear()
+    scene.manager.put(await scene.submit(), "RUNNING", 2)
     assert await scene.submitter.check()
     assert await scene.published() is None
 

@@ -90,6 +90,7 @@ def test_so_is_one_whose_metadata_the_jobmanager_cannot_read(cause: str) -> None
         "java.net.UnknownHostException: bucket.s3.example",
         "java.net.SocketTimeoutException: Read timed out",
         "java.lang.UnsatisfiedLinkError: /x/librocksdbjni-linux64.so: failed to map segment",
+        "java.io.IOException: 503 Service Unavailable",
         "com.amazonaws.SdkClientException: Unable to execute HTTP request: Connect to 127.0.0.1:9 failed",
         "com.amazonaws.services.s3.model.AmazonS3Exception: Slow Down (Service: Amazon S3; Status Code: 503; …)",
         "com.amazonaws.services.s3.model.AmazonS3Exception: Forbidden (Service: Amazon S3; Status Code: 403; …)",
