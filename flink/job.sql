@@ -9,7 +9,7 @@
 
 -- name: orders_log
 -- The log of orders as it is: text, partition and offset, and when this job read it. Always from the first order
--- on; where a job continues, its checkpoint holds the offsets.
+-- on; where a job continues, its checkpoint holds the offsets. Of transactions what was committed.
 CREATE TEMPORARY TABLE orders_log (
     `value` STRING,
     `partition` INT METADATA VIRTUAL,
@@ -21,6 +21,7 @@ CREATE TEMPORARY TABLE orders_log (
     {kafka},
     'properties.group.id' = '{group}',
     'properties.fetch.min.bytes' = '1',
+    'properties.isolation.level' = 'read_committed',
     'properties.max.poll.records' = '5000',
     'scan.startup.mode' = '{startup}',
     'scan.bounded.mode' = '{bounded}',
@@ -52,8 +53,11 @@ SELECT
     CASE
         WHEN is_canonical THEN CAST(NULL AS STRING)
         WHEN `value` IS NULL THEN 'the record has no value'
-        -- IS JSON looks no further than the closing brace.
-        WHEN `value` IS NOT JSON OBJECT OR NOT REGEXP(`value`, '\}\s*\z') THEN 'the value is no JSON object'
+        -- IS JSON looks no further than the closing brace. What may follow it there in an array may not in an object.
+        WHEN `value` IS NOT JSON OBJECT
+            OR ('[' || `value` || ']') IS NOT JSON ARRAY
+            OR NOT JSON_EXISTS('{"value":' || `value` || ',"end":0}', '$.end')
+            THEN 'the value is no JSON object'
         WHEN message_id IS NULL OR NOT REGEXP(message_id, '{uuid}') THEN 'message_id: is no UUID'
         WHEN drink IS NULL OR drink NOT IN ({drinks}) THEN 'drink: is not on the menu'
         WHEN store IS NULL OR store NOT IN ({stores}) THEN 'store: is none of ours'
@@ -67,10 +71,14 @@ SELECT
             OR CAST(accepted_at_us AS BIGINT) > {max_time_us}
             THEN 'accepted_at_us: must be a whole number from 0 to {max_time_us}'
     END AS reason,
-    -- One column: Flink evaluates an expression anew for each column that rests on it.
+    -- One column: Flink evaluates an expression anew for each column that rests on it. Numbers in the one form that
+    -- the API gives them: by it two orders are compared.
     CASE
         WHEN is_canonical THEN REGEXP_EXTRACT_ALL(`value`, '{field}', 1)
-        ELSE ARRAY[message_id, drink, store, price_cents, ordered_at_us, accepted_at_us]
+        ELSE ARRAY[
+            message_id, drink, store, CAST(TRY_CAST(price_cents AS BIGINT) AS STRING),
+            CAST(TRY_CAST(ordered_at_us AS BIGINT) AS STRING), accepted_at_us
+        ]
     END AS fields,
     `value`, `partition`, `offset`, met_at
 FROM order_fields

@@ -142,6 +142,8 @@ class StandstillWatcher:
             reason = f"{down.name} is down: {down.detail}"
             cure = "orders go on by themselves once it answers: `coffee status` tells how it stands"
             sight = replace(sight, certain=Standstill(reason, cure))
+        if (blocked := self._running.live_logs[pipeline].blocked) is not None:
+            sight = replace(sight, likely=blocked)
         now_s = time.monotonic()
         if sight.progress != watched.sight.progress:
             watched.moved_s, watched.waiting = now_s, None

@@ -4,24 +4,28 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
+    CorruptRecordException,
     GroupCoordinatorNotAvailableError,
     KafkaError,
     NoError,
     UnknownTopicOrPartitionError,
+    UnsupportedCodecError,
     for_code,
 )
 
 from backend.clients.servers import UnreachableError
-from coffee_core.errors import ConfigError
+from coffee_core.errors import CoffeeError, ConfigError
 from coffee_core.settings import Settings
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 # The driver's log lines repeat our errors.
@@ -85,26 +89,53 @@ class Record:
     """When its producer made it: milliseconds since the epoch."""
 
 
+Bounds = dict[int, tuple[int, int]]
+"""Partition → its first offset, and the one after the last that a reader of committed records may read."""
+
+
+def above(bounds: Bounds, offsets: Mapping[int, int]) -> Bounds:
+    """Return the part of these bounds that is not below these offsets."""
+    return {
+        partition: (min(last, max(first, offsets.get(partition, first))), last)
+        for partition, (first, last) in bounds.items()
+    }
+
+
 class KafkaLogs:
     """Kafka as the audit reads it: the bounds of a log, the committed offsets of a group, every record in order.
 
-    Has a consumer that commits nothing and joins no group, and an admin client for what a consumer cannot ask.
+    Of transactions it reads what was committed, as the job does. Has consumers that commit nothing and join no
+    group, and an admin client for what a consumer cannot ask.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, servers: str) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, uncommitted: AIOKafkaConsumer, admin: AIOKafkaAdminClient, servers: str
+    ) -> None:
         self._consumer = consumer
+        self._uncommitted = uncommitted
+        """The same, for the ends of the log: it sees beyond a transaction that is open."""
         self._admin = admin
         self._servers = servers
 
-    async def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Return the first offset and the one after the last of each partition; empty where there is no topic.
-
-        Raises UnreachableError.
-        """
+    async def bounds(self, topic: str) -> Bounds:
+        """Return the bounds of each partition; empty where there is no topic. Raises UnreachableError."""
         with naming_kafka(self._servers):
             return await _bounds(self._admin, self._consumer, topic)
 
-    async def records(self, topic: str, bounds: dict[int, tuple[int, int]]) -> AsyncIterator[list[Record]]:
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Return the offset after the last record of each partition, committed or not. Raises UnreachableError."""
+        with naming_kafka(self._servers):
+            return await _ends(self._admin, self._uncommitted, topic)
+
+    async def count(self, topic: str, bounds: Bounds) -> int:
+        """Count the records within these bounds: fewer than offsets where there were transactions or compactions.
+
+        Reads them all. Raises UnreachableError.
+        """
+        within = {number: (first, last) for number, (first, last) in bounds.items() if first < last}
+        return sum([len(batch) async for batch in self.records(topic, within)])
+
+    async def records(self, topic: str, bounds: Bounds) -> AsyncIterator[list[Record]]:
         """Read a topic up to these bounds, one partition after the other. Raises UnreachableError."""
         for number, (first, last) in sorted(bounds.items()):
             partition = TopicPartition(topic, number)
@@ -129,6 +160,14 @@ class KafkaLogs:
             found = await self._offsets_of(group)
         return {place.partition: at.offset for place, at in found.items() if place.topic == topic}
 
+    async def committed_now(self, group: str, topic: str) -> dict[int, int] | None:
+        """Return the same at once, None where the cluster does not tell: it may not keep offsets yet."""
+        try:
+            found = await self._admin.list_consumer_group_offsets(group)
+        except KafkaError:
+            return None
+        return {place.partition: at.offset for place, at in found.items() if place.topic == topic}
+
     async def _offsets_of(self, group: str) -> Any:
         for _ in range(_COORDINATOR_ATTEMPTS):
             try:
@@ -139,19 +178,9 @@ class KafkaLogs:
         return await self._admin.list_consumer_group_offsets(group)
 
 
-async def _bounds(
-    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, topic: str
-) -> dict[int, tuple[int, int]]:
-    """Return the first offset and the one after the last of each partition; raises an error of the driver."""
-    # Asks the admin client: a consumer that is subscribed to no topic does not learn of its partitions.
-    (about,) = await admin.describe_topics([topic])
-    error = for_code(about["error_code"])
-    if error is UnknownTopicOrPartitionError:
-        return {}
-    if error is not NoError:
-        raise error
-    numbers = sorted(partition["partition"] for partition in about["partitions"])
-    partitions = [TopicPartition(topic, number) for number in numbers]
+async def _bounds(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, topic: str) -> Bounds:
+    """Return the bounds of each partition; raises an error of the driver."""
+    partitions = await _partitions(admin, topic)
     if not partitions:
         return {}
     first = await consumer.beginning_offsets(partitions)
@@ -159,11 +188,55 @@ async def _bounds(
     return {partition.partition: (first[partition], last[partition]) for partition in partitions}
 
 
+async def _partitions(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
+    """Return the partitions of a topic, none where there is no such topic; raises an error of the driver."""
+    # Asks the admin client: a consumer that is subscribed to no topic does not learn of its partitions.
+    (about,) = await admin.describe_topics([topic])
+    error = for_code(about["error_code"])
+    if error is UnknownTopicOrPartitionError:
+        return []
+    if error is not NoError:
+        raise error
+    numbers = sorted(partition["partition"] for partition in about["partitions"])
+    return [TopicPartition(topic, number) for number in numbers]
+
+
+async def commit_offsets(settings: Settings, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+    """Commit these offsets for a group that has no members. Raises UnreachableError."""
+    with naming_kafka(settings.kafka_servers):
+        consumer = AIOKafkaConsumer(
+            **kafka_options(settings),
+            client_id="coffee-replay",
+            group_id=group,
+            enable_auto_commit=False,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        )
+        consumer.assign([TopicPartition(topic, number) for number in offsets])
+        try:
+            await consumer.start()
+            await consumer.commit({TopicPartition(topic, number): offset for number, offset in offsets.items()})
+        finally:
+            await consumer.stop()
+
+
+async def _ends(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, topic: str) -> dict[int, int]:
+    partitions = await _partitions(admin, topic)
+    found = await consumer.end_offsets(partitions) if partitions else {}
+    return {partition.partition: end for partition, end in found.items()}
+
+
 @contextmanager
 def naming_kafka(servers: str) -> Iterator[None]:
-    """Turn an error of the driver into UnreachableError, which names the servers."""
+    """Turn an error of the driver into UnreachableError, which names the servers.
+
+    Raises CoffeeError where they answer, and what they answer cannot be read.
+    """
     try:
         yield
+    except (UnsupportedCodecError, CorruptRecordException) as error:
+        raise CoffeeError(
+            f"a record of Kafka at {servers} cannot be read ({str(error) or type(error).__name__})"
+        ) from error
     except (KafkaError, OSError) as error:
         raise UnreachableError(
             f"Kafka at {servers} cannot be reached ({str(error) or type(error).__name__}): `coffee status` tells"
@@ -174,70 +247,104 @@ def naming_kafka(servers: str) -> Iterator[None]:
 async def open_logs(settings: Settings) -> AsyncIterator[KafkaLogs]:
     """Connect for the length of the block. Raises UnreachableError."""
     options = kafka_options(settings)
-    consumer = AIOKafkaConsumer(
-        **options,
-        client_id="coffee-audit",
-        enable_auto_commit=False,
-        request_timeout_ms=_REQUEST_TIMEOUT_MS,
-        isolation_level="read_uncommitted",
-        # The broker holds a fetch this long at the end of a partition, so each change to another one costs it.
-        fetch_max_wait_ms=50,
+    consumer, uncommitted = (
+        AIOKafkaConsumer(
+            **options,
+            client_id="coffee-audit",
+            enable_auto_commit=False,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            isolation_level=level,
+            # The broker holds a fetch this long at the end of a partition, so each change to another one costs it.
+            fetch_max_wait_ms=50,
+        )
+        for level in ("read_committed", "read_uncommitted")
     )
     admin = AIOKafkaAdminClient(**options, request_timeout_ms=_REQUEST_TIMEOUT_MS)
     try:
         with naming_kafka(settings.kafka_servers):
             await consumer.start()
+            await uncommitted.start()
             await admin.start()
-        yield KafkaLogs(consumer, admin, settings.kafka_servers)
+        yield KafkaLogs(consumer, uncommitted, admin, settings.kafka_servers)
     finally:
         await consumer.stop()
+        await uncommitted.stop()
         await admin.close()
 
 
-class LogEnd:
-    """Asks for the length of a log, with a consumer that reads nothing, commits nothing and joins no group.
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """A topic at one moment, and how far a group has come."""
 
-    The consumer is made when it is first needed.
+    bounds: Bounds
+    ends: Mapping[int, int]
+    """Partition → the offset after its last record, committed or not."""
+    committed: Mapping[int, int] | None
+    """Partition → up to where the group has committed it; None where Kafka does not tell."""
+
+    @property
+    def uncommitted(self) -> int:
+        """Offsets from the beginning of the first transaction on that is open: nobody may read them yet."""
+        return sum(max(0, self.ends.get(number, 0) - last) for number, (_, last) in self.bounds.items())
+
+    @property
+    def length(self) -> int:
+        """Offsets of the topic."""
+        return self.uncommitted + sum(last - first for first, last in self.bounds.values())
+
+
+class LogEnd:
+    """Asks how long a log is and how far a group has come, with consumers that commit nothing and join no group.
+
+    They are made when they are first needed.
     """
 
-    def __init__(self, settings: Settings, topic: str) -> None:
-        self._options = kafka_options(settings)
+    def __init__(self, settings: Settings, topic: str, group: str) -> None:
+        self._settings = settings
         self._topic = topic
-        self._clients: tuple[AIOKafkaAdminClient, AIOKafkaConsumer] | None = None
+        self._group = group
+        self._stack = AsyncExitStack()
+        self._logs: KafkaLogs | None = None
         self._failing = False
 
-    async def read(self) -> int | None:
-        """Return how many records the topic holds, or None where Kafka does not answer."""
+    async def read(self) -> LogState | None:
+        """Return the state of the topic, or None where Kafka does not answer."""
+        return await self._ask(self._read)
+
+    async def count(self, bounds: Bounds) -> int | None:
+        """Count the records within these bounds by reading them, or return None where Kafka does not answer."""
+
+        async def count(logs: KafkaLogs) -> int:
+            return await logs.count(self._topic, bounds)
+
+        return await self._ask(count)
+
+    async def _ask(self, question: Callable[[KafkaLogs], Awaitable[T]]) -> T | None:
         try:
             async with asyncio.timeout(_LENGTH_TIMEOUT_S):
-                records = await self._read()
-        except (KafkaError, OSError, TimeoutError) as error:
+                if self._logs is None:
+                    self._logs = await self._stack.enter_async_context(open_logs(self._settings))
+                answer = await question(self._logs)
+        except (CoffeeError, KafkaError, OSError, TimeoutError) as error:
             if not self._failing:
                 _log.warning("kafka: the length of %s is unknown (%r)", self._topic, error)
             self._failing = True
             await self.close()
             return None
         self._failing = False
-        return records
+        return answer
 
-    async def _read(self) -> int:
-        if self._clients is None:
-            admin = AIOKafkaAdminClient(**self._options, client_id="coffee-api-ledger")
-            consumer = AIOKafkaConsumer(**self._options, client_id="coffee-api-ledger", enable_auto_commit=False)
-            self._clients = admin, consumer
-            await admin.start()
-            await consumer.start()
-        bounds = await _bounds(*self._clients, self._topic)
-        return sum(last - first for first, last in bounds.values())
+    async def _read(self, logs: KafkaLogs) -> LogState:
+        committed = await logs.committed_now(self._group, self._topic)
+        # The ends first: what comes meanwhile is not taken for a transaction that is open.
+        ends, bounds = await logs.ends(self._topic), await logs.bounds(self._topic)
+        return LogState(bounds, ends, committed)
 
     async def close(self) -> None:
-        """Close both clients, where there are any."""
-        clients, self._clients = self._clients, None
-        if clients is not None:
-            admin, consumer = clients
-            # Stopped before its tasks have begun, aiokafka raises their cancellation as ours.
-            await asyncio.sleep(0)
-            with contextlib.suppress(KafkaError, OSError):  # an error at its end changes nothing
-                await consumer.stop()
-            with contextlib.suppress(KafkaError, OSError):
-                await admin.close()
+        """Close the clients, where there are any."""
+        self._logs = None
+        # Stopped before its tasks have begun, aiokafka raises their cancellation as ours.
+        await asyncio.sleep(0)
+        with contextlib.suppress(KafkaError, OSError):  # an error at its end changes nothing
+            await self._stack.aclose()
+        self._stack = AsyncExitStack()

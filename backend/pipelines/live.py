@@ -9,6 +9,7 @@ So nothing is called lost that is merely on its way. The audit of the command li
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from coffee_core.standstill import Standstill
 from coffee_core.totals import PipelineCounts
 
 
@@ -48,6 +49,9 @@ class LiveLog:
     """Whether rows and metrics go their own ways, so that only what stands for a while is a finding."""
     shown_later: ClassVar[bool] = True
     """Whether rows are shown some time after they are stored, without anything being wrong."""
+
+    blocked: Standstill | None = None
+    """What kept all readers of the log from going on when its length was last asked for."""
 
     async def length(self) -> int | None:
         """Return the length of a log that is not in Redis; None where it is not known."""

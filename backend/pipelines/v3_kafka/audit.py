@@ -5,19 +5,26 @@ its rows go to PostgreSQL on their own. Read in this order: metrics, committed o
 So what has been shown or stored is on the log when its length is read, and what is in flight is never negative. A
 checkpoint flushes both sinks before its offsets are committed: below these, whatever was shown has its row; above,
 rows may still be written, by this job or by the one that continues after a crash.
+
+Offsets are not records: markers of transactions take some, and what was taken back or compacted leaves holes. So
+no more can be in flight than lies above the offsets that were committed before the metrics were read, and at rest
+no more than can be read there.
 """
 
 import asyncio
 import json
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
-from backend.clients.kafka import KafkaLogs, Record
+from backend.clients.kafka import Bounds, KafkaLogs, Record, above
 from backend.clients.servers import Servers
 from backend.pipelines.balance import (
     NOTHING,
@@ -45,6 +52,9 @@ from coffee_core.totals import Totals
 from coffee_core.windows import MOST_MINUTES, WINDOW_S, StoreSums, starts
 
 METRICS = MetricKeys(V3)
+_AT_REST_US = 2_000_000
+_MOST_COUNTED = 200_000
+"""Offsets above the committed ones up to which their records are counted by reading them."""
 _FLUSHED_AFTER_S = 0.1
 """Seconds in which the JDBC sink, which flushes every 50 ms, has stored what the metrics have shown."""
 
@@ -65,11 +75,16 @@ class TopicCounts:
     """Records of the dead-letter topic; after a restore a letter may stand there twice."""
     unflushed: int = 0
     """Records above the committed offsets, whose rows may follow what is shown of them."""
+    unread: int | None = None
+    """Records at most that the job has not counted, by its committed offsets; None where these are not known."""
+    uncommitted: int = 0
+    """Records behind the beginning of a transaction that is open: the job reads them when it has ended."""
 
 
 async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
     """Take the balance. Raises the errors of the servers."""
     known = known_windows()
+    read = await logs.committed(FLINK_GROUP, TOPIC)
     shown, _, counters = await read_shown(servers.client, METRICS)
     committed = await logs.committed(FLINK_GROUP, TOPIC)
     await asyncio.sleep(_FLUSHED_AFTER_S)
@@ -79,28 +94,38 @@ async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await stored(connection, V3)
         copies = await same_source(connection, V3)
-        alike = await same_content(connection, V3, unique_timestamps=True) if unique_timestamps else copies
+        alike = await same_content(connection, V3, unique_timestamps=True) if unique_timestamps else None
         off_log = await unlogged(connection, V3)
         windows_stored = await _stored_windows(connection, known)
-    bounds = await logs.bounds(TOPIC)
+    # The ends first: what comes meanwhile is not taken for a transaction that is open.
+    ends, bounds = await logs.ends(TOPIC), await logs.bounds(TOPIC)
+    uncommitted = sum(max(0, ends.get(partition, 0) - last) for partition, (_, last) in bounds.items())
     log = TopicCounts(
-        records=_length(bounds),
+        records=_length(bounds) + uncommitted,
         counted=whole_number("shown_orders", counters["shown_orders"]) if "shown_orders" in counters else None,
         duplicates=whole_number("duplicates", counters.get("duplicates")),
         dead=whole_number("dead", counters.get("dead")),
         letters=_length(await logs.bounds(DEAD_TOPIC)),
-        unflushed=sum(
-            max(0, last - committed.get(partition, first)) for partition, (first, last) in bounds.items()
-        ),
+        unflushed=_length(above(bounds, committed)),
+        unread=_length(above(bounds, read)) + uncommitted,
+        uncommitted=uncommitted,
     )
     balance = balance_v3(log, shown, rows, copies, off_log, alike)
+    if balance.in_flight and _at_rest(counters) and _length(above(bounds, read)) <= _MOST_COUNTED:
+        log = replace(log, unread=await logs.count(TOPIC, above(bounds, read)) + uncommitted)
+        balance = balance_v3(log, shown, rows, copies, off_log, alike)
     return replace(
         balance, windows_off=differing_windows(windows_shown, windows_stored, balance.in_flight, log.unflushed)
     )
 
 
-def _length(bounds: dict[int, tuple[int, int]]) -> int:
+def _length(bounds: Bounds) -> int:
     return sum(last - first for first, last in bounds.values())
+
+
+def _at_rest(counters: Mapping[str, str]) -> bool:
+    """Return whether the job has shown nothing for a while."""
+    return now_us() - whole_number("last_update_us", counters.get("last_update_us")) > _AT_REST_US
 
 
 def balance_v3(
@@ -111,19 +136,37 @@ def balance_v3(
     ``copies`` are rows beyond the first of their record, ``off_log`` rows without a record, ``alike`` rows beyond
     the first of their order.
     """
-    from_log = stored.orders - copies.orders - off_log
     notes = []
+    rest = log.records - (log.counted or 0) - log.duplicates - log.dead
+    if log.counted is not None and 0 < copies.orders <= -rest:
+        notes.append(
+            f"{copies.orders:,} places on the topic have two rows: of it and of a topic before it, or duplicates,"
+            " which cannot be told"
+        )
+        copies = NOTHING
+    from_log = stored.orders - copies.orders - off_log
+    holes = 0
     if log.counted is None:
         if from_log:
             notes.append("Redis does not know the job's totals (a flush?): the next order writes them again")
-        counted, in_flight = from_log, max(0, log.records - from_log)
+        counted, in_flight = from_log, _at_most(log.unread, log.records - from_log)
         short = max(0, from_log - log.records)
     else:
         counted = log.counted
-        rest = log.records - counted - log.duplicates - log.dead
-        in_flight, short = max(0, rest), max(0, -rest)
+        in_flight, short = _at_most(log.unread, rest), max(0, -rest)
+        holes = max(0, rest) - in_flight
         # Rows may be ahead of the metrics by what is in flight; any more have no record on the log.
         short = max(short, from_log - counted - in_flight)
+    if holes:
+        notes.append(
+            f"{holes:,} offsets of the topic hold nothing that the job has counted: they are of transactions or of"
+            " what was compacted, or records were passed over (`--deep` tells)"
+        )
+    if log.uncommitted:
+        notes.append(
+            f"a transaction is open on the topic: the job reads no further until it has ended, {log.uncommitted:,}"
+            " offsets wait"
+        )
     letters_missing = max(0, log.dead - log.letters)
     if letters_missing:
         notes.append(f"{letters_missing} dead letters are not on {DEAD_TOPIC}")
@@ -134,7 +177,7 @@ def balance_v3(
     in_step = known and explained_by_in_flight(shown, stored, in_flight, log.unflushed)
     return Balance(
         pipeline=V3,
-        accepted=log.records,
+        accepted=log.records - holes,
         stored=stored,
         shown=shown,
         duplicates_dropped=log.duplicates,
@@ -146,6 +189,11 @@ def balance_v3(
         log_short=off_log + short,
         notes=tuple(notes),
     )
+
+
+def _at_most(bound: int | None, number: int) -> int:
+    """Return a number of records, which is not negative and exceeds no bound that is known."""
+    return max(0, number if bound is None else min(number, bound))
 
 
 # The windows against the rows: which window counts an order is a function of the row alone.
@@ -289,15 +337,33 @@ async def _compare(connection: Database, batch: list[Record], letters: set[str],
             found.conflicts += 1
 
 
+_DEEPEST = 999
+"""How deep the job reads objects and arrays within one another: Jackson's limit, less one that its SQL adds."""
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
 def read_order(value: bytes | None) -> Order | None:
     """Return the order of a record's value as the job reads it, or None where it must be a dead letter."""
     # As Flink reads it: what is no UTF-8 is replaced, and bytes are never UTF-16. JSON knows no NaN.
     text = (value or b"").decode(errors="replace")
+    if text.count("[") + text.count("{") > _DEEPEST and _depth(text) > _DEEPEST:
+        return None
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 2 * _DEEPEST)
     try:
         fields = json.loads(text, parse_constant=_refuse_constant)
         return Order.from_fields(fields) if isinstance(fields, dict) else None
-    except (ValueError, OrderError, RecursionError):
+    except (ValueError, OrderError):
         return None
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _depth(text: str) -> int:
+    """Return how deep the brackets of a JSON text are nested."""
+    steps = (_STEPS.get(token, 0) for token in _TOKEN.findall(text))
+    return max(accumulate(steps), default=0)
 
 
 def _refuse_constant(name: str) -> None:

@@ -11,7 +11,16 @@ from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database, open_redis
-from backend.clients.kafka import KafkaLogs, Record, kafka_options, naming_kafka, open_logs
+from backend.clients.kafka import (
+    Bounds,
+    KafkaLogs,
+    Record,
+    above,
+    commit_offsets,
+    kafka_options,
+    naming_kafka,
+    open_logs,
+)
 from backend.clients.servers import Servers, UnreachableError, naming_servers, open_servers
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, read_shown, summary_line, whole_number
@@ -27,7 +36,7 @@ from backend.pipelines.dead_letters import (
 from backend.pipelines.repair import Mended, Progress, Savepoint
 from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, look_up, read_order
 from coffee_core.errors import CoffeeError
-from coffee_core.keys import DEAD_TOPIC, SAVEPOINTS, TOPIC
+from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, SAVEPOINTS, TOPIC
 from coffee_core.money import from_cents
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
@@ -52,6 +61,9 @@ async def compare(settings: Settings, settle_s: float) -> Mended:
 
 _EPOCH_WITHIN_S = 5.0
 _STEP_S = 0.2
+_AT_REST_S = 2.0
+_MOST_COUNTED = 20_000
+"""Offsets of which it is looked up whether they hold records."""
 _SETTLE_S = 30.0
 """Seconds in which the rows, which go to PostgreSQL on their own, have followed what is shown."""
 STALLED_AFTER_S = 180.0
@@ -66,7 +78,7 @@ class Replayed:
     epoch: int
     """Epoch of the job that counted."""
     records: int
-    """Length of the topic when the replay began."""
+    """Records of the topic when the replay began."""
     orders: int
     """Orders shown at the end."""
     revenue_cents: int
@@ -94,32 +106,35 @@ async def replay_v3(settings: Settings, progress: Progress, stalled_after_s: flo
     there, and the submitter of the job cancels it and submits another, whether this command lives on or not.
 
     Raises UnreachableError; CoffeeError before anything is changed where the topic is not whole or nobody would
-    submit a job, and afterwards where nothing moves or the numbers do not meet. The replay itself goes on then.
+    submit a job, and afterwards where nothing moves, the numbers do not meet or another replay has begun. The
+    replay itself goes on then.
     """
     started = time.monotonic()
     async with open_servers(settings) as servers, open_logs(settings) as logs:
-        rows, records = await _whole_topic(servers, logs)
+        rows = await _rows_of_whole_topic(servers, logs)
         # Whether a job runs does not matter: it would end, and the submitter begins another.
         ((_, submitters),) = await servers.client.pubsub_numsub(METRICS.watched)
         if not submitters:
             raise CoffeeError(
                 "flink-job is not there to begin a job of another epoch, nothing was changed: see `coffee status`"
             )
+        ends = await logs.bounds(TOPIC)
         epoch = await begin_epoch(servers.client)
-        await _wait_until_counted(servers.client, records, progress, stalled_after_s)
+        counted = await _wait_until_counted(servers, logs, ends, epoch, progress, stalled_after_s)
         balance = await _wait_until_balanced(servers, logs, rows)
+        await _check_epoch(servers.client, epoch)
     return Replayed(
         V3,
         epoch,
-        records,
+        counted,
         balance.shown.orders,
         balance.shown.revenue_cents,
         round(time.monotonic() - started, 1),
     )
 
 
-async def _whole_topic(servers: Servers, logs: KafkaLogs) -> tuple[int, int]:
-    """Return rows and records of the topic. Raises CoffeeError where it cannot bring back what is stored."""
+async def _rows_of_whole_topic(servers: Servers, logs: KafkaLogs) -> int:
+    """Return the number of rows. Raises CoffeeError where the topic cannot bring back what is stored."""
     bounds = await logs.bounds(TOPIC)
     deleted = sum(first for first, _ in bounds.values())
     records = sum(last for _, last in bounds.values())
@@ -129,7 +144,7 @@ async def _whole_topic(servers: Servers, logs: KafkaLogs) -> tuple[int, int]:
         raise CoffeeError(
             f"the topic no longer holds {missing:,} records: a replay would end on less; nothing was changed"
         )
-    return rows, records
+    return rows
 
 
 async def begin_epoch(client: Redis) -> int:
@@ -152,22 +167,56 @@ async def counted_records(client: Redis) -> int:
     return sum(whole_number(name, counters.get(name)) for name in ("shown_orders", "duplicates", "dead"))
 
 
-async def _wait_until_counted(client: Redis, records: int, progress: Progress, stalled_after_s: float) -> None:
-    """Wait until what was on the topic at the beginning has been counted."""
-    last, moved_at = -1, time.monotonic()
+async def _wait_until_counted(
+    servers: Servers, logs: KafkaLogs, ends: Bounds, epoch: int, progress: Progress, stalled_after_s: float
+) -> int:
+    """Wait until what was on the topic at the beginning has been counted; return how many records that were."""
+    offsets = sum(last - first for first, last in ends.values())
+    last, moved_at, looked_at = -1, time.monotonic(), 0.0
     while True:
-        counted = await counted_records(client)
-        progress(min(counted, records), records)
-        if counted >= records:
-            return
+        await _check_epoch(servers.client, epoch)
+        counted = await counted_records(servers.client)
+        progress(min(counted, offsets), offsets)
+        if counted >= offsets:
+            return offsets
+        now = time.monotonic()
+        if not counted:
+            await _forget_positions(servers.settings, logs)
         if counted != last:
-            last, moved_at = counted, time.monotonic()
-        elif time.monotonic() - moved_at > stalled_after_s:
+            last, moved_at = counted, now
+        elif now - moved_at > stalled_after_s:
             raise CoffeeError(
-                f"{counted:,} of {records:,} records are counted and nothing moves: see `coffee status` and the"
+                f"{counted:,} of {offsets:,} records are counted and nothing moves: see `coffee status` and the"
                 " log of flink-job; the replay goes on once its job runs"
             )
+        elif now - moved_at > _AT_REST_S and now - looked_at > _AT_REST_S:
+            looked_at = now
+            # Offsets are not records: of some nothing will ever come.
+            rest = above(ends, await logs.committed(FLINK_GROUP, TOPIC))
+            few = sum(last - first for first, last in rest.values()) <= _MOST_COUNTED
+            if few and not await logs.count(TOPIC, rest):
+                return counted
         await asyncio.sleep(_STEP_S)
+
+
+async def _check_epoch(client: Redis, epoch: int) -> None:
+    """Raise CoffeeError where another replay has begun."""
+    current = await client.get(METRICS.epoch)
+    if current is not None and current != str(epoch):
+        raise CoffeeError(
+            f"another replay has overtaken this one: epoch {current} counts the topic, no longer epoch {epoch}"
+        )
+
+
+async def _forget_positions(settings: Settings, logs: KafkaLogs) -> None:
+    """Commit the beginning of the topic, until the new job has counted something and commits by itself.
+
+    The positions of the old job, which may still commit them while it ends, are not those of what is shown now.
+    """
+    bounds, committed = await logs.bounds(TOPIC), await logs.committed(FLINK_GROUP, TOPIC)
+    beginning = {partition: first for partition, (first, _) in bounds.items()}
+    if any(committed.get(partition, first) != first for partition, first in beginning.items()):
+        await commit_offsets(settings, FLINK_GROUP, TOPIC, beginning)
 
 
 async def _wait_until_balanced(servers: Servers, logs: KafkaLogs, rows: int) -> Balance:
@@ -258,7 +307,7 @@ def _parse_letter(record: Record) -> Letter:
     origin = (record.key or b"").decode(errors="replace")
     try:
         content = json.loads(record.value or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         content = {"reason": "this letter itself cannot be read", "text": None}

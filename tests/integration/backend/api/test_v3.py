@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis
 
 from backend.clients.kafka import LogEnd
-from coffee_core.keys import MetricKeys
+from coffee_core.keys import TOPIC, MetricKeys
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V3
 from tests.integration.backend.api.broker import Broker, records
@@ -162,8 +162,32 @@ async def test_a_broker_that_hangs_leaves_the_outcome_unknown(api: Api, broker: 
     assert len(await _values(broker, key)) == 2, "the producer went on trying and wrote the first one once"
 
 
+async def test_orders_behind_a_transaction_that_is_open_are_named(
+    tmp_path: Path, broker: Broker, redis_url: str, database_url: str
+) -> None:
+    servers = broker.settings.kafka_servers
+    given = {"KAFKA_BOOTSTRAP_SERVERS": servers, "REDIS_URL": redis_url, "DATABASE_URL": database_url}
+    async with (
+        running(tmp_path, COFFEE_PIPELINES="v3", **given) as api,
+        Redis.from_url(redis_url) as redis,
+        AIOKafkaProducer(bootstrap_servers=servers, transactional_id="of somebody else") as other,
+    ):
+        await redis.hset(MetricKeys(V3).counters, "shown_orders", "0")  # type: ignore[misc]
+        await until(lambda: api.is_ready("v3"))
+        await other.begin_transaction()
+        await other.send_and_wait(TOPIC, b"unknown yet", partition=0)
+        assert (await api.order("v3", ORDER))[0] == 202
+
+        async def is_named() -> bool:
+            standstill = (await api.get("/readyz/v3"))[1]["standstill"]
+            return standstill is not None and "a transaction is open" in standstill["reason"]
+
+        await until(is_named, within_s=60)
+        await other.abort_transaction()
+
+
 async def test_a_log_that_was_not_there_when_first_asked_is_measured_once_it_is(broker: Broker) -> None:
-    log_end = LogEnd(broker.settings, "later")
+    log_end = LogEnd(broker.settings, "later", "nobody")
     servers = broker.settings.kafka_servers
     try:
         await until(lambda: _says(log_end, 0), within_s=30)
@@ -182,4 +206,5 @@ async def test_a_log_that_was_not_there_when_first_asked_is_measured_once_it_is(
 
 
 async def _says(log_end: LogEnd, records: int) -> bool:
-    return await log_end.read() == records
+    state = await log_end.read()
+    return state is not None and state.length == records

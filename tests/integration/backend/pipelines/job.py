@@ -37,9 +37,9 @@ class Job:
             for order in orders
         ]
 
-    async def put(self, key: bytes, value: bytes, topic: str = TOPIC) -> str:
-        """Put a record on a topic."""
-        sent = await self._producer.send_and_wait(topic, value, key)
+    async def put(self, key: bytes, value: bytes, topic: str = TOPIC, partition: int | None = None) -> str:
+        """Put a record on a topic, and return its place."""
+        sent = await self._producer.send_and_wait(topic, value, key, partition)
         return f"{sent.partition}:{sent.offset}"
 
     async def bury(self, origin: str, text: str, reason: str = "the value is no JSON object") -> None:

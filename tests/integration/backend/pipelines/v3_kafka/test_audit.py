@@ -1,14 +1,18 @@
 """v3 before a real Kafka: the audit, with the job's own script for what it shows."""
 
+import json
 from dataclasses import replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
+from backend.clients.kafka import commit_offsets
+from backend.stack.topics import create_topics
 from coffee_core.clock import MAX_TIME_US
-from coffee_core.keys import TOPIC
+from coffee_core.keys import FLINK_GROUP, TOPIC
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.totals import Totals
@@ -99,6 +103,66 @@ async def test_a_key_that_was_counted_up_is_drift(job: Job, client: Redis) -> No
     await client.hincrby(KEYS.store_counts, "uptown", 1)
     balance = await job.look()
     assert (balance.lost, balance.drift.store_counts["uptown"], balance.balanced) == (0, 1, False)
+
+
+async def test_what_a_transaction_took_back_and_its_markers_are_no_records(job: Job, client: Redis) -> None:
+    orders, _ = await done_with(job)
+    kept, taken_back = mixed(2, seed=2)
+    async with AIOKafkaProducer(
+        bootstrap_servers=job.settings.kafka_servers, transactional_id=f"of {kept.message_id}"
+    ) as other:
+        key = str(kept.message_id).encode()
+        async with other.transaction():
+            sent = await other.send_and_wait(TOPIC, json.dumps(kept.to_fields()).encode(), key)
+        await other.begin_transaction()
+        await other.send_and_wait(TOPIC, json.dumps(taken_back.to_fields()).encode(), key)
+        await other.abort_transaction()
+    await job.store([kept], [f"{sent.partition}:{sent.offset}"])
+    job.show([*orders, kept], repeats=1, dead=1)
+    # Two markers and what was taken back: not told apart from records while the job may be at work.
+    assert (await job.look()).in_flight == 3
+    # As the job commits it: up to its last record.
+    await commit_offsets(job.settings, FLINK_GROUP, TOPIC, {sent.partition: sent.offset + 1})
+    await client.hset(KEYS.counters, "last_update_us", "1")  # type: ignore[misc]
+    balance = await job.look(deep=True)
+    assert (balance.accepted, balance.in_flight, balance.lost, balance.balanced) == (9, 0, 0, True)
+    assert "3 offsets of the topic hold nothing" in balance.notes[0]
+    assert balance.deep is not None
+    assert (balance.deep.compared, balance.deep.agrees) == (9, True)
+
+
+async def test_behind_a_transaction_that_is_open_everything_waits_and_it_is_named(job: Job, client: Redis) -> None:
+    await done_with(job)
+    await client.hset(KEYS.counters, "last_update_us", "1")  # type: ignore[misc]
+    async with AIOKafkaProducer(
+        bootstrap_servers=job.settings.kafka_servers, transactional_id=f"of {uuid4()}"
+    ) as other:
+        await other.begin_transaction()
+        await other.send_and_wait(TOPIC, b"unknown yet", partition=0)
+        await job.put(b"", b"after it", partition=0)
+        balance = await job.look(deep=True)
+        assert (balance.in_flight, balance.balanced) == (2, True)
+        assert "a transaction is open on the topic" in balance.notes[-1]
+        await other.abort_transaction()
+    balance = await job.look()
+    assert balance.in_flight == 1
+    assert not any("is open" in note for note in balance.notes)
+
+
+async def test_of_a_topic_that_was_made_anew_the_log_is_lost_and_no_order(job: Job) -> None:
+    orders, _ = await done_with(job)
+    admin = AIOKafkaAdminClient(bootstrap_servers=job.settings.kafka_servers)
+    await admin.start()
+    await admin.delete_topics([TOPIC])
+    await create_topics(job.settings)
+    await admin.close()
+    others = mixed(6, seed=2)
+    await job.store(others, await job.accept(*others))
+    job.show([*orders, *others], repeats=1, dead=1)
+    balance = await job.look()
+    assert (balance.log_short, balance.lost, balance.duplicated.orders, balance.drift.orders) == (8, 0, 0, 0)
+    assert not balance.balanced
+    assert "which cannot be told" in balance.notes[0]
 
 
 async def test_a_deleted_topic_is_a_lost_log(job: Job, broker: Settings) -> None:

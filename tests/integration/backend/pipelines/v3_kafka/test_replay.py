@@ -1,18 +1,23 @@
 """The step that begins a replay of v3, against a real Valkey, with the job's own writer on either side of it."""
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from backend.clients.kafka import open_logs
 from backend.pipelines.v3_kafka.audit import METRICS
 from backend.pipelines.v3_kafka.repair import begin_epoch, counted_records, replay_v3
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError
+from coffee_core.keys import FLINK_GROUP, TOPIC
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.windows import starts
 from flink.redis_sink import OTHER_EPOCH, SHOWN, RedisTotals
 from tests.integration.backend.pipelines.job import Job
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
+from tests.waiting import until
 
 
 def row(orders: int, repeats: int = 0, dead: int = 0) -> tuple[object, ...]:
@@ -73,6 +78,32 @@ async def test_nothing_is_changed_where_nobody_would_begin_another_job(job: Job,
     with pytest.raises(CoffeeError, match="flink-job is not there"):
         await replay_v3(job.settings, lambda _done, _total: None)
     assert await client.get(METRICS.epoch) == "1"
+
+
+async def test_a_replay_that_another_has_overtaken_says_so(job: Job, client: Redis) -> None:
+    await job.accept(*mixed(3))
+    async with client.pubsub() as submitter:
+        await submitter.subscribe(METRICS.watched)
+        older = asyncio.create_task(replay_v3(job.settings, lambda _done, _total: None))
+
+        async def has_begun() -> bool:
+            return await client.get(METRICS.epoch) == "2"
+
+        await until(has_begun)
+        await begin_epoch(client)
+        with pytest.raises(CoffeeError, match="another replay has overtaken this one: epoch 3"):
+            await older
+
+
+async def test_what_the_job_before_had_committed_is_forgotten(job: Job, client: Redis) -> None:
+    await job.accept(*mixed(3))
+    await job.commit()
+    async with client.pubsub() as submitter:
+        await submitter.subscribe(METRICS.watched)
+        with pytest.raises(CoffeeError, match="0 of 3 records are counted"):
+            await replay_v3(job.settings, lambda _done, _total: None, stalled_after_s=0.5)
+    async with open_logs(job.settings) as logs:
+        assert set((await logs.committed(FLINK_GROUP, TOPIC)).values()) == {0}
 
 
 async def test_a_submitter_without_a_job_is_enough(job: Job, client: Redis) -> None:
