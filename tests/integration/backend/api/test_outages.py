@@ -40,8 +40,15 @@ async def test_it_starts_with_nothing_up_and_says_what_is_missing(tmp_path: Path
         assert await api.get("/startupz") == (503, {"started": False, "missing": ["kafka", "postgres", "redis"]})
         status, said = await api.get("/readyz")
         assert (status, said["ready"]) == (503, False)
-        assert said["pipelines"]["v3"] == {"ready": False, "missing": ["kafka"], "standstill": None}
+        v3 = said["pipelines"]["v3"]
+        assert (v3["ready"], v3["missing"]) == (False, ["kafka"])
         assert str(ports["COFFEE_REDIS_PORT"]) in said["dependencies"]["redis"]["detail"]
+
+        async def why_v3_waits() -> str:
+            found = (await api.get("/readyz/v3"))[1]["standstill"]
+            return "" if found is None else str(found["reason"])
+
+        assert (await until(why_v3_waits, within_s=60)).startswith("postgres is down: ")
 
         async def has_waited_enough() -> bool:
             return (await api.get("/startupz"))[0] == 200
