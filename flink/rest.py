@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from coffee_core.errors import CoffeeError
 from coffee_core.server_urls import HttpUrl
-from flink.failures import Failure, refusal
+from flink.failures import Failure, refusal, root_cause
 from flink.options import JOB_NAME, PLANNED_JOB_ID
 
 _TIMEOUT_S = 5.0
@@ -198,7 +198,8 @@ class FlinkRest:
         """Have a job complete a checkpoint now. Raises FlinkOperationError where it does not."""
         operation = await self._operate(job, "checkpoints", {}, "checkpoints")
         if "failureCause" in operation:
-            raise FlinkOperationError(f"Flink could not complete the checkpoint: {operation['failureCause']}")
+            cause = root_cause(str(operation["failureCause"].get("stack-trace", "")))
+            raise FlinkOperationError(f"Flink could not complete the checkpoint: {cause}")
 
     async def savepoint(self, job: Job, folder: str, *, stop: bool) -> str:
         """Return the URI of a new savepoint below this URI; with ``stop`` the job ends with it.
@@ -212,7 +213,7 @@ class FlinkRest:
             request = {"target-directory": folder, "cancel-job": False}
             operation = await self._operate(job, "savepoints", request, "savepoints")
         if "location" not in operation:
-            cause = str(operation["failure-cause"].get("stack-trace", "")).partition("\n")[0]
+            cause = root_cause(str(operation["failure-cause"].get("stack-trace", "")))
             raise FlinkOperationError(f"Flink could not complete the savepoint: {cause}")
         return str(operation["location"])
 

@@ -206,12 +206,15 @@ class Submitter:
 
         Where a job with an empty state fails in the same way, it is not for the checkpoints: none is refused.
         """
-        self._restored.pop(job.id, None)
+        submitted_with = self._restored.pop(job.id, None)
         if checkpoint is None:
             self._refused.clear()
             self._outage.found(failure.sentence, "it is tried again and again until that is mended")
             return
         self._refused.add(checkpoint)
+        if submitted_with is not None and job.id != self._running:
+            # The same one, in the words of whoever listed it.
+            self._refused.add(submitted_with)
         if not failure.of_restoring:
             # A damaged file is noticed when it is read: by then other checkpoints share it.
             while uri := await self._checkpoints.newest(epoch, self._refused):

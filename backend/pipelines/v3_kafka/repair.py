@@ -35,6 +35,7 @@ from backend.pipelines.dead_letters import (
 )
 from backend.pipelines.repair import Mended, Progress, Savepoint
 from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, look_up, read_order
+from coffee_core.clock import MAX_TIME_US
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, SAVEPOINTS, TOPIC
 from coffee_core.money import from_cents
@@ -317,7 +318,8 @@ def _parse_letter(record: Record) -> Letter:
         origin=origin,
         reason=str(content.get("reason", "")),
         detail="",
-        time_us=record.time_ms * 1000,
+        # Others' producers may date a record as they like.
+        time_us=min(max(0, record.time_ms * 1000), MAX_TIME_US),
         fields=_json_object(text),
         text=text if isinstance(text, str) else "",
     )

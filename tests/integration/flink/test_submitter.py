@@ -281,6 +281,14 @@ async def test_a_damaged_block_takes_all_checkpoints_along_that_may_share_its_fi
     assert scene.begins_with(await scene.submit()) is None
 
 
+async def test_a_checkpoint_is_refused_in_the_words_of_flink_and_of_whoever_listed_it(scene: Scene) -> None:
+    scene.checkpoint(8)
+    job = await scene.submit()
+    scene.manager.jobs[job]["restored"] = "s3:/bucket/chk-8/"
+    await scene.fails(job, DAMAGED, DAMAGED, DAMAGED)
+    assert scene.begins_with(await scene.submit()) is None
+
+
 async def test_where_an_empty_state_fails_likewise_the_checkpoints_are_not_to_blame(scene: Scene) -> None:
     scene.checkpoint(8)
     for name in ("chk-8", None, "chk-8"):

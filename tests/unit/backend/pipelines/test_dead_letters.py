@@ -5,8 +5,10 @@ from uuid import UUID
 
 import pytest
 
+from backend.clients.kafka import Record
 from backend.pipelines.dead_letters import KEY_CONFLICT, Letter, LetterError, choose, new_message_id, requeued_id
-from backend.pipelines.v3_kafka.repair import record_of
+from backend.pipelines.v3_kafka.repair import _parse_letter, record_of
+from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V2, V3
 
@@ -62,3 +64,19 @@ def test_letters_are_chosen_by_id() -> None:
     assert choose([one, two], ("2:8",)) == [two]
     with pytest.raises(LetterError, match="2:9"):
         choose([one, two], ("2:9",))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b'{"reason": "price_cents", "text": "x"}', "price_cents"),
+        (None, "this letter itself cannot be read"),
+        (b"[" * 100_000, "this letter itself cannot be read"),
+        (b"[]", "this letter itself cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("time_ms", [-1, 0, 10**17])
+def test_a_letter_of_anybody_can_be_listed(value: bytes | None, reason: str, time_ms: int) -> None:
+    found = _parse_letter(Record("0:7", 0, 7, b"0:7", value, time_ms))
+    assert (found.origin, found.reason) == ("0:7", reason)
+    assert 0 <= from_datetime(to_datetime(found.time_us)) == found.time_us
