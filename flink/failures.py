@@ -20,6 +20,8 @@ _WRAPPER = re.compile(
 """Classes that carry another's words."""
 _LONG_PATH = re.compile(r"(?:/[^/\s]+){3}(/[^/\s]+){3,}(?=/[^/\s]+)")
 """The middle of a path in a folder of Flink's own, deeper than anybody reads."""
+_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+"""A user and a password in a URL."""
 _JVM_LINE = re.compile(r"^(?:Error|Unrecognized|Invalid|Could not|Initial|There is|Too|Conflicting|OpenJDK)\b")
 _PICKED_UP = re.compile(r"(?m)^(?:NOTE: )?Picked up .*\n?")
 """What a JVM says of variables that it reads."""
@@ -93,8 +95,8 @@ def root_cause(stack_trace: str) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return a text in one line of bounded length."""
-    line = " ".join(text.split())
+    """Return a text in one line of bounded length, without the logins of URLs."""
+    line = _LOGIN.sub("", " ".join(text.split()))
     if len(line) > _LONGEST:
         line = _LONG_PATH.sub("…", line)
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"

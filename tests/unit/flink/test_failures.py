@@ -147,6 +147,11 @@ def test_a_sentence_is_one_line_of_bounded_length_without_the_deep_folders_of_fl
     assert "\n" not in root_cause("x.Exception: two\nlines")
 
 
+def test_a_login_in_a_url_is_not_repeated() -> None:
+    cause = "redis.exceptions.ConnectionError: redis://barista:s3cret@redis:6379/0 refuses"
+    assert running(cause).sentence == "ConnectionError: redis://redis:6379/0 refuses"
+
+
 def test_without_a_trace_there_is_no_reason() -> None:
     assert root_cause("") == "no reason is given"
 
