@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from coffee_core.errors import ConfigError
+from coffee_core.file_lock import file_lock
 
 FOLDER = "passwords"
 """Where they lie in a home."""
@@ -48,9 +49,14 @@ def make_password(home: Path, server: str) -> str:
             file.flush()
             os.fsync(handle)
         # Whole from its first moment, and never in the place of another's.
-        Path(folder / server).hardlink_to(name)
+        try:
+            Path(folder / server).hardlink_to(name)
+        except PermissionError:  # a file system without links
+            with file_lock(folder / ".lock"):
+                if not (folder / server).exists():
+                    Path(name).rename(folder / server)
     except FileExistsError:
         pass  # another process was quicker: its password counts
     finally:
-        Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
     return read_password(home, server)

@@ -153,7 +153,7 @@ def _is_kept(home: Path, state: PartState) -> bool:
     if state.wrapper_pid is None or not alive(state.wrapper_pid):
         return False
     try:
-        handle = os.open(lock_path(home, state.name), os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(lock_path(home, state.name), os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError):
         return True  # kept without a lock, or by another account: the pid is all there is
     try:

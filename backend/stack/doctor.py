@@ -22,6 +22,9 @@ from coffee_core.errors import StackError
 from coffee_core.settings import Settings
 
 _LEAST_DISK_BYTES = 2_000_000_000
+_LEAST_MEMORY_BYTES = 300_000_000
+_JVM_MEMORY_BYTES = 1_500_000_000
+"""With Kafka and Flink: five JVMs, which hold some 1.4 GB."""
 _PROGRAM_WITHIN_S = 10
 _JAVA = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "JVM_ARGS", "FLINK_ENV_JAVA_OPTS"}
 _PYTHON = {"PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONPYCACHEPREFIX"}
@@ -54,9 +57,11 @@ def checkup(settings: Settings) -> list[Check]:
         Check("python", sys.version_info[:2] in {(3, 11), (3, 12)}, f"{platform.python_version()} (3.11 or 3.12)"),
         _account(settings),
         _disk(settings.home),
+        _memory(settings),
     ]
     if not settings.given_database_url:
         checks.append(_program("PostgreSQL", postgres.server_binary, "--version"))
+        checks += _killed_server(settings.home)
     if not settings.given_redis_url:
         checks.append(_program("Redis server", redis.binary, "--version"))
     if ON_JAVA & wanted_servers(settings):
@@ -84,6 +89,26 @@ def _disk(home: Path) -> Check:
     folder = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
     return Check("disk", free >= _LEAST_DISK_BYTES, f"{free / 1e9:.1f} GB free in {folder} (2 GB are wanted)")
+
+
+def _memory(settings: Settings) -> Check:
+    import psutil  # as expensive as the rest of a doctor without it
+
+    wanted = _JVM_MEMORY_BYTES if _runs_java(settings) else _LEAST_MEMORY_BYTES
+    there = psutil.virtual_memory().available
+    return Check("memory", there >= wanted, f"{there / 1e9:.1f} GB available ({wanted / 1e9:.1f} GB are wanted)")
+
+
+def _runs_java(settings: Settings) -> bool:
+    return bool(ON_JAVA & _started_servers(settings))
+
+
+def _killed_server(home: Path) -> Iterator[Check]:
+    """Yield a check where a killed PostgreSQL has left its pid file."""
+    if (home / postgres.NAME / postgres.PID_FILE).exists() and not locks.holders(home):
+        yield Check(
+            "last stop", ok=True, detail="PostgreSQL was killed: its next start recovers what was committed"
+        )
 
 
 def _cache(settings: Settings) -> Check:

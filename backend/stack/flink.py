@@ -85,6 +85,11 @@ def flink_home(jars: JarPaths) -> Path:
                     (made / name).parent.mkdir(exist_ok=True)
                     (made / name).symlink_to(target)
                 made.rename(home)
+            except OSError as error:
+                shutil.rmtree(made)
+                raise StackError(
+                    f"cannot make links in {parent}: {error.strerror}: set XDG_CACHE_HOME to another folder"
+                ) from error
             except BaseException:
                 shutil.rmtree(made)
                 raise

@@ -22,12 +22,18 @@ class AlreadyRunningError(StackError):
 def hold(home: Path, name: str) -> int:
     """Take a lock for the life of this process and write our pid into it; the descriptor is not inherited.
 
-    Raises AlreadyRunningError where another process holds it.
+    Raises AlreadyRunningError where another process holds it, StackError where the file system has no locks.
     """
     folder = run_dir(home)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = open_lock_file(lock_path(home, name))
-    if not _locked(handle):
+    try:
+        is_ours = _locked(handle)
+    except OSError as error:
+        raise StackError(
+            f"no file can be locked in {folder} ({error.strerror}): set COFFEE_HOME to a folder on a local disk"
+        ) from error
+    if not is_ours:
         owner = os.read(handle, 32).decode().strip() or "unknown"
         os.close(handle)
         raise already_running(home, "the stack" if name == SUPERVISOR else name, owner)
@@ -55,7 +61,7 @@ def already_running(home: Path, what: str, pid: int | str) -> AlreadyRunningErro
 def holder(home: Path, name: str) -> int | None:
     """Return the pid of the process that holds a lock, or None where none does."""
     try:
-        handle = os.open(lock_path(home, name), os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(lock_path(home, name), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -16,10 +16,11 @@ _LEAST_BYTES = 50_000_000
 ON_JAVA = frozenset({"kafka", "flink"})
 """Servers that run on a Java virtual machine."""
 
-_NOT_IN_HOME = (",", ":", "\\", '"', "${")
-"""Flink and Kafka split lists of folders at a comma or colon, Flink takes a backslash for a slash, Java
-expands ${…}, and in the variable with the arguments of Flink's client nothing escapes a quote."""
-_NOT_IN_CACHE = (":", "*", '"', "%")
+_NOT_IN_HOME = re.compile(r'[,:\\"\U00010000-\U0010ffff]|\$\{')
+"""Flink and Kafka split lists of folders at a comma or colon, Flink takes a backslash for a slash, Java expands
+${…}, in the variable with the arguments of Flink's client nothing escapes a quote, and RocksDB gets a character
+beyond 16 bits as two halves, which is the name of no file."""
+_NOT_IN_CACHE = re.compile(r'[:*"%]')
 """A class path is split at a colon, a star stands for all jars, and Java's class loader decodes a percent sign."""
 
 _NAMEABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
@@ -65,10 +66,8 @@ def java_obstacle(settings: Settings) -> str:
         ("COFFEE_HOME", settings.home, _NOT_IN_HOME),
         ("XDG_CACHE_HOME", cache, _NOT_IN_CACHE),
     ):
-        if found := next((sign for sign in signs if sign in str(folder)), ""):
-            return (
-                f"Kafka and Flink cannot work below a folder with {found!r} in its name: set {setting} to another"
-            )
+        if found := signs.search(str(folder)):
+            return f"Kafka and Flink cannot work below a folder with {found[0]!r} in its name: set {setting} to another"
     if ":" in sys.prefix:
         return "Flink finds no Python in a folder with ':' in its path: make the virtual environment elsewhere"
     if _is_noexec(settings.home):

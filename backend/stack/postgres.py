@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import psutil
 
 NAME = "postgres"
+PID_FILE = "postmaster.pid"
 _MAJOR = "18"
 _ORPHANS_WITHIN_S = 3.0
 """Seconds in which the processes of a killed server notice that; then they are killed as well."""
@@ -153,7 +154,7 @@ async def _settle_pid_file(data: Path) -> None:
     orphans share memory with is found by PostgreSQL without the file, too.
     Raises StackError where a server that is not ours runs in this folder.
     """
-    pid_file = data / "postmaster.pid"
+    pid_file = data / PID_FILE
     if not pid_file.exists():
         return
     deadline = time.monotonic() + _ORPHANS_WITHIN_S
@@ -203,8 +204,18 @@ def _fresh(folder: Path, uid: int, gid: int) -> Path:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700, parents=True)
+    require_private(folder)
     chown_tree(folder, uid, gid)
     return folder
+
+
+def require_private(folder: Path) -> None:
+    """Raise StackError where a folder made for its owner alone is open to others: PostgreSQL would refuse it."""
+    if folder.stat().st_mode & 0o077:
+        raise StackError(
+            f"the file system of {folder.parent} keeps no permissions, and PostgreSQL refuses that: "
+            "set COFFEE_HOME to a folder on a disk that does (not FAT, nor Windows' own under WSL)"
+        )
 
 
 async def _migrate(url: str) -> None:

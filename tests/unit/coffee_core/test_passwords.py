@@ -64,3 +64,13 @@ def test_a_file_that_holds_no_password_is_refused_by_name(tmp_path: Path, text: 
         with pytest.raises(ConfigError, match=f"{FOLDER}/redis") as refused:
             ask(tmp_path, "redis")
         assert not text or text not in str(refused.value)
+
+
+def test_a_file_system_without_links_keeps_a_password_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(_self: Path, _target: str) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    password = make_password(tmp_path, "redis")
+    assert make_password(tmp_path, "redis") == read_password(tmp_path, "redis") == password
+    assert {path.name for path in (tmp_path / "passwords").iterdir()} == {"redis", ".lock"}

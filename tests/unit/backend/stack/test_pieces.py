@@ -1,6 +1,7 @@
 """The small pieces: backoff, logs, ports, privileges, wiping, the table of parts."""
 
 import errno
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.stack import parts, privileges, wrapper
+from backend.stack import locks, parts, postgres, privileges, wrapper
 from backend.stack.doctor import checkup
 from backend.stack.down import wipe
 from backend.stack.log_files import open_log, rotate, text_since
@@ -97,6 +98,28 @@ def test_a_state_that_cannot_be_written_is_announced_and_written_later(tmp_path:
     state = read_state(tmp_path, "part")
     assert state is not None
     assert state.state is State.UP
+
+
+def test_a_file_system_without_locks_or_permissions_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_handle: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(StackError, match=r"no file can be locked in .* \(No locks available\): set COFFEE_HOME"):
+        locks.hold(tmp_path, "redis")
+    tmp_path.chmod(0o755)
+    with pytest.raises(StackError, match=r"keeps no permissions.*set COFFEE_HOME"):
+        postgres.require_private(tmp_path)
+
+
+def test_the_doctor_knows_of_a_killed_server(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / postgres.PID_FILE).touch()
+    checks = {check.name: check for check in checkup(Settings(home=tmp_path, pipelines=(V1,)))}
+    assert checks["last stop"].ok
+    assert "killed" in checks["last stop"].detail
 
 
 def test_an_account_without_a_name_is_told_what_to_do() -> None:
@@ -239,7 +262,7 @@ def test_the_doctor_names_variables_that_are_for_others(tmp_path: Path, monkeypa
 def test_the_doctor_asks_only_for_what_the_pipelines_need(tmp_path: Path) -> None:
     names = [check.name for check in checkup(Settings(home=tmp_path, pipelines=(V1,)))]
     assert [name for name in names if not name.startswith("port")] == [
-        *("python", "account", "disk", "PostgreSQL", "Redis server")
+        *("python", "account", "disk", "memory", "PostgreSQL", "Redis server")
     ]
     assert "port 9092" not in names
     everything = {check.name for check in checkup(Settings(home=tmp_path))}

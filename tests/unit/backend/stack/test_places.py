@@ -20,7 +20,7 @@ from coffee_core.settings import Settings
 
 NAMES = [
     *("é", "a b", "100%", "a#b", "it's", "$HOME", "$(HOME)", "a;b", "a&b", "a?b", "[x]", "{}", "a+b", "a=b", "-x"),
-    *("~", "😀", "a|b", "<a>", "日本", "x" * 200, "a!b", "(a)", "a*b", "a\u2028b", "a\u0085b"),
+    *("~", "a|b", "<a>", "日本", "x" * 200, "a!b", "(a)", "a*b", "a\u2028b", "a\u0085b"),
 ]
 """Names of folders below which all of the stack works."""
 
@@ -37,7 +37,7 @@ def _read_properties(text: bytes) -> dict[str, str]:
     return values
 
 
-@pytest.mark.parametrize("name", [*NAMES, "a\\b", 'a"b', "a,b", " a", "\n"])
+@pytest.mark.parametrize("name", [*NAMES, "😀", "a\\b", 'a"b', "a,b", " a", "\n"])
 def test_a_properties_file_has_every_path(tmp_path: Path, name: str) -> None:
     write_properties(tmp_path / "file", {"log.dirs": name, "node.id": 1})
     written = (tmp_path / "file").read_bytes()
@@ -54,7 +54,7 @@ def test_a_name_that_all_of_the_stack_can_work_with_is_taken(tmp_path: Path, nam
     assert settings.home.is_dir()
 
 
-@pytest.mark.parametrize("name", ["a,b", "a:b", "a\\b", 'a"b', "${HOME}"])
+@pytest.mark.parametrize("name", ["a,b", "a:b", "a\\b", 'a"b', "${HOME}", "😀"])
 def test_where_java_cannot_work_v3_is_left_out_and_it_is_said(tmp_path: Path, name: str) -> None:
     settings = Settings.from_env({"COFFEE_HOME": str(tmp_path / name)})
     supported, why = supported_pipelines(settings)
