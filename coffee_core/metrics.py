@@ -4,14 +4,17 @@ Every reader of the metric keys (the API, the dashboard, the audit) sends these 
 in one transaction, so that totals and breakdowns agree.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from coffee_core.keys import MetricKeys
+from coffee_core.latency import MAX_BUCKET
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.totals import Totals
 
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
 HASHES = ("drink_counts", "drink_revenue", "store_counts", "store_revenue")
 """The four breakdowns by their Redis names, in the order of ``MetricKeys.hashes`` and ``Totals.hashes``."""
 READS = 4 + len(HASHES)
@@ -39,7 +42,7 @@ def read_commands(keys: MetricKeys) -> list[tuple[str, str]]:
 def parse_metrics(replies: Sequence[Any]) -> Metrics:
     """Read the replies: texts, None for a missing key, mappings. Raises ValueError naming what is no number."""
     orders, revenue, counters, latency, *hashes = replies
-    buckets = {int(bucket): whole_number(f"latency.{bucket}", count) for bucket, count in latency.items()}
+    buckets = {_bucket(bucket): whole_number(f"latency.{bucket}", count) for bucket, count in latency.items()}
     return Metrics(parse_totals(orders, revenue, hashes), counters, buckets)
 
 
@@ -53,9 +56,21 @@ def parse_totals(orders: str | None, revenue: str | None, hashes: Sequence[Mappi
     return Totals(whole_number("total_orders", orders), whole_number("total_revenue", revenue), *full)
 
 
-def whole_number(name: str, value: Any) -> int:
-    """Return what a key or field holds, 0 where it is missing. Raises ValueError where it is no whole number."""
-    try:
-        return int(value or 0)
-    except ValueError as error:
-        raise ValueError(f"{name} is no whole number: {str(value)[:40]!r}") from error
+def whole_number(name: str, value: str | bytes | int | None) -> int:
+    """Return what a key or field holds, 0 where it is missing.
+
+    Raises ValueError where it is no whole number as Redis counts with them: 64 bits, no blanks, no other digits.
+    """
+    if value is None:
+        return 0
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    if not (_WHOLE_NUMBER.fullmatch(text) and -(2**63) <= int(text) < 2**63):
+        raise ValueError(f"{name} is no whole number: {text[:40]!r}")
+    return int(text)
+
+
+def _bucket(field: str) -> int:
+    bucket = whole_number("a latency's bucket", field)
+    if not 0 <= bucket <= MAX_BUCKET:
+        raise ValueError(f"latency has no bucket {bucket}")
+    return bucket

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coffee_core.errors import ConfigError
+from coffee_core.numbers import parse_whole_number
 from coffee_core.passwords import read_password
 from coffee_core.pipelines import PACKAGES_SETTING, Pipeline, load_packages, parse_pipelines
 from coffee_core.runstate import read_env
@@ -57,9 +58,7 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
     """Return the reader of a whole number within these bounds."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
+        return parse_whole_number(text, low, high)
 
     return parse
 

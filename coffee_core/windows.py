@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from coffee_core.menu import STORES
+from coffee_core.metrics import whole_number
 
 WINDOW_S = 60
 """Length of a window in seconds; windows begin at whole minutes of UTC."""
@@ -53,7 +54,9 @@ class StoreSums:
 
         Raises ValueError where a field holds no whole number.
         """
-        counts, cents = ({store: int(fields.get(f"{store}:{name}", 0)) for store in STORES} for name in _FIELDS)
+        counts, cents = (
+            {store: whole_number(name, fields.get(f"{store}:{name}")) for store in STORES} for name in _FIELDS
+        )
         return cls(counts, cents)
 
     @property

@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING
 import click
 
 from coffee_core.entry import prepare
+from coffee_core.numbers import parse_number
 
 if TYPE_CHECKING:
     from coffee_core.output import Output
     from coffee_tui.data.recording import Recorder
     from coffee_tui.data.sources import Sources
+
+
+def _speed(_ctx: click.Context, _option: click.Parameter, text: str) -> float:
+    """Read --speed. Raises click.BadParameter."""
+    try:
+        return parse_number(text, 0.1, 100)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} {error}") from error
 
 
 class NoTerminalError(click.ClickException):
@@ -49,7 +58,7 @@ def main() -> None:
 @click.option("--record", metavar="FILE", type=_FILE, help="Write what is shown to a file, to be replayed.")
 @click.option("--replay", metavar="FILE", type=_FILE, help="Play a recording; no stack is needed.")
 @click.option("--demo", is_flag=True, help="Play the recording that ships with coffee-rt; no stack is needed.")
-@click.option("--speed", default=1.0, type=click.FloatRange(0.1, 100), help="Speed of --replay and --demo.")
+@click.option("--speed", default="1", callback=_speed, metavar="N", help="Speed of --replay and --demo.")
 @click.option("--json", "as_json", is_flag=True, help="Write one snapshot a line instead, for scripts.")
 @click.option("--web", is_flag=True, help="Serve it to browsers instead, each with a dashboard of its own.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that --web listens on.")

@@ -88,6 +88,12 @@ _GAUGES = (
 )
 
 
+_EARLIEST_ID_MS = 1_577_836_800_000
+"""2020: before, no entry of ours was added."""
+_CLOCK_STEP_US = 60_000_000
+"""How far the clock of Redis may have been set back since the entry was added."""
+
+
 class ShownMetrics(Collector):
     """The newest reading as metrics, without those that could not be read."""
 
@@ -186,7 +192,9 @@ class ShownMetrics(Collector):
         lag = GaugeMetricFamily("coffee_lag_seconds", "Age of the oldest order that waits.", labels=["pipeline"])
         for pipeline, oldest_ms in self._oldest_ms.items():
             waited_us = 0 if oldest_ms is None else reading.time_us - oldest_ms * 1_000
-            lag.add_metric([pipeline], max(0, waited_us) / 1_000_000)
+            # An id that somebody else has chosen need not be a time: then nobody can tell.
+            if oldest_ms is None or (oldest_ms >= _EARLIEST_ID_MS and waited_us > -_CLOCK_STEP_US):
+                lag.add_metric([pipeline], max(0, waited_us) / 1_000_000)
         yield lag
         updated = GaugeMetricFamily(
             "coffee_last_update_timestamp_seconds", "When the totals last changed.", labels=["pipeline"]

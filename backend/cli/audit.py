@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from backend.cli.main import FAILED, NOT_RUNNING, read_pipelines
+from backend.cli.main import FAILED, NOT_RUNNING, Number, read_pipelines
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -18,7 +18,7 @@ from coffee_core.settings import Settings
 @click.option(
     "--settle",
     "settle_s",
-    type=click.FloatRange(0, 3_600),
+    type=Number(0, 3_600),
     default=5.0,
     show_default=True,
     help="Seconds for which a difference is looked at again before it is called one.",

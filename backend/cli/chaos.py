@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backend.cli.main import FAILED, NOT_RUNNING, read_pipelines
+from backend.cli.main import FAILED, NOT_RUNNING, Number, read_pipelines
 from coffee_core.pipelines import Pipeline
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ _RATE_PER_S = 300.0
 @click.command("chaos")
 @click.argument("name", required=False, metavar="[FAULT]")
 @click.option("--all", "every", is_flag=True, help="Run every fault, one after the other.")
-@click.option(
-    "--for", "lasts_s", type=click.FloatRange(0.1, 600), metavar="S", help="Seconds of a fault that lasts."
-)
+@click.option("--for", "lasts_s", type=Number(0.1, 600), metavar="S", help="Seconds of a fault that lasts.")
 @click.option(
     "--pipeline",
     "pipelines",
@@ -31,7 +29,7 @@ _RATE_PER_S = 300.0
     help="Under load. Default: those that run.",
 )
 @click.option(
-    "--rate", "rate_per_s", type=click.FloatRange(1, 10_000), default=_RATE_PER_S, show_default=True,
+    "--rate", "rate_per_s", type=Number(1, 10_000), default=_RATE_PER_S, show_default=True,
     help="Orders a second offered to each pipeline.",
 )  # fmt: skip
 @click.option("--no-load", is_flag=True, help="The fault alone: others send the orders, the audit judges.")

@@ -3,6 +3,8 @@
 import json
 import math
 import random
+import re
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -11,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backend.cli.main import NOT_RUNNING, read_pipelines
+from backend.cli.main import NOT_RUNNING, Number, WholeNumber, read_pipelines
 from coffee_core.errors import StackError
 from coffee_core.menu import DRINKS, STORES
+from coffee_core.numbers import parse_number
 from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
 from coffee_core.settings import Settings
 
@@ -28,6 +31,8 @@ _ANSWER_WITHIN_S = 15
 _OVERTIME_S = 30.0
 """Seconds after --for in which late orders are still sent: a load beyond what is taken would not end."""
 _CHEAPEST_CENTS, _DEAREST_CENTS = 250, 650
+_MOST_PER_S, _LONGEST_S, _MOST_WEIGHT = 1e6, 1e6, 1e9
+_RATE, _SECONDS, _SHARE = Number(1e-6, _MOST_PER_S), Number(1e-6, _LONGEST_S), Number(0, 1)
 _PATTERNS = ("steady", "constant", "ramp", "poisson", "burst")
 
 
@@ -42,6 +47,8 @@ def order_command(
     ctx: click.Context, pipeline: str, drink: str | None, store: str | None, price: str | None, key: str | None
 ) -> None:
     """Send one order, random where nothing is given, and print the answer. Exit code 1 where it was not taken."""
+    if key is not None and not re.fullmatch(r"[!-~]+", key):
+        raise click.BadParameter("must be a UUID", param_hint="--key")  # no header can hold it
     settings = Settings.attach()
     order = {
         "drink": drink or random.choice(DRINKS),
@@ -59,7 +66,7 @@ def _price(text: str | None) -> float | str:
     if text is None:
         return random.randint(_CHEAPEST_CENTS, _DEAREST_CENTS) / 100
     try:
-        return float(text)
+        return parse_number(text, -sys.float_info.max, sys.float_info.max)
     except ValueError:
         return text  # the API answers what is wrong with it
 
@@ -91,9 +98,9 @@ def _weights(_ctx: click.Context, _option: click.Parameter, text: str | None) ->
         return None
     try:
         pairs = (item.partition("=") for item in text.split(",") if item)
-        return {name.strip(): float(weight) for name, _, weight in pairs}
+        return {name.strip(): parse_number(weight.strip(), 0, _MOST_WEIGHT) for name, _, weight in pairs}
     except ValueError as error:
-        raise click.BadParameter("looks like latte=3,americano=1") from error
+        raise click.BadParameter(f"looks like latte=3,americano=1: a weight {error}") from error
 
 
 def _conditions(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> "list[Condition]":
@@ -107,26 +114,30 @@ def _conditions(_ctx: click.Context, _option: click.Parameter, texts: tuple[str,
 
 @click.command("load")
 @click.argument("pipelines", required=False, metavar="[v1,v2,v3]", callback=read_pipelines)
-@click.option("--rate", type=float, default=20, show_default=True, help="Orders a second into each pipeline.")
-@click.option("--for", "for_s", type=click.FloatRange(0.1), default=10, show_default=True, help="Seconds.")
+@click.option("--rate", type=_RATE, default=20, show_default=True, help="Orders a second into each pipeline.")
+@click.option("--for", "for_s", type=Number(0.1, _LONGEST_S), default=10, show_default=True, help="Seconds.")
 @click.option("--shape", type=click.Choice(_PATTERNS), default="steady", show_default=True)
-@click.option("--from", "from_per_s", type=float, default=0, help="Ramp: orders a second at its beginning.")
-@click.option("--over", "over_s", type=float, help="Ramp: seconds until --rate is reached. Default: all of --for.")
 @click.option(
-    "--every", "every_s", type=float, default=1, help="Burst: seconds between two; each has rate × every."
+    "--from", "from_per_s", type=Number(0, _MOST_PER_S), default=0, help="Ramp: orders a second at its beginning."
 )
-@click.option("--clients", type=click.IntRange(1, 64), default=1, show_default=True, help="Client processes.")
-@click.option("--repeats", type=float, default=0, help="Share of orders sent again under their key, 0 to 1.")
-@click.option("--malformed", type=float, default=0, help="Share of orders that must be refused, 0 to 1.")
+@click.option(
+    "--over", "over_s", type=_SECONDS, help="Ramp: seconds until --rate is reached. Default: all of --for."
+)
+@click.option(
+    "--every", "every_s", type=_SECONDS, default=1, help="Burst: seconds between two; each has rate × every."
+)
+@click.option("--clients", type=WholeNumber(1, 64), default=1, show_default=True, help="Client processes.")
+@click.option("--repeats", type=_SHARE, default=0, help="Share of orders sent again under their key, 0 to 1.")
+@click.option("--malformed", type=_SHARE, default=0, help="Share of orders that must be refused, 0 to 1.")
 @click.option(
     "--drinks", callback=_weights, metavar="latte=3,…", help="Weights of the drinks. Default: all alike."
 )
 @click.option(
     "--stores", callback=_weights, metavar="uptown=1,…", help="Weights of the stores. Default: all alike."
 )
-@click.option("--seed", type=int, help="Makes orders and Poisson times repeatable.")
+@click.option("--seed", type=WholeNumber(-(2**63), 2**63 - 1), help="Makes orders and Poisson times repeatable.")
 @click.option(
-    "--settle", "settle_s", type=click.FloatRange(0), default=30, show_default=True,
+    "--settle", "settle_s", type=Number(0, _LONGEST_S), default=30, show_default=True,
     help="Seconds to wait, at most, until all that was accepted is visible.",
 )  # fmt: skip
 @click.option(

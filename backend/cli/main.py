@@ -6,6 +6,7 @@ import sys
 import click
 
 from coffee_core.errors import CoffeeError, ConfigError
+from coffee_core.numbers import parse_number, parse_whole_number
 from coffee_core.output import protect_output
 from coffee_core.pipelines import Pipeline, parse_pipelines
 
@@ -38,6 +39,38 @@ def read_pipelines(_ctx: click.Context, _option: click.Parameter, text: str | No
         return None if text is None else parse_pipelines(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+class Number(click.ParamType[float]):
+    """A decimal number within bounds."""
+
+    name = "number"
+
+    def __init__(self, low: float, high: float) -> None:
+        self._low, self._high = low, high
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read what was typed. Raises click.BadParameter."""
+        try:
+            return parse_number(str(value), self._low, self._high)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+
+class WholeNumber(click.ParamType[int]):
+    """A whole number within bounds."""
+
+    name = "integer"
+
+    def __init__(self, low: int, high: int) -> None:
+        self._low, self._high = low, high
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read what was typed. Raises click.BadParameter."""
+        try:
+            return parse_whole_number(str(value), self._low, self._high)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
 
 
 class LazyGroup(click.Group):

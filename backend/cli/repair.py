@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from backend.cli.main import FAILED, NOT_RUNNING
-from coffee_core.clock import to_datetime
+from coffee_core.clock import MAX_TIME_US, to_datetime
 from coffee_core.money import from_cents
 from coffee_core.pipelines import PIPELINES, Pipeline, Repair, pipeline_named
 from coffee_core.settings import Settings
@@ -235,14 +236,20 @@ def dead_letters_command(
     ctx.exit(FAILED if any(outcome.startswith(KEPT) for _, outcome in done) else 0)
 
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 def _line(letter: "Letter", outcome: str) -> str:
-    when = to_datetime(letter.time_us).strftime("%Y-%m-%d %H:%M:%SZ")
+    # An id that somebody else has chosen need not be a time.
+    dated = letter.time_us <= MAX_TIME_US
+    when = to_datetime(letter.time_us).strftime("%Y-%m-%d %H:%M:%SZ") if dated else "at no time"
     what = json.dumps(letter.fields) if letter.fields else json.dumps(letter.text)
     why = f"{letter.reason}: {letter.detail}" if letter.detail else letter.reason
     line = f"{letter.id}  {when}  from {letter.origin}  {why}  {what[:200]}" + (
         f"  → {outcome}" if outcome else ""
     )
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")
+    # Somebody else has written it: nothing in it may move the cursor or end the line.
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], line)
 
 
 def _as_json(letter: "Letter", outcome: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from coffee_core.clock import to_datetime
 from coffee_core.errors import UnavailableError
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import STORES
+from coffee_core.metrics import whole_number
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 from coffee_core.windows import LATE_AFTER_S, WINDOW_S, StoreSums, Windows
@@ -77,7 +78,7 @@ class JobWindows:
         watermark, *found = await self._redis.read_at_once(("GET", self._keys.watermark), *commands)
         try:
             *windows, late = (StoreSums.of_fields(_fields(flat)) for flat in found)
-            watermark_us = None if watermark is None else int(watermark) * 1_000
+            watermark_us = None if watermark is None else whole_number("watermark", watermark) * 1_000
         except ValueError as error:
             raise UnavailableError(f"a window in redis holds no whole number ({error})") from error
         return Windows(dict(zip(known, windows, strict=True)), late, watermark_us)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from coffee_core.clock import now_us
 from coffee_core.keys import MetricKeys
+from coffee_core.metrics import whole_number
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from coffee_core.windows import SHOWN_MINUTES, StoreSums, Windows, starts
@@ -61,7 +62,7 @@ async def _of_redis(client: "Redis", keys: MetricKeys, known: Sequence[int]) -> 
         watermark, *found = await batch.execute()
     try:
         *windows, late = map(StoreSums.of_fields, found)
-        watermark_us = None if watermark is None else int(watermark) * 1_000
+        watermark_us = None if watermark is None else whole_number("watermark", watermark) * 1_000
     except ValueError as error:
         raise ReadingError(f"a window holds no whole number: {error}") from error
     return Windows(dict(zip(known, windows, strict=True)), late, watermark_us)

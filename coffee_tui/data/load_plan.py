@@ -1,5 +1,6 @@
 """What load is wanted: where it goes, how fast, in which shape, what is ordered. A frozen value."""
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import Any
 from coffee_core.load.orders import OrderMix
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.menu import DRINKS, STORES
+from coffee_core.numbers import parse_number
 from coffee_core.pipelines import PIPELINES, Pipeline
 
 RATES: tuple[float, ...] = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
@@ -154,10 +156,8 @@ def plan_of(texts: Mapping[str, str], pipelines: tuple[Pipeline, ...], pattern: 
 
 
 def _parsed(name: str, text: str) -> float:
+    typed = text.replace(",", "").replace(" ", "").removesuffix("%")
     try:
-        number = float(text.replace(",", "").replace(" ", "").removesuffix("%"))
+        return parse_number(typed, -sys.float_info.max, sys.float_info.max)
     except ValueError:
         raise ValueError(f"{LABELS[name]} must be a number, not {text!r}") from None
-    if number != number or number in (float("inf"), float("-inf")):
-        raise ValueError(f"{LABELS[name]} must be a number, not {text!r}")
-    return number

@@ -1,7 +1,7 @@
 """Redis as the dashboard reads it: one pipelined read of every key, and notifications of when to read."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from redis.asyncio import Redis
@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from coffee_core.keys import MetricKeys
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.metrics import READS, parse_metrics, read_commands
+from coffee_core.metrics import READS, parse_metrics, read_commands, whole_number
 from coffee_core.pipelines import Pipeline
 from coffee_tui.data.readings import MetricsReading, ReadingError, RedisReading, stream_of
 
@@ -25,6 +25,7 @@ async def connect(url: str) -> AsyncIterator[Redis]:
     client: Redis = Redis.from_url(
         url,
         decode_responses=True,
+        encoding_errors="replace",  # others may have written what is no text
         socket_timeout=_TIMEOUT_S,
         socket_connect_timeout=_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
@@ -107,4 +108,8 @@ def _metrics(pipeline: Pipeline, answers: Sequence[Any]) -> MetricsReading:
 
 def _whole_numbers(fields: Mapping[str, str]) -> dict[str, int]:
     # A pipeline may keep other things among its counters (an id, a name): they are none of the dashboard's.
-    return {name: int(value) for name, value in fields.items() if value.removeprefix("-").isdecimal()}
+    numbers = {}
+    for name, value in fields.items():
+        with suppress(ValueError):
+            numbers[name] = whole_number(name, value)
+    return numbers

@@ -25,9 +25,9 @@ from redis.asyncio import Redis
 from backend.clients.daemon import OUTAGES, Database, Outage, Report, open_postgres, open_redis, run_daemon, sleep
 from backend.pipelines.reconciler import run_reconciliations
 from backend.pipelines.schedule import Schedule
+from backend.pipelines.v1_direct.fence import METRICS, Fence
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
-from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Repair
 from coffee_core.pipelines.constants import V1
 from coffee_core.resources import lua, sql
@@ -36,33 +36,6 @@ from coffee_core.settings import Settings
 from coffee_core.totals import Totals
 
 _log = logging.getLogger("backend.pipelines.v1_direct.aggregator")  # run with -m this module is __main__
-
-METRICS = MetricKeys(V1)
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """The snapshot of the last run that was written; a run is written only over the fence that it started from.
-
-    A snapshot taken after reading a fence contains all that the fence's snapshot does. So where the fence still
-    stands at the time of writing, nothing newer is overwritten; where it has moved, the other run is as new.
-    """
-
-    snapshot: str | None = None
-    """PostgreSQL's text of the snapshot; None before the first run."""
-    taken_at_us: int = 0
-    """When, by the clock of the aggregator: microseconds since the epoch."""
-
-    def __str__(self) -> str:
-        return "" if self.snapshot is None else f"{self.snapshot} {self.taken_at_us}"
-
-    @classmethod
-    def parse(cls, text: str | None) -> "Fence":
-        """Parse what ``str`` returns; no text is the fence before the first run."""
-        if not text:
-            return cls()
-        snapshot, _, taken_at_us = text.rpartition(" ")
-        return cls(snapshot, int(taken_at_us))
 
 
 @dataclass(frozen=True, slots=True)

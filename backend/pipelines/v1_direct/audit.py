@@ -2,7 +2,8 @@
 
 from backend.clients.servers import Servers
 from backend.pipelines.balance import Balance, difference, read_shown, same_content, total, whole_number
-from backend.pipelines.v1_direct.aggregator import METRICS, Fence, read_shown_and_new
+from backend.pipelines.v1_direct.aggregator import read_shown_and_new
+from backend.pipelines.v1_direct.fence import METRICS, Fence
 from coffee_core.clock import now_us
 from coffee_core.pipelines.constants import V1
 from coffee_core.totals import Totals

@@ -1,10 +1,11 @@
 """``coffee reconcile v1``: one run of the aggregator, at once."""
 
 from backend.clients.servers import open_servers
-from backend.pipelines.balance import read_shown
+from backend.pipelines.balance import read_shown, whole_number
 from backend.pipelines.repair import Mended
-from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
+from backend.pipelines.v1_direct.aggregator import Aggregator
 from backend.pipelines.v1_direct.audit import audit_v1
+from backend.pipelines.v1_direct.fence import METRICS
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines.constants import V1
 from coffee_core.settings import Settings
@@ -20,6 +21,6 @@ async def reconcile(settings: Settings) -> Mended:
             before = await audit_v1(servers, unique_timestamps=False)
             _, _, counters = await read_shown(servers.client, METRICS)
             # The schedule is the daemon's: its next run stays where it was announced.
-            if await aggregator.run(int(counters.get("next_run_us", 0))):
+            if await aggregator.run(whole_number("next_run_us", counters.get("next_run_us"))):
                 return Mended.of_drift(V1, before.drift)
     raise CoffeeError("other runs of the aggregator kept coming first: try again")

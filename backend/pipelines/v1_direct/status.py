@@ -2,9 +2,12 @@
 
 from uuid import UUID
 
+from redis.exceptions import ResponseError
+
 from backend.clients.postgres import PostgresPool
 from backend.clients.redis import RedisClient
 from backend.pipelines.status import AWAY, Found
+from backend.pipelines.v1_direct.fence import Fence
 from coffee_core import keys
 from coffee_core.clock import from_datetime
 from coffee_core.pipelines.constants import V1
@@ -32,7 +35,12 @@ class DirectLookup:
             asked = True
         except AWAY:
             fence, total, asked = None, None, False
-        snapshot = None if fence is None or total is None else fence.decode().rpartition(" ")[0]
+        snapshot = None
+        if fence is not None and total is not None:
+            try:
+                snapshot = Fence.parse(fence.decode(errors="replace")).snapshot
+            except ResponseError:  # somebody else has written it: what is shown cannot be told
+                asked = False
         row = await self._postgres.read(_SELECT_STATUS, message_id, snapshot)
         if row is None:
             return None

@@ -14,9 +14,9 @@ local function each_entry(key, visit)
         local page = redis.call('XRANGE', key, from, '+', 'COUNT', 1000)
         for _, entry in ipairs(page) do
             visit(entry)
-            from = '(' .. entry[1]
+            from = after_entry(entry[1])
         end
-    until #page == 0
+    until #page < 1000 or not from
 end
 
 each_entry(KEYS[1], function(entry) in_stream[#in_stream + 1] = entry[1] end)
@@ -39,9 +39,9 @@ if group then
             if #redis.call('XRANGE', KEYS[1], entry[1], entry[1]) == 0 then
                 gone[#gone + 1] = entry[1]
             end
-            from = '(' .. entry[1]
+            from = after_entry(entry[1])
         end
-    until #page == 0
+    until #page < 1000 or not from
 end
 return cjson.encode({
     pending = pending, gone = table.concat(gone, ' '), stuck = table.concat(stuck, ' '),

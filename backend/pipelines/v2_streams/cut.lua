@@ -42,6 +42,8 @@ if log['last-generated-id'] then
     end
 end
 
+-- Nothing can come after the last possible id, and Redis refuses to look there.
+local last_possible = '18446744073709551615-18446744073709551615'
 local in_stream, from = {}, '-'
 repeat
     local page = redis.call('XRANGE', stream, from, '+', 'COUNT', 1000)
@@ -49,7 +51,7 @@ repeat
         in_stream[#in_stream + 1] = entry[1]
         from = '(' .. entry[1]
     end
-until #page == 0
+until #page < 1000 or in_stream[#in_stream] == last_possible
 
 local contents = {}
 for i, key in ipairs(hashes) do

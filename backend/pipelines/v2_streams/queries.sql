@@ -51,9 +51,11 @@ order by entry.place
 select drink, store, count(*) as orders, sum(price_cents)::bigint as cents
 from orders_v2
 where case
-    when source_id !~ '^[0-9]{1,18}-[0-9]{1,20}$' then true
+    when source_id !~ '^[0-9]{1,20}-[0-9]{1,20}$' then true
     else
-        (split_part(source_id, '-', 1)::bigint, split_part(source_id, '-', 2)::numeric) <= ($1::bigint, $2::numeric)
+        -- Both are unsigned 64-bit numbers, which bigint is not: an entry that others have added may have any.
+        (split_part(source_id, '-', 1)::numeric, split_part(source_id, '-', 2)::numeric)
+        <= ($1::numeric, $2::numeric)
         and source_id <> all ($3::text[])
 end
 group by drink, store

@@ -181,6 +181,7 @@ async def _wait_until_finished(client: Redis, entry_ids: list[str], progress: Pr
 
 # ``coffee dead-letters v2``: entries of ``orders:dead``, moved back or dropped by one script each.
 
+_LAST_ENTRY_ID = "18446744073709551615-18446744073709551615"
 _REQUEUE_KEYS = (STREAM, DEAD_STREAM, METRICS.counters)
 _PAGE = 500
 _WORKER_FIELDS = ("reason", "detail", "origin")
@@ -210,6 +211,8 @@ async def read_letters(client: Redis) -> list[Letter]:
     start = "-"
     while page := await client.xrange(DEAD_STREAM, start, "+", count=_PAGE):
         letters += [_parse_letter(str(entry_id), fields) for entry_id, fields in page]
+        if letters[-1].id == _LAST_ENTRY_ID:
+            break  # nothing can come after it, and Redis refuses to look there
         start = f"({letters[-1].id}"
     return letters
 

@@ -24,14 +24,24 @@ local function find_group(stream, name)
     return nil
 end
 
--- Tell whether one entry id comes after another. Sequence numbers may be too big for a number of Lua.
+-- Return where to look for what comes after an entry, nil after the last possible one: Redis refuses to look there.
+local function after_entry(id)
+    return id ~= '18446744073709551615-18446744073709551615' and '(' .. id or nil
+end
+
+-- Tell whether a whole number is greater than another, both as text: it may be too big for a number of Lua.
+local function is_greater(one, other)
+    return #one > #other or (#one == #other and one > other)
+end
+
+-- Tell whether one entry id comes after another.
 local function is_after(one, other)
     local one_ms, one_seq = string.match(one, '^(%d+)-(%d+)$')
     local other_ms, other_seq = string.match(other, '^(%d+)-(%d+)$')
     if one_ms ~= other_ms then
-        return tonumber(one_ms) > tonumber(other_ms)
+        return is_greater(one_ms, other_ms)
     end
-    return #one_seq > #other_seq or (#one_seq == #other_seq and one_seq > other_seq)
+    return is_greater(one_seq, other_seq)
 end
 
 -- Return the ids of such entries, at most `most`, from the id `from` on ('-': the first); and where to go on, '-' at
@@ -49,18 +59,21 @@ local function find_stuck(stream, group, from, most, visits)
             local found = redis.call('XPENDING', stream, group.name, at, last, 1000)
             for _, entry in ipairs(found) do
                 pending[entry[1]] = true
-                at = '(' .. entry[1]
+                at = after_entry(entry[1])
             end
-        until #found < 1000
+        until #found < 1000 or not at
         for _, entry in ipairs(page) do
             if not pending[entry[1]] then
                 stuck[#stuck + 1] = entry[1]
                 if #stuck == most then
-                    return stuck, '(' .. entry[1]
+                    return stuck, after_entry(entry[1]) or '-'
                 end
             end
         end
-        from, visits = '(' .. last, visits - #page
+        from, visits = after_entry(last), visits - #page
+        if not from then
+            return stuck, '-'
+        end
     end
     return stuck, from
 end

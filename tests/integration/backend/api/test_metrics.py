@@ -5,8 +5,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from backend.api import live_audit
-from coffee_core.keys import MetricKeys
-from coffee_core.latency import bucket_of
+from coffee_core.keys import STREAM, MetricKeys
+from coffee_core.latency import MAX_BUCKET, bucket_of
 from coffee_core.pipelines.constants import V2
 from tests.integration.backend.api.in_process import LocalApi
 
@@ -46,11 +46,27 @@ async def test_backlog_duplicates_dead_letters_and_latency_are_those_of_redis(
     assert found[f"{late}_count", "v1", ""] == 0
 
 
-async def test_what_cannot_be_read_is_left_out(api: LocalApi, redis: "Redis[str]") -> None:
-    await redis.set(V2.total_orders, "many")
+@pytest.mark.parametrize("value", ["many", "1.5", " 5", "٣", "1_0", str(2**63), "+5", "0x5", b"\xff"])
+async def test_what_cannot_be_read_is_left_out(api: LocalApi, redis: "Redis[str]", value: str | bytes) -> None:
+    await redis.set(V2.total_orders, value)
     found = await _samples(api)
     assert found["coffee_shown_up", "", ""] == 0
     assert ("coffee_shown_orders", "v2", "") not in found
+
+
+@pytest.mark.parametrize("bucket", ["x", "-1", "99999999", str(MAX_BUCKET + 1)])
+async def test_a_latency_that_is_none_is_left_out(api: LocalApi, redis: "Redis[str]", bucket: str) -> None:
+    await redis.hset(V2.latency, bucket, "1")
+    found = await _samples(api)
+    assert found["coffee_shown_up", "", ""] == 0
+
+
+@pytest.mark.parametrize("entry_id", ["0-1", "5-0", f"{2**64 - 1}-0"])
+async def test_an_entry_whose_id_is_no_time_has_no_age(api: LocalApi, redis: "Redis[str]", entry_id: str) -> None:
+    await redis.xadd(STREAM, {"drink": "latte"}, id=entry_id)
+    found = await _samples(api)
+    assert found["coffee_backlog_orders", "v2", ""] == 1
+    assert ("coffee_lag_seconds", "v2", "") not in found
 
 
 async def test_the_accounts_are_those_of_the_scrape(api: LocalApi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from backend.cli.repair import _line
+from backend.pipelines.dead_letters import Letter
+
 COFFEE, TUI = (sys.executable, "-m", "backend.cli"), (sys.executable, "-m", "coffee_tui")
 
 
@@ -113,3 +116,9 @@ def test_a_terminal_is_one_by_all_three_streams_and_its_kind(term: str, drawable
     finally:
         os.close(controller)
         os.close(terminal)
+
+
+def test_what_somebody_else_has_written_moves_no_cursor_and_ends_no_line() -> None:
+    letter = Letter("1-1", "0-1", "x\n", "\x1b[2J\x9b31m\udcff – ü", 2**80, {})
+    line = _line(letter, "")
+    assert line == '1-1  at no time  from 0-1  x\\n: \\x1b[2J\\x9b31m\\udcff – ü  ""'

@@ -10,7 +10,8 @@ from backend.lab.chaos.client import Client
 from backend.lab.chaos.experiment import Settled, quiet, settle
 from backend.pipelines.balance import is_zero
 from backend.pipelines.faults import NotReadyError
-from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
+from backend.pipelines.v1_direct.aggregator import Aggregator
+from backend.pipelines.v1_direct.fence import METRICS
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.load.orders import Attempt, Kind
 from coffee_core.load.statistics import Answer, Outcome

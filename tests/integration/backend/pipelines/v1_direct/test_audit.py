@@ -10,7 +10,8 @@ from backend.cli.main import coffee
 from backend.clients.daemon import Database
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
-from backend.pipelines.v1_direct.aggregator import METRICS, Aggregator
+from backend.pipelines.v1_direct.aggregator import Aggregator
+from backend.pipelines.v1_direct.fence import METRICS
 from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
 from coffee_core.pipelines.constants import V1

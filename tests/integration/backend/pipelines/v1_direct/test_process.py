@@ -8,7 +8,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
-from backend.pipelines.v1_direct.aggregator import METRICS
+from backend.pipelines.v1_direct.fence import METRICS
 from coffee_core.standstill import Standstill
 from tests.integration.backend.pipelines.v1_direct.test_run import place
 from tests.integration.daemons import daemon, log_of

@@ -8,14 +8,8 @@ from redis.exceptions import ResponseError
 
 from backend.clients.daemon import Database, open_postgres
 from backend.pipelines.v1_direct import aggregator as run_module
-from backend.pipelines.v1_direct.aggregator import (
-    METRICS,
-    Aggregator,
-    RunTotals,
-    read_fence,
-    read_totals,
-    write_totals,
-)
+from backend.pipelines.v1_direct.aggregator import Aggregator, RunTotals, read_fence, read_totals, write_totals
+from backend.pipelines.v1_direct.fence import METRICS
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.ids import new_message_id
 from coffee_core.latency import bucket_of

@@ -8,6 +8,7 @@ from backend.clients.daemon import Database, open_redis
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from backend.pipelines.v2_streams.batch import METRICS, parse, store
+from backend.pipelines.v2_streams.repair import read_letters
 from backend.pipelines.v2_streams.worker import Worker
 from coffee_core import keys
 from coffee_core.ids import new_message_id
@@ -39,6 +40,27 @@ async def test_everything_that_was_accepted_is_somewhere(
     assert balance.balanced
     assert (balance.accepted, balance.stored.orders, balance.shown.orders) == (16, 10, 10)
     assert (balance.duplicates_dropped, balance.dead_letters, balance.in_flight) == (2, 1, 3)
+
+
+async def test_entry_ids_need_not_be_times(settings: Settings, connection: Database, client: Redis) -> None:
+    worker = await started(connection, client)
+    most = 2**64 - 1
+    await client.xadd(keys.DEAD_STREAM, {"reason": "x", "origin": "0-0"}, id=f"{most}-{most}")
+    assert len(await read_letters(client)) == 1
+    await client.delete(keys.DEAD_STREAM)
+    for entry_id in ("0-1", "5-9", f"{2**63}-0", f"{most}-{most - 1}", f"{most}-{most}"):
+        await client.xadd(keys.STREAM, order().to_fields(), id=entry_id)
+        waiting = await look(settings, deep=True)
+        assert (waiting.balanced, waiting.in_flight) == (True, 1)
+        await drain(worker, client)
+        assert (await look(settings, deep=True)).balanced
+    balance = await look(settings)
+    assert (balance.accepted, balance.stored.orders, balance.shown.orders) == (5, 5, 5)
+    await client.incr(METRICS.total_orders)
+    await client.hincrby(METRICS.drink_counts, "latte", 1)
+    assert (await look(settings)).drift.orders == 1
+    await reconcile(settings, V2)
+    assert (await look(settings)).balanced
 
 
 async def test_it_is_exact_under_load(settings: Settings, connection: Database, client: Redis) -> None:
