@@ -102,16 +102,16 @@ def _line(part: PartState) -> str:
 def env_command(ctx: click.Context) -> None:
     """Print the addresses of the running stack, for `eval`, `.env` files and other tools."""
     from backend.stack import locks
+    from backend.stack.parts import served_addresses
 
     settings = Settings.attach()
     if not locks.holders(settings.home):
         click.echo(f"coffee: no stack runs in {settings.home}: start it with `coffee up`", err=True)
         ctx.exit(NOT_RUNNING)
     published = read_env(settings.home)
-    # What no part of this stack serves is not published: somebody else's server may have the address.
-    for key in settings.addresses:
-        if key in published:
-            click.echo(f"{key}={published[key]}")
+    # Not what no part of this stack serves: somebody else's server may have the address.
+    for key, address in served_addresses(settings).items():
+        click.echo(f"{key}={published.get(key, address)}")
 
 
 @click.command("doctor")

@@ -78,10 +78,7 @@ class Stack:
     def publish(self) -> None:
         """Publish addresses and pipelines for whoever attaches; several wrappers may do so at once."""
         settings = self.settings
-        servers = wanted_servers(settings)
-        absent = {variable for server, variable in _ONLY_WHERE_WANTED.items() if server not in servers}
-        addresses = {name: value for name, value in settings.addresses.items() if name not in absent}
-        values = {**addresses, "COFFEE_PIPELINES": ",".join(settings.pipelines)}
+        values = {**served_addresses(settings), "COFFEE_PIPELINES": ",".join(settings.pipelines)}
         if read_env(settings.home) != values:
             write_env(settings.home, values)
 
@@ -98,6 +95,13 @@ def stack(settings: Settings) -> Stack:
     require_different(settings, parts)
     by_name = {part.name: part for part in parts}
     return Stack(settings, {name: by_name[name] for name in NAMES if name in by_name}, missing)
+
+
+def served_addresses(settings: Settings) -> dict[str, str]:
+    """Return the addresses by their variables, without those that no part of this stack serves."""
+    servers = wanted_servers(settings)
+    absent = {variable for server, variable in _ONLY_WHERE_WANTED.items() if server not in servers}
+    return {name: value for name, value in settings.addresses.items() if name not in absent}
 
 
 def wanted_servers(settings: Settings) -> frozenset[str]:
