@@ -20,7 +20,7 @@ from backend.api.problems import CONFLICT, INVALID, MALFORMED, NOT_JSON, TOO_LAR
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError, OrderError
 from coffee_core.ids import new_message_id
-from coffee_core.order import FIELDS, Content, Order, parse_idempotency_key
+from coffee_core.order import FIELDS, Content, Order, parse_idempotency_key, parse_uuid
 
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
@@ -253,13 +253,19 @@ def _unwrap_event(raw: bytes) -> tuple[bytes, UUID]:
 
 
 def _binary_event_id(headers: list[tuple[bytes, bytes]]) -> UUID:
-    return _event_id(
-        {
-            name.removeprefix(_HEADER_PREFIX).decode("latin-1"): unquote(value.decode("latin-1"))
-            for name, value in headers
-            if name.startswith(_HEADER_PREFIX)
-        }
-    )
+    attributes: dict[str, str] = {}
+    for header, value in headers:
+        if not header.startswith(_HEADER_PREFIX):
+            continue
+        name = header.removeprefix(_HEADER_PREFIX).decode("latin-1")
+        if name in attributes and name in _REQUIRED:
+            raise _invalid(name, "is given twice")
+        try:
+            attributes[name] = unquote(value.decode("ascii"), errors="strict")
+        except UnicodeDecodeError as error:
+            if name in _REQUIRED:  # replaced, what is no UTF-8 would make one id of two
+                raise _invalid(name, "must be ASCII, everything else percent-encoded UTF-8") from error
+    return _event_id(attributes)
 
 
 def _event_id(attributes: dict[str, str]) -> UUID:
@@ -268,11 +274,10 @@ def _event_id(attributes: dict[str, str]) -> UUID:
             raise _invalid(name, "is missing; a CloudEvent has specversion, id, source and type")
     if attributes["specversion"] != "1.0":
         raise _invalid("specversion", "must be 1.0")
-    try:
-        return parse_idempotency_key(attributes["id"])
-    except OrderError:
-        # No URI has a space in it: two pairs of source and id never make the same name.
-        return uuid5(NAMESPACE, f"{attributes['source']} {attributes['id']}")
+    if any(character.isspace() or not character.isprintable() for character in attributes["source"]):
+        raise _invalid("source", "must be a URI reference: it has no blanks and no control characters")
+    # No URI has a space in it: two pairs of source and id never make the same name.
+    return parse_uuid(attributes["id"]) or uuid5(NAMESPACE, f"{attributes['source']} {attributes['id']}")
 
 
 # Batches: a JSON array of orders or of events, or one JSON object a line.

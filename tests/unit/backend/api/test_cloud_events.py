@@ -7,6 +7,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
 from backend.api.admission import InFlight
@@ -14,7 +16,7 @@ from backend.api.answer_counters import AnswerCounts, RequestCounts
 from backend.api.middleware import Observe
 from backend.api.openapi import document
 from backend.api.orders import BatchEndpoint, OrderEndpoint, OrderSubmitter
-from backend.api.parsing import NAMESPACE
+from backend.api.parsing import NAMESPACE, _event_id
 from backend.clients.counters import Counters
 from backend.clients.health import Health
 from coffee_core.order import Order
@@ -130,3 +132,34 @@ async def test_another_key_beside_the_event_is_refused(kept: Kept) -> None:
     assert (await _post(kept, EVENT, ("Idempotency-Key", KEY))).status == 202
     answer = await _post(kept, {**EVENT, "id": "7"}, ("Idempotency-Key", KEY))
     assert (answer.status, answer.json["field"]) == (422, "Idempotency-Key")
+
+
+@pytest.mark.parametrize("source", ["/tills 7", "/tills\t7", "/tills/\u00a07", "/tills/\x00", " "])
+async def test_two_events_of_sources_with_blanks_are_not_one(kept: Kept, source: str) -> None:
+    """``/a b`` with the id ``c`` would have the name of ``/a`` with the id ``b c``."""
+    answer = await _post(kept, {**EVENT, "id": "7", "source": source})
+    assert (answer.status, answer.json["field"], kept.ids) == (422, "source", [])
+
+
+SOURCES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
+
+
+@given(st.lists(st.tuples(SOURCES, st.text(min_size=1)), unique=True))
+def test_different_pairs_of_source_and_id_have_different_names(pairs: list[tuple[str, str]]) -> None:
+    fixed = {"specversion": "1.0", "type": "order"}
+    ids = {_event_id({**fixed, "source": source, "id": name}) for source, name in pairs}
+    assert len(ids) == len(pairs)
+
+
+@pytest.mark.parametrize("name", ["id", "source", "type", "specversion"])
+@pytest.mark.parametrize("value", ["%ff", "%c3", "%ed%a0%80", "\u00ff"])
+async def test_an_attribute_that_is_no_text_is_not_replaced_by_another(kept: Kept, name: str, value: str) -> None:
+    headers = [JSON, *{**CE, f"ce-{name}": value}.items()]
+    answer = await ask(_app(kept), "/", json.dumps(VALID).encode(), headers)
+    assert (answer.status, answer.json["field"], kept.ids) == (422, name, [])
+
+
+async def test_an_event_has_one_id(kept: Kept) -> None:
+    headers = [JSON, *CE.items(), ("ce-id", "8")]
+    answer = await ask(_app(kept), "/", json.dumps(VALID).encode(), headers)
+    assert (answer.status, answer.json["field"], kept.ids) == (422, "id", [])
