@@ -30,7 +30,7 @@ INTERVAL_S = 1.0
 """Seconds between two looks: one round trip to Redis for all pipelines."""
 FIRST_START_S = 45.0
 """Seconds after the API's own start in which other parts may still start: Flink needs 20 on two busy cores."""
-_COUNT_AFTER_S = 2.0
+_COUNT_AFTER_S = 1.0
 """Seconds without a finished order after which orders that wait are counted, where a look cannot tell how many."""
 _ASK_BLOCKER_EVERY_S = 3.0
 _ASK_TIMEOUT_S = 2.0
@@ -71,6 +71,8 @@ class _Watched:
         """Orders that the API had accepted when none waited; None before it was known."""
         self.waiting: int | None = None
         """Orders that were counted since its progress last changed."""
+        self.unsettled_s: float | None = None
+        """Since when more orders are accepted than were when none waited, without any progress since."""
 
 
 class StandstillWatcher:
@@ -146,10 +148,13 @@ class StandstillWatcher:
             sight = replace(sight, likely=blocked)
         now_s = time.monotonic()
         if sight.progress != watched.sight.progress:
-            watched.moved_s, watched.waiting = now_s, None
+            watched.moved_s, watched.waiting, watched.unsettled_s = now_s, None, None
         watched.sight = sight
         if sight.waiting is None:
-            sight = replace(sight, waiting=self._counted(pipeline, watched, now_s))
+            waiting = self._counted(pipeline, watched, now_s)
+            sight = replace(sight, waiting=waiting, waiting_since_s=watched.unsettled_s)
+        else:
+            watched.unsettled_s = None
         verdict = watched.judge.judge(sight, now_s)
         standstill = None if verdict is None else await self._explained(pipeline, verdict)
         self._keep(pipeline, verdict, standstill, now_s)
@@ -170,7 +175,10 @@ class StandstillWatcher:
     def _counted(self, pipeline: Pipeline, watched: _Watched, now_s: float) -> int | None:
         """Return how many orders wait by the live audit, which is asked only where some may; None: not known."""
         if accepted(self._counters.totals(), pipeline) == watched.settled:
+            watched.unsettled_s = None
             return 0
+        if watched.unsettled_s is None:
+            watched.unsettled_s = now_s
         if now_s - watched.moved_s < _COUNT_AFTER_S:
             return None
         counts = self._live_audit.counts.get(pipeline)

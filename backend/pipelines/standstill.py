@@ -21,6 +21,8 @@ class Sight:
     """Differs from that of the look before wherever the processor has finished anything meanwhile."""
     waiting: int | None = None
     """Accepted orders that should be shown and are not; None where the look cannot tell: then they are counted."""
+    waiting_since_s: float | None = None
+    """Since when, in monotonic seconds, where that is known to be longer than since this look."""
     reported: Standstill | None = None
     """What the processor itself says, after it has failed for a while; of several one alone may say so, while
     others work."""
@@ -102,7 +104,7 @@ class Judge:
         if moved or not (sight.waiting or sight.reported):
             self._still_since_s = None
         elif self._still_since_s is None:
-            self._still_since_s = at_s
+            self._still_since_s = at_s if sight.waiting_since_s is None else sight.waiting_since_s
         return self._of_still(sight, at_s) or self._of_certain(sight, at_s)
 
     def _of_still(self, sight: Sight, at_s: float) -> Verdict | None:

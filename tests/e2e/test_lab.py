@@ -19,6 +19,30 @@ def test_status_lists_every_part_with_its_pid_port_and_state(lab: Lab) -> None:
         assert (part["port"] is not None) >= (name in LISTENING), part
 
 
+async def test_a_worker_that_is_frozen_is_named_and_nothing_is_lost(lab: Lab) -> None:
+    worker = psutil.Process(lab.status()["stream-worker"]["pid"])
+    worker.suspend()
+    try:
+        assert lab.coffee("order", "v2").returncode == 0
+
+        async def named() -> str:
+            said = lab.coffee("status")
+            lines = said.stdout.splitlines() if said.returncode == 1 else []
+            return next((line for line in lines if line.startswith("v2 waits: ")), "")
+
+        assert "1 order waits on orders:stream and no stream-worker" in await until(named, within_s=60)
+        audited = lab.coffee("audit", "--pipelines", "v2")
+        assert (audited.returncode, audited.stderr[:17]) == (0, "coffee: v2 waits:")
+        assert lab.status()["stream-worker"]["standstill"]["pipeline"] == "v2"
+    finally:
+        worker.resume()
+
+    async def works() -> bool:
+        return lab.coffee("status").returncode == 0
+
+    await until(works, within_s=60)
+
+
 def test_env_prints_the_addresses_of_the_running_stack(lab: Lab) -> None:
     printed = dict(line.split("=", 1) for line in lab.coffee("env").stdout.splitlines())
     assert lab.settings.addresses.items() <= printed.items()

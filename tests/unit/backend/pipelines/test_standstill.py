@@ -71,6 +71,13 @@ def test_the_clock_begins_with_the_first_order_that_waits_not_with_the_silence_b
     assert _judged((0, IDLE), (100, unread), (104, unread))[2] is None
 
 
+def test_the_clock_begins_before_the_orders_were_counted_where_that_is_known() -> None:
+    counted = replace(WAITS, waiting_since_s=98.0)
+    assert _reason(_judged((0, IDLE), (100, counted), (105, counted))[2]) == (
+        "3 orders wait and none has been finished for 7 s"
+    )
+
+
 def test_what_the_processor_reports_holds_also_where_nothing_waits_yet() -> None:
     idle = replace(IDLE, reported=WHY)
     assert _reason(_judged((0, idle), (6, idle))[1]) == WHY.reason
