@@ -67,7 +67,8 @@ def java_obstacle(settings: Settings) -> str:
         ("XDG_CACHE_HOME", cache, _NOT_IN_CACHE),
     ):
         if found := signs.search(str(folder)):
-            return f"Kafka and Flink cannot work below a folder with {found[0]!r} in its name: set {setting} to another"
+            what = f"below a folder with {found[0]!r} in its name"
+            return f"Kafka and Flink cannot work {what}: set {setting} to another"
     if ":" in sys.prefix:
         return "Flink finds no Python in a folder with ':' in its path: make the virtual environment elsewhere"
     if _is_noexec(settings.home):
