@@ -124,9 +124,9 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
     """Show the dashboard until it is left; return the exit code."""
     os.environ.setdefault("TEXTUAL_FPS", str(_PAINTS_PER_S))
     if sys.__stdout__ is not None and sys.__stdout__.isatty():
-        # A shell may export the size of its terminal, which is none of ours: the terminal itself knows.
-        os.environ.pop("COLUMNS", None)
-        os.environ.pop("LINES", None)
+        # A shell may export the size of another terminal, and how others are to draw; this one knows its own.
+        for name in ("COLUMNS", "LINES", "TEXTUAL_DRIVER"):
+            os.environ.pop(name, None)
     from coffee_core.errors import CoffeeError
     from coffee_core.parent_death_signal import die_with
     from coffee_tui.app import CoffeeApp

@@ -50,10 +50,15 @@ def _is_free(port: int) -> bool:
 class Lab:
     """One home, its environment, and the `coffee up` that runs there now."""
 
+    program: tuple[str, ...] = (sys.executable, "-m", "backend.cli")
+    """The command ``coffee``."""
+
     def __init__(self, home: Path, pipelines: str, project: Path = ROOT, **environ: str) -> None:
         """``project`` is the folder whose code runs: this one, or a copy that a test changes."""
         self.home = home
         self.project = project
+        self.folder = project
+        """Working folder of every command."""
         keep = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
         for given in ("API_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST_URL"):
             keep.pop(given, None)
@@ -78,8 +83,8 @@ class Lab:
     def coffee(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a `coffee` command against this lab."""
         return subprocess.run(
-            [sys.executable, "-m", "backend.cli", *arguments],
-            cwd=self.project,
+            [*self.program, *arguments],
+            cwd=self.folder,
             env=self.env,
             capture_output=True,
             text=True,
@@ -98,7 +103,7 @@ class Lab:
         log = (self.home.parent / "up.log").open("ab")
         self._up = subprocess.Popen(
             command,
-            cwd=self.project,
+            cwd=self.folder,
             env=self.env,
             stdin=subprocess.DEVNULL,
             stdout=log,
