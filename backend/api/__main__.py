@@ -1,12 +1,15 @@
 """The process ``cafe-order-api``: one uvicorn, one event loop, no workers."""
 
 import asyncio
+import errno
 import gc
 import logging
 import resource
 import signal
 import socket
 import sys
+from contextlib import ExitStack
+from typing import Any
 
 import uvicorn
 
@@ -58,12 +61,39 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
 
 
-def _shared_socket(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family)
-    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-        listening.setsockopt(socket.SOL_SOCKET, option, 1)
-    listening.bind((settings.host, settings.api_port))
+def _listening(settings: Settings) -> list[socket.socket]:
+    """Return a bound socket for each address of the host that this machine has. Raises OSError where it has none.
+
+    ``localhost`` often has one of IPv6 where that is switched off, as in most containers: the other one will do.
+    """
+    missing = OSError(errno.EADDRNOTAVAIL, "no such address")
+    with ExitStack() as bound:
+        there = []
+        for family, _, _, _, address in dict.fromkeys(
+            socket.getaddrinfo(settings.host, settings.api_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        ):
+            try:
+                there.append(bound.enter_context(_bound(family, address, shared=settings.shared_port)))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                missing = error
+        if not there:
+            raise missing
+        bound.pop_all()
+    return there
+
+
+def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
+    with ExitStack() as opened:
+        listening = opened.enter_context(socket.socket(family))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+        opened.pop_all()
     return listening
 
 
@@ -114,10 +144,15 @@ def main() -> int:
     )
     try:
         config.load()
-        listening = [_shared_socket(settings)] if settings.shared_port else None
     except OSError as error:  # an SSLError is one
-        print(f"cafe-order-api: certificate, key or port cannot be used: {error}", file=sys.stderr)  # noqa: T201
+        print(f"cafe-order-api: certificate or key cannot be used: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    try:
+        listening = _listening(settings)
+    except OSError as error:
+        where = f"{settings.host}, port {settings.api_port}"
+        print(f"cafe-order-api: cannot listen on {where}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
     server = _Server(closing, config)
     # uvicorn ends in order and then raises the signal again: an ordered end is exit code 0 here.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -19,15 +19,25 @@ def _refusal(port: int, host: str) -> OSError | None:
     """Return what the system has against a server there; None where one could listen."""
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, _, _, address = found[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:  # gaierror is one
+    except OSError as error:
         return error
     except UnicodeError as error:  # no host name
         return OSError(errno.EADDRNOTAVAIL, str(error))
-    return None
+    refusals = []
+    for family, kind, _, _, address in found:
+        try:
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+        except OSError as error:
+            refusals.append(error)
+    # A name may have an address of a protocol that is switched off: one that is there will do.
+    lasting = [error for error in refusals if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)]
+    if lasting or len(refusals) < len(found):
+        return next(iter(lasting), None)
+    return refusals[0]
 
 
 def require_free(settings: Settings, port: int, host: str = LOOPBACK) -> None:
