@@ -55,7 +55,7 @@ class PartProcess:
         code = await self._process.wait()
         reason = reason_in(text_since(self.log, self.log_start))
         if code < 0:
-            raise KilledError(_killed(signal.Signals(-code), reason, killed_for_memory() - self.killed_before))
+            raise _killed(signal.Signals(-code), reason, for_memory=killed_for_memory() > self.killed_before)
         raise StackError(f"ended with exit code {code}" + (f": {reason}" if reason else ""))
 
     async def end(self) -> bool:
@@ -74,18 +74,21 @@ class PartProcess:
 
 
 class KilledError(StackError):
-    """A part was ended by a signal, mostly from outside: by somebody, or by the system."""
+    """A part was ended from outside."""
 
 
 _OWN_SIGNALS = (signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
 """Signals by which a program ends itself; its log may say why."""
 
 
-def _killed(number: signal.Signals, reason: str, for_memory: int) -> str:
+def _killed(number: signal.Signals, reason: str, *, for_memory: bool) -> StackError:
+    """Return the error for an end by a signal: KilledError where that came from outside."""
     killed = f"killed by {number.name}"
-    if number == signal.SIGKILL and for_memory > 0:
-        return f"{killed}: the machine, or its control group, has run out of memory"
-    return f"{killed}: {reason}" if number in _OWN_SIGNALS and reason else killed
+    if number == signal.SIGKILL and for_memory:
+        return StackError(f"{killed}: the machine, or its control group, has run out of memory")
+    if number in _OWN_SIGNALS:
+        return StackError(f"{killed}: {reason}" if reason else killed)
+    return KilledError(killed)
 
 
 def killed_for_memory() -> int:
