@@ -136,6 +136,7 @@ def main() -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        workers=1,  # not what WEB_CONCURRENCY says of another server
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACEFUL_S,

@@ -71,6 +71,13 @@ def _price(text: str | None) -> float | str:
         return text  # the API answers what is wrong with it
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Takes a redirection for what it is: an answer that is no acceptance."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Ask nobody else."""
+
+
 def _send(url: str, order: Mapping[str, object], headers: Mapping[str, str]) -> bool:
     """Post the order and print the answer; return whether it was accepted.
 
@@ -79,8 +86,8 @@ def _send(url: str, order: Mapping[str, object], headers: Mapping[str, str]) -> 
     """
     body = json.dumps(order).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})  # noqa: S310 - Settings: http(s) only
-    # Not by a proxy, whatever http_proxy says: it would be sent the API's token.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    # Not by a proxy, whatever http_proxy says, nor to where an answer points: they would be sent the API's token.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
     try:
         with opener.open(request, timeout=_ANSWER_WITHIN_S) as answer:
             click.echo(f"{answer.status} {answer.read().decode().strip()}")

@@ -232,6 +232,26 @@ def test_order_sends_nothing_to_a_proxy(
     assert len(api.seen) == 1
 
 
+def test_order_sends_nothing_to_where_an_answer_points(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Redirecting(_Api):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:{elsewhere.getsockname()[1]}/")
+            self.end_headers()
+
+    monkeypatch.setenv("COFFEE_API_TOKEN", "s3cret")
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere, HTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("API_URL", f"http://127.0.0.1:{server.server_port}")
+        sent = call("order", "v1")
+        server.shutdown()
+        assert (sent.return_value, sent.stderr.split()[0]) == (1, "302")
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+
+
 def test_order_all_goes_into_every_pipeline_and_fails_where_one_refuses(home: Path, api: type[_Api]) -> None:
     sent = call("order", "all")
     assert [path for path, _, _ in api.seen] == ["/api/v1/order", "/api/v2/order"]
