@@ -3,6 +3,7 @@
 Files under ``COFFEE_HOME/run``, each replaced as a whole by a rename, so that nobody reads half of one.
 """
 
+import errno
 import json
 import os
 import tempfile
@@ -128,8 +129,16 @@ def lock_path(home: Path, name: str) -> Path:
 
 
 def write_state(home: Path, state: PartState) -> None:
-    """Publish the state of one part."""
-    write_private(run_dir(home) / f"{state.name}.json", json.dumps(asdict(state)))
+    """Publish the state of one part; on a full disk in the place of the last one. Raises OSError."""
+    path, text = run_dir(home) / f"{state.name}.json", json.dumps(asdict(state))
+    try:
+        write_private(path, text)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
+            raise
+        # Not as a whole: who reads half of it takes it for none. Spaces after it are JSON, too.
+        with path.open("r+b", buffering=0) as file:
+            file.write(text.encode().ljust(path.stat().st_size))
 
 
 def read_state(home: Path, name: str) -> PartState | None:

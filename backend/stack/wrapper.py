@@ -80,6 +80,9 @@ class Wrapper:
             except StackError as error:
                 reason = str(error)
                 killed = isinstance(error, KilledError)
+            except OSError as error:
+                killed = False
+                reason = ": ".join(filter(None, (error.strerror or str(error), error.filename)))
             except Exception as error:  # noqa: BLE001 - what a part's own functions raise must not end its wrapper
                 killed = False
                 reason = f"{type(error).__name__}: {error}; see {log_path(self._settings.home, self._part.name)}"
@@ -275,8 +278,9 @@ class Publisher:
             self._written = True
         except OSError as error:
             # A full disk ends no part: its state is told here, and published once there is room.
+            if self._written:
+                self.announce(f"its state cannot be written: {error.strerror or error}")
             self._written = False
-            self.announce(f"{state}; its state cannot be written: {error.strerror or error}")
 
     def announce(self, line: str) -> None:
         """Announce a line, unless it was the last one."""

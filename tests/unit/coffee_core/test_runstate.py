@@ -1,9 +1,11 @@
 """What the wrappers publish is whole, private, and not believed once its wrapper is gone."""
 
+import errno
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,22 @@ def test_a_pid_that_another_program_has_by_now_is_not_believed(tmp_path: Path) -
     assert read_states(tmp_path) == [state]
     os.close(handle)
     assert read_states(tmp_path) == [PartState("kafka", None, 9092, State.STOPPED)]
+
+
+def test_on_a_full_disk_a_state_takes_the_place_of_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(**_: object) -> tuple[int, str]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    long = PartState("kafka", 42, 9092, State.STARTING, "a long detail", wrapper_pid=os.getpid())
+    write_state(tmp_path, long)
+    monkeypatch.setattr(tempfile, "mkstemp", no_room)
+    for state in (PartState("kafka", None, 9092, State.BACKOFF, wrapper_pid=os.getpid()), long):
+        write_state(tmp_path, state)
+        assert read_states(tmp_path) == [state]
+    with pytest.raises(OSError, match="No space left on device"):
+        write_state(tmp_path, PartState("another", 1, None, State.UP))
 
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 512, b'{"name": "kaf', b"[]", b"{}", b"\xff"])

@@ -92,7 +92,7 @@ def test_a_state_that_cannot_be_written_is_announced_and_written_later(tmp_path:
     (tmp_path / "run").touch()
     publisher.move(State.UP, pid=os.getpid())
     assert len(lines) == 1
-    assert lines[0].startswith("up; its state cannot be written: ")
+    assert lines[0].startswith("its state cannot be written: ")
     (tmp_path / "run").unlink()
     publisher.move(State.UP, pid=os.getpid())
     state = read_state(tmp_path, "part")
