@@ -23,6 +23,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 from coffee_core.runstate import PartState, State, read_states
 from coffee_core.standstill import Standstill
+from coffee_core.totals import PipelineCounts
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ FIRST_START_S = 45.0
 """Seconds after the API's own start in which other parts may still start: Flink needs 20 on two busy cores."""
 _COUNT_AFTER_S = 1.0
 """Seconds without a finished order after which orders that wait are counted, where a look cannot tell how many."""
+_STORED_AFTER_S = 10.0
+"""Seconds after which orders that are shown and are no rows are not on their way any more, but lost."""
 _ASK_BLOCKER_EVERY_S = 3.0
 _ASK_TIMEOUT_S = 2.0
 _ANSWER_SOON_S = 0.2
@@ -151,7 +154,7 @@ class StandstillWatcher:
             watched.moved_s, watched.waiting, watched.unsettled_s = now_s, None, None
         watched.sight = sight
         if sight.waiting is None:
-            waiting = self._counted(pipeline, watched, now_s)
+            waiting = await self._counted(pipeline, watched, now_s)
             sight = replace(sight, waiting=waiting, waiting_since_s=watched.unsettled_s)
         else:
             watched.unsettled_s = None
@@ -172,7 +175,7 @@ class StandstillWatcher:
             _log.warning("%s stands still: %s", pipeline, standstill)
         self.standing[pipeline] = Standing(standstill, since_us)
 
-    def _counted(self, pipeline: Pipeline, watched: _Watched, now_s: float) -> int | None:
+    async def _counted(self, pipeline: Pipeline, watched: _Watched, now_s: float) -> int | None:
         """Return how many orders wait by the live audit, which is asked only where some may; None: not known."""
         if accepted(self._counters.totals(), pipeline) == watched.settled:
             watched.unsettled_s = None
@@ -184,7 +187,10 @@ class StandstillWatcher:
         counts = self._live_audit.counts.get(pipeline)
         if counts is not None and self._live_audit.counted_s > watched.moved_s and counts.in_flight is not None:
             watched.waiting = counts.in_flight
-            if not counts.in_flight:
+            unstored = _unstored(counts)
+            if unstored and not counts.in_flight and await self._blocker.find() is not None:
+                watched.waiting = unstored  # shown, but a lock keeps them from becoming rows
+            if not watched.waiting and (not unstored or now_s - watched.moved_s > _STORED_AFTER_S):
                 watched.settled = self._live_audit.accepted.get(pipeline)
         self._live_audit.ask()
         return watched.waiting
@@ -202,6 +208,13 @@ class StandstillWatcher:
         if starting and time.monotonic() - self._started_s < FIRST_START_S:
             return None
         return _naming(troubled, verdict.standstill)
+
+
+def _unstored(counts: PipelineCounts) -> int:
+    """Return how many orders of the log are no rows yet, whether they are shown or not; 0 where nobody knows."""
+    if counts.accepted is None:
+        return 0
+    return max(0, counts.accepted - counts.duplicates_dropped - counts.dead_letters - counts.stored)
 
 
 def _troubled(home: Path, pipeline: Pipeline) -> list[PartState]:
