@@ -54,6 +54,13 @@ async def test_a_client_that_fails_or_submits_nothing_is_told_with_its_last_word
         await plan(["-c", script])
 
 
+async def test_a_jvm_that_cannot_begin_is_told_by_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "-Xmx1m")
+    with pytest.raises(SubmitError, match=r"the job cannot be planned: .*Too small maximum heap$") as told:
+        await plan(["-c", LISTENING])
+    assert "\n" not in str(told.value)
+
+
 async def test_a_client_listens_on_loopback_alone() -> None:
     with pytest.raises(SubmitError, match=r"listens on: 127\.0\.0\.1$"):
         await plan(["-c", LISTENING])
