@@ -5,6 +5,7 @@ the checkpoints that Flink's REST API reports.
 """
 
 import asyncio
+import logging
 import re
 import shutil
 from collections.abc import Collection
@@ -25,6 +26,9 @@ _FILE = "file://"
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _EPOCH = re.compile(r"epoch-.+")
 _PATTERNS = ("*/chk-*", f"{SAVEPOINTS}/savepoint-*")
+
+
+log = logging.getLogger("flink.submit")
 
 
 class CheckpointStore(Protocol):
@@ -57,6 +61,8 @@ class FolderCheckpoints:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._not_removed = ""
+        """Why something could not be removed, as last logged."""
 
     async def newest(self, epoch: str, refused: Collection[str]) -> str | None:
         """List the folder."""
@@ -80,8 +86,13 @@ class FolderCheckpoints:
         return f"{_FILE}{link.readlink() if path == link else path}"
 
     async def note_completed(self, epoch: str, job_id: str) -> None:
-        """Remove what nobody needs any more."""
-        await asyncio.to_thread(remove_others, self._folder(epoch), job_id)
+        """Remove what nobody needs any more; where that fails, the job runs all the same."""
+        try:
+            await asyncio.to_thread(remove_others, self._folder(epoch), job_id)
+        except OSError as error:
+            if str(error) != self._not_removed:
+                log.warning("a checkpoint that nobody needs cannot be removed: %s", error)
+            self._not_removed = str(error)
 
     def _folder(self, epoch: str) -> Path:
         return _path(checkpoints_uri(self._settings, epoch))
@@ -158,6 +169,10 @@ def point_restore_link(folder: Path, checkpoint: Path) -> None:
     """Let the link point to a checkpoint. Not while a job may still read from where it points now."""
     link = restore_link(folder)
     made = link.with_suffix(".new")
+    for path in (link, made):
+        # What has copied the folder to here may have followed the link.
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
     made.unlink(missing_ok=True)
     made.symlink_to(checkpoint, target_is_directory=True)
     made.replace(link)

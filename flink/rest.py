@@ -155,8 +155,8 @@ class FlinkRest:
     async def submit(self, plan: Path) -> str:
         """Submit a planned job under a new id and return it.
 
-        Raises RefusedError where Flink does not take it. A plan that Flink cannot read is removed, so that a
-        client makes it again.
+        Raises RefusedError where Flink does not take it. The plan is then removed, so that a client makes it again:
+        Flink may be unable to read it.
         """
         import aiohttp
 
@@ -173,9 +173,8 @@ class FlinkRest:
                 f"{self._base}/v1/jobs", data=form, timeout=timeout, raise_for_status=False
             ) as response:
                 status, answer = response.status, "" if response.ok else await response.text()
-        if status == HTTPStatus.BAD_REQUEST:
-            await asyncio.to_thread(plan.unlink, missing_ok=True)
         if status >= HTTPStatus.BAD_REQUEST:
+            await asyncio.to_thread(plan.unlink, missing_ok=True)
             raise RefusedError(f"Flink refused the job: {status}, {refusal(answer)}")
         return job_id
 

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from coffee_core.settings import Settings
 from flink.checkpoint_store import RECORDED, FolderCheckpoints, RecordedCheckpoints, checkpoint_store
+from flink.checkpoints import checkpoints_uri
 from flink.rest import FlinkRest
 
 JOB = "a" * 32
@@ -64,6 +65,21 @@ async def test_the_last_three_are_recorded_and_the_newest_not_refused_counts(cli
         assert await recorded.newest("1", ()) == "s3://b/chk-5"
         assert await recorded.newest("1", {"s3://b/chk-5"}) == "s3://b/chk-4"
         assert await recorded.newest("1", {f"s3://b/chk-{number}" for number in (3, 4, 5)}) is None
+
+
+async def test_what_cannot_be_removed_is_logged_once_and_harms_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings.from_env({"COFFEE_HOME": str(tmp_path)})
+    folder = Path(checkpoints_uri(settings, "1").removeprefix("file://"))
+    (folder / JOB / "chk-1").mkdir(parents=True)
+    (folder / JOB / "chk-1" / "_metadata").touch()
+    # No folder, and yet named like that of an earlier job.
+    (folder / ("b" * 32)).touch()
+    store = FolderCheckpoints(settings)
+    for _ in range(2):
+        await store.note_completed("1", JOB)
+    assert caplog.text.count("cannot be removed") == 1
 
 
 async def test_a_savepoint_counts_where_it_is_the_last(client: Redis) -> None:

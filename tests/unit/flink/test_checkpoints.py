@@ -73,6 +73,17 @@ def test_earlier_jobs_are_removed_once_this_one_has_a_checkpoint_and_nothing_els
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-2", "notes"]
 
 
+def test_a_folder_in_the_place_of_the_restore_link_is_replaced(tmp_path: Path) -> None:
+    newest = checkpoint(tmp_path, NEW, 3, second=200)
+    link = restore_link(tmp_path)
+    for path in (link, link.with_suffix(".new")):
+        path.mkdir()
+        (path / "_metadata").touch()
+    point_restore_link(tmp_path, newest)
+    assert link.resolve() == newest.resolve()
+    assert (newest / "_metadata").exists()
+
+
 def test_the_restore_link_points_to_what_was_chosen_last_and_is_no_checkpoint_itself(tmp_path: Path) -> None:
     older = checkpoint(tmp_path, OLD, 900, second=100)
     newest = checkpoint(tmp_path, NEW, 3, second=200)
