@@ -27,7 +27,6 @@ _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _EPOCH = re.compile(r"epoch-.+")
 _PATTERNS = ("*/chk-*", f"{SAVEPOINTS}/savepoint-*")
 
-
 log = logging.getLogger("flink.submit")
 
 

@@ -155,8 +155,8 @@ class FlinkRest:
     async def submit(self, plan: Path) -> str:
         """Submit a planned job under a new id and return it.
 
-        Raises RefusedError where Flink does not take it. The plan is then removed, so that a client makes it again:
-        Flink may be unable to read it.
+        Raises RefusedError where Flink does not take it. Its plan, which may be unreadable, is then removed, so
+        that a client makes it again.
         """
         import aiohttp
 
