@@ -136,7 +136,7 @@ def parse_idempotency_key(header: str) -> UUID:
 
     Raises OrderError naming the field ``Idempotency-Key``.
     """
-    text = header.strip()
+    text = header.strip(" \t")  # what HTTP calls blanks: strip() alone takes those of other scripts, too
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1]
     if (key := parse_uuid(text)) is None:
