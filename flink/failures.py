@@ -11,11 +11,11 @@ _LONGEST = 240
 _TERSE = 40
 """A cause of fewer characters (``EOFException``, ``ConnectException: Connection refused``) says too little."""
 _CAUSED_BY = "Caused by: "
-_CLASS = re.compile(r"(?:[a-z_][\w$]*\.)+(?=[A-Z])")
-"""The packages of a class."""
+_PACKAGES = re.compile(r"^(?:[a-z_][\w$]*\.)+(?=[A-Z])")
+"""The packages of an exception's class."""
 _WRAPPER = re.compile(
     r"^(?:\w*(?:SerializedThrowable|CompletionException|ExecutionException)(?:: |$)"
-    r"|RuntimeException: (?=\w+(?:Exception|Error)\b))+"
+    r"|RuntimeException: (?=[\w.$]+(?:Exception|Error)\b))"
 )
 """Classes that carry another's words."""
 _LONG_PATH = re.compile(r"(?:/[^/\s]+){3}(/[^/\s]+){3,}(?=/[^/\s]+)")
@@ -51,6 +51,14 @@ _CORRUPT = re.compile(r"RocksDBException: .*(?:[Cc]orrupt|checksum mismatch|[Bb]
 """What RocksDB says of a damaged file when it first reads there, which may be long after it was restored."""
 
 
+_PATIENCE = "Flink starts the job again until that is mended"
+_CURES = (
+    ("com.github.luben.zstd", "put com.github.luben:zstd-jni into Flink's lib: a record is compressed with zstd"),
+    ("No space left on device", "make room on the disk; the job goes on by itself then"),
+)
+"""Words of a stack trace → what helps."""
+
+
 class JobFailedError(CoffeeError):
     """The job could not even begin."""
 
@@ -66,6 +74,11 @@ class Failure:
     def sentence(self) -> str:
         """The cause in one line."""
         return root_cause(self.stack_trace)
+
+    @property
+    def cure(self) -> str:
+        """What helps, in one sentence."""
+        return next((cure for words, cure in _CURES if words in self.stack_trace), _PATIENCE)
 
     @property
     def of_restoring(self) -> bool:
@@ -109,8 +122,17 @@ def _headers(stack_trace: str) -> list[str]:
     first = [
         line.removeprefix(_CAUSED_BY) for at, line in enumerate(lines) if not at or line.startswith(_CAUSED_BY)
     ]
-    named = [_WRAPPER.sub("", _CLASS.sub("", line)).strip() for line in first]
+    named = [_unwrapped(line.strip()) for line in first]
     return [name for name in dict.fromkeys(named) if name]
+
+
+def _unwrapped(header: str) -> str:
+    """Return the class without packages and its message, without classes around it that add nothing."""
+    while True:
+        short = _WRAPPER.sub("", _PACKAGES.sub("", header))
+        if short == header:
+            return short
+        header = short
 
 
 def _causes(stack_trace: str) -> str:

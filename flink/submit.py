@@ -164,7 +164,7 @@ class Submitter:
             await self._cancel(job, newest.sentence)
             return
         equal = list(takewhile(lambda failure: failure.sentence == newest.sentence, failures))
-        reason, cure = counted(newest.sentence, len(equal)), "Flink starts the job again until that is mended"
+        reason, cure = counted(newest.sentence, len(equal)), newest.cure
         if newest.of_restoring:
             reason = f"the checkpoint cannot be read: {reason}"
             cure = "it is read again until that is mended; `coffee replay v3` counts the topic without it"

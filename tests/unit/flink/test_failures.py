@@ -152,6 +152,25 @@ def test_a_login_in_a_url_is_not_repeated() -> None:
     assert running(cause).sentence == "ConnectionError: redis://redis:6379/0 refuses"
 
 
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ("java.lang.ClassNotFoundException: com.github.luben.zstd.ZstdOutputStreamNoFinalizer", "zstd-jni"),
+        ("java.io.IOException: No space left on device", "make room"),
+        ("org.postgresql.util.PSQLException: Connection to 127.0.0.1:5432 refused.", "until that is mended"),
+    ],
+)
+def test_a_failure_comes_with_what_helps(cause: str, words: str) -> None:
+    failure = running(cause)
+    assert words in failure.cure
+    assert cause.partition(": ")[2] in failure.sentence
+
+
+def test_classes_that_only_carry_another_are_left_out() -> None:
+    carried = "org.apache.flink.util.SerializedThrowable: java.lang.RuntimeException: java.io.IOException: no"
+    assert root_cause(carried) == "IOException: no"
+
+
 def test_without_a_trace_there_is_no_reason() -> None:
     assert root_cause("") == "no reason is given"
 
@@ -164,7 +183,7 @@ def test_a_refusal_of_the_rest_api_is_told_by_its_cause() -> None:
     body = {
         "errors": ["Internal error.", f"<Exception on server side:\n{trace}\nEnd of exception on server side>"]
     }
-    assert refusal(json.dumps(body)) == "InvalidClassException: X; local class incompatible"
+    assert refusal(json.dumps(body)) == "InvalidClassException: org.apache.flink.X; local class incompatible"
     assert refusal(json.dumps({"errors": ["Not found: /v1/jobs"]})) == "Not found: /v1/jobs"
     assert refusal("<html>a proxy</html>") == "<html>a proxy</html>"
 
