@@ -66,7 +66,7 @@ def _configure(settings: Settings, archive: Archive) -> None:
     home = settings.home / NAME
     data = home / "data"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _format_storage(data)
+    format_storage(data)
     properties = home / "server.properties"
     write_properties(properties, _properties(settings, data))
     write_argument_file(
@@ -85,10 +85,13 @@ def _configure(settings: Settings, archive: Archive) -> None:
     )
 
 
-def _format_storage(data: Path) -> None:
-    """Write meta.properties once, as kafka-storage format would."""
+def format_storage(data: Path) -> None:
+    """Write meta.properties once, as kafka-storage format would.
+
+    Anew where a power cut has left it empty or full of zeros: a log on one node knows no other cluster or folder.
+    """
     path = data / "meta.properties"
-    if not path.exists():
+    if not (path.exists() and "cluster.id=" in path.read_text(encoding="iso-8859-1")):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         write_private(path, f"version=1\ncluster.id={cluster}\nnode.id=1\n", durable=True)
 

@@ -9,7 +9,7 @@ import pytest
 
 from backend.stack import places
 from backend.stack.doctor import checkup
-from backend.stack.kafka import write_properties
+from backend.stack.kafka import format_storage, write_properties
 from backend.stack.places import home_obstacle, java_obstacle, require_home
 from backend.stack.ports import require_free
 from backend.stack.supported_pipelines import supported_pipelines
@@ -173,3 +173,17 @@ def test_another_loopback_address_has_ports_of_its_own() -> None:
         require_free(Settings(), port, "127.0.0.2")
         with pytest.raises(StackError, match="is taken"):
             require_free(Settings(), port, "0.0.0.0")
+
+
+def test_what_a_power_cut_leaves_of_kafkas_identity_is_written_anew_and_a_whole_one_is_kept(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "meta.properties"
+    for left in (None, b"", b"\0" * 90):
+        if left is not None:
+            path.write_bytes(left)
+        format_storage(tmp_path)
+        written = path.read_text()
+        assert re.fullmatch(r"version=1\ncluster\.id=[\w-]{22}\nnode\.id=1\n", written)
+        format_storage(tmp_path)
+        assert path.read_text() == written
