@@ -42,7 +42,7 @@ def _unneeded(cache: Path) -> Iterator[Path]:
             yield path
     # A folder of links into an environment that is gone is of no use; nor is one that was left half made.
     for path in (cache / "flink").glob("*"):
-        if not (path / "plugins").exists() and _age_s(path) > _ABANDONED_S:
+        if path.is_dir() and not (path / "plugins").exists() and _age_s(path) > _ABANDONED_S:
             yield path
     needed = fresh_jars(cache / "jars", UNUSED_S)
     for path in (cache / "jars").glob("*"):

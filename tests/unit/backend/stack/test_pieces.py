@@ -5,17 +5,19 @@ import fcntl
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from backend.stack import locks, parts, postgres, privileges, wrapper
+from backend.stack import locks, parts, postgres, privileges, process, wrapper
 from backend.stack.doctor import checkup
 from backend.stack.down import wipe
 from backend.stack.log_files import open_log, rotate, text_since
 from backend.stack.ports import is_free, require_free
+from backend.stack.process import KilledError
 from backend.stack.supported_pipelines import supported_pipelines
 from backend.stack.wrapper import RestartBackoff
 from coffee_core.errors import ConfigError, StackError
@@ -120,6 +122,20 @@ def test_the_doctor_knows_of_a_killed_server(tmp_path: Path) -> None:
     checks = {check.name: check for check in checkup(Settings(home=tmp_path, pipelines=(V1,)))}
     assert checks["last stop"].ok
     assert "killed" in checks["last stop"].detail
+
+
+def test_an_end_by_a_signal_is_told_by_who_sent_it() -> None:
+    def told(number: signal.Signals, reason: str = "", *, for_memory: bool = False) -> tuple[type, str]:
+        error = process._killed(number, reason, for_memory=for_memory)
+        return type(error), str(error)
+
+    assert told(signal.SIGKILL, "its last line") == (KilledError, "killed by SIGKILL")
+    assert told(signal.SIGTERM, for_memory=True) == (KilledError, "killed by SIGTERM")
+    assert told(signal.SIGSEGV) == (StackError, "killed by SIGSEGV")
+    assert told(signal.SIGABRT, "bad pointer") == (StackError, "killed by SIGABRT: bad pointer")
+    kind, text = told(signal.SIGKILL, for_memory=True)
+    assert kind is StackError
+    assert text.endswith("has run out of memory")
 
 
 def test_an_account_without_a_name_is_told_what_to_do() -> None:
