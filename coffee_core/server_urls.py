@@ -187,6 +187,10 @@ class PostgresUrl:
         """How TLS is used; libpq's default where the URL says nothing."""
         return self.parameters.get("sslmode", "prefer")
 
+    def require_files(self) -> None:
+        """Raise an OSError that names the parameter where a file cannot be read: the drivers name neither."""
+        _require_files(self.parameters, _FILES)
+
     def tls_context(self) -> "SSLContext | None":
         """Return the context of a connection that insists on TLS, None of any other.
 
@@ -194,6 +198,7 @@ class PostgresUrl:
         """
         if self.sslmode not in ("require", "verify-ca", "verify-full"):
             return None
+        self.require_files()
         authority = self.parameters.get("sslrootcert") or os.path.expanduser("~/.postgresql/root.crt")  # noqa: PTH111
         if "sslrootcert" not in self.parameters and not Path(authority).is_file():
             authority = ""
@@ -411,6 +416,7 @@ class RedisUrl:
         if not self.tls:
             return None
         said = self.parameters
+        _require_files(said, _REDIS_FILES)
         context = _context(
             said.get("ssl_ca_certs", ""), said.get("ssl_cert_reqs") != "none", said["ssl_check_hostname"] == "true"
         )
@@ -496,6 +502,16 @@ class HttpUrl:
     def __str__(self) -> str:
         login = f"{_quoted(self.user)}{f':{_quoted(self.password)}' if self.password else ''}"
         return self.base.replace("://", f"://{login}@", 1) if login else self.base
+
+
+def _require_files(parameters: Mapping[str, str], names: Iterable[str]) -> None:
+    for name in names:
+        if file := parameters.get(name):
+            try:
+                with open(file, "rb"):  # noqa: PTH123 - whether it can be, as the drivers will
+                    pass
+            except OSError as error:
+                raise OSError(error.errno, f"{name}={file} cannot be read: {error.strerror}") from error
 
 
 def _context(authority: str, verified: bool, check_hostname: bool) -> "SSLContext":

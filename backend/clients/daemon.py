@@ -19,6 +19,7 @@ from backend import logs
 from coffee_core.backoff import Backoff
 from coffee_core.errors import CoffeeError, ConfigError
 from coffee_core.runstate import tell_ready
+from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
 from coffee_core.standstill import EXPIRY_MS, Standstill
 
@@ -46,6 +47,7 @@ _WORDLESS: dict[type[BaseException], str] = {TimeoutError: "it does not answer"}
 
 async def open_postgres(url: str, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> Database:
     """Open one connection. Raises an error of ``OUTAGES``."""
+    PostgresUrl.parse(url).require_files()
     return await asyncpg.connect(url, timeout=SOCKET_TIMEOUT_S, command_timeout=statement_timeout_s)
 
 

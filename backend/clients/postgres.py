@@ -174,6 +174,7 @@ class PostgresPool:
     async def _probe(self) -> None:
         try:
             if self._probe_connection is None or self._probe_connection.is_closed():
+                PostgresUrl.parse(self._url).require_files()
                 self._probe_connection = await asyncpg.connect(self._url, timeout=PROBE_CONNECT_TIMEOUT_S)
             await self._probe_connection.execute(_PROBE)
             if not self.health.up:

@@ -7,6 +7,7 @@ import asyncpg
 from coffee_core.errors import StackError
 from coffee_core.pipelines import PIPELINES
 from coffee_core.resources import sql
+from coffee_core.server_urls import PostgresUrl
 
 PACKAGE = Path(__file__).parent
 """Folder with ``env.py``, ``versions/`` and ``sql/``."""
@@ -23,6 +24,7 @@ async def current_revision(database_url: str) -> str | None:
 
     Raises asyncpg's and the operating system's errors where it cannot be asked.
     """
+    PostgresUrl.parse(database_url).require_files()
     connection = await asyncpg.connect(database_url)
     try:
         if await connection.fetchval("select to_regclass('alembic_version')") is None:

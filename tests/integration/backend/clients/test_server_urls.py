@@ -17,6 +17,7 @@ from backend.db.migrations import HEAD, current_revision, migrate
 from backend.stack import postgres as postgres_stack
 from backend.stack import redis as redis_stack
 from backend.stack.probes import postgres_answers, redis_answers
+from coffee_core.errors import UnavailableError
 from coffee_core.pipelines import PIPELINES
 from coffee_core.server_urls import PostgresUrl, RedisUrl
 from coffee_core.settings import Settings
@@ -180,3 +181,22 @@ async def test_the_submitter_waits_for_servers_on_unix_sockets(
     )
     async with open_redis(settings.redis_url) as client:
         await asyncio.wait_for(wait_for_servers(settings, Outage(settings, client)), 30)
+
+
+@pytest.mark.parametrize("parameter", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
+async def test_a_file_that_cannot_be_read_is_named_by_every_client(parameter: str) -> None:
+    url = Settings.from_env(
+        {"DATABASE_URL": f"postgresql://me:hush@127.0.0.1:1/x?sslmode=verify-full&{parameter}=/nowhere.pem"}
+    ).database_url
+    pool = PostgresPool(url)
+    complaint = rf"{parameter}=/nowhere.pem cannot be read: No such file or directory"
+    for attempt in (open_postgres(url), current_revision(url), pool._probe(), postgres_answers(url)):
+        with pytest.raises((OSError, UnavailableError), match=complaint):
+            await attempt
+
+
+@pytest.mark.parametrize("parameter", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+async def test_a_file_of_redis_that_cannot_be_read_is_named(parameter: str) -> None:
+    url = Settings.from_env({"REDIS_URL": f"rediss://:hush@127.0.0.1:1/0?{parameter}=/nowhere.pem"}).redis_url
+    with pytest.raises(UnavailableError, match=f"{parameter}=/nowhere.pem cannot be read"):
+        await connect(url, lambda _reason: None)
