@@ -108,15 +108,15 @@ def write_private(path: Path, text: str, *, durable: bool = False) -> None:
                 os.fsync(handle)
         Path(name).replace(path)
         if durable:
-            sync_folder(path.parent)
+            sync_file(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Put on disk which files a folder has."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_file(path: Path) -> None:
+    """Put on disk what a file holds; of a folder, which files it has."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

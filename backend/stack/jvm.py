@@ -17,7 +17,7 @@ from backend.stack.cache import prune_cache
 from backend.stack.places import cache_dir
 from coffee_core.children import child_environ
 from coffee_core.parent_death_signal import dies_with_parent
-from coffee_core.runstate import write_private
+from coffee_core.runstate import sync_file, write_private
 
 _SETTLED_S = 20.0
 """Seconds after the start until a program has loaded what it usually loads."""
@@ -112,6 +112,8 @@ class Archive:
         )
         try:
             if await process.wait() == 0:
+                # With pages of zeros in it, after a power cut, every JVM that uses it would crash.
+                await asyncio.to_thread(sync_file, partial)
                 partial.replace(self.path)
         finally:
             if process.returncode is None:

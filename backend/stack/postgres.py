@@ -18,6 +18,7 @@ from backend.stack.process import run
 from coffee_core.children import python_module
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
+from coffee_core.runstate import sync_file
 from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 
@@ -123,6 +124,7 @@ async def _initialise(data: Path, password: str) -> None:
     await run("initdb", run_as((*initdb, *locale, "--no-instructions"), uid, gid))
     await _set_password(fresh, password, _BOOTSTRAP)
     fresh.rename(data)
+    sync_file(data.parent)  # a half-made folder is deleted: that must not be its name again after a power cut
 
 
 async def _set_password(data: Path, password: str, before: str = "") -> None:
@@ -191,7 +193,13 @@ def _adopt(data: Path, uid: int, gid: int) -> bool:
     """Tell whether there is a folder to go on with. Raises StackError for one of another major version."""
     if not data.exists():
         return False
-    major = (data / "PG_VERSION").read_text(encoding="ascii").strip()
+    version = data / "PG_VERSION"
+    major = version.read_text(encoding="ascii", errors="replace").strip("\0 \n") if version.exists() else ""
+    if not major:
+        raise StackError(
+            f"{data} is damaged, {version.name} in it is missing or empty: put back a copy of the folder, "
+            "or begin anew with `coffee reset`"
+        )
     if major != _MAJOR:
         raise StackError(
             f"{data} is of PostgreSQL {major}, this program has {_MAJOR}: dump it with the program that made it"

@@ -30,6 +30,16 @@ def another_program(data: Path) -> Iterator[int]:
         program.wait()
 
 
+@pytest.mark.parametrize("left", [None, "", "\0\0\0"])
+async def test_a_damaged_data_folder_is_said_with_what_to_do(tmp_path: Path, left: str | None) -> None:
+    (tmp_path / "postgres").mkdir()
+    if left is not None:
+        (tmp_path / "postgres" / "PG_VERSION").write_text(left)
+    part = postgres.part(Settings(home=tmp_path))
+    with pytest.raises(StackError, match=r"is damaged, PG_VERSION .* `coffee reset`"):
+        await part.prepare()
+
+
 async def test_zeros_at_the_end_of_the_append_only_file_are_cut_off(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, redis_port=free_port())
     part = redis_stack.part(settings)
