@@ -5,6 +5,7 @@ names the field.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -223,6 +224,7 @@ def _invalid(name: str, reason: str) -> ProblemError:
 NAMESPACE = UUID("a3b9a0c4-52f5-5b51-9d0e-6f1f7c4f2f0e")
 """Namespace of the UUIDv5 of events whose id is no UUID; never to be changed."""
 _HEADER_PREFIX = b"ce-"
+_SOURCE = re.compile(r"[^\x00-\x20\x7F]+")
 _REQUIRED = ("specversion", "id", "source", "type")
 
 
@@ -274,8 +276,8 @@ def _event_id(attributes: dict[str, str]) -> UUID:
             raise _invalid(name, "is missing; a CloudEvent has specversion, id, source and type")
     if attributes["specversion"] != "1.0":
         raise _invalid("specversion", "must be 1.0")
-    if any(character.isspace() or not character.isprintable() for character in attributes["source"]):
-        raise _invalid("source", "must be a URI reference: it has no blanks and no control characters")
+    if not _SOURCE.fullmatch(attributes["source"]):
+        raise _invalid("source", "must be a URI reference: it has no blank and no control character")
     # No URI has a space in it: two pairs of source and id never make the same name.
     return parse_uuid(attributes["id"]) or uuid5(NAMESPACE, f"{attributes['source']} {attributes['id']}")
 

@@ -134,7 +134,7 @@ async def test_another_key_beside_the_event_is_refused(kept: Kept) -> None:
     assert (answer.status, answer.json["field"]) == (422, "Idempotency-Key")
 
 
-@pytest.mark.parametrize("source", ["/tills 7", "/tills\t7", "/tills/\u00a07", "/tills/\x00", " "])
+@pytest.mark.parametrize("source", ["/tills 7", "/tills\t7", "/tills/\x00", " "])
 async def test_two_events_of_sources_with_blanks_are_not_one(kept: Kept, source: str) -> None:
     """``/a b`` with the id ``c`` would have the name of ``/a`` with the id ``b c``."""
     answer = await _post(kept, {**EVENT, "id": "7", "source": source})
