@@ -12,6 +12,7 @@ from backend.stack.jars import JarPaths, fetch_jars
 from backend.stack.jvm import Archive, Background, java, join, write_argument_file
 from backend.stack.part import Part
 from backend.stack.probes import kafka_answers
+from coffee_core.errors import StackError
 from coffee_core.runstate import write_private
 from coffee_core.settings import Settings
 
@@ -34,6 +35,7 @@ def part(settings: Settings) -> Part:
 
         await create_topics(settings)
         if not settings.given_kafka_servers:
+            await asyncio.to_thread(keep_identity, settings.home / NAME / "data")
             _background.start(_archive(await fetch_jars()))
             _background.prune()
 
@@ -86,14 +88,37 @@ def _configure(settings: Settings, archive: Archive) -> None:
 
 
 def format_storage(data: Path) -> None:
-    """Write meta.properties once, as kafka-storage format would.
+    """Write meta.properties once, as kafka-storage format would; put back a damaged one from its copy.
 
-    Anew where a power cut has left it empty or full of zeros: a log on one node knows no other cluster or folder.
+    It cannot be made anew: the broker adds the id of the folder, and to another id no partition belongs, none gets
+    a leader. Raises StackError where it is damaged and there is no copy.
     """
     path = data / "meta.properties"
-    if not (path.exists() and "cluster.id=" in path.read_text(encoding="iso-8859-1")):
+    if _is_identity(path):
+        return
+    if _is_identity(copy := _copy_of_identity(data)):
+        write_private(path, copy.read_text(encoding="iso-8859-1"), durable=True)
+    elif (data / "__cluster_metadata-0").exists():
+        raise StackError(f"{path} is damaged, Kafka's data need it: put it back, or begin anew by `coffee reset`")
+    else:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         write_private(path, f"version=1\ncluster.id={cluster}\nnode.id=1\n", durable=True)
+
+
+def keep_identity(data: Path) -> None:
+    """Copy meta.properties, to be put back where a power cut leaves it empty or full of zeros."""
+    text = (data / "meta.properties").read_text(encoding="iso-8859-1")
+    copy = _copy_of_identity(data)
+    if not copy.exists() or copy.read_text(encoding="iso-8859-1") != text:
+        write_private(copy, text, durable=True)
+
+
+def _copy_of_identity(data: Path) -> Path:
+    return data.with_name("meta.properties.copy")
+
+
+def _is_identity(path: Path) -> bool:
+    return path.exists() and "cluster.id=" in path.read_text(encoding="iso-8859-1")
 
 
 def write_properties(path: Path, values: Mapping[str, str | int]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from backend.stack import places
 from backend.stack.doctor import checkup
-from backend.stack.kafka import format_storage, write_properties
+from backend.stack.kafka import format_storage, keep_identity, write_properties
 from backend.stack.places import home_obstacle, java_obstacle, require_home
 from backend.stack.ports import require_free
 from backend.stack.supported_pipelines import supported_pipelines
@@ -175,15 +175,32 @@ def test_another_loopback_address_has_ports_of_its_own() -> None:
             require_free(Settings(), port, "0.0.0.0")
 
 
-def test_what_a_power_cut_leaves_of_kafkas_identity_is_written_anew_and_a_whole_one_is_kept(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "meta.properties"
-    for left in (None, b"", b"\0" * 90):
+@pytest.mark.parametrize("left", [None, b"", b"\0" * 90])
+def test_kafkas_identity_is_put_back_from_its_copy_and_never_made_anew(tmp_path: Path, left: bytes | None) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    path = data / "meta.properties"
+
+    def power_cut() -> None:
+        path.unlink()
         if left is not None:
             path.write_bytes(left)
-        format_storage(tmp_path)
-        written = path.read_text()
-        assert re.fullmatch(r"version=1\ncluster\.id=[\w-]{22}\nnode\.id=1\n", written)
-        format_storage(tmp_path)
-        assert path.read_text() == written
+
+    format_storage(data)
+    first = path.read_text()
+    assert re.fullmatch(r"version=1\ncluster\.id=[\w-]{22}\nnode\.id=1\n", first)
+    format_storage(data)
+    assert path.read_text() == first
+    power_cut()
+    format_storage(data)
+    assert path.read_text() != first, "nothing was stored there yet"
+    (data / "__cluster_metadata-0").mkdir()
+    path.write_text(whole := "#\ncluster.id=a\ndirectory.id=b\nnode.id=1\nversion=1\n")
+    power_cut()
+    with pytest.raises(StackError, match=r"meta.properties is damaged, .*: put it back"):
+        format_storage(data)
+    path.write_text(whole)
+    keep_identity(data)
+    power_cut()
+    format_storage(data)
+    assert path.read_text() == whole
