@@ -16,7 +16,23 @@ from tests.servers import free_port, run, serving
 from tests.waiting import until
 
 _TEMPLATE = "coffee"
+_INTEGRATION = Path(__file__).parent / "integration"
 _number = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share a server in one process, where several run them: by stack, or by file."""
+    for item in items:
+        shares_lab = "lab" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("lab" if shares_lab else _home_of(item.path)))
+
+
+def _home_of(path: Path) -> str:
+    """Return the name of the group that a file belongs to."""
+    for folder in (_INTEGRATION / "backend" / "api", _INTEGRATION / "backend" / "pipelines"):
+        if path.is_relative_to(folder):
+            return folder.name  # one Kafka for all of it
+    return str(path)
 
 
 @pytest.fixture(autouse=True)
