@@ -27,7 +27,7 @@ _handed_out = itertools.count(os.getpid() * 97)
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listens on now, and that this process has not returned lately."""
+    """Return a TCP port of the loopback that nobody listens on now, another one each time."""
     for number in itertools.islice(_handed_out, len(_PORTS)):
         port = _PORTS[number % len(_PORTS)]
         if is_free(port):
