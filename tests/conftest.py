@@ -20,11 +20,17 @@ _INTEGRATION = Path(__file__).parent / "integration"
 _number = itertools.count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run what is marked slow: it takes minutes a test")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep tests that share a server in one process, where several run them: by stack, or by file."""
     for item in items:
         shares_lab = "lab" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("lab" if shares_lab else _home_of(item.path)))
+        if "slow" in item.keywords and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 
 def _home_of(path: Path) -> str:
