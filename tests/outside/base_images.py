@@ -191,7 +191,8 @@ while IFS='=' read -r -d '' name value; do
     KAFKA_*) key=${name#KAFKA_}; key=${key,,}; printf '%s=%s\\n' "${key//_/.}" "$value" >> "$properties" ;;
   esac
 done < /proc/self/environ
-java="/opt/java/openjdk/bin/java -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp /opt/kafka/libs/*"
+export CLASSPATH='/opt/kafka/libs/*'
+java="/opt/java/openjdk/bin/java -Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 $java kafka.tools.StorageTool format --ignore-formatted \\
   --cluster-id "${CLUSTER_ID:-5L6g3nShT-eMCtK--X86sw}" --config "$properties"
 exec $java ${KAFKA_HEAP_OPTS:--Xmx1G -Xms1G} kafka.Kafka "$properties"
