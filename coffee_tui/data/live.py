@@ -88,6 +88,11 @@ class LiveFeed:
                 self._state.lost_redis(Moment(), one_line(group))
                 self._frames.notify()
                 self._attachment.reload()
+            # A task group whose tasks fail while it is cancelled raises their errors alone (until Python 3.13).
+            task = asyncio.current_task()
+            assert task is not None
+            if task.cancelling():
+                raise asyncio.CancelledError
             await asyncio.sleep(_RECONNECT_S)
 
     async def _use_redis(self) -> None:

@@ -27,7 +27,7 @@ class TargetStack:
     """A running embedded stack."""
 
     settings: Settings
-    """Its settings, as it has published them: nothing of our environment but the home."""
+    """Its settings, as it has published them: nothing of our environment but the home and the API's token."""
 
     @classmethod
     def attach(cls, environ: Mapping[str, str] | None = None) -> "TargetStack":
@@ -35,15 +35,16 @@ class TargetStack:
 
         Raises NotLocalError where none runs there, or one with a server that was given by its URL.
         """
-        home = Settings.from_env(environ).home
+        given = Settings.from_env(environ)
+        home = given.home
         parts = read_states(home)
         if all(part.state is State.STOPPED for part in parts):
             raise NotLocalError(f"no stack runs in {home}: start it with `coffee up`")
-        if given := [part.name for part in parts if part.state is State.EXTERNAL]:
+        if external := [part.name for part in parts if part.state is State.EXTERNAL]:
             raise NotLocalError(
-                f"{', '.join(given)} was given by a URL: only a wholly embedded stack is broken on purpose"
+                f"{', '.join(external)} was given by a URL: only a wholly embedded stack is broken on purpose"
             )
-        return cls(Settings.attach({"COFFEE_HOME": str(home)}))
+        return cls(Settings.attach({"COFFEE_HOME": str(home), "COFFEE_API_TOKEN": given.api_token}))
 
     @property
     def pipelines(self) -> tuple[Pipeline, ...]:

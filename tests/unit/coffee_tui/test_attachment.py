@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -40,3 +41,30 @@ async def test_a_stack_that_comes_later_is_found(tmp_path: Path) -> None:
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+async def test_a_link_that_breaks_as_the_dashboard_is_left_keeps_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = asyncio.Event()
+
+    async def breaks_when_cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ConnectionResetError
+
+    async def use_redis(_: LiveFeed) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(breaks_when_cancelled())
+            await asyncio.sleep(0)
+            used.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(LiveFeed, "_use_redis", use_redis)
+    environ = {"COFFEE_HOME": str(tmp_path), "COFFEE_API_PORT": str(free_port())}
+    task = asyncio.create_task(LiveFeed(Attachment(lambda: Settings.attach(environ))).run(lambda _: None))
+    await used.wait()
+    task.cancel()
+    await until(task.done)
+    assert task.cancelled()

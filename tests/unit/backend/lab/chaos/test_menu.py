@@ -77,7 +77,10 @@ def test_addresses_come_from_the_stack_and_not_from_our_environment(
     write_env(tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0", "COFFEE_PIPELINES": "v2"})
     monkeypatch.setenv("REDIS_URL", "redis://elsewhere:6379/0")
     monkeypatch.setenv("COFFEE_HOME", str(tmp_path))
-    assert TargetStack.attach().settings.redis_url == "redis://127.0.0.1:1/0"
+    monkeypatch.setenv("COFFEE_API_TOKEN", "secret")
+    settings = TargetStack.attach().settings
+    assert settings.redis_url == "redis://127.0.0.1:1/0"
+    assert settings.authorization == {"Authorization": "Bearer secret"}, "a stack publishes no token"
 
 
 def test_a_fault_of_what_does_not_run_and_an_unknown_one_are_misuse(
