@@ -26,10 +26,11 @@ can_write() { # Tell whether this folder, or the one that it would be made in, c
   [ -d "$folder" ] && [ -w "$folder" ]
 }
 
-# uv's own cache, where the usual place cannot be written to: a container, an account without a home.
-if [ -z "${UV_CACHE_DIR:-}" ] && ! can_write "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/uv"; then
-  UV_CACHE_DIR=$tools/cache
-  export UV_CACHE_DIR
+# What is kept for the next time, where the user's cache cannot be written to: a container, an account without a home.
+cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}
+if ! can_write "$cache/uv" || ! can_write "$cache/coffee-rt"; then
+  XDG_CACHE_HOME=$tools/cache
+  export XDG_CACHE_HOME
 fi
 
 install_uv() { # Try each way that a Python has, quietly; print where uv is.

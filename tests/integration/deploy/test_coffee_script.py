@@ -88,7 +88,7 @@ def test_where_there_is_no_uv_a_python_brings_it(clone: Path, programs: Path) ->
     found = called(clone / "coffee", clone, PATH=str(programs), HOME="/nonexistent", XDG_CACHE_HOME="/dev/null/no")
     assert (found.returncode, found.stdout) == (7, answer(clone)), found.stderr
     assert (clone / ".uv" / "bin" / "uv").exists()
-    assert (clone / ".uv" / "cache").is_dir(), "uv's cache, where its usual place cannot be written to"
+    assert (clone / ".uv" / "cache" / "uv").is_dir(), "uv's cache, where its usual place cannot be written to"
 
 
 def test_without_uv_and_python_one_line_says_what_to_install(clone: Path, programs: Path) -> None:
