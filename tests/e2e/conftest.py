@@ -12,10 +12,10 @@ from tests.waiting import until_sync
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """All three pipelines, up, in a folder with a space in its name; nothing is left of it afterwards."""
+    """All three pipelines, up, in a folder with an odd name; nothing is left of it afterwards."""
     # The shell has variables for other programs: none reaches Kafka, Flink or the client that plans the job.
     hostile = {name: value for name, value in HOSTILE.items() if name not in ("PYTHONPATH", "LC_ALL")}
-    lab = Lab(tmp_path_factory.mktemp("a lab") / "coffee home", "v1,v2,v3", **hostile)
+    lab = Lab(tmp_path_factory.mktemp("a lab") / "coffee hömé 100% #[1]", "v1,v2,v3", **hostile)
     with lab.running():
         yield lab
     until_sync(lambda: not lab.left())
