@@ -54,6 +54,8 @@ _FAILURES = 3
 """Equal failures in a row after which one is taken to repeat itself: of a checkpoint, that it is damaged."""
 _SLOTS_WITHIN_S = 20.0
 """Seconds in which TaskManagers that start with the job offer their slots."""
+_BEGINS_WITHIN_S = 60.0
+"""Seconds in which a job with slots begins: 20 were seen at a healthy first start on a busy machine."""
 
 log = logging.getLogger("flink.submit")
 
@@ -180,6 +182,11 @@ class Submitter:
         managers = await self._rest.task_managers()
         if managers:
             free, slots = sum(each.free_slots for each in managers), sum(each.slots for each in managers)
+            if free >= self._settings.flink_parallelism:
+                self._outage.found(
+                    "the job has slots and starts", "nothing: it begins by itself", _BEGINS_WITHIN_S
+                )
+                return
             reason = f"the job waits for slots: {free} of {slots} in Flink are free"
         else:
             reason = f"no TaskManager is registered with Flink at {place(self._settings.flink_rest_url)}"

@@ -324,6 +324,20 @@ async def test_without_taskmanagers_the_job_says_that_it_waits_for_them(scene: S
     assert standstill.reason == "the job waits for slots: 0 of 1 in Flink are free"
 
 
+async def test_a_job_that_is_about_to_get_its_slots_is_no_outage_for_a_minute(scene: Scene) -> None:
+    await scene.submit()
+    scene.manager.task_managers = [{"id": "one", "path": "there", "slotsNumber": 1, "freeSlots": 1}]
+    await scene.submitter.check()
+    scene.now_s += 50
+    await scene.submitter.check()
+    assert await scene.published() is None
+    scene.now_s += 20
+    await scene.submitter.check()
+    standstill = await scene.published()
+    assert standstill is not None
+    assert standstill.reason == "the job has slots and starts"
+
+
 @pytest.mark.parametrize("restored", [True, False])
 async def test_a_job_that_high_availability_has_recovered_is_adopted(scene: Scene, restored: bool) -> None:
     scene.manager.put("b" * 32, "RUNNING", 2)
