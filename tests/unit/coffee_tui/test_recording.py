@@ -69,7 +69,8 @@ def test_a_cut_file_plays_until_the_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not compressed", gzip.compress(b'{"format":"x"}\n'), gzip.compress(b"[]\n")]
+    "content",
+    [b"", b"not compressed", gzip.compress(b'{"format":"x"}\n', mtime=0), gzip.compress(b"[]\n", mtime=0)],
 )
 def test_another_file_is_no_recording(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r").write_bytes(content)
