@@ -6,6 +6,7 @@ for somebody's own Java, PYTHONPATH, http_proxy. A working folder has files that
 ``python_module``; a test holds the sources to it.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from coffee_core.pipelines import FOLDERS_VARIABLE, package_folders
+from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
 
 _SYSTEM = (
@@ -65,7 +67,19 @@ def child_environ(
     given = {name: value for name, value in os.environ.items() if _is_inherited(name, terminal, by_proxies)}
     if by_proxies:
         given["no_proxy"] = ",".join(filter(None, (given.get("no_proxy") or given.get("NO_PROXY"), _LOOPBACK)))
-    return {**given, **({} if terminal else _TEXT), **_OURS, **_import_path(), **(extra or {})}
+    return {**given, **_database_url(), **({} if terminal else _TEXT), **_OURS, **_import_path(), **(extra or {})}
+
+
+def _database_url() -> dict[str, str]:
+    """Return the URL of the user's own PostgreSQL with what libpq's variables say beside it, a password too.
+
+    A child has none of these variables: some of them may be meant for another database.
+    """
+    if not (url := os.environ.get("DATABASE_URL")):
+        return {}
+    with contextlib.suppress(ValueError):  # the child says what is wrong with it
+        url = str(PostgresUrl.parse(url.strip(), os.environ))
+    return {"DATABASE_URL": url}
 
 
 def _is_inherited(name: str, terminal: bool, by_proxies: bool) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from backend.stack.spawn import child_env
 from coffee_core.children import child_environ, python_module
+from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
 from tests.hostile import HOSTILE
 
@@ -114,6 +115,21 @@ def test_variables_of_libpq_go_within_a_url_of_ones_own(monkeypatch: pytest.Monk
     got = child_env(Settings.from_env(), {})
     assert not got.keys() & {"PGUSER", "PGSSLMODE"}
     assert got["DATABASE_URL"] == "postgresql://barista@db:5432/coffee?sslmode=require"
+
+
+@pytest.mark.parametrize("password", ["hush", "p@ss/w:or%d#?&=+ [ü]", "%40"])
+def test_a_password_beside_the_url_goes_within_it(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://coffee@db/coffee")
+    monkeypatch.setenv("PGPASSWORD", password)
+    given = child_environ()
+    assert "PGPASSWORD" not in given
+    assert Settings.from_env(given).database_url == Settings.from_env().database_url
+    assert PostgresUrl.parse(given["DATABASE_URL"]).password == password
+
+
+def test_a_url_that_cannot_be_used_is_left_to_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "db/coffee")
+    assert child_environ()["DATABASE_URL"] == "db/coffee"
 
 
 @pytest.mark.usefixtures("hostile")
