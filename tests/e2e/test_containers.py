@@ -101,8 +101,6 @@ async def test_down_and_up(project: Project) -> None:
     before = project.anonymous_volumes()
     await asyncio.to_thread(project.compose, "down", "--timeout", "30")
     await asyncio.to_thread(project.up)
-    await asyncio.to_thread(project.compose, "down", "--timeout", "30")
-    await asyncio.to_thread(project.up)
     assert project.anonymous_volumes() <= before
     await project.send(ORDERS)
 
