@@ -16,7 +16,7 @@ from tests.servers import free_port, run, serving
 from tests.waiting import until
 
 _TEMPLATE = "coffee"
-_INTEGRATION = Path(__file__).parent / "integration"
+_TESTS = Path(__file__).parent
 _number = itertools.count(1)
 
 
@@ -26,19 +26,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that share a server in one process, where several run them: by stack, or by file."""
+    """Keep tests that share a server in one process, where several run them, and all of Flink in one."""
     for item in items:
-        shares_lab = "lab" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("lab" if shares_lab else _home_of(item.path)))
+        item.add_marker(pytest.mark.xdist_group(_group_of(item.path)))
         if "slow" in item.keywords and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 
-def _home_of(path: Path) -> str:
+def _group_of(path: Path) -> str:
     """Return the name of the group that a file belongs to."""
-    for folder in (_INTEGRATION / "backend" / "api", _INTEGRATION / "backend" / "pipelines"):
-        if path.is_relative_to(folder):
-            return folder.name  # one Kafka for all of it
+    for folder in ("e2e", "integration/deploy", "integration/flink"):
+        if path.is_relative_to(_TESTS / folder):
+            return "flink"  # a second cluster beside it would take longer than the two one after the other
+    for folder in ("integration/backend/api", "integration/backend/pipelines"):
+        if path.is_relative_to(_TESTS / folder):
+            return folder  # one Kafka for all of it
     return str(path)
 
 
