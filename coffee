@@ -92,8 +92,7 @@ if [ "${1:-}" = test ]; then
   require_python
   uv sync --quiet
   [ $# -eq 0 ] || exec uv run pytest "$@"
-  for check in "ruff check" "ruff format --check" "mypy" "lint-imports" \
-    "pytest -n 2 --dist loadgroup --no-loadscope-reorder"; do
+  for check in "ruff check" "ruff format --check" "mypy" "lint-imports" "pytest"; do
     say "$check"
     # shellcheck disable=SC2086 # a command and its options
     uv run $check

@@ -16,7 +16,6 @@ from tests.servers import free_port, run, serving
 from tests.waiting import until
 
 _TEMPLATE = "coffee"
-_TESTS = Path(__file__).parent
 _number = itertools.count(1)
 
 
@@ -24,24 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run what is marked slow: it takes minutes a test")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that share a server in one process, where several run them, and all of Flink in one."""
+    """Leave out what is slow, unless it is asked for."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group_of(item.path)))
         if "slow" in item.keywords and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
-
-
-def _group_of(path: Path) -> str:
-    """Return the name of the group that a file belongs to."""
-    for folder in ("e2e", "integration/deploy", "integration/flink"):
-        if path.is_relative_to(_TESTS / folder):
-            return "flink"  # a second cluster beside it would take longer than the two one after the other
-    for folder in ("integration/backend/api", "integration/backend/pipelines"):
-        if path.is_relative_to(_TESTS / folder):
-            return folder  # one Kafka for all of it
-    return str(path)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,6 @@ from typing import Any
 
 import psutil
 
-from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
@@ -110,7 +109,6 @@ class Lab:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=dies_with_parent(signal.SIGTERM),  # also where pytest is killed
         )
         log.close()
         deadline = time.monotonic() + within_s
