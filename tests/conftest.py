@@ -20,13 +20,23 @@ _number = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="also run what is marked slow: it takes minutes a test")
+    parser.addoption("--slow", action="store_true", help="also run what is marked slow: minutes a file")
+    parser.addoption(
+        "--slow-part",
+        metavar="N",
+        type=int,
+        help="also run one of the files that are marked slow: the Nth, in turn",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is slow, unless it is asked for."""
-    for item in items:
-        if "slow" in item.keywords and not config.getoption("--slow"):
+    """Leave out what is slow, unless it is asked for or its turn."""
+    slow = [item for item in items if "slow" in item.keywords]
+    files = sorted({item.path for item in slow})
+    part = config.getoption("--slow-part")
+    chosen = files if config.getoption("--slow") else [] if part is None else [files[part % len(files)]]
+    for item in slow:
+        if item.path not in chosen:
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 

@@ -19,6 +19,9 @@ AGAIN = (409, 503, 504)
 """In hand, nowhere, or nobody knows: the answers that tell a client to send the same again."""
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Brokers, Lab]]:
     folder = tmp_path_factory.mktemp("three brokers")

@@ -35,6 +35,9 @@ REWRITE_FROM_BYTES = 1_000_000
 WITHIN_S = 180.0
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def forgetful_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab = Lab(

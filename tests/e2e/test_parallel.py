@@ -24,6 +24,9 @@ ORDERS = 600
 BATCH = "20"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def wide_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab whose v3 runs in two slots on six partitions, and whose workers take small batches."""

@@ -27,6 +27,9 @@ KEYS = MetricKeys(V3)
 WITHIN_S = 240
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def image() -> Iterator[Stage]:
     with open_place("flink") as folder:
