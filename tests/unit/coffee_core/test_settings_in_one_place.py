@@ -77,4 +77,6 @@ def read_beside_the_settings() -> dict[str, list[str]]:
 def test_settings_are_read_in_one_place() -> None:
     found = read_beside_the_settings()
     assert found.keys() == EXCEPTIONS.keys(), found
+    # A child gets it completed by those variables, before anybody there reads the settings.
+    assert found.pop("DATABASE_URL") == ["coffee_core/children.py", "coffee_core/entry.py"]
     assert all(len(paths) == 1 for paths in found.values()), found
