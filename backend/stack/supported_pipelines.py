@@ -1,6 +1,7 @@
 """Which of the wanted pipelines this machine can run."""
 
 import importlib.util
+import sys
 from dataclasses import replace
 
 from backend.stack.places import ON_JAVA, java_obstacle
@@ -15,9 +16,9 @@ def supported_pipelines(settings: Settings) -> tuple[Settings, str]:
     """
 
     def lacking(pipeline: Pipeline) -> str:
-        return missing_package(pipeline) or (
-            java_obstacle(settings) if ON_JAVA & _started(pipeline, settings) else ""
-        )
+        started = _started(pipeline, settings)
+        obstacle = java_obstacle(settings) if ON_JAVA & started else ""
+        return missing_package(pipeline) or obstacle or (missing_library() if "flink" in started else "")
 
     missing = {pipeline: reason for pipeline in settings.pipelines if (reason := lacking(pipeline))}
     if not missing:
@@ -32,6 +33,21 @@ def _started(pipeline: Pipeline, settings: Settings) -> set[str]:
     """Return the servers of this pipeline that run here, without those that are given."""
     given = {"kafka": settings.given_kafka_servers, "flink": settings.given_flink_rest_url}
     return {server for server in pipeline.info.servers if not given.get(server)}
+
+
+def missing_library() -> str:
+    """Return what a TaskManager lacks here to run Python, in words; empty where it lacks nothing.
+
+    It loads Python as a library, which distributions keep in a package of its own.
+    """
+    if importlib.util.find_spec("find_libpython") is None:
+        return ""
+    from find_libpython import find_libpython
+
+    if find_libpython():
+        return ""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"Flink needs Python's shared library, libpython{version} (Debian: apt install libpython{version})"
 
 
 def missing_package(pipeline: Pipeline) -> str:
