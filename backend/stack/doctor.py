@@ -15,7 +15,7 @@ from backend.stack.parts import wanted_servers
 from backend.stack.places import ON_JAVA, cache_dir, cache_obstacle, home_obstacle, java_obstacle
 from backend.stack.ports import obstacle_at
 from backend.stack.privileges import account_obstacle
-from backend.stack.supported_pipelines import missing_package, supported_pipelines
+from backend.stack.supported_pipelines import missing_library, missing_package, supported_pipelines
 from coffee_core.children import PROXIES, child_environ
 from coffee_core.entry import DROPPED, libpq_is_meant
 from coffee_core.errors import StackError
@@ -157,6 +157,8 @@ def _packages(settings: Settings) -> Iterator[Check]:
         for package in pipeline.info.requires:
             detail = f"{package.hint}: {others} alone will run" if missing else "installed"
             yield Check(package.package, not missing, detail)
+    if "flink" in _started_servers(settings) and (library := missing_library()):
+        yield Check("libpython", ok=False, detail=f"{library}: {others} alone will run")
 
 
 def _ports(settings: Settings) -> list[Check]:
