@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 import redis
 
@@ -14,6 +15,9 @@ from backend.stack import redis as redis_stack
 from coffee_core.settings import Settings
 from tests.servers import free_port, run, serving
 from tests.waiting import until
+
+# The same examples in every run; `--hypothesis-profile default` draws new ones.
+hypothesis.settings.load_profile("ci")
 
 _TEMPLATE = "coffee"
 _number = itertools.count(1)

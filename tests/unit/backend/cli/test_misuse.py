@@ -5,7 +5,7 @@ import math
 import click
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backend.cli.main import coffee
@@ -71,6 +71,7 @@ def test_a_key_that_no_header_can_hold_is_refused(key: str) -> None:
 
 
 @given(st.text(st.sampled_from("0123456789+-.eE_ ٣nif"), max_size=8))
+@example("0E0000")
 def test_a_number_is_what_json_and_float_both_take_for_one(text: str) -> None:
     """A second implementation: of what float() reads, what is ASCII, finite and without its own liberties."""
     try:
