@@ -14,7 +14,7 @@ from typing import Any
 from coffee_core.errors import ConfigError
 from coffee_core.numbers import parse_whole_number
 from coffee_core.passwords import read_password
-from coffee_core.pipelines import PACKAGES_SETTING, Pipeline, load_packages, parse_pipelines
+from coffee_core.pipelines import DEFAULT_PIPELINES, PACKAGES_SETTING, Pipeline, load_packages, parse_pipelines
 from coffee_core.runstate import read_env
 from coffee_core.server_urls import HttpUrl, PostgresUrl, RedisUrl, parse_endpoints
 
@@ -161,7 +161,10 @@ class Settings:
 
     home: Path = _setting("COFFEE_HOME", ".coffee", _home, "folder of the embedded stack's data, logs and state")
     pipelines: tuple[Pipeline, ...] = _setting(
-        "COFFEE_PIPELINES", "v1,v2,v3", parse_pipelines, "pipelines to run; without v3 no Kafka and no Flink"
+        "COFFEE_PIPELINES",
+        ",".join(DEFAULT_PIPELINES),
+        parse_pipelines,
+        "pipelines to run, with the servers that they need; all: every one; +v2: those of the default and v2",
     )
     pipeline_packages: tuple[str, ...] = _setting(
         PACKAGES_SETTING,

@@ -80,7 +80,7 @@ def command(
     port: int,
     port_guarded: bool,
 ) -> None:
-    """Show three ways to take an order, live.
+    """Show several ways to take an order, live.
 
     Finds the stack by API_URL and REDIS_URL, else by what a running stack has published under COFFEE_HOME.
     """

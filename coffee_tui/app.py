@@ -17,7 +17,7 @@ from coffee_tui.theme import ThemedApp
 
 
 class CoffeeApp(ThemedApp):
-    """Three pipelines, live. Its sources are given: a stack, a recording, or a test's own."""
+    """The pipelines, live. Its sources are given: a stack, a recording, or a test's own."""
 
     TITLE = "coffee-rt"
     CSS_PATH = "app.tcss"

@@ -1,1 +1,1 @@
-"""The order API: three endpoints on Starlette, one for each pipeline."""
+"""The order API: endpoints on Starlette, the same for each pipeline."""

@@ -70,7 +70,7 @@ def _processes(pids: Mapping[int, int]) -> Iterable[Metric]:
 
 
 _COUNTS = (
-    ("coffee_accepted_orders", "Orders of the log (v1: rows).", "accepted"),
+    ("coffee_accepted_orders", "Orders of the log; rows of a pipeline without one.", "accepted"),
     ("coffee_stored_orders", "Rows in PostgreSQL.", "stored"),
     ("coffee_lost_orders", "Orders that were shown or taken from the log, and have no row.", "lost"),
     ("coffee_duplicated_orders", "Rows that the log does not account for.", "duplicated"),

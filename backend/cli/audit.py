@@ -14,7 +14,7 @@ from coffee_core.settings import Settings
 @click.command("audit")
 @click.option("--json", "as_json", is_flag=True, help="{balanced, pipelines: […]}: see docs/audit.md.")
 @click.option("--deep", is_flag=True, help="Also compare ids one by one; reads the whole topic of v3.")
-@click.option("--pipelines", metavar="v1,v2,v3", callback=read_pipelines, help="Default: those that run.")
+@click.option("--pipelines", metavar="v1,v2,…", callback=read_pipelines, help="Default: those that run.")
 @click.option(
     "--settle",
     "settle_s",

@@ -24,7 +24,7 @@ from coffee_core.settings import Settings
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("coffee-bench"), show_default=True,
     help="Folder of the report.",
 )  # fmt: skip
-@click.option("--pipelines", metavar="v1,v2,v3", callback=read_pipelines, help="Default: those of the settings.")
+@click.option("--pipelines", metavar="v1,v2,…", callback=read_pipelines, help="Default: those of the settings.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of words: see docs/bench.md.")
 @click.option(
     "--compare", nargs=2, type=click.Path(exists=True, path_type=Path), metavar="A B",
@@ -41,7 +41,7 @@ def bench_command(
     as_json: bool,
     compare: tuple[Path, Path] | None,
 ) -> None:
-    """Measure the three ways side by side: how late, how much, at what cost; claims beside measurements.
+    """Measure the pipelines side by side: how late, how much, at what cost; claims beside measurements.
 
     Runs a stack of its own, in a fresh folder and on free ports, and deletes it afterwards: no data of yours is
     touched. End your own stack first, and leave the machine alone meanwhile. Ctrl-C keeps what is done.

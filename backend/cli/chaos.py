@@ -24,7 +24,7 @@ _RATE_PER_S = 300.0
 @click.option(
     "--pipeline",
     "pipelines",
-    metavar="v1,v2,v3",
+    metavar="v1,v2,…",
     callback=read_pipelines,
     help="Under load. Default: those that run.",
 )

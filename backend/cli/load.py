@@ -120,7 +120,7 @@ def _conditions(_ctx: click.Context, _option: click.Parameter, texts: tuple[str,
 
 
 @click.command("load")
-@click.argument("pipelines", required=False, metavar="[v1,v2,v3]", callback=read_pipelines)
+@click.argument("pipelines", required=False, metavar="[v1,v2,…]", callback=read_pipelines)
 @click.option("--rate", type=_RATE, default=20, show_default=True, help="Orders a second into each pipeline.")
 @click.option("--for", "for_s", type=Number(0.1, _LONGEST_S), default=10, show_default=True, help="Seconds.")
 @click.option("--shape", type=click.Choice(_PATTERNS), default="steady", show_default=True)

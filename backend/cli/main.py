@@ -17,12 +17,12 @@ COMMANDS = {
     "down": ("stack", "Stop what runs, and wait until it has gone."),
     "status": ("stack", "List the parts with pid, port and state."),
     "env": ("stack", "Print the addresses of the running stack as KEY=VALUE lines."),
-    "order": ("load", "Send one order into v1, v2, v3 or all of them."),
+    "order": ("load", "Send one order into a pipeline, or one into each that runs."),
     "audit": ("audit", "Balance each pipeline: was an order lost, duplicated, or is a total adrift?"),
-    "reconcile": ("repair", "Bring the metrics of v1, v2 or v3 back to what PostgreSQL holds."),
+    "reconcile": ("repair", "Bring the metrics of a pipeline back to what PostgreSQL holds."),
     "replay": ("repair", "Count v3's whole topic anew, or take over what dead workers of v2 have left."),
     "savepoint": ("repair", "Save the state of v3's job; --stop: end the job with it, to upgrade or rescale it."),
-    "dead-letters": ("repair", "List, requeue or drop the dead letters of v2 or v3."),
+    "dead-letters": ("repair", "List, requeue or drop the dead letters of a pipeline with a log."),
     "load": ("load", "Send orders on a schedule, and measure from when each was meant to be sent."),
     "chaos": ("chaos", "Break a part under load and prove that not one order is lost or counted twice."),
     "bench": ("bench", "Measure on this machine how late, how much and at what cost, claims beside measurements."),
@@ -97,7 +97,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="coffee-rt")
 def coffee() -> None:
-    """Three ways to take an order, run for real on this machine and compared live.
+    """Ways to take an order, run for real on this machine and compared live.
 
     Settings come from the environment (COFFEE_HOME, COFFEE_API_PORT, DATABASE_URL, …): see docs/settings.md.
 

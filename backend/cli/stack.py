@@ -22,7 +22,7 @@ _GOOD = (State.UP, State.EXTERNAL)
 @click.option(
     "--headless", is_flag=True, help="No dashboard: print a line for each change. Ctrl-C ends everything."
 )
-@click.option("--pipelines", metavar="v1,v2,v3", help="Pipelines to run; without v3 no Kafka and no Flink.")
+@click.option("--pipelines", metavar="v1,v2,…", help="Pipelines to run; all; +v4: besides the usual ones.")
 @click.pass_context
 def up_command(ctx: click.Context, *, headless: bool, pipelines: str | None) -> None:
     """Start everything, open the dashboard in this terminal, and stop everything when it is left."""

@@ -25,6 +25,7 @@ from coffee_core.pipelines.declaration import (
 )
 
 __all__ = [
+    "DEFAULT_PIPELINES",
     "PIPELINES",
     "Declaration",
     "Log",
@@ -95,6 +96,8 @@ with contextlib.suppress(ValueError):  # the settings read the same text again, 
     load_packages(os.environ.get(PACKAGES_SETTING, ""))
 PIPELINES: tuple[Pipeline, ...] = tuple(Pipeline(name) for name in _declared)
 """Every pipeline, the built-in ones first, in the order of their version."""
+DEFAULT_PIPELINES: tuple[Pipeline, ...] = tuple(pipeline for pipeline in PIPELINES if pipeline.info.default)
+"""Those that run where nobody names any."""
 
 
 def pipeline_named(name: str) -> Pipeline:
@@ -107,9 +110,15 @@ def pipeline_named(name: str) -> Pipeline:
 def parse_pipelines(text: str) -> tuple[Pipeline, ...]:
     """Read a comma-separated list such as ``v1,v3``; duplicates fold, the order is by version.
 
-    Raises ValueError naming the item that is no pipeline, or when the list is empty.
+    ``all`` is every pipeline; a list that begins with ``+`` comes in addition to those that run by default. Raises
+    ValueError naming the item that is no pipeline, or when the list is empty.
     """
-    names = {item.strip().lower() for item in text.split(",") if item.strip()}
+    items = [item.strip().lower() for item in text.split(",") if item.strip()]
+    names = set(items)
+    if items and items[0].startswith("+"):
+        names = {*DEFAULT_PIPELINES, *(item.removeprefix("+").strip() for item in items)}
+    if "all" in names:
+        names = names - {"all"} | set(PIPELINES)
     if unknown := sorted(names - set(PIPELINES)):
         raise ValueError(f"{unknown[0]!r} is no pipeline; choose from {', '.join(sorted(PIPELINES))}")
     if not names:

@@ -52,6 +52,8 @@ class Service:
     module: str
     also_with: str = ""
     """Field of ``Settings``: where it is set, the service runs also without its pipeline, for others."""
+    short: str = ""
+    """Its name in the first line of the dashboard, where that is shorter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ DECLARATION = Declaration(
     colour=0,
     services=(
         Service(
-            "cafe-order-aggregator", "backend.pipelines.v1_direct.aggregator", also_with="reconcile_interval_s"
+            "cafe-order-aggregator",
+            "backend.pipelines.v1_direct.aggregator",
+            also_with="reconcile_interval_s",
+            short="cron",
         ),
     ),
     processor="cafe-order-aggregator",

@@ -15,7 +15,7 @@ DECLARATION = Declaration(
         Stage("PG, Redis", ("postgres", "redis")),
     ),
     colour=1,
-    services=(Service("stream-worker", "backend.pipelines.v2_streams.worker"),),
+    services=(Service("stream-worker", "backend.pipelines.v2_streams.worker", short="worker"),),
     processor="stream-worker",
     cost_label="worker",
     cost_parts=("stream-worker",),

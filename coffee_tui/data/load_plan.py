@@ -10,7 +10,7 @@ from coffee_core.load.orders import OrderMix
 from coffee_core.load.schedule import Pattern, Shape
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.numbers import parse_number
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 
 RATES: tuple[float, ...] = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 """The steps of + and -, orders per second for each pipeline."""
@@ -38,7 +38,7 @@ Weights = tuple[tuple[str, float], ...]
 class LoadPlan:
     """Everything that can be chosen of a load."""
 
-    pipelines: tuple[Pipeline, ...] = PIPELINES
+    pipelines: tuple[Pipeline, ...] = DEFAULT_PIPELINES
     """Where it goes."""
     rate_per_s: float = 10.0
     """Orders per second for each of them; of a ramp at its end, of bursts on average."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.load_plan import LoadPlan
 
@@ -161,7 +161,7 @@ class PipelineView:
 class Snapshot:
     """The whole dashboard at one moment."""
 
-    pipelines: tuple[PipelineView, ...] = tuple(PipelineView(pipeline) for pipeline in PIPELINES)
+    pipelines: tuple[PipelineView, ...] = tuple(PipelineView(pipeline) for pipeline in DEFAULT_PIPELINES)
     """One view for each pipeline, by version."""
     redis: Link = Link()
     """The dashboard's connection to Redis."""

@@ -1,6 +1,6 @@
 """Compare: what is claimed of each pipeline, beside what was measured just now."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -9,12 +9,12 @@ from textual.containers import VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Static
 
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import Pipeline
 from coffee_tui.data.snapshot import PipelineView, Quantiles, Snapshot
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, DIM, GREY, TEXT
 from coffee_tui.widgets.format import clip, in_words, latency, listed
-from coffee_tui.widgets.orders import ORDER_KEYS
+from coffee_tui.widgets.orders import order_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,9 @@ class Claim:
     see: str
     """How to see it."""
 
-    @property
-    def claimed(self) -> tuple[str, ...]:
-        """What is claimed of each pipeline."""
-        return tuple(str(getattr(pipeline.info.claims, self.name)) for pipeline in PIPELINES)
+    def claimed(self, pipelines: Iterable[Pipeline]) -> tuple[str, ...]:
+        """Return what is claimed of each pipeline."""
+        return tuple(str(getattr(pipeline.info.claims, self.name)) for pipeline in pipelines)
 
 
 def _shown(view: PipelineView) -> str:
@@ -62,60 +61,66 @@ def _logs(pipeline: Pipeline) -> str:
     return "rows, no log" if log is None else f"{log.entries} logged"
 
 
-_IN_RUNS = [pipeline for pipeline in PIPELINES if pipeline.info.shown_in_runs]
-_AT_ONCE = [pipeline for pipeline in PIPELINES if not pipeline.info.shown_in_runs]
-CLAIMS: tuple[Claim, ...] = (
-    Claim(
-        "API Response Time",
-        "api_response",
-        lambda view: view.api,
-        "space sends a load; the figures are of the last 10 s",
-    ),
-    Claim(
-        "Dashboard Latency",
-        "dashboard_latency",
-        lambda view: view.dashboard,
-        f"{listed(ORDER_KEYS.split())} send one order each: watch when its total moves",
-    ),
-    Claim(
-        "Delivery Guarantee",
-        "delivery",
-        _audited,
-        "x, kill-stream-worker: every order is compared with its row; in effect all "
-        f"{in_words(len(PIPELINES))} are exactly once",
-    ),
-    Claim(
-        "Message Persistence",
-        "persistence",
-        _logged,
-        "x, kill-redis or kill-kafka; coffee down, then coffee up: every order and every total is there again",
-    ),
-    Claim(
-        "Replay Capability",
-        "replay",
-        None,
-        "x, replay-v2: what a dead worker had in hand is handed on; x, replay-v3: the whole topic is counted anew",
-    ),
-    Claim(
-        "Worker Downtime",
-        "downtime",
-        _queued,
-        "x, freeze-stream-worker or kill-flink-taskmanager: orders are still accepted, then the backlog drains",
-    ),
-    Claim(
-        "Aggregation",
-        "aggregation",
-        _shown,
-        f"b sends a burst: {listed(_IN_RUNS)} moves at its next run, {listed(_AT_ONCE)} at once",
-    ),
-    Claim(
-        "Scalability",
-        "scalability",
-        None,
-        "more stream workers share the group; COFFEE_FLINK_PARALLELISM spreads the job over the partitions",
-    ),
-)
-"""Every row, in the order of the note."""
+def claims(pipelines: Sequence[Pipeline]) -> tuple[Claim, ...]:
+    """Return every row, in the order of the note."""
+    in_runs = [pipeline for pipeline in pipelines if pipeline.info.shown_in_runs]
+    at_once = [pipeline for pipeline in pipelines if not pipeline.info.shown_in_runs]
+    moves = [f"{listed(in_runs)} moves at its next run"] if in_runs else []
+    moves += [f"{listed(at_once)} at once"] if at_once else []
+    return (
+        Claim(
+            "API Response Time",
+            "api_response",
+            lambda view: view.api,
+            "space sends a load; the figures are of the last 10 s",
+        ),
+        Claim(
+            "Dashboard Latency",
+            "dashboard_latency",
+            lambda view: view.dashboard,
+            f"{listed([order_key(each) for each in pipelines])} send one order each: watch when its total moves",
+        ),
+        Claim(
+            "Delivery Guarantee",
+            "delivery",
+            _audited,
+            "x, kill-stream-worker: every order is compared with its row; in effect all "
+            f"{in_words(len(pipelines))} are exactly once",
+        ),
+        Claim(
+            "Message Persistence",
+            "persistence",
+            _logged,
+            "x, kill-redis or kill-kafka; coffee down, then coffee up: every order and every total is there again",
+        ),
+        Claim(
+            "Replay Capability",
+            "replay",
+            None,
+            "x, replay-v2: what a dead worker had in hand is handed on; "
+            "x, replay-v3: the whole topic is counted anew",
+        ),
+        Claim(
+            "Worker Downtime",
+            "downtime",
+            _queued,
+            "x, freeze-stream-worker or kill-flink-taskmanager: "
+            "orders are still accepted, then the backlog drains",
+        ),
+        Claim(
+            "Aggregation",
+            "aggregation",
+            _shown,
+            "b sends a burst: " + ", ".join(moves),
+        ),
+        Claim(
+            "Scalability",
+            "scalability",
+            None,
+            "more stream workers share the group; COFFEE_FLINK_PARALLELISM spreads the job over the partitions",
+        ),
+    )
+
 
 _LABEL = 11
 _EVERY_S = 0.5
@@ -124,9 +129,11 @@ _EVERY_S = 0.5
 class CompareScreen(Page):
     """The comparison table of the pipelines."""
 
-    def __init__(self, now: Callable[[], Snapshot]) -> None:
+    def __init__(self, pipelines: tuple[Pipeline, ...], now: Callable[[], Snapshot]) -> None:
         super().__init__("Compare · claimed, measured here now, and how to see it")
         self._now = now
+        self._pipelines = pipelines
+        self._claims = claims(pipelines)
         self._drawn: object = None
 
     def body(self) -> Iterable[Widget]:
@@ -146,19 +153,35 @@ class CompareScreen(Page):
 
     def copied(self) -> str:
         """Return the table."""
-        return f"{heads(100)}\n\n{table(self._cells(), 100)}"
+        return f"{heads(self._pipelines, 100)}\n\n{self._table(self._cells(), 100)}"
 
     def _cells(self) -> tuple[tuple[str, ...], ...]:
         views = {view.pipeline: view for view in self._now().pipelines}
-        return tuple(tuple(_measured(claim, views.get(pipeline)) for pipeline in PIPELINES) for claim in CLAIMS)
+        return tuple(
+            tuple(_measured(claim, views.get(pipeline)) for pipeline in self._pipelines) for claim in self._claims
+        )
 
     def _draw(self) -> None:
         cells = self._cells()
         if cells != self._drawn:
             self._drawn = cells
             width = self.size.width - 6
-            self.query_one("#heads", Static).update(heads(width))
-            self.query_one("#table", Static).update(table(cells, width))
+            self.query_one("#heads", Static).update(heads(self._pipelines, width))
+            self.query_one("#table", Static).update(self._table(cells, width))
+
+    def _table(self, measured: tuple[tuple[str, ...], ...], width: int) -> Text:
+        """Return the whole table, ``width`` cells wide: each row its claims, its figures, how to see it."""
+        cell = _cell(len(self._pipelines), width)
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for claim, figures in zip(self._claims, measured, strict=True):
+            text.append(f"{claim.aspect}\n", f"bold {TEXT}")
+            _line(text, "claimed", claim.claimed(self._pipelines), cell, GREY)
+            if claim.measured is not None:
+                _line(text, "now", figures, cell, TEXT)
+            for at, line in enumerate(wrap(claim.see, width - _LABEL)):
+                text.append(("" if at else "  see").ljust(_LABEL), DIM).append(f"{line}\n", GREY)
+            text.append("\n")
+        return text
 
 
 def _measured(claim: Claim, view: PipelineView | None) -> str:
@@ -176,37 +199,22 @@ def _fold(text: str, width: int) -> list[str]:
     return [line for figure in figures for line in wrap(figure, width)]
 
 
-def _cell(width: int) -> int:
-    return max(10, (width - _LABEL) // len(PIPELINES))
+def _cell(pipelines: int, width: int) -> int:
+    return max(10, (width - _LABEL) // pipelines)
 
 
-def heads(width: int) -> Text:
+def heads(pipelines: Sequence[Pipeline], width: int) -> Text:
     """Return the names of the pipelines, over two lines where they have no room beside their versions."""
-    cell = _cell(width)
-    folded = max(len(f"{pipeline}  {pipeline.info.title}") for pipeline in PIPELINES) >= cell
+    cell = _cell(len(pipelines), width)
+    folded = max(len(f"{pipeline}  {pipeline.info.title}") for pipeline in pipelines) >= cell
     text = Text(" " * _LABEL, no_wrap=True, overflow="ellipsis")
-    for pipeline in PIPELINES:
+    for pipeline in pipelines:
         name = str(pipeline) if folded else f"{pipeline}  {pipeline.info.title}"
         text.append(name.ljust(cell), f"bold {ACCENT[pipeline]}")
     if folded:
         text.append("\n" + " " * _LABEL)
-        for pipeline in PIPELINES:
+        for pipeline in pipelines:
             text.append(clip(pipeline.info.title, cell - 1).ljust(cell), ACCENT[pipeline])
-    return text
-
-
-def table(measured: tuple[tuple[str, ...], ...], width: int) -> Text:
-    """Return the whole table, ``width`` cells wide: each row its claims, its figures, how to see it."""
-    cell = _cell(width)
-    text = Text(no_wrap=True, overflow="ellipsis")
-    for claim, figures in zip(CLAIMS, measured, strict=True):
-        text.append(f"{claim.aspect}\n", f"bold {TEXT}")
-        _line(text, "claimed", claim.claimed, cell, GREY)
-        if claim.measured is not None:
-            _line(text, "now", figures, cell, TEXT)
-        for at, line in enumerate(wrap(claim.see, width - _LABEL)):
-            text.append(("" if at else "  see").ljust(_LABEL), DIM).append(f"{line}\n", GREY)
-        text.append("\n")
     return text
 
 

@@ -82,7 +82,7 @@ KEYS: tuple[Binding, ...] = (
 # The layout, in cells and rows.
 
 COLUMNS_CELLS = 100
-"""From this many cells on three columns are there; below, one at a time."""
+"""From this many cells on up to three columns are there; below, one at a time."""
 _COLUMN_CELLS = 34
 """Cells that each column needs where there are more than three."""
 _WIDE_CELLS = 50
@@ -198,6 +198,7 @@ class LiveScreen(BaseScreen):
         snapshot, room = self.snapshot, self._room
         links = (("redis", snapshot.redis), ("api", snapshot.api))
         shared = Shared(
+            pipelines=self._pipelines,
             top_rate=largest_rate(snapshot.pipelines),
             top_count=largest_count(snapshot.pipelines),
             fault_marks=snapshot.faults,
@@ -297,7 +298,7 @@ class LiveScreen(BaseScreen):
 
     def action_compare(self) -> None:
         """Compare what is claimed with what was measured."""
-        self.app.push_screen(CompareScreen(lambda: self.snapshot))
+        self.app.push_screen(CompareScreen(self._pipelines, lambda: self.snapshot))
 
     def action_sent(self) -> None:
         """Show the latest orders."""

@@ -17,7 +17,6 @@ from coffee_tui.data.orders import Journal, SentOrder
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
 from coffee_tui.widgets.format import latency
-from coffee_tui.widgets.orders import ORDER_KEYS
 
 ROWS = 4
 """The order, and a row for each step."""
@@ -30,7 +29,7 @@ _ROOMY = 118
 _EASY = 72
 """From this many cells on there are milliseconds and the price."""
 _TITLE = "Orders · the latest sent from here, and one's journey"
-_EMPTY = f"no order sent from here yet: go back, {ORDER_KEYS} send one, space a load"
+_EMPTY = "no order sent from here yet: go back, 1 sends one, space a load"
 
 
 class SentOrdersScreen(Page):

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from coffee_core.clock import to_datetime
 from coffee_core.menu import STORES
-from coffee_core.pipelines import PIPELINES, Pipeline, Windows
+from coffee_core.pipelines import Pipeline, Windows
 from coffee_core.settings import Settings
 from coffee_core.windows import StoreSums
 from coffee_tui.data.event_windows import WindowsView, read_api, read_redis
@@ -28,16 +28,12 @@ _SOURCES: dict[Windows, tuple[_Read, float]] = {
     Windows.ROWS: (read_api, 5.0),
 }
 """Where windows are → who is asked, and every how many seconds; in the order of the panels."""
-_WITHOUT = [pipeline for pipeline in PIPELINES if pipeline.info.windows not in _SOURCES]
 _SIDE_BY_SIDE = 110
 _BELOW_ONE_ANOTHER = 34
 """Cells of width, and rows from which on long bars are worth more."""
 _RECORDING = "a recording has no windows: start a lab with `coffee up`"
 _NONE = "no pipeline that runs here keeps windows"
-_NOTE = (
-    f"{', '.join(_WITHOUT)} keep{'s' * (len(_WITHOUT) == 1)} no windows · " * bool(_WITHOUT)
-    + "an order counts where its own timestamp says; it is late once its minute is closed"
-)
+_NOTE = "an order counts where its own timestamp says; it is late once its minute is closed"
 
 
 class WindowsScreen(Page):
@@ -59,6 +55,7 @@ class WindowsScreen(Page):
             pipeline: WindowsView() for kind in _SOURCES for pipeline in running if pipeline.info.windows is kind
         }
         self._panels = {pipeline: WindowsPanel(pipeline) for pipeline in self._views}
+        self._without = [pipeline for pipeline in running if pipeline not in self._views]
 
     def body(self) -> Iterable[Widget]:
         """Return a panel for each pipeline that has windows."""
@@ -66,7 +63,8 @@ class WindowsScreen(Page):
             yield Static(_RECORDING if self._settings() is None else _NONE, id="message")
             return
         yield ScrollableContainer(*self._panels.values(), id="windows")
-        yield Static(_NOTE, id="note")
+        without = f"{', '.join(self._without)} keep{'s' * (len(self._without) == 1)} no windows · "
+        yield Static(without * bool(self._without) + _NOTE, id="note")
 
     def on_mount(self) -> None:
         """Begin to read."""

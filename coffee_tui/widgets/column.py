@@ -9,7 +9,8 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Stage as DeclaredStage
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.snapshot import CostView, Health, Mood, PipelineView, Stage
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT, slot
@@ -104,9 +105,6 @@ _FEW = 5
 """Up to so many orders are always in hand; more are a pile."""
 _HIGHEST_PILE = 100_000
 """Orders that fill a link."""
-_CHAINS = tuple(pipeline.info.chain for pipeline in PIPELINES)
-_ARROWS = max(1, *(len(chain) - 1 for chain in _CHAINS))
-"""Arrows of the chain with the most stages."""
 
 
 class Chain(Section):
@@ -114,15 +112,17 @@ class Chain(Section):
 
     SOURCES = frozenset()
 
-    def inputs(self, view: PipelineView, shared: Shared) -> object:  # noqa: ARG002
+    def inputs(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of."""
-        return view.chain
+        return view.chain, shared.pipelines
 
-    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:  # noqa: ARG002
+    def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
         """Return both rows; on a narrow column the names are cut, then the gaps go."""
-        short = width < _cells(" ", short=False) + _ARROWS
-        gap = " " if width >= _cells(" ", short=short) + _ARROWS else ""
-        arrow = max(1, min(_WIDEST_ARROW, (width - _cells(gap, short=short)) // _ARROWS))
+        chains = tuple(pipeline.info.chain for pipeline in shared.pipelines)
+        arrows = max(len(chain) - 1 for chain in chains)
+        short = width < _cells(chains, " ", short=False) + arrows
+        gap = " " if width >= _cells(chains, " ", short=short) + arrows else ""
+        arrow = max(1, min(_WIDEST_ARROW, (width - _cells(chains, gap, short=short)) // arrows))
         periodic = {stage.label for stage in view.pipeline.info.chain if stage.periodic}
         parts, links = Text(), Text()
         for stage, after in zip_longest(view.chain, view.chain[1:]):
@@ -139,9 +139,9 @@ class Chain(Section):
         return [parts, links]
 
 
-def _cells(gap: str, *, short: bool) -> int:
+def _cells(chains: Iterable[tuple[DeclaredStage, ...]], gap: str, *, short: bool) -> int:
     """Return the cells of the longest chain without its arrows: all columns are spaced alike."""
-    return max(sum(len(gap) + 1 + len(_label(stage.label, short=short)) for stage in chain) for chain in _CHAINS)
+    return max(sum(len(gap) + 1 + len(_label(stage.label, short=short)) for stage in chain) for chain in chains)
 
 
 def _label(label: str, *, short: bool) -> str:

@@ -13,11 +13,10 @@ from coffee_tui.widgets.rows import RowsWidget
 
 _SHORT = {
     "cafe-order-api": "api",
-    "cafe-order-aggregator": "cron",
-    "stream-worker": "worker",
     "flink-jobmanager": "flink",
     "flink-taskmanager": "flink",
     "flink-job": "flink",
+    **{service.name: service.short or service.name for each in PIPELINES for service in each.info.services},
 }
 _WORST_FIRST = (Health.BROKEN, Health.STARTING, Health.WAITING, Health.UNKNOWN, Health.GOOD)
 
@@ -47,7 +46,7 @@ class Header(RowsWidget):
         right = Text("  ").join([*_groups(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
         left = Text("coffee-rt", f"bold {TEXT}")
         if width > right.cell_len + 48:
-            left.append(f"  {in_words(len(PIPELINES))} ways to take an order", GREY)
+            left.append(f"  {in_words(len(snapshot.pipelines))} ways to take an order", GREY)
         if left.cell_len + 1 + right.cell_len > width:
             left = Text()
         if right.cell_len > width:
@@ -58,7 +57,8 @@ class Header(RowsWidget):
 
 
 def _inputs(snapshot: Snapshot) -> object:
-    return snapshot.parts, snapshot.api, snapshot.redis, snapshot.mode, snapshot.uptime_s, snapshot.fault
+    columns = len(snapshot.pipelines)
+    return columns, snapshot.parts, snapshot.api, snapshot.redis, snapshot.mode, snapshot.uptime_s, snapshot.fault
 
 
 def _groups(snapshot: Snapshot) -> list[Text]:

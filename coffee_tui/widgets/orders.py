@@ -1,7 +1,7 @@
 """The order panel: where load goes, how much, what became of it, and the last order of each key."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 from textual.reactive import reactive
@@ -35,10 +35,12 @@ def order_key(pipeline: Pipeline) -> str:
     return str(PIPELINES.index(pipeline) + 1)
 
 
-ORDER_KEYS = " ".join(map(order_key, PIPELINES))
-"""The keys that send one order, e.g. ``1 2 3``."""
+def order_keys(pipelines: Iterable[Pipeline]) -> str:
+    """Return the keys that send one order, e.g. ``1 2 3``."""
+    return " ".join(map(order_key, pipelines))
+
+
 _WELCOME = (
-    (ORDER_KEYS, f"send one order into {', '.join(PIPELINES)}: see whose total moves first"),
     ("space", "starts and stops a stream of orders, + and - change its rate, g its shape and mix"),
     ("?", "shows every key, q ends it"),
 )
@@ -68,7 +70,9 @@ class OrdersPanel(RowsWidget):
         view, wide = self.orders, width >= _WIDE
         self._welcome = self._welcome and not (view.keys or view.sent or view.running or view.trouble)
         if self._welcome:
-            return [Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in _WELCOME]
+            each = f"send one order into {', '.join(self._pipelines)}: see whose total moves first"
+            lines = ((order_keys(self._pipelines), each), *_WELCOME)
+            return [Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in lines]
         rows = [self._load(view, wide), _outcomes(view, width), self._keys(view)]
         if self.size.height > len(rows):
             rows.insert(1, plan_row(view.plan, width))
@@ -103,7 +107,7 @@ class OrdersPanel(RowsWidget):
 
     def _keys(self, view: OrdersView) -> Text:
         if not view.keys:
-            return Text(f"no order by key yet: {ORDER_KEYS} send one, a sends one into each", DIM)
+            return Text(f"no order by key yet: {order_keys(self._pipelines)} send one, a sends one into each", DIM)
         return keys_row(view.keys, self.size.width)
 
 

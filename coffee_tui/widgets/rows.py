@@ -16,6 +16,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_tui.data.snapshot import PipelineView
 from coffee_tui.theme import ACCENT, DIM
 
@@ -184,6 +185,8 @@ def changes(before: Sequence[Text], now: Sequence[Text], width: int, height: int
 class Shared:
     """What all columns have in common: their scales, their room, and which sources are silent."""
 
+    pipelines: tuple[Pipeline, ...] = DEFAULT_PIPELINES
+    """The pipelines that have a column."""
     top_rate: float = 1.0
     """Orders per second at the top of the rate's sparkline."""
     top_count: int = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from tests.servers import free_port
 from tests.waiting import until
 
@@ -42,7 +42,7 @@ class Project:
     """A compose project. Its methods raise AssertionError with what the engine has said."""
 
     engine: str
-    sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PIPELINES, 0))
+    sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DEFAULT_PIPELINES, 0))
     """Orders that have been accepted, by pipeline."""
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class Project:
                 self.sent[pipeline] += 1
 
             async with asyncio.TaskGroup() as group:
-                for pipeline in PIPELINES:
+                for pipeline in DEFAULT_PIPELINES:
                     for _ in range(orders):
                         group.create_task(order(pipeline))
 

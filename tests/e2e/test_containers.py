@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession, WSMsgType
 
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from tests.e2e.containers import Project, find_engine
 from tests.outside.base_images import NoBaseImagesError, ensure_base_images
 from tests.waiting import until
@@ -53,12 +53,12 @@ async def exact(project: Project) -> AsyncIterator[None]:
 
 async def test_three_curls_and_six_keys_of_each(project: Project) -> None:
     order = '{"drink":"cappuccino","store":"downtown","price":4.50,"timestamp":"2025-01-15T10:00:00Z"}'
-    for pipeline in PIPELINES:
+    for pipeline in DEFAULT_PIPELINES:
         command = ["curl", "--silent", "--show-error", "--fail", "--request", "POST", "--data", order]
         header = ["--header", "Content-Type: application/json", f"{project.api}/api/{pipeline}/order"]
         await asyncio.to_thread(subprocess.run, [*command, *header], check=True, capture_output=True)
         project.sent[pipeline] += 1
-    for pipeline in PIPELINES:
+    for pipeline in DEFAULT_PIPELINES:
         keys = MetricKeys(pipeline).metrics
 
         def shown(*keys: str) -> bool:

@@ -2,7 +2,7 @@
 
 import psutil
 
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from tests.e2e.lab import BASE, V3_PARTS, Lab
 from tests.e2e.truth import mixed_attempts, post_all, shown_totals, stored_totals
 from tests.waiting import until
@@ -56,24 +56,26 @@ def test_everything_listens_on_loopback_alone(lab: Lab) -> None:
 
 
 async def test_stopping_and_starting_again_keeps_every_order_and_total(lab: Lab) -> None:
-    for pipeline in PIPELINES:
+    for pipeline in DEFAULT_PIPELINES:
         await post_all(lab.settings, pipeline, mixed_attempts(pipeline, 200, seed=10))
 
     async def in_step() -> bool:
-        pairs = [(await stored_totals(lab.settings, p), await shown_totals(lab.settings, p)) for p in PIPELINES]
+        pairs = [
+            (await stored_totals(lab.settings, p), await shown_totals(lab.settings, p)) for p in DEFAULT_PIPELINES
+        ]
         return all(stored == shown and stored.orders >= 180 for stored, shown in pairs)
 
     await until(in_step, within_s=60)
-    before = {pipeline: await shown_totals(lab.settings, pipeline) for pipeline in PIPELINES}
+    before = {pipeline: await shown_totals(lab.settings, pipeline) for pipeline in DEFAULT_PIPELINES}
     assert lab.stop() == 0, lab.report()
     await until(lambda: not lab.left())
     lab.start()
-    assert {pipeline: await shown_totals(lab.settings, pipeline) for pipeline in PIPELINES} == before
-    for pipeline in PIPELINES:
+    assert {pipeline: await shown_totals(lab.settings, pipeline) for pipeline in DEFAULT_PIPELINES} == before
+    for pipeline in DEFAULT_PIPELINES:
         await post_all(lab.settings, pipeline, mixed_attempts(pipeline, 200, seed=11))
 
     async def more_is_shown() -> bool:
-        totals = {p: await shown_totals(lab.settings, p) for p in PIPELINES}
-        return all(totals[p].orders > before[p].orders for p in PIPELINES) and await in_step()
+        totals = {p: await shown_totals(lab.settings, p) for p in DEFAULT_PIPELINES}
+        return all(totals[p].orders > before[p].orders for p in DEFAULT_PIPELINES) and await in_step()
 
     await until(more_is_shown, within_s=60)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from tests.e2e.flink_rest import active_taskmanager
 from tests.e2e.lab import Lab
@@ -21,7 +21,7 @@ FOUNDING = {
 }
 
 
-@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("pipeline", DEFAULT_PIPELINES)
 async def test_the_founding_notes_order(lab: Lab, pipeline: Pipeline) -> None:
     before = await shown_totals(lab.settings, pipeline)
     order = FOUNDING[pipeline]
@@ -45,7 +45,7 @@ async def test_the_founding_notes_order(lab: Lab, pipeline: Pipeline) -> None:
     await everything_agrees(lab, pipeline)
 
 
-@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("pipeline", DEFAULT_PIPELINES)
 async def test_two_thousand_mixed_orders(lab: Lab, pipeline: Pipeline) -> None:
     await load_and_compare(lab, pipeline, seed=1)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.live import LiveFeed
@@ -45,7 +45,7 @@ def secured_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             yield lab
 
 
-@pytest.mark.parametrize("pipeline", list(PIPELINES))
+@pytest.mark.parametrize("pipeline", list(DEFAULT_PIPELINES))
 async def test_orders_go_through_and_balance(secured_lab: Lab, pipeline: Pipeline) -> None:
     attempts = mixed_attempts(pipeline, 150, seed=80 + int(pipeline[1:]))
     expected = expected_rows(attempts)

@@ -13,7 +13,7 @@ DECLARATION = Declaration(
         Stage("projector", ("toy-projector",)),
         Stage("Redis", ("redis",)),
     ),
-    colour=3,
+    colour=5,
     services=(Service("toy-projector", "tests.toy_pipeline.projector"),),
     processor="toy-projector",
     cost_label="projector",

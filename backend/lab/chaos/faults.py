@@ -17,27 +17,27 @@ FROZEN_S = 5.0
 _SERVERS = (
     *part_faults(
         "postgres",
-        "v1 refuses until it is back; v2 and v3 go on accepting, their logs fill and then drain",
-        "a database that hangs is worse than one that is gone: v1 runs into its timeouts, v2 and v3 pile up",
+        "who commits in the request refuses until it is back; logs go on accepting, fill, and then drain",
+        "a database that hangs is worse than one that is gone: v1 runs into its timeouts, logs pile up",
         "PostgreSQL panics rather than promise what it cannot write, and recovers once there is room again",
         may_refuse=refused_without("postgres"),
     ),
     *part_faults(
         "redis",
-        "an acknowledged XADD survives (AOF, fsync always); v1 and v3 go on accepting, their metrics catch up",
+        "an acknowledged XADD survives (AOF, fsync always); all but v2 go on accepting, their metrics catch up",
         "v2 cannot say whether its XADD took place: unknown answers, that a repeat under the same key resolves",
-        "Redis ends in the middle of a write, with all it acknowledged on disk; v1 and v3 go on accepting",
+        "Redis ends in the middle of a write, with all it acknowledged on disk; all but v2 go on accepting",
         may_refuse=refused_without("redis"),
     ),
     Fault(
         "full-memory-redis",
-        "Redis refuses what needs memory: v2 says 503, its worker still drains; v1 and v3 go on accepting",
+        "Redis refuses what needs memory: v2 says 503, its worker still drains; all others go on accepting",
         Action.FILL_MEMORY,
         may_refuse=refused_without("redis"),
     ),
     Fault(
         "slow-postgres",
-        "a database that gets a fifth of its time: v1's clients wait for it, those of v2 and v3 do not notice",
+        "a database that gets a fifth of its time: clients of a commit wait for it, those of a log do not notice",
         Action.SLOW,
         "postgres",
         may_refuse=refused_without("postgres"),

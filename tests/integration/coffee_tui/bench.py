@@ -15,7 +15,7 @@ from pathlib import Path
 
 from coffee_core.latency import bucket_of
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2
 from coffee_core.runstate import Cost, PartState, State
 from coffee_core.totals import PipelineCounts
@@ -39,12 +39,12 @@ class Stack:
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._random = random.Random(1)
-        self.orders = dict.fromkeys(PIPELINES, 10_000.0)
-        self._latency: dict[Pipeline, dict[int, int]] = {each: {} for each in PIPELINES}
+        self.orders = dict.fromkeys(DEFAULT_PIPELINES, 10_000.0)
+        self._latency: dict[Pipeline, dict[int, int]] = {each: {} for each in DEFAULT_PIPELINES}
 
     def grow(self, span_s: float) -> None:
         """Let some time pass."""
-        for each in PIPELINES:
+        for each in DEFAULT_PIPELINES:
             self.orders[each] += self._rate * span_s
             if self._rate:
                 bucket = bucket_of(self._random.randrange(2_000, 30_000))
@@ -53,7 +53,9 @@ class Stack:
 
     def redis(self, moment: Moment) -> RedisReading:
         """Return what Redis would say; v1 as its last run left it."""
-        return RedisReading({each: self._metrics(each, moment) for each in PIPELINES}, {V2: int(self._rate / 100)})
+        return RedisReading(
+            {each: self._metrics(each, moment) for each in DEFAULT_PIPELINES}, {V2: int(self._rate / 100)}
+        )
 
     def _metrics(self, pipeline: Pipeline, moment: Moment) -> MetricsReading:
         since_s = moment.at_s % _V1_RUN_S if pipeline == V1 else 0.0
@@ -87,7 +89,7 @@ class StateFeed:
     def __init__(self, rate: float, frame_s: float) -> None:
         self._stack = Stack(rate)
         self._frame_s = frame_s
-        self._state = DashboardState(PIPELINES)
+        self._state = DashboardState(DEFAULT_PIPELINES)
         self._state.mode = LIVE
 
     async def run(self, publish: Publish) -> None:
@@ -109,7 +111,7 @@ class StateFeed:
 
 
 def _app(rate: float) -> CoffeeApp:
-    return CoffeeApp(Sources(PIPELINES, StateFeed(rate, 0.1 if rate else 1.0), NotedOrders()))
+    return CoffeeApp(Sources(DEFAULT_PIPELINES, StateFeed(rate, 0.1 if rate else 1.0), NotedOrders()))
 
 
 def measure(rate: float, cells: int, rows: int, span_s: float, warm_s: float = 5.0) -> dict[str, float]:

@@ -12,7 +12,7 @@ import tracemalloc
 
 import psutil
 
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.history import Moment
 from coffee_tui.data.live import LIVE
@@ -27,8 +27,8 @@ _TELL_EVERY_S, _LINES = 300, 12
 
 async def draw(hours: float, frames_per_s: int, *, trace: bool) -> None:
     """Draw so many hours; every frame of a whole second is painted."""
-    app = CoffeeApp(Sources(PIPELINES, ScriptedFeed(), NotedOrders()))
-    stack, state, process = Stack(1_000), DashboardState(PIPELINES), psutil.Process()
+    app = CoffeeApp(Sources(DEFAULT_PIPELINES, ScriptedFeed(), NotedOrders()))
+    stack, state, process = Stack(1_000), DashboardState(DEFAULT_PIPELINES), psutil.Process()
     state.mode = LIVE
     before: tracemalloc.Snapshot | None = None
     async with app.run_test(size=(168, 44)) as pilot:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from coffee_core.menu import STORES
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
 from coffee_core.windows import StoreSums, Windows
@@ -14,7 +14,7 @@ from coffee_tui.data.faults import FaultInfo, Faults, FaultView, Phase
 from coffee_tui.data.orders import Journal, SentOrder
 from tests.integration.coffee_tui.scenes import NOW_US
 
-V1, V2, V3 = PIPELINES
+V1, V2, V3 = DEFAULT_PIPELINES
 STRUCK_S = 100.0
 _MENU = (
     ("kill-postgres", "v1 refuses until it is back; v2 and v3 go on accepting, their logs fill and then drain"),
@@ -55,7 +55,7 @@ class StagedFaults(Faults):
         self.view = FaultView(
             "kill-flink-taskmanager",
             Phase.STRUCK,
-            pipelines=PIPELINES,
+            pipelines=DEFAULT_PIPELINES,
             struck_s=STRUCK_S,
             visible=((V2, 0.1), (V1, 3.2)),
             progress="kill-flink-taskmanager: now",

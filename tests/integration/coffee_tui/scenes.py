@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.data.snapshot import (
@@ -23,7 +23,7 @@ from coffee_tui.data.snapshot import (
 )
 
 NOW_US = 1_700_000_000_000_000
-V1, V2, V3 = PIPELINES
+V1, V2, V3 = DEFAULT_PIPELINES
 _PARTS = (
     "cafe-order-aggregator",
     "cafe-order-api",
@@ -204,7 +204,7 @@ def coming_up() -> Snapshot:
             chain=tuple(Stage(stage.label, Health.WAITING) for stage in each.info.chain),
             status_line=StatusLine(status[each], Mood.BUSY),
         )
-        for each in PIPELINES
+        for each in DEFAULT_PIPELINES
     )
     return Snapshot(views, Link(True, NOW_US), Link(), "live", parts)
 

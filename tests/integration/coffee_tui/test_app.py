@@ -6,7 +6,7 @@ import pytest
 from textual.geometry import Region
 from textual.worker import WorkerFailed
 
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.snapshot import Health, KeyOrder, Link, Mood, OrdersView, PartView, Snapshot, StatusLine
@@ -84,7 +84,7 @@ async def test_a_lost_redis_is_said_and_keys_still_work() -> None:
         status = StatusLine("Redis silent since 12:00:00: connection refused", Mood.BROKEN)
         lost = snapshot(
             redis=Link(False, NOW_US, "connection refused"),
-            pipelines=tuple(column(pipeline, status=status) for pipeline in PIPELINES),
+            pipelines=tuple(column(pipeline, status=status) for pipeline in DEFAULT_PIPELINES),
         )
         feed.queue.put_nowait(lost)
         await until(lambda: "no connection" in screen_text(running))
@@ -117,7 +117,7 @@ async def test_polling_is_said() -> None:
 async def test_a_stalled_pipeline_is_seen_in_the_band() -> None:
     running, feed, _ = app()
     async with running.run_test(size=(168, 44)):
-        views = [column(pipeline) for pipeline in PIPELINES]
+        views = [column(pipeline) for pipeline in DEFAULT_PIPELINES]
         views[2] = replace(views[2], stalled_s=4)
         feed.queue.put_nowait(snapshot(pipelines=tuple(views)))
         await until(lambda: "none shown for 4 s" in screen_text(running))
@@ -141,7 +141,7 @@ async def test_large_numbers_do_not_move_the_layout() -> None:
     async with running.run_test(size=(120, 40)) as pilot:
         columns: set[int] = set()
         for orders in (0, 1_000, 9_999_999):
-            feed.queue.put_nowait(snapshot(pipelines=tuple(column(each, orders) for each in PIPELINES)))
+            feed.queue.put_nowait(snapshot(pipelines=tuple(column(each, orders) for each in DEFAULT_PIPELINES)))
             await until(lambda orders=orders: running.live.snapshot.pipelines[0].orders == orders)
             await pilot.pause()
             line = next(line for line in screen_text(running).splitlines() if "58,310" in line)

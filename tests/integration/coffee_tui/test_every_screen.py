@@ -7,7 +7,7 @@ import pytest
 from textual.command import CommandPalette
 
 from coffee_core.load.schedule import Pattern
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.load_plan import LoadPlan
@@ -104,7 +104,7 @@ async def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     running, feed, _ = app()
     async with running.run_test(size=(120, 40)):
-        feed.queue.put_nowait(snapshot(pipelines=tuple(column(each) for each in PIPELINES)))
+        feed.queue.put_nowait(snapshot(pipelines=tuple(column(each) for each in DEFAULT_PIPELINES)))
         await until(lambda: "12:41" in screen_text(running))
         colours = {
             segment.style.color.triplet

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from textual.binding import Binding
 
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V2
 from coffee_tui.data.snapshot import Health, PartView, Stage
 from coffee_tui.screens.live import COLUMNS_CELLS, COLUMNS_ROWS, KEYS
@@ -59,7 +59,7 @@ def test_the_bar_keeps_help_and_quit() -> None:
 
 
 def test_chains_of_all_columns_are_spaced_alike() -> None:
-    views = {each: column(each) for each in PIPELINES}
+    views = {each: column(each) for each in DEFAULT_PIPELINES}
     for width, arrow in ((48, "──→ "), (36, "→"), (31, "→"), (27, "→")):
         for pipeline, view in views.items():
             row = Chain().rows(view, width, Shared())[0].plain

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from textual.widgets import DataTable, Input
 
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
@@ -20,7 +20,7 @@ from coffee_tui.data.connection import Attachment
 from coffee_tui.data.orders import Journal, SentOrder
 from coffee_tui.data.snapshot import Quantiles
 from coffee_tui.data.sources import Sources
-from coffee_tui.screens.compare import CLAIMS
+from coffee_tui.screens.compare import claims
 from coffee_tui.screens.logs import Tail, local_logs
 from coffee_tui.screens.sent_orders import ROWS, clock, journey_rows
 from tests.servers import free_port
@@ -37,7 +37,7 @@ def _attached(home: Path, url: str = "http://127.0.0.1:1") -> tuple[CoffeeApp, N
 
 
 def test_every_row_of_the_founding_note_is_compared() -> None:
-    assert [claim.aspect for claim in CLAIMS] == [
+    assert [claim.aspect for claim in claims(ALL)] == [
         "API Response Time",
         "Dashboard Latency",
         "Delivery Guarantee",
@@ -47,7 +47,7 @@ def test_every_row_of_the_founding_note_is_compared() -> None:
         "Aggregation",
         "Scalability",
     ]
-    assert CLAIMS[1].claimed == ("10-60s", "~50-100ms", "~100ms")
+    assert claims(ALL)[1].claimed(ALL) == ("10-60s", "~50-100ms", "~100ms")
 
 
 async def test_compare_sets_what_is_measured_beside_what_is_claimed() -> None:
@@ -57,11 +57,11 @@ async def test_compare_sets_what_is_measured_beside_what_is_claimed() -> None:
         await until(lambda: "all is well" in screen_text(running))
         await pilot.press("c")
         text = screen_text(running)
-        for claim in CLAIMS:
+        for claim in claims(ALL):
             assert claim.aspect in text
-            assert claim.claimed[2] in text
+            assert claim.claimed(ALL)[2] in text
         assert text.count("p50 3.1 ms · p99 9.8 ms") == 3
-        faster = tuple(replace(column(each), dashboard=Quantiles(2_000, 4_000)) for each in PIPELINES)
+        faster = tuple(replace(column(each), dashboard=Quantiles(2_000, 4_000)) for each in DEFAULT_PIPELINES)
         feed.queue.put_nowait(snapshot(pipelines=faster))
         await until(lambda: screen_text(running).count("2.0 ms · p99 4.0 ms") == 3)
         await pilot.press("escape")
@@ -233,7 +233,7 @@ async def test_every_row_says_what_is_measured_and_nothing_is_cut(tmp_path: Path
     async with running.run_test(size=(80, 80)) as pilot:
         counts = PipelineCounts(12_406, 12_400, 12_398, 2, 3, 1, 0, 0, 0)
         feed.queue.put_nowait(
-            snapshot(pipelines=tuple(replace(column(each), counts=counts) for each in PIPELINES))
+            snapshot(pipelines=tuple(replace(column(each), counts=counts) for each in DEFAULT_PIPELINES))
         )
         await until(lambda: running.live.snapshot.pipelines[0].counts == counts)
         await pilot.press("c")

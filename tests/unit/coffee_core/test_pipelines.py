@@ -32,7 +32,7 @@ def test_there_is_one_object_of_each_name() -> None:
     assert v2.info.title == "Streams"
 
 
-@pytest.mark.parametrize("text", ["v0", "v1,v0", "toy"])
+@pytest.mark.parametrize("text", ["v0", "v1,v0", "toy", "+v0", "v1,+v2"])
 def test_what_is_not_registered_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is no pipeline; choose from v1, v2, v3"):
         parse_pipelines(text)
@@ -65,9 +65,18 @@ def test_colours_and_services_are_of_one_pipeline_alone() -> None:
 def test_a_package_registers_its_pipeline() -> None:
     code = (
         "from coffee_core.settings import Settings; from coffee_core.pipelines import PIPELINES;"
-        "print(*PIPELINES, Settings.from_env({'COFFEE_PIPELINES': 'v1,toy'}).pipelines, PIPELINES[-1].info.title)"
+        "print(Settings.from_env({'COFFEE_PIPELINES': 'v1,toy'}).pipelines, PIPELINES[-1].info.title)"
     )
-    assert run(code, **TOY) == "v1 v2 v3 toy ('v1', 'toy') Toy"
+    assert run(code, **TOY) == "('v1', 'toy') Toy"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("+toy", "v1 v2 v3 toy"), ("+toy,v2", "v1 v2 v3 toy"), ("", "v1 v2 v3"), ("toy,v2", "v2 toy")],
+)
+def test_a_plus_names_those_beside_the_default(text: str, named: str) -> None:
+    code = "from coffee_core.settings import Settings; print(*Settings.from_env().pipelines)"
+    assert run(code, **TOY, COFFEE_PIPELINES=text) == named
 
 
 @pytest.mark.parametrize("text", ["no.such.package", "coffee_core.money", "tests.toy_pipeline,nope"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from coffee_core.errors import ConfigError
+from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V1, V3
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
@@ -32,6 +33,10 @@ def test_an_empty_value_is_the_default() -> None:
 
 def test_pipelines_fold_and_sort() -> None:
     assert Settings.from_env({"COFFEE_PIPELINES": "v3, v1,v3"}).pipelines == (V1, V3)
+
+
+def test_all_pipelines_are_those_of_the_registry() -> None:
+    assert Settings.from_env({"COFFEE_PIPELINES": "all"}).pipelines == PIPELINES
 
 
 @pytest.mark.parametrize(

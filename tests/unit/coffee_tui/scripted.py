@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.live import Publish
 from coffee_tui.data.load_plan import LoadPlan
@@ -23,7 +23,7 @@ from coffee_tui.data.snapshot import (
 )
 from coffee_tui.data.sources import Sources
 
-ALL = PIPELINES
+ALL = DEFAULT_PIPELINES
 NOW_US = 1_700_000_000_000_000
 UP = Link(True, NOW_US)
 
@@ -51,7 +51,7 @@ def column(pipeline: Pipeline, orders: int = 12_406, status: StatusLine | None =
 def snapshot(**changes: object) -> Snapshot:
     """Return a snapshot of a healthy stack."""
     values: dict[str, object] = {
-        "pipelines": tuple(column(pipeline) for pipeline in PIPELINES),
+        "pipelines": tuple(column(pipeline) for pipeline in DEFAULT_PIPELINES),
         "redis": UP,
         "api": UP,
         "mode": "live",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V1, V3
 from coffee_tui.data.connection import one_line
 from coffee_tui.data.snapshot import KeyOrder, largest_count, largest_rate
@@ -89,7 +89,8 @@ def test_a_reason_is_the_operating_systems_word() -> None:
 
 def test_orders_by_key_fit_and_reasons_come_first() -> None:
     done = [
-        KeyOrder(each, "cappuccino at downtown, $ 5.00", "acknowledged", 202, "", 43_500) for each in PIPELINES
+        KeyOrder(each, "cappuccino at downtown, $ 5.00", "acknowledged", 202, "", 43_500)
+        for each in DEFAULT_PIPELINES
     ]
     narrow = keys_row(done, 78).plain
     assert len(narrow) <= 78

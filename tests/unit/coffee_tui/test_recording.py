@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from coffee_core.errors import CoffeeError
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V2
 from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
@@ -27,13 +27,13 @@ BROKEN = snapshot(parts=(PartView("kafka", Health.BROKEN, "backoff", "exit code 
 NEXT_SECOND = snapshot(
     pipelines=tuple(
         replace(column(each), rate_history=(*column(each).rate_history[1:], 7.5), stalled_s=3)
-        for each in PIPELINES
+        for each in DEFAULT_PIPELINES
     )
 )
 COUNTED = snapshot(
     pipelines=tuple(
         replace(column(each), counts=PipelineCounts(9, 8, 7, 1, 0, 0, 0, 0, 0), cost=CostView("worker", 7, 61))
-        for each in PIPELINES
+        for each in DEFAULT_PIPELINES
     )
 )
 ORDERS = OrdersView(running=True, keys=(KeyOrder(V2, "latte", "acknowledged", 202, "", 900),))
@@ -207,6 +207,6 @@ def test_counts_have_the_keys_of_older_recordings() -> None:
     plain = to_plain(PipelineCounts(9, 8, 7, 1, 3, 2, 0, 0, 0))
     assert (plain["duplicates"], plain["dead"]) == (3, 2)
     assert from_plain(PipelineCounts, plain).dead_letters == 2
-    view = replace(column(PIPELINES[0]), counts=PipelineCounts(9, 8, 7, 1, 3, 2, 0, 0, 0))
+    view = replace(column(DEFAULT_PIPELINES[0]), counts=PipelineCounts(9, 8, 7, 1, 3, 2, 0, 0, 0))
     assert to_plain(view)["account"] == plain
     assert from_plain(PipelineView, to_plain(view)) == view

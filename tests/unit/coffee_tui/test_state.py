@@ -2,7 +2,7 @@
 
 import pytest
 
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import PartState, State
 from coffee_core.standstill import Standstill
@@ -11,8 +11,8 @@ from coffee_tui.data.readings import Dependency, LabReading, MetricsReading, Rea
 from coffee_tui.data.snapshot import Health, Mood, PipelineView, Snapshot, StatusLine
 from coffee_tui.data.state import DashboardState
 
-ALL = PIPELINES
-READY = dict.fromkeys(PIPELINES, True)
+ALL = DEFAULT_PIPELINES
+READY = dict.fromkeys(DEFAULT_PIPELINES, True)
 
 
 def _at(second: float) -> Moment:

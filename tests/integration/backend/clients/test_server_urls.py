@@ -18,7 +18,7 @@ from backend.stack import postgres as postgres_stack
 from backend.stack import redis as redis_stack
 from backend.stack.probes import postgres_answers, redis_answers
 from coffee_core.errors import UnavailableError
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.server_urls import PostgresUrl, RedisUrl
 from coffee_core.settings import Settings
 from coffee_tui.data import redis_reader
@@ -159,7 +159,7 @@ async def test_every_client_connects_to_redis(valkey: dict[str, str], url: str) 
     async with open_redis(settings.redis_url) as client:
         assert await client.get("written") == "by the API"
     async with redis_reader.connect(settings.redis_url) as client:
-        await redis_reader.read(client, PIPELINES)
+        await redis_reader.read(client, DEFAULT_PIPELINES)
         assert await redis_reader.notifies(client)
     sink = RedisTotals(settings.redis_url, "1")
     try:

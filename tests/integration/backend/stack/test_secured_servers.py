@@ -18,7 +18,7 @@ from backend.stack.probes import kafka_answers, postgres_answers, redis_answers
 from backend.stack.topics import create_topics
 from coffee_core.errors import ConfigError, UnavailableError
 from coffee_core.keys import TOPIC
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.settings import Settings
 from coffee_tui.data import redis_reader
 from tests.outside.brokers import Brokers
@@ -92,7 +92,7 @@ async def test_the_connections_of_api_and_dashboard_go_through(secured: Settings
     assert await link.send("PING") == b"PONG"
     link.close()
     async with redis_reader.connect(secured.redis_url) as client:
-        await redis_reader.read(client, PIPELINES)
+        await redis_reader.read(client, DEFAULT_PIPELINES)
         assert await redis_reader.notifies(client)
 
 

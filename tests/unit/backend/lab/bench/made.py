@@ -4,7 +4,7 @@ from typing import Any
 
 from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.result import Result
-from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines import DEFAULT_PIPELINES
 
 FACTS: dict[str, Any] = {
     "machine": {"system": "Linux x86_64", "cores": 2, "memory_bytes": 8_000_000_000, "python": "3.11.9"},
@@ -55,7 +55,7 @@ def result(**changes: Any) -> Result:
     }
     made = Result(
         size="quick",
-        pipelines=PIPELINES,
+        pipelines=DEFAULT_PIPELINES,
         rates=(20, 200, 1_000),
         complete=True,
         seconds=240,

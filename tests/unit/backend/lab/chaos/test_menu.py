@@ -14,8 +14,7 @@ from backend.lab.chaos.target import NotLocalError, TargetStack
 from backend.pipelines.faults import Action, Fault
 from backend.pipelines.v3_kafka.faults import TASK_MANAGER
 from backend.stack.parts import NAMES
-from coffee_core.pipelines import PIPELINES
-from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.pipelines import PIPELINES, LogKind
 from coffee_core.runstate import PartState, State, write_env, write_state
 
 PAGE = Path(__file__).parents[5] / "docs" / "chaos.md"
@@ -33,10 +32,12 @@ def test_every_part_can_be_killed_and_frozen(action: Action) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_part_may_fail_the_requests_of_its_own_pipeline_alone(fault: Fault) -> None:
+    logs = (("redis", LogKind.STREAM), ("kafka", LogKind.TOPIC))
     of_part = {
-        "postgres": {V1},
-        "redis": {V2},
-        "kafka": {V3},
+        "postgres": {each for each in PIPELINES if each.info.commits_in_request},
+        **{
+            kind: {each for each in PIPELINES if each.info.log and each.info.log.kind is log} for kind, log in logs
+        },
         "cafe-order-api": set(PIPELINES),
     }
     if fault.part:
