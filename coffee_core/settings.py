@@ -266,6 +266,12 @@ class Settings:
         _whole_number(1, 10_000),
         "most entries that a stream worker takes at once; in a backlog it has up to three such batches in hand",
     )
+    v5_totals: str = _setting(
+        "COFFEE_V5_TOTALS",
+        "grouped",
+        _one_of("grouped", "hot"),
+        "how v5 keeps its totals: orders that wait go together; hot: each alone, and all on the same rows",
+    )
     worker_name: str = _setting(
         "COFFEE_WORKER_NAME", "", str, "a stream worker's consumer name, its own for good; empty: host and number"
     )

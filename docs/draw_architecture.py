@@ -10,6 +10,8 @@ from pathlib import Path
 
 import grimp
 
+from coffee_core.pipelines import PIPELINES
+
 PAGE = Path(__file__).parent / "architecture.md"
 BEGIN, END = "<!-- drawn by docs/draw_architecture.py -->", "<!-- end of the drawing -->"
 ROOTS = ("backend", "coffee_core", "coffee_tui", "flink")
@@ -22,9 +24,7 @@ BOXES = {
     "backend.lab.bench": "backend/lab/bench<br>measurements and reports",
     "backend.stack": "backend/stack<br>processes and servers",
     "backend.api": "backend/api<br>HTTP",
-    "backend.pipelines.v1_direct": "v1_direct",
-    "backend.pipelines.v2_streams": "v2_streams",
-    "backend.pipelines.v3_kafka": "v3_kafka",
+    **{pipeline.info.package: pipeline.info.package.rpartition(".")[2] for pipeline in PIPELINES},
     "backend.pipelines": "backend/pipelines<br>what pipelines share",
     "backend.db": "backend/db<br>migrations",
     "backend.clients": "backend/clients<br>PostgreSQL, Redis, Kafka",

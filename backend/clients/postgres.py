@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 
@@ -24,6 +24,8 @@ ACQUIRE_TIMEOUT_S = 3.0
 """Seconds to wait for a connection, free or new: a busy machine may stall, which is no reason to refuse."""
 COMMIT_TIMEOUT_S = 2.0
 """Seconds after which the outcome of a COMMIT counts as unknown."""
+TRANSACTION_TIMEOUT_S = 5.0
+"""Seconds for a transaction up to its COMMIT, after which it is rolled back."""
 
 _PROBE = "SELECT FROM orders LIMIT 0"
 
@@ -34,6 +36,7 @@ BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Intern
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection of the pool."""
+Refusal = TypeVar("Refusal")
 
 
 async def _keep_session(_: object) -> None:
@@ -88,6 +91,33 @@ class PostgresPool:
                     await connection.execute(query, *args)
             except BROKEN as error:
                 raise self.failure(connection, error) from error
+
+    async def transact(self, write: Callable[[Connection], Awaitable[Refusal | None]]) -> Refusal | None:
+        """Commit what ``write`` does, unless it returns a reason to roll it back; return that.
+
+        Raises UnavailableError where it certainly was not committed, OutcomeUnknownError where it may have been.
+        """
+        self.health.require()
+        async with self.connection() as connection:
+            committing = False
+            try:
+                async with asyncio.timeout(TRANSACTION_TIMEOUT_S):
+                    transaction = connection.transaction()
+                    await transaction.start()
+                    refusal = await write(connection)
+                    if refusal is not None:
+                        await transaction.rollback()
+                        return refusal
+                committing = True
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    await transaction.commit()
+            except BROKEN as error:
+                self.give_up(connection)
+                if committing:
+                    raise OutcomeUnknownError(f"postgres broke off ({first_line(error)})") from error
+                # Without a COMMIT, PostgreSQL rolls back what it has of a connection that closes.
+                raise UnavailableError(f"postgres did not take the batch ({first_line(error)})") from error
+        return None
 
     async def read(self, query: str, *args: object) -> "asyncpg.Record | None":
         """Return the first row of a query; raises UnavailableError."""

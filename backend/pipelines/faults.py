@@ -33,13 +33,18 @@ class Action(StrEnum):
     FILL_MEMORY = "fill memory"
     SLOW = "slow"
     LOCK = "lock"
+    HOLD = "hold"
+    CUT = "cut"
     POISON = "poison"
     STORM = "storm"
     FLUSH = "flush"
     REPLAY = "replay"
 
 
-_LASTING = (Action.FREEZE, Action.SLOW, Action.FILL_DISK, Action.FILL_MEMORY, Action.LOCK)
+_LASTING = (
+    *(Action.FREEZE, Action.SLOW, Action.FILL_DISK, Action.FILL_MEMORY, Action.LOCK),
+    *(Action.HOLD, Action.CUT),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,10 @@ class StrikeContext(Protocol):
     @property
     def settings(self) -> Settings:
         """The settings of the stack that is broken."""
+
+    @property
+    def lasts_s(self) -> float:
+        """For how long a lasting fault is to last, in seconds."""
 
     @property
     def struck(self) -> Callable[[], None]:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from coffee_core.pipelines import v1_direct, v2_streams, v3_kafka
+from coffee_core.pipelines import v1_direct, v2_streams, v3_kafka, v5_live
 from coffee_core.pipelines.declaration import (
     Declaration,
     Log,
@@ -48,7 +48,7 @@ FOLDERS_VARIABLE = "COFFEE_PIPELINE_FOLDERS"
 
 _declared: dict[str, Declaration] = {
     declaration.name: declaration
-    for declaration in (v1_direct.DECLARATION, v2_streams.DECLARATION, v3_kafka.DECLARATION)
+    for declaration in (v1_direct.DECLARATION, v2_streams.DECLARATION, v3_kafka.DECLARATION, v5_live.DECLARATION)
 }
 _named: dict[str, Any] = {}
 _folders: dict[str, None] = {}

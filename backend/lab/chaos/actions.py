@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from redis.asyncio import Redis
 
@@ -42,6 +42,8 @@ class Context:
     """To be called at the moment of the fault."""
     pipelines: tuple[Pipeline, ...]
     """Pipelines that are watched."""
+    lasts_s: float = 0.0
+    """For how long a lasting fault is to last, in seconds."""
 
     @property
     def settings(self) -> Settings:
@@ -71,7 +73,7 @@ async def strike(fault: Fault, context: Context, lasts_s: float) -> Effect:
         return await _BY_SIGNAL[fault.action](fault, context, lasts_s)
     with naming_servers(context.settings):
         if fault.strike is not None:
-            return await fault.strike(context)
+            return await fault.strike(replace(context, lasts_s=lasts_s))
         return await _BY_CONNECTION[fault.action](context, lasts_s)
 
 

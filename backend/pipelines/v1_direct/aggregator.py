@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import json
 import logging
 import sys
 import time
@@ -26,11 +25,12 @@ from backend.clients.daemon import OUTAGES, Database, Outage, Report, open_postg
 from backend.pipelines.reconciler import run_reconciliations
 from backend.pipelines.schedule import Schedule
 from backend.pipelines.v1_direct.fence import METRICS, Fence
+from backend.pipelines.whole_totals import replace_totals
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Repair
 from coffee_core.pipelines.constants import V1
-from coffee_core.resources import lua, sql
+from coffee_core.resources import sql
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
 from coffee_core.totals import Totals
@@ -88,26 +88,15 @@ def _as_groups(groups: Iterable[Any]) -> Iterable[tuple[str, str, int, int]]:
     return ((row["drink"], row["store"], row["orders"], row["cents"]) for row in groups)
 
 
-_WRITE = lua("backend.pipelines.v1_direct", "write_totals")
-
-
 async def write_totals(client: Redis, previous: Fence, run: RunTotals, run_us: int, next_run_us: int) -> bool:
     """Replace the metrics as a whole and add to the latency; False where another run came first.
 
     ``run_us`` is how long the run took and ``next_run_us`` when the next is due, both in µs. Raises an error of
     Redis, with nothing written.
     """
-    totals = run.totals
-    values = {
-        "orders": totals.orders,
-        "revenue": totals.revenue_cents,
-        "hashes": [dict(fields) for fields in totals.hashes],
-        "latency": run.latency,
-        "counters": {"last_update_us": now_us(), "last_run_us": run_us, "next_run_us": next_run_us},
-    }
-    write = client.register_script(_WRITE)
-    keys = (METRICS.fence, METRICS.counters, METRICS.latency, *METRICS.metrics)
-    return bool(await write(keys=keys, args=(str(previous), str(run.fence), json.dumps(values))))
+    fences = str(previous), str(run.fence)
+    counters = {"last_run_us": run_us, "next_run_us": next_run_us}
+    return await replace_totals(client, METRICS, fences, run.totals, run.latency, counters)
 
 
 class Aggregator:

@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker" / "compose.yaml"
-_VARIABLE = re.compile(r"\$\{([A-Z_]+):-([^{}]*)\}")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+):-([^{}]*)\}")
 """The innermost: a default may hold another variable."""
 
 

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import aiohttp
 
+from coffee_core.pipelines import pipeline_named
 from tests.servers import free_port, tail
 from tests.waiting import until
 
@@ -21,7 +22,8 @@ KEY = "0190f5fe-7c1e-7abc-8def-0123456789ab"
 
 def taken(pipeline: str, message_id: str) -> tuple[int, dict[str, Any]]:
     """Return the answer to an order that was taken under this id."""
-    status, word = (201, "stored") if pipeline == "v1" else (202, "accepted")
+    info = pipeline_named(pipeline).info
+    status, word = info.accepted_status, "stored" if info.commits_in_request else "accepted"
     link = f"/api/{pipeline}/order/{message_id}"
     return status, {"message_id": message_id, "status": word, "links": {"status": link}}
 

@@ -23,15 +23,15 @@ from backend.pipelines.status import Found
 from coffee_core import pipelines
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from coffee_core.order import FIELDS, TIMESTAMP_PATTERN, UUID_PATTERN
-from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.pipelines import Windows as WindowsKind
 from coffee_core.pipelines.constants import V2
 from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows
 from tests.unit.backend.api.asgi import ask
 
-_DOCUMENT = json.loads(json.dumps(document(PIPELINES)), parse_float=Decimal)
+_DOCUMENT = json.loads(json.dumps(document(DEFAULT_PIPELINES)), parse_float=Decimal)
 _SCHEMAS = _DOCUMENT["components"]["schemas"]
-_BODIES = document(PIPELINES)["paths"]["/api/v2/order"]["post"]["requestBody"]["content"]
+_BODIES = document(DEFAULT_PIPELINES)["paths"]["/api/v2/order"]["post"]["requestBody"]["content"]
 ORDER = _BODIES["application/json"]["example"]
 
 

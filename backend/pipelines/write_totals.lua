@@ -1,10 +1,10 @@
 #!lua
--- Replace the metrics as a whole, unless another run has done so since this one looked.
+-- Replace the metrics as a whole, unless another process has done so since this one looked.
 -- KEYS  1 fence  2 counters  3 latency  4 total_revenue  5 drink_counts  6 drink_revenue  7 store_counts
 --       8 store_revenue  9 total_orders
--- ARGV  1 the fence this run started from, '' for none  2 its own  3 JSON {orders, revenue, hashes: [{field: value}
+-- ARGV  1 the fence that it started from, '' for none  2 its own  3 JSON {orders, revenue, hashes: [{field: value}
 --       of four], latency: {bucket: orders}, counters: {field: value}}
--- Returns 1 where it was written, 0 where the fence has moved.
+-- Returns 1 where they were written, 0 where the fence has moved.
 -- The shebang makes Redis refuse the script as a whole where memory or the disk is full.
 local fence, counters, latency = KEYS[1], KEYS[2], KEYS[3]
 if (redis.call('GET', fence) or '') ~= ARGV[1] then

@@ -1,0 +1,2 @@
+drop table v5_totals;
+drop table orders_v5;

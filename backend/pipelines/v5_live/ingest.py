@@ -1,0 +1,125 @@
+"""v5: an order is durable when its row is committed, and then it is in the totals: they are of one transaction.
+
+Orders that wait while others are committed go with the next commit, also those that a client may repeat: what a
+repeat would insert is there already, so it adds nothing, and is compared with its row afterwards. With
+``COFFEE_V5_TOTALS=hot`` every order is a transaction of its own, and all of them update the same rows.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from backend.clients.connections import Connections
+from backend.clients.postgres import BROKEN, COMMIT_TIMEOUT_S, Connection
+from backend.pipelines.groups import Groups
+from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
+from coffee_core.order import Order
+from coffee_core.resources import sql
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+_log = logging.getLogger(__name__)
+
+_PACKAGE = "backend.pipelines.v5_live"
+_ADD = sql(_PACKAGE, "add_orders")
+_CONTENTS = sql(_PACKAGE, "contents")
+_NOTIFY = sql(_PACKAGE, "notify")
+_NOTIFY_EVERY_S = 0.001
+"""Seconds between two NOTIFY of a process, at least: of orders that come faster one tells of all."""
+
+Content = tuple[str, str, int, int]
+"""What the client ordered: drink, store, cents, time in microseconds since the epoch."""
+
+
+class LiveIngest:
+    """v5: a row and what it adds to the totals, committed."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._postgres = connections.postgres
+        self._hot = connections.settings.v5_totals == "hot"
+        self._groups = Groups(self._commit)
+        self._untold = False
+        self._telling: asyncio.Task[None] | None = None
+        self._postgres.prepared.append(_ADD)
+        self.health = self._postgres.health
+        """PostgreSQL's."""
+
+    async def submit(self, order: Order, keyed: bool) -> None:  # noqa: ARG002  a repeat is known by its row
+        """Add the order, or compare it with the row that is there."""
+        self.health.require()
+        added = (await self._commit([order]))[0] if self._hot else await self._groups.submit(order)
+        if not added:
+            await self._require_same(order)
+
+    async def submit_all(self, orders: Sequence[Order], keyed: AbstractSet[UUID]) -> None:  # noqa: ARG002  as above
+        """Add them in one transaction, which a conflict rolls back."""
+
+        async def write(connection: Connection) -> UUID | None:
+            added = await self._add(connection, orders)
+            repeated = [order for order in orders if order.message_id not in added]
+            # A second statement: it sees what others have committed while the first one waited for them.
+            ids = [order.message_id for order in repeated]
+            return _conflict(repeated, await connection.fetch(_CONTENTS, ids)) if ids else None
+
+        conflict = await self._postgres.transact(write)
+        if conflict is not None:
+            raise KeyConflictError(conflict)
+        self._wake_projector()
+
+    async def _commit(self, orders: Sequence[Order]) -> Sequence[bool]:
+        """Commit orders together; return of each whether it was added, or is a repeat.
+
+        Raises UnavailableError where certainly none was stored, OutcomeUnknownError where all may have been.
+        """
+        async with self._postgres.connection() as connection:
+            try:
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    added = await self._add(connection, orders)
+            except BROKEN as error:
+                raise self._postgres.failure(connection, error) from error
+        self._wake_projector()
+        return [order.message_id in added for order in orders]
+
+    async def _add(self, connection: Connection, orders: Sequence[Order]) -> set[UUID]:
+        rows = [(order.message_id, *_content(order), order.accepted_at_us) for order in orders]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return {UUID(int=added.int) for added in await connection.fetchval(_ADD, *columns, self._hot)}
+
+    async def _require_same(self, order: Order) -> None:
+        """Raise KeyConflictError where another order stands under this message id."""
+        try:
+            rows = await self._postgres.read_all(_CONTENTS, [order.message_id])
+        except UnavailableError as error:
+            raise OutcomeUnknownError(f"an order is stored under this message id, and {error}") from error
+        if not rows:
+            raise OutcomeUnknownError("a row with this message id was there and was deleted meanwhile")
+        if _conflict([order], rows) is not None:
+            raise KeyConflictError(order.message_id)
+
+    def _wake_projector(self) -> None:
+        self._untold = True
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._notify())
+
+    async def _notify(self) -> None:
+        while self._untold:
+            self._untold = False
+            try:
+                await self._postgres.commit(_NOTIFY)
+            except (UnavailableError, OutcomeUnknownError) as error:
+                _log.debug("the projector has to look by itself: %s", error)
+            await asyncio.sleep(_NOTIFY_EVERY_S)
+
+
+def _content(order: Order) -> Content:
+    return order.drink, order.store, order.price_cents, order.ordered_at_us
+
+
+def _conflict(orders: Iterable[Order], rows: "Iterable[Record]") -> UUID | None:
+    """Return the first message id under which another order is stored; None where there is none."""
+    stored = {UUID(int=row[0].int): tuple(row)[1:] for row in rows}
+    return next((order.message_id for order in orders if stored.get(order.message_id) != _content(order)), None)
