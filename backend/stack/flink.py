@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -22,7 +23,7 @@ from backend.stack.part import Part, no_remark, report_progress
 from backend.stack.places import cache_dir
 from coffee_core.children import python_module
 from coffee_core.errors import StackError
-from coffee_core.parent_death_signal import dies_with_parent
+from coffee_core.parent_death_signal import die_with
 from coffee_core.runstate import NOT_RUNNING, read_remarks, write_private, write_remarks
 from coffee_core.server_urls import place
 from coffee_core.settings import Settings
@@ -158,7 +159,8 @@ def _compile(files: list[Path], progress: Callable[[int, int], None]) -> None:
     chunks = [files[start : start + _CHUNK_FILES] for start in range(0, len(files), _CHUNK_FILES)]
     done = 0
     # Fresh processes: forked ones would hold our locks, and none may outlive us.
-    with ProcessPoolExecutor(_COMPILERS, get_context("spawn"), dies_with_parent()) as pool:
+    ours = (os.getpid(), signal.SIGKILL)
+    with ProcessPoolExecutor(_COMPILERS, get_context("spawn"), die_with, ours) as pool:
         futures = {pool.submit(_compile_chunk, chunk): len(chunk) for chunk in chunks}
         for future in as_completed(futures):
             future.result()

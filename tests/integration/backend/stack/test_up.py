@@ -164,7 +164,6 @@ async def test_a_signal_ends_everything(home: Home, number: signal.Signals) -> N
     await home.nothing_left()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
 async def test_a_killed_up_leaves_nothing(home: Home) -> None:
     up = home.start()
     await home.all_up()

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import psutil
-import pytest
 
 from backend.stack.part import Part, report_progress
 from coffee_core.errors import StackError
@@ -210,7 +209,6 @@ async def test_progress_is_published_while_a_part_is_prepared(tmp_path: Path) ->
         assert run.passing == seen
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
 async def test_a_killed_wrapper_takes_its_process_with_it(tmp_path: Path) -> None:
     code = (
         "import asyncio, pathlib, sys\n"
