@@ -44,7 +44,7 @@ MAX_HEADERS = 100
 REST_TIMEOUT_S = 5.0
 """Seconds from an answer to the end of the request's body, where that comes after it."""
 UNREAD_TIMEOUT_S = 30
-"""Seconds after which a client that does not read its answers is disconnected (on Linux)."""
+"""Seconds after which a client that does not read its answers is disconnected."""
 HOLD_S = float(RETRY_AFTER_S)
 """Seconds for which nothing is read from a connection whose client is asked to wait."""
 _RESERVED = 128
@@ -82,6 +82,44 @@ class HeadWithBody:
         return getattr(self._transport, name)
 
 
+class UnreadLimit:
+    """Disconnects a client that reads nothing for ``UNREAD_TIMEOUT_S`` while answers wait for it.
+
+    Linux itself does that (TCP_USER_TIMEOUT), also where less than a buffer waits. Elsewhere the transport says
+    when its buffer is full: a client that has taken nothing of it since is cut off.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._timer: asyncio.TimerHandle | None = None
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        self._by_system = option is not None
+        if option is not None:
+            milliseconds = UNREAD_TIMEOUT_S * 1_000
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, milliseconds)
+
+    def pause(self) -> None:
+        """Begin to wait: the buffer is full."""
+        if not self._by_system and self._timer is None:
+            self._wait()
+
+    def resume(self) -> None:
+        """Wait no longer: there is room, or nobody."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wait(self) -> None:
+        left = self._transport.get_write_buffer_size()
+        self._timer = asyncio.get_running_loop().call_later(UNREAD_TIMEOUT_S, self._check, left)
+
+    def _check(self, left: int) -> None:
+        if self._transport.get_write_buffer_size() < left:
+            self._wait()
+        else:
+            self._transport.abort()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """Keeps to RFC 9112 where uvicorn is lenient, loses a body, or waits without end.
 
@@ -117,13 +155,22 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > most_connections():
             self.refuse(ProblemError(OVERLOADED, f"{most_connections()} connections are open"))
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1_000
-            transport.get_extra_info("socket").setsockopt(*option)
+        self._unread = UnreadLimit(transport)
         self._wait_for_headers()
+
+    def pause_writing(self) -> None:
+        """Let the application wait, for a client that reads."""
+        super().pause_writing()
+        self._unread.pause()
+
+    def resume_writing(self) -> None:
+        """Let the application write on."""
+        super().resume_writing()
+        self._unread.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop every timer, and let the application know."""
+        self._unread.resume()
         for timer in (self._headers_timer, self._rest_timer, self._hold_timer):
             if timer is not None:
                 timer.cancel()
@@ -341,6 +388,26 @@ _REFUSED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\
 
 class LimitedWSProtocol(WSProtocol):
     """uvicorn's websockets; answers no ping of a client that does not read: the answers would fill the memory."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Limit the time of unread messages."""
+        super().connection_made(transport)
+        self._unread = UnreadLimit(transport)
+
+    def pause_writing(self) -> None:
+        """Let the application wait, for a client that reads."""
+        super().pause_writing()
+        self._unread.pause()
+
+    def resume_writing(self) -> None:
+        """Let the application write on."""
+        super().resume_writing()
+        self._unread.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer, and let the application know."""
+        self._unread.resume()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Receive data; refuse a handshake whose headers cannot be decoded, which wsproto does not check."""

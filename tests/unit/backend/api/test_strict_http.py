@@ -201,9 +201,11 @@ def _big(size: int) -> ASGIApp:
     return app
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can tell")
-async def test_who_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by_system", [hasattr(socket, "TCP_USER_TIMEOUT"), False])
+async def test_who_reads_nothing_is_cut_off(by_system: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_protocol, "UNREAD_TIMEOUT_S", 1)
+    if not by_system:
+        monkeypatch.delattr(socket, "TCP_USER_TIMEOUT", raising=False)
     async with serving(_big(50_000_000)) as served:
         client = await served.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
