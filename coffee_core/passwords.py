@@ -8,6 +8,7 @@ from pathlib import Path
 
 from coffee_core.errors import ConfigError
 from coffee_core.file_lock import file_lock
+from coffee_core.runstate import sync
 
 FOLDER = "passwords"
 """Where they lie in a home."""
@@ -47,7 +48,7 @@ def make_password(home: Path, server: str) -> str:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(_BYTES))
             file.flush()
-            os.fsync(handle)
+            sync(handle)
         # Whole from its first moment, and never in the place of another's.
         try:
             Path(folder / server).hardlink_to(name)

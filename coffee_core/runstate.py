@@ -4,6 +4,7 @@ Files under ``COFFEE_HOME/run``, each replaced as a whole by a rename, so that n
 """
 
 import errno
+import fcntl
 import json
 import os
 import tempfile
@@ -105,7 +106,7 @@ def write_private(path: Path, text: str, *, durable: bool = False) -> None:
             file.write(text)
             if durable:
                 file.flush()
-                os.fsync(handle)
+                sync(handle)
         Path(name).replace(path)
         if durable:
             sync_file(path.parent)
@@ -118,9 +119,21 @@ def sync_file(path: Path) -> None:
     """Put on disk what a file holds; of a folder, which files it has."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        sync(handle)
     finally:
         os.close(handle)
+
+
+def sync(handle: int) -> None:
+    """Put on disk what was written to a descriptor, through the disk's own cache, where macOS' fsync() ends."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is None:
+        os.fsync(handle)
+        return
+    try:
+        fcntl.fcntl(handle, full)
+    except OSError:  # not every file system has it
+        os.fsync(handle)
 
 
 def lock_path(home: Path, name: str) -> Path:

@@ -21,6 +21,7 @@ from aiohttp import web
 from coffee_core.children import child_environ
 from coffee_core.errors import CoffeeError
 from coffee_core.parent_death_signal import dies_with_parent
+from coffee_core.runstate import sync
 from coffee_core.settings import Settings
 from flink.failures import client_failure
 
@@ -114,7 +115,7 @@ def _keep(path: Path, kind: str, body: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(body)
             file.flush()
-            os.fsync(handle)  # an empty plan, after a power cut, would be submitted again and again
+            sync(handle)  # an empty plan, after a power cut, would be submitted again and again
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -78,7 +78,9 @@ def _account(settings: Settings) -> Check:
         return Check("account", not obstacle, obstacle or f"uid {os.geteuid()}")
     found = shutil.which("setpriv") is not None
     detail = (
-        "PostgreSQL will run as nobody" if found else "install setpriv (util-linux), or do not run coffee as root"
+        "PostgreSQL will run as nobody"
+        if found
+        else "run coffee as an ordinary user, or, on Linux, install setpriv (util-linux)"
     )
     return Check("account", found, f"root; {detail}")
 

@@ -2,7 +2,8 @@
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import fields
 
 from backend.stack.part import LOOPBACK, Part
@@ -91,10 +92,23 @@ def owner(port: int) -> str:
     import psutil  # only where something is wrong: it takes longer to load than a wrapper to start
 
     try:
-        there = [c for c in psutil.net_connections(kind="tcp") if c.laddr and c.laddr.port == port and c.pid]
-        there.sort(key=lambda c: c.status != psutil.CONN_LISTEN)
-        if not there:
-            return "a program of another user"
-        return f"{psutil.Process(there[0].pid).name()} (pid {there[0].pid})"
-    except (psutil.AccessDenied, psutil.NoSuchProcess):
-        return "another program"
+        there = [(c.status, c.pid) for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port]
+    except psutil.AccessDenied:  # macOS: whose connections they are is for root alone, but for our own
+        there = list(_connections_of_ours(port))
+    there.sort(key=lambda connection: connection[0] != psutil.CONN_LISTEN)
+    for _, pid in there:
+        with suppress(psutil.NoSuchProcess):
+            if pid:
+                return f"{psutil.Process(pid).name()} (pid {pid})"
+    return "a program of another user"
+
+
+def _connections_of_ours(port: int) -> Iterator[tuple[str, int]]:
+    """Yield state and pid of the connections of processes that we may look into."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            yield from (
+                (c.status, process.pid) for c in process.net_connections("tcp") if c.laddr and c.laddr.port == port
+            )

@@ -57,6 +57,8 @@ _OPTIONS = {
     # After a crash all that was written must be on disk before recovery begins: by one call for the whole file
     # system (0.3 s), not by one for each of a thousand files (1 to 3 s). Linux alone has that call.
     **({"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}),
+    # On macOS a commit would else be in the disk's cache, not on the disk.
+    **({"wal_sync_method": "fsync_writethrough"} if sys.platform == "darwin" else {}),
 }
 
 

@@ -6,7 +6,6 @@ The program gets no right of root but to reach its own files.
 import os
 import pwd
 import shutil
-import sys
 from pathlib import Path
 
 from coffee_core.errors import StackError
@@ -50,14 +49,15 @@ def account_obstacle(uid: int) -> str:
 def run_as(argv: tuple[str, ...], uid: int, gid: int) -> tuple[str, ...]:
     """Return the command that runs ``argv`` as this account; ``argv`` itself where this process has it already.
 
-    Raises StackError where setpriv is missing.
+    Raises StackError where setpriv is missing, which Linux alone has.
     """
     if os.geteuid() == uid:
         return argv
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise StackError(
-            "PostgreSQL refuses to run as root: install setpriv (util-linux), or run coffee as an ordinary user"
+            "PostgreSQL refuses to run as root: run coffee as an ordinary user, or, on Linux, install setpriv "
+            "(util-linux)"
         )
     command = [setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
     # setpriv sets the parent-death signal again: the change of uid clears it.
@@ -94,8 +94,6 @@ def _traversal_capability() -> str:
 
 
 def _held(capability: int) -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
     status = Path("/proc/self/status").read_text(encoding="ascii")
     permitted = next(line for line in status.splitlines() if line.startswith("CapPrm:"))
     return bool(int(permitted.split()[1], 16) >> capability & 1)

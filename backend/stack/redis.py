@@ -12,7 +12,7 @@ from backend.stack.part import Part, report_progress
 from backend.stack.probes import redis_answers
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
-from coffee_core.runstate import write_private
+from coffee_core.runstate import sync, write_private
 from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 
@@ -87,7 +87,7 @@ def cut_zeros(folder: Path) -> int:
                     break
             if end < size:
                 file.truncate(end)
-                os.fsync(file.fileno())
+                sync(file.fileno())
             return size - end
     except (FileNotFoundError, IndexError):  # not started before
         return 0

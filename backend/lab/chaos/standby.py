@@ -20,6 +20,8 @@ from pathlib import Path
 _WITHIN_S = 10.0
 """Seconds for an answer of Redis: one that is busy answers late, and must not be left without memory."""
 _undo: list[Callable[[], None]] = []
+_prlimit: Callable[..., tuple[int, int]] | None = getattr(resource, "prlimit", None)
+"""Linux alone has it."""
 
 
 def main() -> None:
@@ -72,19 +74,22 @@ def _stop(pid: int) -> None:
 
 
 def _shrink(pid: int) -> None:
-    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    if _prlimit is None:
+        raise OSError("only Linux lets one process limit what another writes")
+    soft, hard = _prlimit(pid, resource.RLIMIT_FSIZE)
     if soft == 0:
         return
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    _prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
     _undo.append(lambda: _grow(pid, (soft, hard)))
 
 
 def _grow(pid: int, limits: tuple[int, int]) -> None:
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+    assert _prlimit is not None
+    _prlimit(pid, resource.RLIMIT_FSIZE, limits)
     # A child that it has started since, unseen, has its limit, too.
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            if resource.prlimit(int(child), resource.RLIMIT_FSIZE)[0] == 0:
+            if _prlimit(int(child), resource.RLIMIT_FSIZE)[0] == 0:
                 _grow(int(child), limits)
 
 

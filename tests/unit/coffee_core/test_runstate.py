@@ -1,6 +1,7 @@
 """What the wrappers publish is whole, private, and not believed once its wrapper is gone."""
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -19,6 +20,7 @@ from coffee_core.runstate import (
     read_remarks,
     read_states,
     run_dir,
+    sync_file,
     write_env,
     write_state,
 )
@@ -82,3 +84,21 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
 def test_no_stack_means_no_addresses(tmp_path: Path) -> None:
     assert read_env(tmp_path) == {}
     assert read_states(tmp_path) == []
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_is_written_goes_through_the_disks_own_cache_where_that_takes_a_call_of_its_own(
+    refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def control(_handle: int, command: int) -> None:
+        calls.append(command)
+        if refused:
+            raise OSError(errno.ENOTSUP, "not on this file system")
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)  # macOS
+    monkeypatch.setattr(fcntl, "fcntl", control)
+    monkeypatch.setattr(os, "fsync", lambda _handle: calls.append("fsync"))
+    sync_file(tmp_path)
+    assert calls == ([51, "fsync"] if refused else [51])
