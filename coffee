@@ -16,6 +16,7 @@ done
 here=$(CDPATH='' cd -- "$(dirname "$self")" && pwd -P)
 tools=$here/.uv
 log=$tools/setup.log
+needed="--no-default-groups --extra lab --group arm64"
 
 # What belongs to another Python or project of the user's is not for this one.
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONSTARTUP UV_PROJECT UV_PROJECT_ENVIRONMENT
@@ -80,9 +81,11 @@ set_up() { # Install what running needs, and say how much that was.
   can_write "$here/.venv" || fail "$here cannot be written to: make a clone of your own"
   require_python
   say "first start: resolving the packages …"
-  count=$(uv sync --project "$here" --no-default-groups --extra lab --dry-run 2>&1 | sed -n 's/^Would install \([0-9]*\) packages*$/\1/p')
+  # shellcheck disable=SC2086 # options
+  count=$(uv sync --project "$here" $needed --dry-run 2>&1 | sed -n 's/^Would install \([0-9]*\) packages*$/\1/p')
   say "first start: installing ${count:-the} packages into $here/.venv …"
-  uv sync --project "$here" --no-default-groups --extra lab || fail "the packages could not be installed (above)"
+  # shellcheck disable=SC2086
+  uv sync --project "$here" $needed || fail "the packages could not be installed (above)"
   say "installed ${count:-all} packages, $(du -sm "$here/.venv" | cut -f1) MB"
 }
 
@@ -101,4 +104,5 @@ if [ "${1:-}" = test ]; then
 fi
 
 [ -x "$here/.venv/bin/coffee" ] || set_up
-exec uv run --quiet --project "$here" --no-default-groups --extra lab coffee "$@"
+# shellcheck disable=SC2086
+exec uv run --quiet --project "$here" $needed coffee "$@"
