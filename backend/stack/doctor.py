@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 
 from backend.stack import locks, postgres, redis
@@ -19,12 +20,19 @@ from backend.stack.supported_pipelines import missing_library, missing_package, 
 from coffee_core.children import PROXIES, child_environ
 from coffee_core.entry import DROPPED, libpq_is_meant
 from coffee_core.errors import StackError
+from coffee_core.pipelines import FOLDERS_VARIABLE
+from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
 
 _LEAST_DISK_BYTES = 2_000_000_000
 _LEAST_MEMORY_BYTES = 300_000_000
 _JVM_MEMORY_BYTES = 1_500_000_000
 """With Kafka and Flink: five JVMs, which hold some 1.4 GB."""
+_OUR_CONTROL_GROUPS = Path("/proc/self/cgroup")
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_FIRST_VERSION = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
+"""Where a control group has its limit, what is used of it, and, in its statistics, what of that is but a cache."""
 _PROGRAM_WITHIN_S = 10
 _JAVA = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "JVM_ARGS", "FLINK_ENV_JAVA_OPTS"}
 _PYTHON = {"PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONPYCACHEPREFIX"}
@@ -37,6 +45,12 @@ _FOR_OTHERS: tuple[tuple[str, Callable[[str], bool], str], ...] = (
     ("proxies", PROXIES.__contains__, "jars are fetched by them, nothing else"),
 )
 """Variables that programs of the lab would heed: a name for them, which they are, what becomes of them."""
+
+
+_ALIKE = 0.85
+"""From which likeness on a name is taken for a misspelt setting: COFFEE_X and COFFEE_HOST have 0.7."""
+_BETWEEN_PARTS = (FOLDERS_VARIABLE, READY_FILE)
+"""Variables that are no settings: parts of the lab tell each other by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +111,40 @@ def _memory(settings: Settings) -> Check:
     import psutil  # as expensive as the rest of a doctor without it
 
     wanted = _JVM_MEMORY_BYTES if _runs_java(settings) else _LEAST_MEMORY_BYTES
-    there = psutil.virtual_memory().available
-    return Check("memory", there >= wanted, f"{there / 1e9:.1f} GB available ({wanted / 1e9:.1f} GB are wanted)")
+    there = min([psutil.virtual_memory().available, *_left_in_control_groups()])
+    detail = f"{there / 1e9:.1f} GB available ({wanted / 1e9:.1f} GB are wanted)"
+    if there < wanted:
+        detail += ": end other programs"
+        light = [pipeline for pipeline in settings.pipelines if not ON_JAVA & set(pipeline.info.servers)]
+        if light and wanted == _JVM_MEMORY_BYTES:
+            enough = f"{_LEAST_MEMORY_BYTES / 1e9:.1f} GB"
+            detail += f", or start with --pipelines {','.join(light)}, for which {enough} will do"
+    return Check("memory", there >= wanted, detail)
+
+
+def _left_in_control_groups() -> Iterator[int]:
+    """Yield the bytes that each control group of this process has left: a container may have less than all."""
+    try:
+        ours = _OUR_CONTROL_GROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return
+    for line in ours:
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            root, limit, usage, cache = _CONTROL_GROUPS / "memory", *_FIRST_VERSION
+        elif not controllers:
+            root, limit, usage, cache = _CONTROL_GROUPS, *_SECOND_VERSION
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in (group, *(above for above in group.parents if above.is_relative_to(root))):
+            try:
+                most = int((folder / limit).read_text(encoding="ascii"))
+                used = int((folder / usage).read_text(encoding="ascii"))
+                statistics = (folder / "memory.stat").read_text(encoding="ascii").split()
+            except (OSError, ValueError):  # not seen from within, or "max"
+                continue
+            yield most - used + int(statistics[statistics.index(cache) + 1])
 
 
 def _runs_java(settings: Settings) -> bool:
@@ -148,6 +194,13 @@ def _variables() -> Iterator[Check]:
         if found:
             given = what == _LIBPQ and libpq_is_meant()
             yield Check(what, ok=True, detail=f"{found}: {'they hold for DATABASE_URL' if given else remark}")
+    known = [setting.metadata["env"] for setting in fields(Settings)]
+    for name in names:
+        if name.startswith("COFFEE_") and name not in known and name not in _BETWEEN_PARTS:
+            meant = get_close_matches(name, known, 1, _ALIKE)
+            hint = f": did you mean {meant[0]}?" if meant else ", see docs/settings.md"
+            detail = f"no setting of that name{hint}"
+            yield Check(name, ok=True, detail=detail)
 
 
 def _packages(settings: Settings) -> Iterator[Check]:

@@ -41,5 +41,11 @@ DECLARATION = Declaration(
         aggregation="Real-time (Flink)",
         scalability="Horizontally scalable",
     ),
-    requires=(Requirement("pyflink", "apache-flink", "no wheel of it exists for this machine"),),
+    requires=(
+        Requirement(
+            "pyflink",
+            "apache-flink",
+            "install coffee-rt[lab]; for Linux on arm64 it has no wheel, and ./coffee builds it",
+        ),
+    ),
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.stack import locks, parts, postgres, privileges, process, wrapper
+from backend.stack import doctor, locks, parts, postgres, privileges, process, wrapper
 from backend.stack.doctor import checkup
 from backend.stack.down import wipe
 from backend.stack.log_files import open_log, rotate, text_since
@@ -263,7 +263,10 @@ def test_without_apache_flink_v3_is_left_out_and_it_is_said(
     settings, missing = supported_pipelines(Settings(home=tmp_path))
     assert settings.pipelines == (V1, V2)
     assert "apache-flink" in missing
-    assert missing == "v3 is left out: apache-flink is not installed (no wheel of it exists for this machine)"
+    assert missing == (
+        "v3 is left out: apache-flink is not installed "
+        "(install coffee-rt[lab]; for Linux on arm64 it has no wheel, and ./coffee builds it)"
+    )
     alone, _ = supported_pipelines(Settings(home=tmp_path, pipelines=(V3,)))
     assert alone.pipelines == (V1, V2), "where none is left, those run that run where nobody chooses"
     checks = {check.name: check for check in checkup(Settings(home=tmp_path))}
@@ -283,6 +286,61 @@ def test_the_doctor_names_variables_that_are_for_others(tmp_path: Path, monkeypa
     monkeypatch.setenv("DATABASE_URL", "postgresql://db/coffee")
     checks = {check.name: check for check in checkup(Settings(home=tmp_path))}
     assert "they hold for DATABASE_URL" in checks["PG…"].detail
+
+
+def test_the_doctor_names_variables_that_are_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COFFEE_API_PROT", "1")
+    monkeypatch.setenv("COFFEE_X", "1")
+    monkeypatch.setenv("COFFEE_REDIS_PORT", "6379")
+    checks = {check.name: check.detail for check in checkup(Settings(home=tmp_path)) if "COFFEE" in check.name}
+    assert checks == {
+        "COFFEE_API_PROT": "no setting of that name: did you mean COFFEE_API_PORT?",
+        "COFFEE_X": "no setting of that name, see docs/settings.md",
+    }
+
+
+@pytest.mark.parametrize(
+    ("ours", "files"),
+    [
+        (
+            "1:cpu:/\n4:memory:/a/b\n0::/\n",
+            {
+                "memory/a/b/memory.limit_in_bytes": "9223372036854771712",
+                "memory/a/b/memory.usage_in_bytes": "1",
+                "memory/a/b/memory.stat": "cache 5\ntotal_inactive_file 0\n",
+                "memory/a/memory.limit_in_bytes": "700000000",
+                "memory/a/memory.usage_in_bytes": "400000000",
+                "memory/a/memory.stat": "cache 5\ntotal_inactive_file 100000000\n",
+            },
+        ),
+        (
+            "0::/elsewhere/of/the/machine\n",  # a container sees its own group as the root
+            {
+                "memory.max": "700000000",
+                "memory.current": "400000000",
+                "memory.stat": "anon 5\ninactive_file 100000000\nactive_file 7\n",
+            },
+        ),
+    ],
+)
+def test_the_doctor_knows_the_memory_of_a_container(
+    ours: str, files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / "groups" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "ours").write_text(ours)
+    monkeypatch.setattr(doctor, "_CONTROL_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(doctor, "_OUR_CONTROL_GROUPS", tmp_path / "ours")
+    checks = {check.name: check for check in checkup(Settings(home=tmp_path))}
+    assert not checks["memory"].ok
+    assert checks["memory"].detail == (
+        "0.4 GB available (1.5 GB are wanted): end other programs, "
+        "or start with --pipelines v1,v2, for which 0.3 GB will do"
+    )
+    checks = {check.name: check for check in checkup(Settings(home=tmp_path, pipelines=(V1, V2)))}
+    assert checks["memory"].ok
 
 
 def test_the_doctor_asks_only_for_what_the_pipelines_need(tmp_path: Path) -> None:
