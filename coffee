@@ -81,11 +81,12 @@ set_up() { # Install what running needs, and say how much that was.
   can_write "$here/.venv" || fail "$here cannot be written to: make a clone of your own"
   require_python
   say "first start: resolving the packages …"
+  uv lock --quiet --project "$here" || fail "the packages could not be resolved (above)"
   # shellcheck disable=SC2086 # options
-  count=$(uv sync --project "$here" $needed --dry-run 2>&1 | sed -n 's/^Would install \([0-9]*\) packages*$/\1/p')
+  count=$(uv sync --project "$here" --frozen $needed --dry-run 2>&1 | sed -n 's/^Would install \([0-9]*\) packages*$/\1/p')
   say "first start: installing ${count:-the} packages into $here/.venv …"
   # shellcheck disable=SC2086
-  uv sync --project "$here" $needed || fail "the packages could not be installed (above)"
+  uv sync --project "$here" --frozen $needed || fail "the packages could not be installed (above)"
   say "installed ${count:-all} packages, $(du -sm "$here/.venv" | cut -f1) MB"
 }
 

@@ -27,6 +27,7 @@ lab = []
 [project.scripts]
 coffee = "clone:main"
 [dependency-groups]
+arm64 = []
 dev = ["six"]
 """
 PROGRAM = """\
