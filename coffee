@@ -34,16 +34,26 @@ if ! can_write "$cache/uv" || ! can_write "$cache/coffee-rt"; then
   export XDG_CACHE_HOME
 fi
 
-install_uv() { # Try each way that a Python has, quietly; print where uv is.
+bundled_pip='
+import ensurepip, glob, os
+for folder in os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"), "/usr/share/python-wheels":
+    for wheel in glob.glob(os.path.join(folder, "pip-*.whl")):
+        print(os.path.join(wheel, "pip"))
+'
+
+install_uv() { # Try each way that a Python has, quietly: its pip, the one that venv would install, a venv.
   for python in python3 python3.12 python3.11 python3.13 python3.14 python; do
     command -v "$python" >/dev/null 2>&1 || continue
-    rm -rf "$tools/venv"
+    rm -rf "$tools/venv" "$tools/pip"
+    # Not the venv first: making it takes as long again as all the rest.
+    for pip in "-mpip" $("$python" -c "$bundled_pip"); do
+      if "$python" "$pip" install --no-compile --target "$tools/pip" uv; then
+        ln -sf ../pip/bin/uv "$tools/bin/uv"
+        return
+      fi
+    done
     if "$python" -m venv "$tools/venv" && "$tools/venv/bin/python" -m pip install uv; then
       ln -sf ../venv/bin/uv "$tools/bin/uv"
-      return
-    fi
-    if "$python" -m pip install --target "$tools/pip" uv; then
-      ln -sf ../pip/bin/uv "$tools/bin/uv"
       return
     fi
   done
