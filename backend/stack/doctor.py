@@ -116,7 +116,7 @@ def _memory(settings: Settings) -> Check:
     if there < wanted:
         detail += ": end other programs"
         light = [pipeline for pipeline in settings.pipelines if not ON_JAVA & set(pipeline.info.servers)]
-        if light and wanted == _JVM_MEMORY_BYTES:
+        if light and there >= _LEAST_MEMORY_BYTES:
             enough = f"{_LEAST_MEMORY_BYTES / 1e9:.1f} GB"
             detail += f", or start with --pipelines {','.join(light)}, for which {enough} will do"
     return Check("memory", there >= wanted, detail)

@@ -53,6 +53,8 @@ def missing_library() -> str:
 def missing_package(pipeline: Pipeline) -> str:
     """Return which package this pipeline lacks here, in words; empty where it has all that it requires."""
     for required in pipeline.info.requires:
-        if importlib.util.find_spec(required.module) is None:
+        spec = importlib.util.find_spec(required.module)
+        # A folder without modules is no package: apache-flink-libraries has its jars in that of apache-flink.
+        if spec is None or spec.origin is None:
             return f"{required.package} is not installed ({required.hint})"
     return ""

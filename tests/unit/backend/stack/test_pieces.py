@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 from dataclasses import fields
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import psutil
@@ -256,10 +257,11 @@ def test_the_parts_follow_the_pipelines(tmp_path: Path) -> None:
     assert list(parts.stack(reconciled).parts) == [*base, "cafe-order-aggregator", "stream-worker"]
 
 
+@pytest.mark.parametrize("found", [None, ModuleSpec("pyflink", None, is_package=True)])
 def test_without_apache_flink_v3_is_left_out_and_it_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    found: ModuleSpec | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: found)
     settings, missing = supported_pipelines(Settings(home=tmp_path))
     assert settings.pipelines == (V1, V2)
     assert "apache-flink" in missing
