@@ -28,8 +28,8 @@ _PACKAGE = "backend.pipelines.v5_live"
 _ADD = sql(_PACKAGE, "add_orders")
 _CONTENTS = sql(_PACKAGE, "contents")
 _NOTIFY = sql(_PACKAGE, "notify")
-_NOTIFY_EVERY_S = 0.001
-"""Seconds between two NOTIFY of a process, at least: of orders that come faster one tells of all."""
+_REST_S, _LONGEST_REST_S = 0.0005, 0.01
+"""Seconds to rest after a NOTIFY for each order that it told of, and at most: of many, it tells together."""
 
 Content = tuple[str, str, int, int]
 """What the client ordered: drink, store, cents, time in microseconds since the epoch."""
@@ -42,7 +42,7 @@ class LiveIngest:
         self._postgres = connections.postgres
         self._hot = connections.settings.v5_totals == "hot"
         self._groups = Groups(self._commit)
-        self._untold = False
+        self._untold = 0
         self._telling: asyncio.Task[None] | None = None
         self._postgres.prepared.append(_ADD)
         self.health = self._postgres.health
@@ -60,7 +60,7 @@ class LiveIngest:
 
         async def write(connection: Connection) -> UUID | None:
             added = await self._add(connection, orders)
-            repeated = [order for order in orders if order.message_id not in added]
+            repeated = [] if added is None else [order for order in orders if order.message_id not in added]
             # A second statement: it sees what others have committed while the first one waited for them.
             ids = [order.message_id for order in repeated]
             return _conflict(repeated, await connection.fetch(_CONTENTS, ids)) if ids else None
@@ -68,7 +68,7 @@ class LiveIngest:
         conflict = await self._postgres.transact(write)
         if conflict is not None:
             raise KeyConflictError(conflict)
-        self._wake_projector()
+        self._wake_projector(len(orders))
 
     async def _commit(self, orders: Sequence[Order]) -> Sequence[bool]:
         """Commit orders together; return of each whether it was added, or is a repeat.
@@ -81,13 +81,15 @@ class LiveIngest:
                     added = await self._add(connection, orders)
             except BROKEN as error:
                 raise self._postgres.failure(connection, error) from error
-        self._wake_projector()
-        return [order.message_id in added for order in orders]
+        self._wake_projector(len(orders))
+        return [True] * len(orders) if added is None else [order.message_id in added for order in orders]
 
-    async def _add(self, connection: Connection, orders: Sequence[Order]) -> set[UUID]:
+    async def _add(self, connection: Connection, orders: Sequence[Order]) -> set[UUID] | None:
+        """Run the statement; return the message ids that were added, None where all of them were."""
         rows = [(order.message_id, *_content(order), order.accepted_at_us) for order in orders]
         columns = [list(column) for column in zip(*rows, strict=True)]
-        return {UUID(int=added.int) for added in await connection.fetchval(_ADD, *columns, self._hot)}
+        added = await connection.fetchval(_ADD, *columns, self._hot)
+        return None if added is None else {UUID(int=each.int) for each in added}
 
     async def _require_same(self, order: Order) -> None:
         """Raise KeyConflictError where another order stands under this message id."""
@@ -100,19 +102,19 @@ class LiveIngest:
         if _conflict([order], rows) is not None:
             raise KeyConflictError(order.message_id)
 
-    def _wake_projector(self) -> None:
-        self._untold = True
+    def _wake_projector(self, orders: int) -> None:
+        self._untold += orders
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._notify())
 
     async def _notify(self) -> None:
         while self._untold:
-            self._untold = False
+            told, self._untold = self._untold, 0
             try:
                 await self._postgres.commit(_NOTIFY)
             except (UnavailableError, OutcomeUnknownError) as error:
                 _log.debug("the projector has to look by itself: %s", error)
-            await asyncio.sleep(_NOTIFY_EVERY_S)
+            await asyncio.sleep(min(told * _REST_S, _LONGEST_REST_S))
 
 
 def _content(order: Order) -> Content:

@@ -3,7 +3,7 @@
 
 -- name: add_orders
 -- Orders, and what they add to the totals, in one transaction. A repeat of an order adds nothing to either: what is
--- added up is what was inserted. Returns the message ids of these.
+-- added up is what was inserted. Returns the message ids of these, or null where all of them were.
 -- $1 to $6: message id, drink, store, cents, time of order and of acceptance (µs since 1970), one array each.
 -- $7: true where all add to the same rows, as a naive program does; else each connection has rows of its own.
 -- Whoever adds does so under the row's lock: no order is lost whoever else adds to it, and the wait is all there is.
@@ -38,7 +38,7 @@ counted as (
         accepted_us = kept.accepted_us + excluded.accepted_us
 )
 
-select array(select message_id from added)
+select case when count(*) < cardinality($1::uuid[]) then coalesce(array_agg(message_id), '{}') end from added
 
 
 -- name: notify
