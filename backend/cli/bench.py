@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -64,7 +65,7 @@ def bench_command(
     announce = _announcer()
     if locks.holders(settings.home):
         announce(f"a stack runs in {settings.home}: it takes its share of this machine from what is measured")
-    wanted, missing = supported_pipelines(settings)
+    wanted, missing = supported_pipelines(replace(settings, pipelines=pipelines or settings.pipelines))
     if missing:
         announce(missing)
     chosen = tuple(pipeline for pipeline in pipelines or wanted.pipelines if pipeline in wanted.pipelines)

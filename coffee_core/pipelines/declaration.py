@@ -3,6 +3,7 @@
 Its implementation is a package of its own (``package``), which is loaded only where orders are accepted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
@@ -137,6 +138,8 @@ class Declaration:
     repairs: frozenset[Repair] = frozenset()
     claims: Claims = field(default_factory=Claims)
     requires: tuple[Requirement, ...] = ()
+    variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Other ways of doing the same: name → settings; the bench measures how much each takes, on another stack."""
     schema: str = ""
     """Name of a statement in the package's ``queries.sql`` that makes what its rows need, after the migrations.
 

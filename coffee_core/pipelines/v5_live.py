@@ -30,5 +30,6 @@ DECLARATION = Declaration(
         aggregation="In the transaction",
         scalability="Single node",
     ),
+    variants={"hot": {"COFFEE_V5_TOTALS": "hot"}},
     default=False,
 )

@@ -1,4 +1,4 @@
-"""A pipeline of somebody else's on a real stack, registered by one folder and one setting."""
+"""Pipelines beside the usual ones on a real stack: v5, and one of somebody else's, by one folder and a setting."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.lab import ROOT, Lab
 from tests.waiting import until_sync
 
-TOY = {"COFFEE_PIPELINE_PACKAGES": "tests.toy_pipeline", "COFFEE_PIPELINES": "v1,toy"}
+TOY = {"COFFEE_PIPELINE_PACKAGES": "tests.toy_pipeline", "COFFEE_PIPELINES": "v1,v5,toy"}
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,7 @@ def toy_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab = Lab(tmp_path_factory.mktemp("a toy") / "coffee home", "v1")
     lab.env |= TOY  # not ours: the tests' own process knows the built-in pipelines alone
     lab.expected = {"postgres", "redis", "cafe-order-api", "cafe-order-aggregator", "toy-projector"}
+    lab.expected.add("live-projector")
     with lab.running():
         yield lab
     until_sync(lambda: not lab.left())
@@ -49,16 +50,16 @@ def test_the_dashboard_shows_it(toy_lab: Lab) -> None:
             if (views["toy"]["orders"] or 0) >= 4 and set(stages.values()) == {"up"}:
                 break
         dashboard.terminate()
-    assert list(views) == ["v1", "toy"]
+    assert list(views) == ["v1", "v5", "toy"]
     assert list(stages) == ["POST", "PG", "projector", "Redis"]
 
 
 def test_it_is_broken_on_purpose_and_nothing_is_lost(toy_lab: Lab) -> None:
-    options = ("--pipeline", "v1,toy", "--rate", "60", "--json")
+    options = ("--rate", "60", "--json")
     done = toy_lab.coffee("chaos", "kill-toy-projector", *options, timeout_s=200)
     assert done.returncode == 0, done.stdout + done.stderr
     results = {each["pipeline"]: each for each in json.loads(done.stdout)["cells"]}
-    assert set(results) == {"v1", "toy"}
+    assert set(results) == {"v1", "v5", "toy"}
     for result in results.values():
         assert result["accepted"] > 60
         assert (result["lost"], result["duplicated"], result["drift"]["orders"]) == ([], [], 0)
@@ -67,10 +68,11 @@ def test_it_is_broken_on_purpose_and_nothing_is_lost(toy_lab: Lab) -> None:
 def test_it_is_measured(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
     command = [sys.executable, "-m", "backend.cli", "bench", "--tiny", "--json", "--out", str(tmp_path / "report")]
-    env |= TOY | {"COFFEE_HOME": str(tmp_path / "home"), "COFFEE_PIPELINES": "toy"}
+    env |= TOY | {"COFFEE_HOME": str(tmp_path / "home"), "COFFEE_PIPELINES": "v5,toy"}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["audit"]["toy"].items() >= {"lost": 0, "duplicated": 0, "drift": 0}.items()
-    for name in ("toy.closed.1.rate", "toy.first.visible"):
+    for pipeline in ("v5", "toy"):
+        assert report["audit"][pipeline].items() >= {"lost": 0, "duplicated": 0, "drift": 0}.items()
+    for name in ("toy.closed.1.rate", "toy.first.visible", "v5.hot.closed.32.rate", "v5.hot.breakpoint"):
         assert name in report["figures"]

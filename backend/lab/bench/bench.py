@@ -29,7 +29,7 @@ from backend.lab.bench.steps_idle import (
     wait_for_rest,
 )
 from backend.lab.bench.steps_kill import KillTimeline, kill_processors
-from backend.lab.bench.steps_load import baselines, breakpoint_of, closed, rate, warm
+from backend.lab.bench.steps_load import MANY, baselines, breakpoint_of, closed, rate, warm
 from backend.lab.bench.steps_table import TABLE_PIPELINE, big_table
 from backend.lab.bench.usage import facts
 from backend.lab.bench.visibility import VisibilityWatcher
@@ -95,13 +95,19 @@ async def _bench(
         harness.notes += unsteadiness(harness.figures)
         result = Result.of(harness, timeline, balances, known, complete=complete, seconds=0)
         announce("stopping the stack")
-    if size.two_slots and complete:
+    if size.other_stacks and complete:
         for pipeline in filter(runs_on_flink, pipelines):
             try:
                 result.complete &= await _two_slots(size, parent, pipeline, result.figures, announce, stopped)
             except CoffeeError as error:
                 result.complete = False
                 result.notes.append(f"{pipeline} with two slots could not be measured: {error}")
+        for pipeline, name in ((each, name) for each in pipelines for name in each.info.variants):
+            try:
+                result.complete &= await _variant(size, parent, pipeline, name, result, announce, stopped)
+            except CoffeeError as error:
+                result.complete = False
+                result.notes.append(f"{pipeline}, {name}, could not be measured: {error}")
     result.seconds = time.monotonic() - started_s
     return result
 
@@ -123,6 +129,33 @@ async def _two_slots(
     # The second of two: the first warms up what a stack in use has warm.
     if drained := harness.figures.get(f"{pipeline}.drain.rate"):
         figures.add(f"{pipeline}.drain2.rate", drained.values[-1], "/s", Better.HIGHER)
+    return complete
+
+
+async def _variant(
+    size: Size,
+    parent: Path,
+    pipeline: Pipeline,
+    name: str,
+    result: Result,
+    announce: Announce,
+    stopped: "asyncio.Task[bool]",
+) -> bool:
+    """Measure how much a variant of a pipeline takes, on a stack of its own; return whether it was measured."""
+    stack = BenchStack(parent, (pipeline,), pipeline.info.variants[name])
+    async with _harness(size, stack, announce, stopped) as harness:
+        url = f"{harness.settings.api_url}/api/{pipeline}/order"
+        ladder_s = sum(map(size.step_s_at, size.ladder))
+        steps = [
+            Step(f"{pipeline}, {name}: warming up", 8, partial(warm, harness)),
+            Step(f"{pipeline}, {name}: closed loops", 2 * size.closed_s, partial(closed, harness, pipeline, url)),
+            Step(f"{pipeline}, {name}: breakpoint", ladder_s, partial(breakpoint_of, harness, pipeline)),
+        ]
+        complete = await _run(steps, harness, announce, stopped)
+    for of in ("closed.1.rate", f"closed.{MANY}.rate", "breakpoint"):
+        if figure := harness.figures.get(f"{pipeline}.{of}"):
+            result.figures.add(f"{pipeline}.{name}.{of}", figure.values[-1], "/s", Better.HIGHER)
+    result.notes += [f"{name}: {note}" for note in harness.notes]
     return complete
 
 

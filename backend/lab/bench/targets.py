@@ -10,7 +10,7 @@ from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import SIZES
 from coffee_core.pipelines import PIPELINES
-from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.pipelines.constants import V1, V2, V3, V5
 
 _DRAIN_PER_S = 50_000
 _OF_INSERT = 0.7
@@ -73,9 +73,13 @@ def _answers(result: Result) -> Iterator[Target]:
             ratio = _ratio(result, f"{pipeline}.closed.32.rate", f"{other}.closed.32.rate")
             yield _at_least(f"{pipeline}: throughput, 32 clients, against {words}", ratio, least, _times)
 
+    ratio = _ratio(result, f"{V5}.closed.32.rate", f"{V1}.closed.32.rate")
+    if V1 in result.pipelines:
+        yield _at_least(f"{V5}: throughput, 32 clients, against {V1}", ratio, 0.80, _times)
+
 
 def _dashboards(result: Result) -> Iterator[Target]:
-    for pipeline, bounds_us in ((V2, (3_000, 15_000)), (V3, (8_000, 30_000))):
+    for pipeline, bounds_us in ((V2, (3_000, 15_000)), (V3, (8_000, 30_000)), (V5, (3_000, 12_000))):
         for rate in (20, 500):
             name = f"{pipeline}.alone.{rate}"
             orders = result.figures.get(f"{name}.orders")
