@@ -79,6 +79,17 @@ class Project:
         found: dict[str, Any] = json.loads(self._run([self.engine, "inspect", container]))[0]
         return found
 
+    def address(self, container: str) -> str:
+        """Return its address in the project's network, which this machine has a way to."""
+        (network,) = self.inspect(container)["NetworkSettings"]["Networks"].values()
+        return str(network["IPAddress"])
+
+    def down(self) -> None:
+        """Remove the project, whatever profile started its parts; the images stay."""
+        self.compose(
+            *(f"--profile={each}" for each in ("all", "observability")), "down", "--volumes", "--timeout", "30"
+        )
+
     def crash(self, container: str) -> None:
         """Kill what a container runs, as the system does it: ``docker kill`` would count as the user's wish."""
         os.kill(self.inspect(container)["State"]["Pid"], signal.SIGKILL)
@@ -110,8 +121,8 @@ class Project:
                 self.sent[pipeline] += 1
 
             async with asyncio.TaskGroup() as group:
-                for pipeline in DEFAULT_PIPELINES:
-                    for _ in range(orders):
+                for _ in range(orders):
+                    for pipeline in DEFAULT_PIPELINES:
                         group.create_task(order(pipeline))
 
     def _run(self, command: list[str]) -> str:

@@ -1,20 +1,25 @@
 """The compose file for real: its images, its containers, what breaks in them, and an exact audit after each."""
 
 import asyncio
+import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+import yaml
 from aiohttp import ClientSession, WSMsgType
 
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import DEFAULT_PIPELINES
-from tests.e2e.containers import Project, find_engine
+from tests.e2e.containers import ROOT, Project, find_engine
 from tests.outside.base_images import NoBaseImagesError, ensure_base_images
 from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ORDERS = 60
+_MONITORING = ROOT / "monitoring"
+_METRICS = "http://cafe-order-api:8005/metrics"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def project() -> Iterator[Project]:
         project.up()
         yield project
     finally:
-        project.compose("down", "--volumes", "--timeout", "30")
+        project.down()
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +81,14 @@ async def test_nothing_runs_as_root_or_with_a_capability(project: Project) -> No
         assert config["HostConfig"]["Memory"] > 0, name
 
 
+@pytest.mark.parametrize("service", ["cafe-order-api", "flink-job", "coffee-tui"])
+async def test_an_image_has_nothing_to_install_with(project: Project, service: str) -> None:
+    look = "from importlib.util import find_spec; print([*map(find_spec, ('json', 'pip', 'ensurepip'))][1:])"
+    for python in ("/usr/local/bin/python3", "/opt/coffee/bin/python3"):
+        found = project.compose("exec", "--no-TTY", service, python, "-c", look)
+        assert found.strip() == "[None, None]", python
+
+
 async def test_a_worker_that_is_killed(project: Project) -> None:
     (worker,) = project.containers("stream-worker")
     sending = asyncio.create_task(project.send(ORDERS))
@@ -94,6 +107,18 @@ async def test_the_task_manager_that_works_is_killed(project: Project) -> None:
     project.crash(container)
     await sending
     await until(lambda: asyncio.to_thread(project.is_back, container), 120)
+
+
+@pytest.mark.parametrize("service", ["flink-jobmanager", "kafka", "redis", "postgres"])
+async def test_a_server_that_is_killed(project: Project, service: str) -> None:
+    (container,) = project.containers(service)
+    before = project.sent["v3"]
+    sending = asyncio.create_task(project.send(ORDERS))
+    await until(lambda: project.sent["v3"] > before, 60)
+    project.crash(container)
+    await sending
+    await until(lambda: asyncio.to_thread(project.is_back, container), 120)
+    await project.send(ORDERS)
 
 
 async def test_down_and_up(project: Project) -> None:
@@ -126,3 +151,54 @@ async def test_the_dashboard_shows_it_without_a_warning(project: Project) -> Non
                         break
     assert shown in seen
     assert "loopback" not in project.compose("logs", "coffee-tui")
+
+
+async def test_prometheus_evaluates_every_rule_and_has_data_for_every_panel(project: Project) -> None:
+    await asyncio.to_thread(project.up, "--no-recreate", "prometheus")
+    (container,) = project.containers("prometheus")
+    await project.send(ORDERS)
+    async with ClientSession(f"http://{project.address(container)}:9090", raise_for_status=True) as prometheus:
+
+        async def asked(path: str, **query: str) -> Any:
+            async with prometheus.get(f"/api/v1/{path}", params=query) as answer:
+                return (await answer.json())["data"]
+
+        async def rules() -> list[dict[str, Any]]:
+            return [rule for group in (await asked("rules"))["groups"] for rule in group["rules"]]
+
+        async def all_is_scraped() -> bool:
+            targets = (await asked("targets"))["activeTargets"]
+            return {each["scrapeUrl"]: each["health"] for each in targets} == {_METRICS: "up"}
+
+        async def every_panel_has_data() -> bool:
+            return all([(await asked("query", query=each))["result"] for each in _panels()])
+
+        async def every_rule_is_evaluated() -> bool:
+            return all(rule["health"] != "unknown" for rule in await rules())
+
+        for condition in (all_is_scraped, every_panel_has_data, every_rule_is_evaluated):
+            await until(condition, 90)
+        found = await rules()
+        assert len(found) == len(_alerts())
+        assert [rule["name"] for rule in found if rule["health"] != "ok" or rule["state"] == "firing"] == []
+
+
+async def test_the_alerts_fire_when_they_should(project: Project) -> None:
+    tested = yaml.safe_load((_MONITORING / "alerts.test.yml").read_text(encoding="utf-8"))["tests"]
+    fires = {each["alertname"] for test in tested for each in test["alert_rule_test"] if "exp_alerts" in each}
+    assert fires == _alerts()
+    mounted = ("--volume", f"{_MONITORING}:/monitoring:ro", "--entrypoint", "promtool", "prometheus")
+    await asyncio.to_thread(
+        project.compose, "run", "--rm", "--no-deps", *mounted, "test", "rules", "/monitoring/alerts.test.yml"
+    )
+
+
+def _panels() -> list[str]:
+    """Return what the dashboard asks, with the interval that Grafana would take."""
+    panels = json.loads((_MONITORING / "grafana/dashboards/coffee-rt.json").read_text(encoding="utf-8"))["panels"]
+    return [each["expr"].replace("$__rate_interval", "20s") for panel in panels for each in panel["targets"]]
+
+
+def _alerts() -> set[str]:
+    groups = yaml.safe_load((_MONITORING / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    return {rule["alert"] for group in groups for rule in group["rules"]}

@@ -2,7 +2,7 @@
 
 Each has the official name and tag, and the users, numbers, folders, variables, volumes and entry points that the
 Dockerfiles and the compose file rely on. An image that the engine has already, an official one above all, is taken
-as it is. Prometheus and Grafana have no stand-in.
+as it is. Grafana has no stand-in.
 
 By hand: ``python -m tests.outside.base_images docker``.
 """
@@ -125,6 +125,10 @@ def _flink(context: Path) -> None:
     lay_out(context)
 
 
+def _nothing(context: Path) -> None:
+    """Bring nothing but what Debian has."""
+
+
 # As the official one does: a cluster is made where there is none, and all but this machine must show the password.
 _POSTGRES_ENTRYPOINT = """#!/usr/bin/env bash
 set -eo pipefail
@@ -217,6 +221,16 @@ ENV FLINK_HOME=/opt/flink JAVA_HOME=/opt/java/openjdk PATH=/opt/flink/bin:/opt/j
 WORKDIR /opt/flink
 EXPOSE 6123 8081
 """
+# Debian's own, of a version before: the settings, the rules and the API that are used of it are older than both.
+_PROMETHEUS = """RUN apt-get update && apt-get install --yes --no-install-recommends prometheus \\
+ && install --directory --owner=nobody --group=nogroup --mode=0775 /prometheus
+USER nobody
+VOLUME /prometheus
+WORKDIR /prometheus
+EXPOSE 9090
+ENTRYPOINT ["/bin/prometheus"]
+CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
+"""
 # pip trusts its own list unless it is told whom else.
 _PYTHON = f"""COPY python /usr/local
 RUN ldconfig && python3 -m ensurepip && ln -s pip3 /usr/local/bin/pip
@@ -229,6 +243,7 @@ _IMAGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "valkey/valkey:9.1.2-trixie": (_VALKEY, _valkey),
     "apache/kafka:4.3.1": (_KAFKA, _kafka),
     "flink:2.3.0-java21": (_FLINK, _flink),
+    "prom/prometheus:v3.8.0": (_PROMETHEUS, _nothing),
 }
 
 

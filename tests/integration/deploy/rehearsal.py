@@ -21,7 +21,9 @@ from coffee_core.parent_death_signal import dies_with_parent
 
 REPOSITORY = Path(__file__).parents[3]
 USER = 10001
-_PATHS = re.compile(r"(?<![\w.$/-])/(opt|run|tmp|var)\b")
+_PATHS = re.compile(r"(?<![\w.$/-])/(opt|run|tmp|usr/local|var)\b")
+_OURS = re.compile(r"(?<![\w.$/-])/(bin|etc|home|lib|root|sbin|usr)\b")
+"""What would be this machine's own."""
 _SYSTEM = "/usr/bin:/bin"
 
 
@@ -144,7 +146,10 @@ def _carry_out(stage: Stage, stages: Mapping[str, Stage], word: str, rest: str) 
         case "COPY":
             _copy(stage, stages, shlex.split(rest))
         case "RUN":
-            script = _by_uv(stage.here(rest))
+            script = stage.here(rest)
+            if found := _OURS.search(script.replace(str(stage.root), "root")):
+                raise ValueError(f"the rehearsal has no {found[0]}: {rest}")
+            script = _by_uv(script)
             subprocess.run(["/bin/sh", "-ec", script], env=_for_build(stage), cwd=stage.folder, check=True)
         case "VOLUME" | "EXPOSE" | "HEALTHCHECK":
             pass
