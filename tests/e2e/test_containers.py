@@ -12,7 +12,9 @@ from aiohttp import ClientSession, WSMsgType
 
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import DEFAULT_PIPELINES
+from coffee_core.settings import Settings
 from tests.e2e.containers import ROOT, Project, find_engine
+from tests.e2e.flink_rest import active_taskmanager
 from tests.outside.base_images import NoBaseImagesError, ensure_base_images
 from tests.waiting import until
 
@@ -99,9 +101,7 @@ async def test_a_worker_that_is_killed(project: Project) -> None:
 
 async def test_the_task_manager_that_works_is_killed(project: Project) -> None:
     await project.send(ORDERS)
-    async with ClientSession(project.flink) as session, session.get("/taskmanagers") as answer:
-        managers = (await answer.json())["taskmanagers"]
-    (busy,) = [each["id"] for each in managers if not each["freeSlots"]]
+    busy = await active_taskmanager(Settings.from_env({"FLINK_REST_URL": project.flink}))
     (container,) = [each for each in project.containers("flink-taskmanager") if each.startswith(busy)]
     sending = asyncio.create_task(project.send(ORDERS))
     project.crash(container)
