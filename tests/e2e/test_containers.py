@@ -188,9 +188,11 @@ async def test_the_alerts_fire_when_they_should(project: Project) -> None:
     tested = yaml.safe_load((_MONITORING / "alerts.test.yml").read_text(encoding="utf-8"))["tests"]
     fires = {each["alertname"] for test in tested for each in test["alert_rule_test"] if "exp_alerts" in each}
     assert fires == _alerts()
-    mounted = ("--volume", f"{_MONITORING}:/monitoring:ro", "--entrypoint", "promtool", "prometheus")
+    mounted = ("--volume", f"{_MONITORING}:/monitoring:ro", "--env", "TMPDIR=/prometheus")
     await asyncio.to_thread(
-        project.compose, "run", "--rm", "--no-deps", *mounted, "test", "rules", "/monitoring/alerts.test.yml"
+        project.compose,
+        *("run", "--rm", "--no-deps", "--no-TTY", *mounted, "--entrypoint", "promtool", "prometheus"),
+        *("test", "rules", "/monitoring/alerts.test.yml"),
     )
 
 
