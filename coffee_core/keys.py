@@ -17,6 +17,14 @@ DEAD_TOPIC = "orders.dead"
 """v3's dead letters: a Kafka topic."""
 FLINK_GROUP = "flink-processors"
 """Consumer group of the Flink job."""
+WORKERS_TOPIC = "orders-v4"
+"""v4's log: a Kafka topic keyed by message id."""
+WORKERS_DEAD_TOPIC = "orders-v4.dead"
+"""v4's dead letters: a Kafka topic."""
+WORKER_GROUP = "order-workers"
+"""Consumer group of v4's kafka-workers."""
+AGGREGATOR_GROUP = "order-aggregators"
+"""Consumer group of v4's kafka-aggregators."""
 SAVEPOINTS = "savepoints"
 """Folder of v3's savepoints beside the checkpoints of an epoch: a job continues from whichever is the newest."""
 
@@ -112,6 +120,31 @@ class MetricKeys:
     def idempotency(self, message_id: str) -> str:
         """Return the string (with an expiry) of the content first seen under this message id (v2, v3)."""
         return self._lab(f"idempotency:{message_id}")
+
+    @property
+    def letters(self) -> str:
+        """Hash (v3, v4): partition:offset of a dead letter → ``requeued`` or ``dropped``."""
+        return self._lab("letters")
+
+    @property
+    def offsets(self) -> str:
+        """Hash (v4): partition → the offset below which every record has been counted or dropped."""
+        return self._lab("offsets")
+
+    @property
+    def stored(self) -> str:
+        """Hash (v4): partition → the offset below which every record is stored, as of a second ago."""
+        return self._lab("stored")
+
+    @property
+    def storing_standstill(self) -> str:
+        """String (with an expiry, v4): why orders are not stored, whether they are shown or not."""
+        return self._lab("standstill:storing")
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Two sets (v4): message ids, 16 bytes each, that were counted of late, and those of the time before."""
+        return self._lab("ids:new"), self._lab("ids:old")
 
     @property
     def watermark(self) -> str:

@@ -273,7 +273,10 @@ class Settings:
         "how v5 keeps its totals: orders that wait go together; hot: each alone, and all on the same rows",
     )
     worker_name: str = _setting(
-        "COFFEE_WORKER_NAME", "", str, "a stream worker's consumer name, its own for good; empty: host and number"
+        "COFFEE_WORKER_NAME",
+        "",
+        str,
+        "name of a stream worker, kafka-worker or -aggregator in its group, for good; empty: host and number",
     )
     topic_partitions: int = _setting(
         "COFFEE_TOPIC_PARTITIONS", "4", _whole_number(1, 256), "partitions of the topic, when it is created"
@@ -297,7 +300,7 @@ class Settings:
         "COFFEE_DEDUP_HORIZON_H",
         "24",
         _hours,
-        "hours for which v2's API and v3's job remember a message id; 0.5 is half an hour",
+        "hours for which v2's API, v3's job and v4's aggregators remember a message id; 0.5 is half an hour",
     )
     log_format: str = _setting(
         "COFFEE_LOG_FORMAT", "text", _one_of("text", "json"), "log of the services: lines of text, or of json"

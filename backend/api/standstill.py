@@ -19,7 +19,7 @@ from backend.pipelines.operations import operations_of
 from backend.pipelines.standstill import Judge, Sight, StandstillWatch, Verdict
 from coffee_core.clock import now_us
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, is_part
 from coffee_core.resources import sql
 from coffee_core.runstate import PartState, State, read_states
 from coffee_core.standstill import Standstill
@@ -220,7 +220,7 @@ def _unstored(counts: PipelineCounts) -> int:
 def _troubled(home: Path, pipeline: Pipeline) -> list[PartState]:
     """Return the parts of the chain that are not up, in its order, as far as they run on this machine."""
     states = [part for part in read_states(home) if part.state not in _GOOD]
-    chain = [part for stage in pipeline.info.chain for part in states if part.name.startswith(stage.parts)]
+    chain = [part for stage in pipeline.info.chain for part in states if is_part(part.name, stage.parts)]
     return list(dict.fromkeys(chain))
 
 

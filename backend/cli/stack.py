@@ -10,7 +10,7 @@ import click
 
 from backend.cli.main import FAILED, NOT_RUNNING
 from coffee_core.clock import now_us
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, is_part
 from coffee_core.runstate import PartState, State, read_env, read_states
 from coffee_core.settings import Settings
 from coffee_core.standstill import Standstill
@@ -80,7 +80,7 @@ def _as_json(parts: Sequence[PartState], standing: Mapping[Pipeline, Standstill]
     found: list[dict[str, Any]] = [{**asdict(part), "standstill": None} for part in parts]
     for pipeline, standstill in standing.items():
         processor = pipeline.info.processor
-        of = next((part for part in found if processor and part["name"].startswith(processor)), None)
+        of = next((part for part in found if processor and is_part(part["name"], (processor,))), None)
         # Its processor may run elsewhere, or be another pipeline's, too: no standstill goes unsaid.
         if of is None or of["standstill"] is not None:
             of = next((part for part in found if part["standstill"] is None), found[0])

@@ -1,7 +1,7 @@
 """A Kafka producer as the API uses it: made, watched and replaced in the background, its records sent in groups.
 
-``_close`` uses private parts of aiokafka, the sender and the accumulator of a producer, which have no promise to
-stay. pyproject.toml pins the minor version that this was tested with (0.14): when it changes, read
+``close_producer`` uses private parts of aiokafka, the sender and the accumulator of a producer, which have no
+promise to stay. pyproject.toml pins the minor version that this was tested with (0.14): when it changes, read
 ``AIOKafkaProducer.stop`` again and run tests/integration/backend/api/test_kafka_groups.py and test_outages.py.
 """
 
@@ -139,13 +139,14 @@ class TopicProducer:
 
     def _retire(self) -> None:
         if self._producer is not None:
-            task = asyncio.create_task(_close(self._producer))
+            task = asyncio.create_task(close_producer(self._producer))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
             self._producer = self._groups = None
 
 
-async def _close(producer: AIOKafkaProducer) -> None:
+async def close_producer(producer: AIOKafkaProducer) -> None:
+    """Close a producer that may hold records which no broker takes."""
     stopping = asyncio.create_task(producer.stop())
     _, late = await asyncio.wait({stopping}, timeout=CLOSE_TIMEOUT_S)
     if late:

@@ -39,6 +39,7 @@ class Action(StrEnum):
     STORM = "storm"
     FLUSH = "flush"
     REPLAY = "replay"
+    REBALANCE = "rebalance"
 
 
 _LASTING = (

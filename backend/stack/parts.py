@@ -91,7 +91,7 @@ def stack(settings: Settings) -> Stack:
     settings, missing = supported_pipelines(settings)
     servers = wanted_servers(settings)
     parts = [part for name in _SERVERS if name in servers for part in _SERVERS[name].build(settings)]
-    parts += [_api(settings), *(_daemon(settings, service) for service in _wanted_services(settings))]
+    parts += [_api(settings), *(_daemon(settings, *wanted) for wanted in _wanted_services(settings))]
     require_different(settings, parts)
     by_name = {part.name: part for part in parts}
     return Stack(settings, {name: by_name[name] for name in NAMES if name in by_name}, missing)
@@ -109,9 +109,10 @@ def wanted_servers(settings: Settings) -> frozenset[str]:
     return frozenset(_API_NEEDS).union(*(pipeline.info.servers for pipeline in settings.pipelines))
 
 
-def _wanted_services(settings: Settings) -> list[Service]:
+def _wanted_services(settings: Settings) -> list[tuple[Service, tuple[str, ...]]]:
+    """Return the daemons that run here, each with the servers of its pipeline."""
     return [
-        service
+        (service, pipeline.info.servers)
         for pipeline in PIPELINES
         for service in pipeline.info.services
         if pipeline in settings.pipelines or (service.also_with and getattr(settings, service.also_with))
@@ -152,8 +153,8 @@ def _api(settings: Settings) -> Part:
     )
 
 
-def _daemon(settings: Settings, service: Service) -> Part:
-    """Return a daemon without a port: ready while its ready file exists."""
+def _daemon(settings: Settings, service: Service, servers: tuple[str, ...]) -> Part:
+    """Return a daemon without a port, which needs these servers: ready while its ready file exists."""
     file = run_dir(settings.home) / f"{service.name}.ready"
 
     async def prepare() -> None:
@@ -167,6 +168,6 @@ def _daemon(settings: Settings, service: Service) -> Part:
         python_module(service.module),
         ready,
         env={READY_FILE: str(file)},
-        needs=_API_NEEDS,
+        needs=tuple(name for server in servers for name in _SERVERS[server].names),
         prepare=prepare,
     )

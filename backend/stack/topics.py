@@ -1,4 +1,4 @@
-"""The topics of v3; ``python -m backend.stack.topics`` creates them on a Kafka of one's own."""
+"""The topics of the pipelines; ``python -m backend.stack.topics`` creates them on a Kafka of one's own."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from backend.clients.kafka import kafka_options
 from coffee_core.errors import CoffeeError, StackError
-from coffee_core.keys import DEAD_TOPIC, TOPIC
+from coffee_core.pipelines import LogKind
 from coffee_core.settings import Settings
 
 _WITHIN_S = 20.0
@@ -31,6 +31,12 @@ async def create_topics(settings: Settings) -> None:
         raise StackError(f"Kafka at {settings.kafka_servers} does not create the topics: {problem!r}") from error
 
 
+def _topics(settings: Settings) -> dict[str, int]:
+    """Return the topics of the chosen pipelines, and how many partitions each has."""
+    logs = [log for pipeline in settings.pipelines if (log := pipeline.info.log) and log.kind is LogKind.TOPIC]
+    return {log.name: settings.topic_partitions for log in logs} | {log.dead_letters: 1 for log in logs}
+
+
 async def _create(settings: Settings) -> KafkaError | OSError | None:
     client = AIOKafkaAdminClient(**kafka_options(settings), request_timeout_ms=5_000)
     try:
@@ -38,8 +44,8 @@ async def _create(settings: Settings) -> KafkaError | OSError | None:
         replicas = min(_MOST_REPLICAS, len((await client.describe_cluster())["brokers"]))
         response = await client.create_topics(
             [
-                NewTopic(TOPIC, settings.topic_partitions, replicas, topic_configs=_KEPT),
-                NewTopic(DEAD_TOPIC, 1, replicas, topic_configs=_KEPT),
+                NewTopic(name, partitions, replicas, topic_configs=_KEPT)
+                for name, partitions in _topics(settings).items()
             ]
         )
         for _topic, code, *_message in response.topic_errors:

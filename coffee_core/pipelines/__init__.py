@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from coffee_core.pipelines import v1_direct, v2_streams, v3_kafka, v5_live
+from coffee_core.pipelines import v1_direct, v2_streams, v3_kafka, v4_workers, v5_live
 from coffee_core.pipelines.declaration import (
     Declaration,
     Log,
@@ -36,6 +36,7 @@ __all__ = [
     "Service",
     "Stage",
     "Windows",
+    "is_part",
     "load_packages",
     "package_folders",
     "parse_pipelines",
@@ -48,7 +49,13 @@ FOLDERS_VARIABLE = "COFFEE_PIPELINE_FOLDERS"
 
 _declared: dict[str, Declaration] = {
     declaration.name: declaration
-    for declaration in (v1_direct.DECLARATION, v2_streams.DECLARATION, v3_kafka.DECLARATION, v5_live.DECLARATION)
+    for declaration in (
+        v1_direct.DECLARATION,
+        v2_streams.DECLARATION,
+        v3_kafka.DECLARATION,
+        v4_workers.DECLARATION,
+        v5_live.DECLARATION,
+    )
 }
 _named: dict[str, Any] = {}
 _folders: dict[str, None] = {}
@@ -105,6 +112,16 @@ def pipeline_named(name: str) -> Pipeline:
     if name not in _declared:
         raise ValueError(f"{name!r} is no pipeline; choose from {', '.join(sorted(PIPELINES))}")
     return Pipeline(name)
+
+
+def is_part(process: str, parts: tuple[str, ...]) -> bool:
+    """Tell whether a process is one of these parts, whose names are the beginnings of those of their processes.
+
+    ``kafka-worker`` begins with ``kafka`` and is none: it belongs to the service that is named so.
+    """
+    services = (service.name for pipeline in PIPELINES for service in pipeline.info.services)
+    least = max((len(name) for name in services if process.startswith(name)), default=0)
+    return any(process.startswith(part) and len(part) >= least for part in parts)
 
 
 def parse_pipelines(text: str) -> tuple[Pipeline, ...]:

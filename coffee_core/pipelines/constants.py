@@ -2,4 +2,4 @@
 
 from coffee_core.pipelines import Pipeline
 
-V1, V2, V3, V5 = Pipeline("v1"), Pipeline("v2"), Pipeline("v3"), Pipeline("v5")
+V1, V2, V3, V4, V5 = (Pipeline(f"v{number}") for number in range(1, 6))

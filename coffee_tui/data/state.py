@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, is_part
 from coffee_core.pipelines.declaration import Stage as DeclaredStage
 from coffee_core.runstate import Cost, PartState, State
 from coffee_core.totals import PipelineCounts
@@ -256,7 +256,7 @@ def _api_health(not_good: Sequence[Health], api: Link, ready: bool | None) -> He
 
 def parts_of(stage: DeclaredStage, parts: Iterable[PartView]) -> tuple[PartView, ...]:
     """Return the parts that a stage stands on."""
-    return tuple(part for part in parts if part.name.startswith(stage.parts))
+    return tuple(part for part in parts if is_part(part.name, stage.parts))
 
 
 def _worst(healths: Iterable[Health]) -> Health:
@@ -293,7 +293,7 @@ def shared_costs(costs: Mapping[str, Cost]) -> tuple[CostView, ...]:
 
 
 def _sum(name: str, beginnings: tuple[str, ...], costs: Mapping[str, Cost]) -> CostView | None:
-    found = [cost for part, cost in costs.items() if part.startswith(beginnings)]
+    found = [cost for part, cost in costs.items() if is_part(part, beginnings)]
     if not found:
         return None
     return CostView(name, _percent(found), _rounded(round(sum(cost.memory_bytes for cost in found) / 1e6)))

@@ -13,7 +13,7 @@ from coffee_core.errors import StackError
 from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Outcome
-from coffee_core.pipelines import Pipeline
+from coffee_core.pipelines import Pipeline, is_part
 from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, read_states
 
 _FIRST_WITHIN_S = 300.0
@@ -70,7 +70,7 @@ async def measure_memory_before(harness: Harness) -> None:
     used = await usage(harness.stack.home)
     harness.figures.add("idle.memory", used.memory_bytes, "bytes")
     for pipeline in harness.pipelines:
-        own = [memory for part, memory in used.memory_of.items() if part.startswith(pipeline.info.cost_parts)]
+        own = [memory for part, memory in used.memory_of.items() if is_part(part, pipeline.info.cost_parts)]
         harness.figures.add(f"{pipeline}.own.memory", sum(own), "bytes")
         harness.figures.add(f"{pipeline}.own.parts", len(own), "parts")
 

@@ -13,7 +13,7 @@ import psutil
 
 from backend.clients.daemon import open_postgres, open_redis
 from backend.stack.parts import API
-from coffee_core.pipelines import LogKind, Pipeline
+from coffee_core.pipelines import LogKind, Pipeline, is_part
 from coffee_core.resources import sql
 from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
@@ -38,7 +38,7 @@ class Usage:
     def cpu_s_for(self, pipeline: Pipeline) -> float:
         """Return the processor seconds of the parts that work on the orders of a pipeline."""
         return sum(
-            used for part, used in self.cpu_s_of.items() if part.startswith((*_SHARED, *pipeline.info.cost_parts))
+            used for part, used in self.cpu_s_of.items() if is_part(part, (*_SHARED, *pipeline.info.cost_parts))
         )
 
 

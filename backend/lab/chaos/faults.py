@@ -64,7 +64,7 @@ _API = (
     ),
     Fault(
         "flush-metrics",
-        "the metric keys are deleted: v1 heals at its next run, v2's worker notices, v3 with its next order",
+        "the metric keys are deleted: v1 heals at its next run, v3 with its next order, v2 and v4 notice it",
         Action.FLUSH,
     ),
 )

@@ -7,14 +7,11 @@ done with a batch stands in ``batch``; here is when, and what happens where a se
 import asyncio
 import gc
 import logging
-import os
-import platform
 import sys
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +20,7 @@ from redis.exceptions import ResponseError
 
 from backend.clients.daemon import OUTAGES, Database, Outage, Report, open_postgres, open_redis, run_daemon
 from backend.clients.tracing import Spans, spans_from_env, trace_id
+from backend.pipelines.consumer_name import consumer_name
 from backend.pipelines.v2_streams.batch import (
     METRICS,
     Batch,
@@ -34,8 +32,6 @@ from backend.pipelines.v2_streams.batch import (
     store,
 )
 from backend.pipelines.v2_streams.reconcile import reconcile
-from coffee_core.errors import ConfigError
-from coffee_core.file_lock import lock_file
 from coffee_core.keys import STREAM
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
@@ -275,42 +271,11 @@ async def run_worker(
     await report.close()
 
 
-@contextmanager
-def consumer_name(home: Path, given: str = "") -> Iterator[str]:
-    """Hold a consumer name: the given one, else the host's with the lowest number no other worker here has.
-
-    The number is held by a lock on a file under ``home``, which the kernel lets go of however the process ends.
-    That nobody else uses a given name is up to the operator. (Two workers under one name would still count every
-    order once, but do each other's work.) Raises ConfigError where the folder cannot be written.
-    """
-    if given:
-        yield given
-        return
-    host = platform.node() or "worker"
-    folder = home / "locks"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, number = _lowest_free(folder)
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be used ({error}): set COFFEE_HOME or COFFEE_WORKER_NAME") from error
-    try:
-        yield f"{host}-{number}"
-    finally:
-        os.close(handle)
-
-
-def _lowest_free(folder: Path) -> tuple[int, int]:
-    number = 1
-    while (handle := lock_file(folder / f"stream-worker-{number}.lock")) is None:
-        number += 1
-    return handle, number
-
-
 async def _run(stop: asyncio.Event) -> None:
     settings = Settings.attach()
     spans = spans_from_env("stream-worker")
     urls = (settings.database_url, settings.redis_url)
-    with consumer_name(settings.home, settings.worker_name) as name:
+    with consumer_name(settings.home, "stream-worker", settings.worker_name) as name:
         await run_worker(stop, *urls, name, settings.worker_batch_orders, spans)
     if spans is not None:
         spans.close()

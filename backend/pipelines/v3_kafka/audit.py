@@ -12,24 +12,18 @@ no more than can be read there.
 """
 
 import asyncio
-import json
-import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import accumulate
-from typing import Any
 
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
-from backend.clients.kafka import Bounds, KafkaLogs, Record, above
+from backend.clients.kafka import Bounds, KafkaLogs, above
 from backend.clients.servers import Servers
 from backend.pipelines.balance import (
     NOTHING,
     Balance,
-    IdComparison,
     difference,
     explained_by_in_flight,
     read_shown,
@@ -41,13 +35,11 @@ from backend.pipelines.balance import (
 )
 from backend.pipelines.windows import QUERY, arguments, of_rows
 from coffee_core.clock import now_us, to_datetime
-from coffee_core.errors import CoffeeError, OrderError
+from coffee_core.errors import CoffeeError
 from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, TOPIC, MetricKeys
 from coffee_core.menu import MAX_PRICE_CENTS
 from coffee_core.money import from_cents
-from coffee_core.order import Order
 from coffee_core.pipelines.constants import V3
-from coffee_core.resources import sql
 from coffee_core.totals import Totals
 from coffee_core.windows import MOST_MINUTES, WINDOW_S, StoreSums, starts
 
@@ -259,134 +251,3 @@ def differing_windows(shown: WindowSums, stored: WindowSums, in_flight: int, unf
         ahead, behind = ahead + max(0, by), behind + max(0, -by)
         whole = whole and by * by_cents >= 0 and abs(by) <= abs(by_cents) <= abs(by) * MAX_PRICE_CENTS
     return () if whole and ahead <= unflushed and behind <= in_flight else tuple(named)
-
-
-# Id by id: every record of the topic must be a row with the same content, a repeat of one, or a dead letter.
-
-_ROWS_BELOW = sql("backend.pipelines.v3_kafka", "count_rows_below")
-_MOST_NAMED = 10
-"""How many ids are named."""
-
-
-@dataclass(slots=True)
-class _IdFindings:
-    """What was found so far; ``lost`` and ``altered`` are places on the topic."""
-
-    committed: dict[int, int]
-    """Partition → the offset below which both sinks were flushed."""
-    compared: int = 0
-    own: int = 0
-    """Records that have a row of their own."""
-    conflicts: int = 0
-    """Repeats that are another order than the one first stored."""
-    lost: list[str] = field(default_factory=list)
-    altered: list[str] = field(default_factory=list)
-
-    def note_missing(self, record: Record) -> None:
-        if record.offset < self.committed.get(record.partition, 0):
-            self.lost.append(record.origin)
-
-
-async def compare_ids_v3(servers: Servers, logs: KafkaLogs) -> IdComparison:
-    """Read the whole topic and compare it with the rows. Raises the errors of the servers.
-
-    What lies below the offsets that the job has committed was flushed to both sinks before: where that is nowhere,
-    it is lost. What lies above them may still be in flight.
-    """
-    found = _IdFindings(await logs.committed(FLINK_GROUP, TOPIC))
-    letters: set[str] = set()
-    async for batch in logs.records(DEAD_TOPIC, await logs.bounds(DEAD_TOPIC)):
-        letters |= {(record.key or b"").decode(errors="replace") for record in batch}
-    bounds = await logs.bounds(TOPIC)
-    async for batch in logs.records(TOPIC, bounds):
-        await _compare(servers.database, batch, letters, found)
-    below = {partition: last for partition, (_, last) in bounds.items()}
-    rows = await servers.database.fetchval(_ROWS_BELOW, list(below), list(below.values()))
-    return IdComparison(
-        compared=found.compared,
-        scope="every record of the topic against the rows and the dead letters"
-        + (f"; {found.conflicts} repeats said something else and were dropped" if found.conflicts else ""),
-        lost=len(found.lost),
-        lost_ids=found.lost[:_MOST_NAMED],
-        altered=len(found.altered),
-        altered_ids=found.altered[:_MOST_NAMED],
-        # Rows that were stored while the topic was read are below the bounds too, and had a record of their own.
-        unlogged=max(0, int(rows) - found.own),
-    )
-
-
-async def _compare(connection: Database, batch: list[Record], letters: set[str], found: _IdFindings) -> None:
-    found.compared += len(batch)
-    orders: list[tuple[Record, Order]] = []
-    for record in batch:
-        order = read_order(record.value)
-        if order is not None:
-            orders.append((record, order))
-        elif record.origin not in letters:
-            found.note_missing(record)
-    rows = await look_up(connection, [(record.origin, order) for record, order in orders])
-    for (record, _), row in zip(orders, rows, strict=True):
-        if not row["found"]:
-            if record.origin not in letters:
-                found.note_missing(record)
-        elif row["own"]:
-            found.own += 1
-            if not row["same"]:
-                found.altered.append(record.origin)
-        elif not row["same"] and record.origin not in letters:
-            found.conflicts += 1
-
-
-_DEEPEST = 999
-"""How deep the job reads objects and arrays within one another: Jackson's limit, less one that its SQL adds."""
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
-_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
-
-
-def read_order(value: bytes | None) -> Order | None:
-    """Return the order of a record's value as the job reads it, or None where it must be a dead letter."""
-    # As Flink reads it: what is no UTF-8 is replaced, and bytes are never UTF-16. JSON knows no NaN.
-    text = (value or b"").decode(errors="replace")
-    if text.count("[") + text.count("{") > _DEEPEST and _depth(text) > _DEEPEST:
-        return None
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit + 2 * _DEEPEST)
-    try:
-        fields = json.loads(text, parse_constant=_refuse_constant)
-        return Order.from_fields(fields) if isinstance(fields, dict) else None
-    except (ValueError, OrderError):
-        return None
-    finally:
-        sys.setrecursionlimit(limit)
-
-
-def _depth(text: str) -> int:
-    """Return how deep the brackets of a JSON text are nested."""
-    steps = (_STEPS.get(token, 0) for token in _TOKEN.findall(text))
-    return max(accumulate(steps), default=0)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-_LOOK_UP = sql("backend.pipelines.v3_kafka", "look_up")
-
-
-async def look_up(connection: Database, orders: Sequence[tuple[str, Order]]) -> list[Any]:
-    """Look for the rows of orders, of which the place on the topic comes first; the answer is in their order.
-
-    For each it has ``found``: there is a row under the message id; ``own``: that row came from this place;
-    ``same``: its content agrees. Raises asyncpg's errors.
-    """
-    rows: list[Any] = await connection.fetch(
-        _LOOK_UP,
-        str(V3),
-        [order.message_id for _, order in orders],
-        [order.drink for _, order in orders],
-        [order.store for _, order in orders],
-        [order.price_cents for _, order in orders],
-        [order.ordered_at_us for _, order in orders],
-        [place for place, _ in orders],
-    )
-    return rows

@@ -1,7 +1,7 @@
 """What can be broken of v3 alone: Kafka and Flink, its topic, and its replay of the whole topic."""
 
-import json
 from contextlib import suppress
+from functools import partial
 
 from backend.pipelines.faults import (
     Action,
@@ -9,18 +9,15 @@ from backend.pipelines.faults import (
     Fault,
     NotReadyError,
     StrikeContext,
-    oversized_order,
     part_faults,
     refused_without,
-    unstorable_orders,
 )
-from coffee_core.keys import TOPIC
+from backend.pipelines.topic.faults import poison_topic
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
 TASK_MANAGER = "flink-taskmanager"
 """Stands for whichever TaskManager runs the job when the fault strikes."""
-_SEND_WITHIN_MS = 20_000
 _FLINK_TIMEOUT_S = 1.0
 
 
@@ -35,41 +32,6 @@ async def working_task_manager(settings: Settings) -> str:
                 if job.state == "RUNNING" and (names := await flink.task_managers_of(job)):
                     return names[0]
     raise NotReadyError("no TaskManager runs the job now: `coffee status` tells")
-
-
-async def poison_topic(context: StrikeContext) -> Effect:
-    """Send records that can never be stored to the topic. Raises UnreachableError.
-
-    Among them what no JSON parser takes, a record without a value, one without a key, and a large one.
-    """
-    from aiokafka import AIOKafkaProducer  # the menu is listed without any driver
-
-    from backend.clients.kafka import kafka_options, naming_kafka
-
-    records: list[tuple[bytes | None, bytes | None]] = [
-        (str(order.get("message_id", "")).encode(), json.dumps(order).encode())
-        for order in unstorable_orders(context.first_accepted(V3))
-    ]
-    records += [
-        (b"poison", b"not json"),
-        (b"poison", b""),
-        (b"poison", b"[]"),
-        (b"poison", b"\xff\xfe\x00"),
-        (b"poison", json.dumps(oversized_order()).encode()),
-        (None, b"{}"),
-        (b"poison", None),
-    ]
-    settings = context.settings
-    context.struck()
-    producer = AIOKafkaProducer(**kafka_options(settings), acks="all", request_timeout_ms=_SEND_WITHIN_MS)
-    with naming_kafka(settings.kafka_servers):
-        await producer.start()
-        try:
-            for key, value in records:
-                await producer.send_and_wait(TOPIC, value, key=key)
-        finally:
-            await producer.stop()
-    return Effect(f"put {len(records)} poison messages into the log of {V3}", len(records))
 
 
 async def replay_topic(context: StrikeContext) -> Effect:
@@ -122,7 +84,7 @@ FAULTS = (
         "records straight into the topic that can never be stored: the job must not loop over them",
         Action.POISON,
         log=V3,
-        strike=poison_topic,
+        strike=partial(poison_topic, V3),
     ),
     Fault(
         "replay-v3",

@@ -1,6 +1,6 @@
 """v3: an order is a record of a Kafka topic; the Flink job (``flink/``) stores it and shows it.
 
-``ingest`` takes orders, ``status`` answers for an order; ``audit`` and ``repair`` are for the command line.
+``topic`` takes orders and answers for one; ``audit`` and ``repair`` are for the command line.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backend.pipelines.operations import PipelineOperations
-from coffee_core.keys import TOPIC
+from coffee_core.keys import FLINK_GROUP, TOPIC
 from coffee_core.pipelines.constants import V3
 
 if TYPE_CHECKING:
@@ -36,15 +36,16 @@ class KafkaFlinkOperations(PipelineOperations):
 
     def open_ingest(self, connections: Connections) -> Ingest:
         """Return the ingest that sends a record to the topic."""
-        from backend.pipelines.v3_kafka.ingest import KafkaIngest
+        from backend.pipelines.topic.ingest import KafkaIngest
 
-        return KafkaIngest(connections.producer(TOPIC), connections.redis, connections.settings.dedup_horizon_ms)
+        horizon_ms = connections.settings.dedup_horizon_ms
+        return KafkaIngest(connections.producer(TOPIC), connections.redis, horizon_ms, V3)
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Return the lookup by the remembered keys, then by the row."""
-        from backend.pipelines.v3_kafka.status import LogLookup
+        from backend.pipelines.topic.status import TopicLookup
 
-        return LogLookup(connections.postgres, connections.redis)
+        return TopicLookup(connections.postgres, connections.redis, V3)
 
     def open_windows(self, connections: Connections) -> WindowsSource:
         """Return the windows as the job keeps them in Redis."""
@@ -54,9 +55,10 @@ class KafkaFlinkOperations(PipelineOperations):
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
         """Return the topic as the log; Kafka is asked for its length only where v3 runs here."""
-        from backend.pipelines.v3_kafka.status import TopicLog
+        from backend.pipelines.topic.status import TopicLog
 
-        return TopicLog(settings if runs_here else None)
+        assert V3.info.log is not None
+        return TopicLog(settings if runs_here else None, V3.info.log)
 
     def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
         """Return the watch of the job's counts and its submitter."""
@@ -69,13 +71,18 @@ class KafkaFlinkOperations(PipelineOperations):
     ) -> Callable[[], Awaitable[Balance]]:
         """Return the audit of the topic against the job's state and the rows."""
         from backend.clients.kafka import open_logs
-        from backend.pipelines.v3_kafka.audit import audit_v3, compare_ids_v3
+        from backend.pipelines.topic.compare import compare_ids
+        from backend.pipelines.v3_kafka.audit import audit_v3
 
         logs = await stack.enter_async_context(open_logs(servers.settings))
 
         async def take_balance() -> Balance:
             balance = await audit_v3(servers, logs, unique_timestamps=unique_timestamps)
-            return replace(balance, deep=await compare_ids_v3(servers, logs)) if deep else balance
+            if not deep:
+                return balance
+            # Below the offsets that the job has committed both sinks were flushed before.
+            committed = await logs.committed(FLINK_GROUP, TOPIC)
+            return replace(balance, deep=await compare_ids(servers, logs, V3, committed))
 
         return take_balance
 
@@ -101,9 +108,9 @@ class KafkaFlinkOperations(PipelineOperations):
         self, settings: Settings, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
     ) -> list[tuple[Letter, str]]:
         """Send letters to the topic again, or mark them as dealt with."""
-        from backend.pipelines.v3_kafka.repair import settle_dead_letters
+        from backend.pipelines.topic.letters import settle_dead_letters
 
-        return await settle_dead_letters(settings, ids, action, repairs)
+        return await settle_dead_letters(settings, V3, ids, action, repairs)
 
 
 OPERATIONS = KafkaFlinkOperations()

@@ -1,43 +1,27 @@
 """What ``coffee reconcile``, ``replay``, ``savepoint`` and ``dead-letters`` do for v3."""
 
 import asyncio
-import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
-from backend.clients.daemon import Database, open_redis
+from backend.clients.daemon import open_redis
 from backend.clients.kafka import (
     Bounds,
     KafkaLogs,
-    Record,
     above,
     commit_offsets,
-    kafka_options,
-    naming_kafka,
     open_logs,
 )
 from backend.clients.servers import Servers, UnreachableError, naming_servers, open_servers
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, read_shown, summary_line, whole_number
-from backend.pipelines.dead_letters import (
-    KEPT,
-    LOST_THE_RACE,
-    Letter,
-    LetterError,
-    choose,
-    new_message_id,
-    requeued_id,
-)
 from backend.pipelines.repair import Mended, Progress, Savepoint
-from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows, look_up, read_order
-from coffee_core.clock import MAX_TIME_US
+from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows
 from coffee_core.errors import CoffeeError
-from coffee_core.keys import DEAD_TOPIC, FLINK_GROUP, SAVEPOINTS, TOPIC
+from coffee_core.keys import FLINK_GROUP, SAVEPOINTS, TOPIC
 from coffee_core.money import from_cents
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
@@ -266,130 +250,3 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
             f"Flink at {place(settings.flink_rest_url)} cannot be reached ({error}): `coffee status` tells"
         ) from error
     return Savepoint(uri, running[0].id, stop, round(time.monotonic() - started, 1))
-
-
-# ``coffee dead-letters v3``: records of ``orders.dead``. A log forgets nothing: Redis remembers what was settled.
-
-SETTLED_LETTERS = METRICS.counters.rpartition(":")[0] + ":letters"
-"""Key of a hash: origin → ``requeued`` or ``dropped``."""
-_LONGEST_TEXT = 100_000
-"""Characters that the job keeps of a value."""
-
-
-async def settle_dead_letters(
-    settings: Settings, ids: tuple[str, ...], action: str | None, repairs: Mapping[str, str]
-) -> list[tuple[Letter, str]]:
-    """List, requeue or drop letters. Raises LetterError, UnreachableError and CoffeeError."""
-    async with open_servers(settings) as servers:
-        async with open_logs(settings) as logs:
-            chosen = choose(await read_letters(logs, servers.client), ids)
-        if action == "requeue":
-            return list(zip(chosen, await requeue(servers, chosen, repairs), strict=True))
-        if action == "drop":
-            firsts = [await mark_settled(servers.client, letter, "dropped") for letter in chosen]
-            return [
-                (letter, "dropped" if ours else LOST_THE_RACE) for letter, ours in zip(chosen, firsts, strict=True)
-            ]
-        return [(letter, "") for letter in chosen]
-
-
-async def read_letters(logs: KafkaLogs, client: Redis) -> list[Letter]:
-    """Return the letters not dealt with yet, each once, oldest first. Raises the errors of both servers."""
-    letters: dict[str, Letter] = {}
-    async for batch in logs.records(DEAD_TOPIC, await logs.bounds(DEAD_TOPIC)):
-        for record in batch:
-            letter = _parse_letter(record)
-            letters.setdefault(letter.origin, letter)
-    settled = set(await client.hkeys(SETTLED_LETTERS))  # type: ignore[misc]
-    return [letter for origin, letter in letters.items() if origin not in settled]
-
-
-def _parse_letter(record: Record) -> Letter:
-    origin = (record.key or b"").decode(errors="replace")
-    try:
-        content = json.loads(record.value or b"")
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        content = {"reason": "this letter itself cannot be read", "text": None}
-    text = content.get("text")
-    return Letter(
-        id=origin,
-        origin=origin,
-        reason=str(content.get("reason", "")),
-        detail="",
-        # Others' producers may date a record as they like.
-        time_us=min(max(0, record.time_ms * 1000), MAX_TIME_US),
-        fields=_json_object(text),
-        text=text if isinstance(text, str) else "",
-    )
-
-
-def _json_object(text: object) -> dict[str, Any]:
-    try:
-        fields = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-async def requeue(servers: Servers, chosen: list[Letter], repairs: Mapping[str, str]) -> list[str]:
-    """Put letters back with one producer; return the place of each new record, or ``kept: …`` with the reason.
-
-    Producing comes before remembering. A crash in between leaves the letter listed; requeued once more it has the
-    same message id, so that the job drops the second one as a repeat.
-
-    Raises UnreachableError and the errors of the other servers; what was remembered by then was sent.
-    """
-    kafka = servers.settings.kafka_servers
-    producer = AIOKafkaProducer(
-        **kafka_options(servers.settings), client_id="coffee-dead-letters", acks="all", enable_idempotence=True
-    )
-    outcomes = []
-    try:
-        with naming_kafka(kafka):
-            await producer.start()
-        for letter in chosen:
-            try:
-                key, value = await _unique_record(servers.database, letter, repairs)
-            except LetterError as error:
-                outcomes.append(f"{KEPT}: {error}")
-                continue
-            with naming_kafka(kafka):
-                sent = await producer.send_and_wait(TOPIC, value, key)
-            await mark_settled(servers.client, letter, "requeued")
-            outcomes.append(f"requeued as {sent.partition}:{sent.offset}")
-    finally:
-        await producer.stop()
-    return outcomes
-
-
-async def _unique_record(connection: Database, letter: Letter, repairs: Mapping[str, str]) -> tuple[bytes, bytes]:
-    key, value = record_of(letter, repairs)
-    order = read_order(value)
-    if order is None:
-        return key, value
-    # The job keeps the first of two orders under one id: a repaired letter must not vanish behind another order.
-    (row,) = await look_up(connection, [(letter.origin, order)])
-    return record_of(letter, repairs, taken=bool(row["found"] and not row["same"]))
-
-
-def record_of(letter: Letter, repairs: Mapping[str, str], taken: bool = False) -> tuple[bytes, bytes]:
-    """Return key and value of the record that puts a letter back, with a new id where its own is taken or none.
-
-    Raises LetterError where nothing can put it back.
-    """
-    if not letter.fields and not repairs:
-        raise LetterError("it is no JSON object: give its fields by --set, or --drop it")
-    if len(letter.text) >= _LONGEST_TEXT:
-        raise LetterError(f"it was cut off at {_LONGEST_TEXT:,} characters: it can only be dropped")
-    fields = {**letter.fields, **repairs}
-    new_id = new_message_id(V3, letter.origin) if taken else requeued_id(V3, letter)
-    if new_id is not None and "message_id" not in repairs:
-        fields["message_id"] = str(new_id)
-    return str(fields["message_id"]).encode(), json.dumps(fields, separators=(",", ":")).encode()
-
-
-async def mark_settled(client: Redis, letter: Letter, how: str) -> bool:
-    """Remember what became of a letter; False where somebody was first. Raises an error of Redis."""
-    return bool(await client.hsetnx(SETTLED_LETTERS, letter.origin, how))  # type: ignore[misc]

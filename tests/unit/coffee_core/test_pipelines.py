@@ -11,7 +11,7 @@ import pytest
 
 from backend.pipelines.operations import PipelineOperations, operations_of
 from coffee_core.errors import ConfigError
-from coffee_core.pipelines import PIPELINES, Pipeline, Repair, parse_pipelines, pipeline_named
+from coffee_core.pipelines import PIPELINES, Pipeline, Repair, is_part, parse_pipelines, pipeline_named
 from coffee_core.settings import Settings
 from tests.toy_pipeline.declaration import DECLARATION
 
@@ -95,3 +95,19 @@ def test_a_name_that_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("tests.toy_pipeline.declaration.DECLARATION", replace(DECLARATION, name="v2"))
     with pytest.raises(ConfigError, match=r"'tests\.toy_pipeline' declares 'v2', which there is already"):
         Settings.from_env({"COFFEE_PIPELINE_PACKAGES": "tests.toy_pipeline"})
+
+
+@pytest.mark.parametrize(
+    ("process", "parts", "is_one"),
+    [
+        ("kafka", ("kafka",), True),
+        ("kafka-worker", ("kafka",), False),
+        ("kafka-worker", ("kafka-worker", "kafka-aggregator"), True),
+        ("kafka-worker-2", ("kafka", "kafka-worker"), True),
+        ("flink-taskmanager-1", ("kafka", "flink"), True),
+        ("cafe-order-aggregator", ("aggregator",), False),
+        ("kafka-worker", (), False),
+    ],
+)
+def test_a_process_is_of_the_part_that_is_named_so(process: str, parts: tuple[str, ...], is_one: bool) -> None:
+    assert is_part(process, parts) is is_one

@@ -45,7 +45,7 @@ def test_all_pipelines_are_those_of_the_registry() -> None:
         ("COFFEE_API_PORT", "0"),
         ("COFFEE_API_PORT", "http"),
         ("COFFEE_API_PORT", "65536"),
-        ("COFFEE_PIPELINES", "v4"),
+        ("COFFEE_PIPELINES", "v9"),
         ("COFFEE_PIPELINES", ","),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("REDIS_URL", "localhost:6379"),

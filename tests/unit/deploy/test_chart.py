@@ -215,7 +215,7 @@ def test_the_addresses_are_in_the_secret_alone() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"global": {"pipelines": "v4"}}, "pipelines"),
+        ({"global": {"pipelines": "v9"}}, "pipelines"),
         ({"global": {"settings": {"PATH": "/"}}}, "PATH"),
         ({"global": {"settings": {"KAFKA_SASL_PASSWORD": "hush"}}}, "KAFKA_SASL_PASSWORD"),
         ({"flink": {"mode": "yarn"}}, "mode"),

@@ -84,7 +84,7 @@ async def test_two_different_idempotency_keys(app: ASGIApp) -> None:
 
 
 async def test_no_such_path(app: ASGIApp) -> None:
-    for path in ("/", "/api/v4/order", "/api/v1/order/", "/readyz/v4"):
+    for path in ("/", "/api/v9/order", "/api/v1/order/", "/readyz/v9"):
         _problem(await ask(app, path), 404, "not-found")
 
 

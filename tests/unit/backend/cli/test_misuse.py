@@ -17,7 +17,7 @@ from coffee_core.numbers import parse_number, parse_whole_number
     [
         (("audit", "--pipelines", "v9"), "'v9' is no pipeline"),
         (("audit", "--settle", "-1"), "-1"),
-        (("reconcile", "v4"), "v4"),
+        (("reconcile", "v9"), "v9"),
         (("dead-letters", "v1"), "v1"),
         (("dead-letters", "v2", "--set", "price_cents=1"), "--set goes with --requeue"),
         (("dead-letters", "v2", "--requeue", "--set", "price_cents"), "must be NAME=VALUE"),

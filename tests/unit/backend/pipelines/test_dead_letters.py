@@ -7,7 +7,7 @@ import pytest
 
 from backend.clients.kafka import Record
 from backend.pipelines.dead_letters import KEY_CONFLICT, Letter, LetterError, choose, new_message_id, requeued_id
-from backend.pipelines.v3_kafka.repair import _parse_letter, record_of
+from backend.pipelines.topic.letters import _parse_letter, record_of
 from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V2, V3
@@ -44,18 +44,18 @@ def test_pipelines_and_origins_do_not_share_ids() -> None:
 
 
 def test_a_record_carries_the_original_fields_and_the_repairs() -> None:
-    key, value = record_of(letter(message_id=OWN, drink="latte", price_cents=-5), {"price_cents": "500"})
+    key, value = record_of(V3, letter(message_id=OWN, drink="latte", price_cents=-5), {"price_cents": "500"})
     assert key == OWN.encode()
     assert json.loads(value) == {"message_id": OWN, "drink": "latte", "price_cents": "500"}
-    _, other = record_of(letter(message_id=OWN), {}, taken=True)
+    _, other = record_of(V3, letter(message_id=OWN), {}, taken=True)
     assert json.loads(other)["message_id"] == str(new_message_id(V3, "2:7"))
 
 
 def test_what_is_no_object_or_was_cut_off_cannot_go_back() -> None:
     with pytest.raises(LetterError, match="no JSON object"):
-        record_of(letter(), {})
+        record_of(V3, letter(), {})
     with pytest.raises(LetterError, match="cut off"):
-        record_of(Letter("2:7", "2:7", "x", "", 0, {"drink": "latte"}, "x" * 100_000), {})
+        record_of(V3, Letter("2:7", "2:7", "x", "", 0, {"drink": "latte"}, "x" * 100_000), {})
 
 
 def test_letters_are_chosen_by_id() -> None:

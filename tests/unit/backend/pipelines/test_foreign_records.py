@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.pipelines.v3_kafka.audit import read_order
+from backend.pipelines.topic.records import read_order
 from tests.records import Foreign, foreign_records
 
 RECORDS = foreign_records()

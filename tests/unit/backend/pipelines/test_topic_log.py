@@ -6,14 +6,16 @@ import pytest
 
 from backend.clients.kafka import Bounds, LogState, above
 from backend.pipelines.live import Counts
-from backend.pipelines.v3_kafka.status import TopicLog
+from backend.pipelines.topic.status import TopicLog
+from coffee_core.pipelines.constants import V3
 
 
 class Topic(TopicLog):
     """A topic of one partition whose states a test tells."""
 
     def __init__(self) -> None:
-        super().__init__(None)
+        assert V3.info.log is not None
+        super().__init__(None, V3.info.log)
         self._end = self  # type: ignore[assignment]
         self.state: LogState | None = None
         self.records = 0

@@ -40,7 +40,7 @@ def test_the_mix_changes_and_keeps_what_is_not_named() -> None:
         ("[]", "not a command"),
         ('{"do": "dance"}', "'dance' is no command"),
         ('{"do": "run", "rate_per_s": 5}', "pipelines"),
-        ('{"do": "run", "rate_per_s": 5, "pipelines": ["v4"]}', "v4"),
+        ('{"do": "run", "rate_per_s": 5, "pipelines": ["v9"]}', "v9"),
         ('{"do": "run", "rate_per_s": -5, "pipelines": ["v1"]}', "greater than 0"),
         ('{"do": "run", "rate_per_s": 5, "pipelines": ["v1"], "pattern": "sawtooth"}', "sawtooth"),
         ('{"do": "run", "rate_per_s": 5, "pipelines": ["v1"], "speed": 5}', "'speed' is unknown"),

@@ -86,7 +86,7 @@ async def test_without_an_api_it_says_so(environ: dict[str, str]) -> None:
         ("--drinks", "mocha=1"),
         ("--drinks", "latte"),
         ("--fail-if", "x"),
-        ("v4",),
+        ("v9",),
     ],
 )
 async def test_what_makes_no_load_is_refused_before_anything_is_sent(words: tuple[str, ...]) -> None:

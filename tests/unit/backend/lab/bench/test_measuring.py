@@ -150,7 +150,7 @@ def test_a_condition_shows_what_was_found_in_its_own_unit() -> None:
     "text",
     [
         "fast",
-        "v4.api.p50 < 1ms",
+        "v9.api.p50 < 1ms",
         "v2.api < 1ms",
         "v2.api.p50 < 1",
         "v2.api.p42 < 1s",

@@ -1,24 +1,18 @@
-"""What has become of an order of v3, asked of Redis and PostgreSQL; and the topic as the live audit sees it."""
+"""What has become of an order, asked of Redis and PostgreSQL; and the topic as the live audit sees it."""
 
 from uuid import UUID
 
 from backend.clients.kafka import Bounds, LogEnd, LogState, above
-from backend.clients.postgres import PostgresPool
-from backend.clients.redis import RedisClient
 from backend.pipelines.live import Counts, LiveLog, Logged
 from backend.pipelines.status import AWAY, Found, LoggedLookup
 from coffee_core.errors import UnavailableError
-from coffee_core.keys import FLINK_GROUP, TOPIC
-from coffee_core.pipelines.constants import V3
+from coffee_core.pipelines import Log
 from coffee_core.settings import Settings
 from coffee_core.standstill import Standstill
 
 
-class LogLookup(LoggedLookup):
-    """v3: the memory of keys, then the row; which orders Flink's totals contain nobody can tell."""
-
-    def __init__(self, postgres: PostgresPool, redis: RedisClient) -> None:
-        super().__init__(postgres, redis, V3)
+class TopicLookup(LoggedLookup):
+    """The memory of keys, then the row; which orders the totals contain it cannot tell."""
 
     async def find(self, message_id: UUID) -> Found | None:
         """Ask Redis and PostgreSQL."""
@@ -42,25 +36,26 @@ _MOST_COUNTED = 20_000
 
 
 class TopicLog(LiveLog):
-    """The topic, and the job's counts of what became of its records.
+    """The topic, and the processor's counts of what became of its records.
 
     Offsets are not records: transactions and compactions leave holes. How many there are is known from the moments
-    at which little or nothing can be in flight, by the offsets that the job has committed.
+    at which little or nothing can be in flight, by the offsets that the processor has committed.
     """
 
-    must_stand = True  # the job's rows and its metrics go their own ways
+    must_stand = True  # rows and metrics go their own ways
     shown_later = False
 
-    def __init__(self, settings: Settings | None) -> None:
-        """Take the settings of a stack that runs v3; with None nobody asks Kafka."""
-        self._end = None if settings is None else LogEnd(settings, TOPIC, FLINK_GROUP)
+    def __init__(self, settings: Settings | None, log: Log) -> None:
+        """Take the settings of a stack that runs the log's pipeline; with None nobody asks Kafka."""
+        self._topic = log.name
+        self._end = None if settings is None else LogEnd(settings, log.name, log.group)
         self._before: LogState | None = None
         self._now: LogState | None = None
         self._unread: tuple[Bounds, int] | None = None
         """Bounds that were counted by reading them, and how many records they hold."""
         self._processed = 0
         self._waited_at: int | None = None
-        """Records that the job had counted when records were last in flight; None where none were."""
+        """Records that the processor had counted when records were last in flight; None where none were."""
         self._waits = False
         """Whether nothing was counted between two looks that both found records in flight."""
         self._holes = 0
@@ -94,13 +89,13 @@ class TopicLog(LiveLog):
         if before is None or now is None or before.bounds != now.bounds or not now.uncommitted:
             return None
         return Standstill(
-            f"a transaction is open on the topic {TOPIC}: the job reads committed records alone, and"
+            f"a transaction is open on the topic {self._topic}: its readers take committed records alone, and"
             f" {now.uncommitted:,} offsets wait for its end",
             "its producer ends it, or Kafka after the time that it was given, or `kafka-transactions.sh abort`",
         )
 
     def logged(self, before: Counts, rows: int, after: Counts, length: int | None) -> Logged:  # noqa: ARG002
-        """Return what follows from the length of the topic and the orders of the job's state."""
+        """Return what follows from the length of the topic and the orders of the processor's state."""
         due = before.counted or 0
         if length is None or after.counted is None:
             return Logged(length, due, None)

@@ -1,4 +1,4 @@
-"""v3: a record, acknowledged by Kafka."""
+"""A record of a topic, acknowledged by Kafka."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,24 +13,26 @@ from backend.clients.tracing import CURRENT, FIELD
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order
-from coffee_core.pipelines.constants import V3
+from coffee_core.pipelines import Pipeline
 
 MEMORY_TIMEOUT_S = 0.25
-"""Seconds that an order of v3 waits for Redis, which it can do without."""
+"""Seconds that an order waits for Redis, which it can do without."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class KafkaIngest:
-    """v3: to the topic, always; Redis only helps to refuse a key that was used for another order.
+    """To the topic, always; Redis only helps to refuse a key that was used for another order.
 
-    The job behind it compares too: what slips through here becomes a dead letter there.
+    The processor behind it compares too: what slips through here becomes a dead letter there.
     """
 
-    def __init__(self, kafka: TopicProducer, redis: RedisClient, dedup_horizon_ms: int) -> None:
+    def __init__(
+        self, kafka: TopicProducer, redis: RedisClient, dedup_horizon_ms: int, pipeline: Pipeline
+    ) -> None:
         self._kafka = kafka
         self._redis = redis
-        self._keys = keys.MetricKeys(V3)
+        self._keys = keys.MetricKeys(pipeline)
         self._horizon_ms = dedup_horizon_ms
         self._writing: set[asyncio.Task[None]] = set()
         self.health = kafka.health

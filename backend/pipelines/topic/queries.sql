@@ -1,4 +1,4 @@
--- What the audit asks of v3's rows.
+-- What the audits ask of the rows of a pipeline whose log is a topic.
 
 
 -- name: look_up
@@ -25,11 +25,11 @@ order by record.place
 
 -- name: count_rows_below
 -- How many rows have a place on the topic that lies below these bounds, or on none of these partitions.
--- $1: partitions; $2: bounds.
+-- $1: version; $2: partitions; $3: bounds.
 select count(*)
 from orders
-left join unnest($1::integer[], $2::bigint[]) as bound (partition, below)
+left join unnest($2::integer[], $3::bigint[]) as bound (partition, below)
     on bound.partition = split_part(source_id, ':', 1)::integer
-where version = 'v3'
+where version = $1
     and source_id ~ '^[0-9]{1,9}:[0-9]{1,18}$'
     and (bound.below is null or split_part(source_id, ':', 2)::bigint < bound.below)

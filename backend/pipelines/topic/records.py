@@ -1,0 +1,54 @@
+"""What a record of a topic is: an order, or something that can never be one."""
+
+import json
+import re
+import sys
+from itertools import accumulate
+
+from coffee_core.errors import OrderError
+from coffee_core.order import Order
+
+_DEEPEST = 999
+"""How deep objects and arrays are read within one another: as deep as v3's job does, Jackson's limit less one that
+its SQL adds."""
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def parse_order(value: bytes | None) -> Order:
+    """Read the order of a record's value. Raises OrderError naming what is wrong: then it is a dead letter."""
+    if value is None:
+        raise OrderError("the record", "has no value")
+    # What is no UTF-8 is replaced, and bytes are never UTF-16, as Flink reads it. JSON knows no NaN.
+    text = value.decode(errors="replace")
+    if text.count("[") + text.count("{") > _DEEPEST and _depth(text) > _DEEPEST:
+        raise OrderError("the value", "is nested too deep")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 2 * _DEEPEST)
+    try:
+        fields = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        fields = None
+    finally:
+        sys.setrecursionlimit(limit)
+    if not isinstance(fields, dict):
+        raise OrderError("the value", "is no JSON object")
+    return Order.from_fields(fields)
+
+
+def read_order(value: bytes | None) -> Order | None:
+    """Return the order of a record's value, or None where it must be a dead letter."""
+    try:
+        return parse_order(value)
+    except OrderError:
+        return None
+
+
+def _depth(text: str) -> int:
+    """Return how deep the brackets of a JSON text are nested."""
+    steps = (_STEPS.get(token, 0) for token in _TOKEN.findall(text))
+    return max(accumulate(steps), default=0)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,247 @@
+"""A member of a group that only shares out partitions: where it goes on is kept with what it has done."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from backend.clients.daemon import OUTAGES, Outage, Report
+from backend.clients.kafka import kafka_options, naming_kafka
+from backend.clients.servers import UnreachableError
+from backend.pipelines.consumer_name import consumer_name
+from backend.pipelines.v4_workers.records import Portion
+from coffee_core.errors import CoffeeError
+from coffee_core.keys import WORKERS_TOPIC
+from coffee_core.runstate import tell_ready
+from coffee_core.settings import Settings
+
+_BLOCK_MS = 500
+"""How long a read waits for a record, which is what a SIGTERM may have to wait."""
+_SESSION_TIMEOUT_MS = 6_000
+"""After how long without a heartbeat a member is taken for dead: the least that a broker takes by default."""
+_HEARTBEAT_MS = 1_000
+_REQUEST_TIMEOUT_MS = 5_000
+_PUBLISH_EVERY_S = 1.0
+
+
+class NotOursError(CoffeeError):
+    """Somebody else has gone on with these partitions: what was in hand is theirs, and nothing of it was done."""
+
+
+class TopicChangedError(CoffeeError):
+    """The topic is not the one that was read before."""
+
+
+class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is untyped
+    """One member of a group, under a name that a successor has again: it gets the same partitions at once."""
+
+    def __init__(self, settings: Settings, group: str, name: str, most_records: int) -> None:
+        self._settings = settings
+        self._group = group
+        self._name = name
+        self._most_records = most_records
+        self._consumer: AIOKafkaConsumer | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._rebalances = 0
+        self._sought = -1
+        """Rebalances when the positions were last looked up."""
+
+    def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002
+        """Forget the positions: whatever is read from now on may be another's (called by the consumer)."""
+        self._rebalances += 1
+
+    def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002
+        """Look the positions up again (called by the consumer)."""
+        self._rebalances += 1
+
+    async def start(self) -> None:
+        """Join the group, where that has not been done. Raises UnreachableError."""
+        if self._consumer is not None:
+            return
+        consumer = AIOKafkaConsumer(
+            **kafka_options(self._settings),
+            client_id=f"coffee-{self._name}",
+            group_id=self._group,
+            # With a name of its own, a member that was killed finds its partitions waiting for its successor.
+            # Without one nobody else would get them before its session has run out.
+            group_instance_id=self._name,
+            session_timeout_ms=_SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=_HEARTBEAT_MS,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        consumer.subscribe([WORKERS_TOPIC], listener=self)
+        try:
+            with naming_kafka(self._settings.kafka_servers):
+                await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        self._consumer = consumer
+
+    async def stop(self) -> None:
+        """End; the group keeps the partitions for a successor until the session runs out."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            with contextlib.suppress(KafkaError, OSError):  # an error at its end changes nothing
+                await consumer.stop()
+
+    def look_up_positions(self) -> None:
+        """Ask anew, before the next read, where each partition goes on."""
+        self._sought = -1
+
+    async def read(self, positions: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]) -> list[Portion]:
+        """Return what has come, after at most half a second.
+
+        ``positions`` returns where these partitions go on. Raises its errors, UnreachableError, TopicChangedError.
+        """
+        assert self._consumer is not None, "start() comes first"
+        if self._sought != self._rebalances:
+            await self._seek(self._consumer, positions)
+        with naming_kafka(self._settings.kafka_servers):
+            rebalances = self._rebalances
+            found = await self._consumer.getmany(timeout_ms=_BLOCK_MS, max_records=self._most_records)
+            if self._sought != rebalances or rebalances != self._rebalances:
+                return []
+            portions = []
+            # Where nothing has come a position may have moved on all the same: beyond a transaction's marker.
+            for place in found or self._positions:
+                first, records = self._positions[place], found.get(place, [])
+                if records and records[0].offset < first:
+                    raise TopicChangedError(_made_anew(place, first))
+                last = await self._consumer.position(place)
+                if last > first:
+                    portions.append(Portion(place.partition, first, last, records))
+                    self._positions[place] = last
+        return portions
+
+    async def stands(self, positions: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]) -> bool:
+        """Tell whether this member stands where ``positions`` says, which a replay changes. Raises its errors."""
+        known = {place.partition: position for place, position in self._positions.items()}
+        return not known or await positions(list(known)) == known
+
+    async def publish(self, work: "Work") -> None:
+        """Say where this member stands, for whoever watches the lag of the group: nobody begins there.
+
+        Raises UnreachableError and the errors of ``work``.
+        """
+        if self._consumer is not None and self._sought == self._rebalances and self._positions:
+            positions = dict(self._positions)
+            await work.publish({place.partition: position for place, position in positions.items()})
+            with naming_kafka(self._settings.kafka_servers):
+                await self._consumer.commit(positions)
+
+    async def _seek(
+        self, consumer: AIOKafkaConsumer, positions: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
+    ) -> None:
+        rebalances = self._rebalances
+        assigned = sorted(consumer.assignment())
+        self._positions = {}
+        if assigned:
+            at = await positions([place.partition for place in assigned])
+            with naming_kafka(self._settings.kafka_servers):
+                begins, ends = await consumer.beginning_offsets(assigned), await consumer.end_offsets(assigned)
+            for place in assigned:
+                position = at.get(place.partition, 0)
+                if position > ends[place]:
+                    raise TopicChangedError(_made_anew(place, position))
+                self._positions[place] = position
+            try:
+                for place, position in self._positions.items():
+                    consumer.seek(place, max(position, begins[place]))
+            except IllegalStateError:
+                return  # shared out anew meanwhile
+        self._sought = rebalances
+
+
+def _made_anew(place: TopicPartition, position: int) -> str:
+    return (
+        f"partition {place.partition} of {place.topic} ends before offset {position:,}, up to which it was read:"
+        " it was made anew or cut off, `coffee replay v4` begins again with it"
+    )
+
+
+class Work(Protocol):
+    """What the members of a group do with the records."""
+
+    async def publish(self, positions: Mapping[int, int]) -> None:
+        """Say up to where the records have been processed, for whoever watches. Nothing depends on it."""
+
+    async def positions(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Return the offset with which each of these partitions goes on, 0 where it is missing."""
+
+    async def process(self, portions: Sequence[Portion]) -> None:
+        """Do all of it, or nothing. Raises NotOursError where somebody else has gone on with a partition."""
+
+
+async def run_member(
+    stop: asyncio.Event,
+    settings: Settings,
+    group: str,
+    daemon: str,
+    standstill_key: str,
+    most_records: int,
+    open_work: Callable[[AsyncExitStack], Awaitable[Work]],
+) -> None:
+    """Run a member of a group until ``stop`` is set. Raises ConfigError where its name cannot be kept.
+
+    Why it can do nothing it says under ``standstill_key`` in Redis.
+    """
+    log = logging.getLogger(f"backend.pipelines.v4_workers.{daemon}")
+    report = Report(settings.redis_url, standstill_key, daemon)
+    outage = Outage(stop, log, report)
+    with consumer_name(settings.home, daemon, settings.worker_name) as name:
+        member = Member(settings, group, name, most_records)
+        try:
+            while not stop.is_set():
+                try:
+                    async with AsyncExitStack() as stack:
+                        work = await open_work(stack)
+                        await member.start()
+                        member.look_up_positions()
+                        tell_ready(ready=True)
+                        log.info("ready, as member %s of %s", name, group)
+                        await _work(stop, member, work, outage, log)
+                except UnreachableError as error:
+                    await member.stop()
+                    await outage.failed(error)
+                except (CoffeeError, *OUTAGES) as error:
+                    await outage.failed(error)
+        finally:
+            await report.close()
+            await member.stop()
+
+
+async def _work(stop: asyncio.Event, member: Member, work: Work, outage: Outage, log: logging.Logger) -> None:
+    publishing = asyncio.create_task(_keep_publishing(member, work, log))
+    try:
+        while not stop.is_set():
+            portions = await member.read(work.positions)
+            if portions:
+                try:
+                    await work.process(portions)
+                except NotOursError:
+                    log.info("another member has gone on with what was in hand: looking up the positions again")
+                    member.look_up_positions()
+            elif not await member.stands(work.positions):
+                member.look_up_positions()
+            outage.over()
+    finally:
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)  # what fails is logged and tried again
+
+
+async def _keep_publishing(member: Member, work: Work, log: logging.Logger) -> None:
+    while True:
+        try:
+            await member.publish(work)
+        except (CoffeeError, *OUTAGES) as error:
+            log.debug("where this member stands cannot be published: %s", error)
+        await asyncio.sleep(_PUBLISH_EVERY_S)

@@ -1,0 +1,81 @@
+-- What the scripts share.
+-- KEYS  1 offsets  2 counters  3 latency  4 message ids counted of late  5 those of the time before
+--       6 total_revenue  7 drink_counts  8 drink_revenue  9 store_counts  10 store_revenue  11 total_orders: the six
+--       metrics in the order in which they are written
+-- Fields of the counters: duplicates, dead; shown_orders, a second copy of total_orders by which a flush of the
+-- metrics is noticed; suspect, a count of reasons to reconcile; settled, the doubts of the workers that have been
+-- reconciled; reconciled, how often that or a replay was done; history_orders, how many were shown before a replay;
+-- ids_since_us, since when the younger ids are collected; last_update_us.
+local offsets, counters, latency, new_ids, old_ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local total_revenue, total_orders = KEYS[6], KEYS[11]
+local hashes = {KEYS[7], KEYS[8], KEYS[9], KEYS[10]} -- drink counts and revenue, store counts and revenue
+
+local function is_integer(text)
+    return #text <= 17 and string.match(text, '^-?%d+$') ~= nil
+end
+
+-- Lua does not roll back: whatever could make a write fail is looked for before the first one.
+local function find_fault()
+    local types = {'hash', 'hash', 'hash', 'set', 'set', 'string', 'hash', 'hash', 'hash', 'hash', 'string'}
+    for i, expected in ipairs(types) do
+        local found = redis.call('TYPE', KEYS[i]).ok
+        if found ~= 'none' and found ~= expected then
+            return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', must be a ' .. expected .. '; delete it'
+        end
+    end
+    for _, key in ipairs({total_revenue, total_orders}) do
+        local value = redis.call('GET', key)
+        if value and not is_integer(value) then
+            return 'ERR ' .. key .. ' is no whole number; delete it'
+        end
+    end
+    for _, key in ipairs({offsets, latency, hashes[1], hashes[2], hashes[3], hashes[4]}) do
+        for _, value in ipairs(redis.call('HVALS', key)) do
+            if not is_integer(value) then
+                return 'ERR ' .. key .. ' holds a value that is no whole number; delete it'
+            end
+        end
+    end
+    local fields = {
+        'duplicates', 'dead', 'shown_orders', 'suspect', 'reconciled', 'settled', 'history_orders', 'ids_since_us'
+    }
+    for i, value in ipairs(redis.call('HMGET', counters, unpack(fields))) do
+        if value and not is_integer(value) then
+            return 'ERR ' .. counters .. ' ' .. fields[i] .. ' is no whole number; delete it'
+        end
+    end
+end
+
+local function counter(field)
+    return tonumber(redis.call('HGET', counters, field) or '0')
+end
+
+local function sum(key)
+    local total = 0
+    for _, value in ipairs(redis.call('HVALS', key)) do
+        total = total + tonumber(value)
+    end
+    return total
+end
+
+local function shown_orders()
+    return tonumber(redis.call('GET', total_orders) or '0')
+end
+
+-- The metrics agree with one another and with their second copy, and are not marked for reconciliation.
+local function is_consistent()
+    local orders, revenue = shown_orders(), tonumber(redis.call('GET', total_revenue) or '0')
+    return orders == counter('shown_orders') and redis.call('HEXISTS', counters, 'suspect') == 0
+        and orders == sum(hashes[1]) and revenue == sum(hashes[2])
+        and orders == sum(hashes[3]) and revenue == sum(hashes[4])
+end
+
+local function now_us()
+    local time = redis.call('TIME')
+    return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- An integer for a command or a text: Lua and Redis may write a big or a round one as 1e+15.
+local function whole(number)
+    return string.format('%.0f', number + 0) -- + 0, or minus zero becomes -0
+end

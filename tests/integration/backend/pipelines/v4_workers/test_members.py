@@ -1,0 +1,113 @@
+"""v4 before a real Kafka: members of both groups that come, crash and go, while records keep coming."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+
+from backend.pipelines.audit import audit
+from backend.pipelines.balance import Balance
+from backend.pipelines.operations import operations_of
+from backend.pipelines.v4_workers.aggregator import run_aggregator
+from backend.pipelines.v4_workers.worker import run_worker
+from coffee_core.keys import WORKERS_TOPIC
+from coffee_core.order import Order
+from coffee_core.pipelines.constants import V4
+from coffee_core.settings import Settings
+from tests.integration.backend.pipelines.repairs import settle_dead_letters
+from tests.integration.backend.pipelines.v2_streams.bench import mixed
+from tests.integration.backend.pipelines.v4_workers.groups import encode
+from tests.waiting import until
+
+WITHIN_S = 60.0
+
+
+@asynccontextmanager
+async def members(settings: Settings) -> AsyncIterator[None]:
+    """Run a member of each group; it ends as a killed one does, without a word to anybody."""
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(run(stop, settings)) for run in (run_worker, run_aggregator)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@asynccontextmanager
+async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_servers, acks="all")
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def accept(producer: AIOKafkaProducer, *orders: Order) -> None:
+    for order in orders:
+        await producer.send_and_wait(WORKERS_TOPIC, encode(order), str(order.message_id).encode())
+
+
+async def at_rest(settings: Settings, orders: int) -> Balance:
+    """Return the balance once so many orders are stored and shown, and nothing is in flight."""
+
+    async def look() -> Balance | None:
+        (balance,) = await audit(settings, (V4,), settle_s=0, deep=True)
+        done = balance.stored.orders == balance.shown.orders == orders and not balance.in_flight
+        return balance if done and balance.balanced else None
+
+    found = await until(look, WITHIN_S)
+    assert found is not None
+    return found
+
+
+async def test_members_come_and_crash_and_letters_go_back(kafka_settings: Settings, client: Redis) -> None:
+    orders = mixed(60)
+    async with producing(kafka_settings) as producer:
+        async with members(kafka_settings):
+            await accept(producer, *orders[:20], *orders[:3])
+            await at_rest(kafka_settings, 20)
+            await accept(producer, *orders[20:40])  # perhaps in hand when they crash
+        bad = {**orders[40].to_fields(), "price_cents": -5}
+        await producer.send_and_wait(WORKERS_TOPIC, json.dumps(bad).encode(), str(bad["message_id"]).encode())
+        await accept(producer, replace(orders[0], price_cents=999), *orders[41:50])
+        second = replace(kafka_settings, worker_name="second")
+        async with members(kafka_settings), members(second):
+            await accept(producer, *orders[50:])
+            balance = await at_rest(kafka_settings, 59)
+            assert (balance.accepted, balance.duplicates_dropped, balance.dead_letters) == (64, 3, 2)
+            listed = await settle_dead_letters(kafka_settings, V4, (), None, {})
+            reasons = sorted(letter.reason for letter, _ in listed)
+            assert reasons[0] == "key-conflict"
+            assert reasons[1].startswith("price_cents: must be")
+            done = await settle_dead_letters(kafka_settings, V4, (), "requeue", {"price_cents": "450"})
+            assert all(outcome.startswith("requeued as") for _, outcome in done)
+            balance = await at_rest(kafka_settings, 61)
+            assert await settle_dead_letters(kafka_settings, V4, (), None, {}) == []
+            replayed = await operations_of(V4).replay(kafka_settings, lambda _done, _total: None)
+            assert "61 orders" in replayed.summary
+            assert (await at_rest(kafka_settings, 61)).shown == balance.shown
+
+
+async def test_a_transaction_that_was_taken_back_holds_nothing_up(kafka_settings: Settings) -> None:
+    orders = mixed(6)
+    taken_back = AIOKafkaProducer(bootstrap_servers=kafka_settings.kafka_servers, transactional_id="taken back")
+    await taken_back.start()
+    async with producing(kafka_settings) as producer, members(kafka_settings):
+        await accept(producer, *orders[:3])
+        await taken_back.begin_transaction()
+        await taken_back.send_and_wait(WORKERS_TOPIC, encode(orders[3]), b"x", partition=0)
+        await taken_back.abort_transaction()
+        balance = await at_rest(kafka_settings, 3)
+        assert balance.accepted == 3
+        await accept(producer, *orders[4:])
+        await at_rest(kafka_settings, 5)
+    await taken_back.stop()
