@@ -32,8 +32,8 @@ where line.partition = portion.partition and locked.partition = portion.partitio
 
 
 -- name: insert
--- Store orders; of several with one key the first to come is kept. Sorted by key, so that two workers with the same
--- orders lock them in the same order and cannot deadlock. Into the partition itself: where it is missing that is an
+-- Store orders of which none has been stored before: all of them, or nothing. Sorted by key, so that two workers with
+-- the same orders lock them in the same order and cannot deadlock. Into the partition itself: where it is missing that is an
 -- error to retry (42P01), by way of the parent it would look like bad orders.
 -- $1 to $7: message ids, drinks, stores, cents, times of order and of acceptance, places on the topic.
 -- Times come in microseconds since 1970. Whole seconds and the rest apart: an interval is multiplied by a double,
@@ -48,6 +48,11 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6:
     with ordinality
     as entry (message_id, drink, store, price_cents, ordered_us, accepted_us, source_id, place)
 order by message_id, place
+
+
+-- name: insert_keep_first
+-- The end of the statement above where orders may be repeated: of several with one key the first to come is kept. Half
+-- as much work again, since every key is looked up before it is inserted.
 on conflict (version, message_id) do nothing
 
 

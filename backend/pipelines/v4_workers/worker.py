@@ -11,10 +11,10 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -39,7 +39,7 @@ METRICS = MetricKeys(V4)
 _log = logging.getLogger("backend.pipelines.v4_workers.kafka-worker")  # run with -m this module is __main__
 
 _PACKAGE = "backend.pipelines.v4_workers"
-_KNOW, _POSITIONS, _ADVANCE, _INSERT, _READ_BACK, _NOTE_OUTCOMES, _NOTE_REFUSED = (
+_KNOW, _POSITIONS, _ADVANCE, _INSERT_NEW, _READ_BACK, _NOTE_OUTCOMES, _NOTE_REFUSED = (
     sql(_PACKAGE, name)
     for name in (
         "know_partitions",
@@ -51,6 +51,9 @@ _KNOW, _POSITIONS, _ADVANCE, _INSERT, _READ_BACK, _NOTE_OUTCOMES, _NOTE_REFUSED 
         "note_refused",
     )
 )
+_INSERT = f"{_INSERT_NEW}\n{sql(_PACKAGE, 'insert_keep_first')}"
+_ALL_NEW_FROM = 50
+"""Orders from which on a batch is first taken for all new: a backlog, where a repeat is rare and speed counts."""
 _REFUSAL_CLASSES = ("22", "23")
 """Classes of SQLSTATE by which PostgreSQL refuses an order: data exception, integrity constraint violation."""
 _MOST_RECORDS = 4_000
@@ -110,28 +113,28 @@ class Store:
             [len(portion.records) for portion in portions],
             [len(malformed) for _, malformed in parsed],
         )
-        try:
-            await self._commit(advances, orders, letters, by_halves=False)
-        except _RefusedError:
-            await self._commit(advances, orders, letters, by_halves=True)
+        for insert in (self._insert_all_new, self._insert, self._insert_by_halves):
+            try:
+                await self._commit(advances, orders, letters, insert)
+            except _RefusedError:
+                continue
+            return
 
     async def _commit(
         self,
         advances: tuple[list[int], ...],
         orders: Orders,
         letters: Sequence[DeadLetter],
-        *,
-        by_halves: bool,
+        insert: "_Insert",
     ) -> None:
+        """Commit all of it; raises _RefusedError where that has to be done with more care."""
         async with self._connection.transaction():
             if _rows_of(await self._connection.execute(_ADVANCE, *advances)) < len(advances[0]):
                 raise NotOursError
             outcomes = _Outcomes()
-            if by_halves:
-                inserted = await self._insert_by_halves(orders, outcomes)
+            inserted = await insert(orders, outcomes)
+            if outcomes.refused_ids:
                 await self._connection.execute(_NOTE_REFUSED, outcomes.refused_ids)
-            else:
-                inserted = await self._insert(orders)
             if inserted + len(outcomes.refused_ids) < len(orders):
                 await self._read_back(orders, outcomes)
             # Before the commit: a letter that is written again after a crash has the same key.
@@ -139,12 +142,20 @@ class Store:
             if columns := outcomes.columns():
                 await self._connection.execute(_NOTE_OUTCOMES, *columns)
 
-    async def _insert(self, orders: Orders) -> int:
+    async def _insert_all_new(self, orders: Orders, outcomes: "_Outcomes") -> int:
+        """Insert orders that are probably all new. Raises _RefusedError where one is not, or refused."""
+        if len(orders) < _ALL_NEW_FROM:
+            return await self._insert(orders, outcomes)
+        return await self._execute(_INSERT_NEW, orders)
+
+    async def _insert(self, orders: Orders, outcomes: "_Outcomes") -> int:  # noqa: ARG002
+        """Insert orders, and of repeated ones the first. Raises _RefusedError where PostgreSQL refuses one."""
+        return await self._execute(_INSERT, orders) if len(orders) else 0
+
+    async def _execute(self, statement: str, orders: Orders) -> int:
         """Return how many rows were made. Raises _RefusedError where PostgreSQL refuses one."""
-        if not orders:
-            return 0
         try:
-            return _rows_of(await self._connection.execute(_INSERT, *_columns(orders)))
+            return _rows_of(await self._connection.execute(statement, *_columns(orders)))
         except asyncpg.PostgresError as error:
             if (error.sqlstate or "")[:2] in _REFUSAL_CLASSES:
                 raise _RefusedError(f"refused: {error.sqlstate}: {error}") from error
@@ -154,7 +165,7 @@ class Store:
         """Insert what can be inserted; an order that PostgreSQL refuses becomes a dead letter."""
         try:
             async with self._connection.transaction():  # a savepoint: a refusal ends the transaction around it
-                return await self._insert(orders)
+                return await self._insert(orders, outcomes)
         except _RefusedError as error:
             if len(orders) == 1:
                 outcomes.refuse(orders.records[0], orders.orders[0], " ".join(str(error).split())[:500])
@@ -172,6 +183,10 @@ class Store:
                 raise RowVanishedError
             if not row["own"]:
                 outcomes.add(record, same=row["same"], doubtful=row["doubtful"])
+
+
+_Insert: TypeAlias = "Callable[[Orders, _Outcomes], Awaitable[int]]"
+"""Inserts orders and returns how many rows were made; what it refuses it notes in the outcomes."""
 
 
 class _Outcomes:
