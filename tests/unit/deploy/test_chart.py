@@ -18,7 +18,7 @@ from tests.unit.deploy import chart
 
 KUBERNETES = ("1.30", "1.34")
 """The oldest version that the chart says it runs on, and a new one."""
-CUSTOM = {"ScaledObject", "FlinkDeployment"}
+CUSTOM = {"ScaledObject", "TriggerAuthentication", "FlinkDeployment"}
 """Kinds of operators: their schemas are not among Kubernetes' own."""
 
 MATRIX: dict[str, dict[str, Any]] = {
@@ -32,6 +32,12 @@ MATRIX: dict[str, dict[str, Any]] = {
         "global": {"pipelines": "v2"},
         "aggregator": {"enabled": False},
         "stream-worker": {"keda": {"enabled": True, "minReplicas": 0}},
+        "flink": {"enabled": False},
+    },
+    "v2 alone, by lag and with a token": {
+        "global": {"pipelines": "v2", "connections": {"apiToken": "hush"}},
+        "aggregator": {"enabled": False},
+        "stream-worker": {"keda": {"enabled": True}},
         "flink": {"enabled": False},
     },
     "v3 alone, by the operator": {
@@ -244,6 +250,22 @@ def test_the_operator_takes_the_place_of_the_deployments() -> None:
     assert ("FlinkDeployment", "shop-flink") in operator - session
     (submitter,) = chart.pods(MATRIX["v3 alone, by the operator"])["shop-flink-job"]["containers"]
     assert {"name": "FLINK_REST_URL", "value": "http://shop-flink-rest:8081"} in submitter["env"]
+
+
+def test_keda_shows_the_token_that_metrics_asks_for() -> None:
+    (trigger,) = chart.named("ScaledObject", "shop-stream-worker", MATRIX["v2 alone, by lag"])["spec"]["triggers"]
+    assert "authMode" not in trigger["metadata"]
+    assert "authenticationRef" not in trigger
+    own = {"existingSecret": "mine", "databaseUrl": "", "redisUrl": "", "kafkaBootstrapServers": ""}
+    theirs = {"global": {"connections": own}, "stream-worker": {"keda": {"apiToken": True}}}
+    for secret, values in (("shop-connections", {}), ("mine", theirs)):
+        case = chart.merged(MATRIX["v2 alone, by lag and with a token"], values)
+        (trigger,) = chart.named("ScaledObject", "shop-stream-worker", case)["spec"]["triggers"]
+        assert trigger["metadata"]["authMode"] == "bearer"
+        shown = chart.named("TriggerAuthentication", trigger["authenticationRef"]["name"], case)
+        assert shown["spec"] == {
+            "secretTargetRef": [{"parameter": "token", "name": secret, "key": "COFFEE_API_TOKEN"}]
+        }
 
 
 def test_a_new_pod_of_the_api_is_sent_orders_once_its_servers_have_answered() -> None:

@@ -143,6 +143,7 @@ def test_each_profile_has_what_it_needs() -> None:
     assert by_profile("v1") == base | {"cafe-order-aggregator"}
     assert by_profile("v2") == base | {"stream-worker"}
     assert by_profile("v3") == base | flink
+    assert by_profile("v5") == base | {"live-projector"}
     assert by_profile("all") == by_profile("v1") | by_profile("v2") | by_profile("v3")
     assert by_profile("observability") == {"prometheus", "grafana"}
 
