@@ -86,9 +86,16 @@ class LiveIngest:
 
     async def _add(self, connection: Connection, orders: Sequence[Order]) -> set[UUID] | None:
         """Run the statement; return the message ids that were added, None where all of them were."""
-        rows = [(order.message_id, *_content(order), order.accepted_at_us) for order in orders]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        added = await connection.fetchval(_ADD, *columns, self._hot)
+        added = await connection.fetchval(
+            _ADD,
+            [order.message_id for order in orders],
+            [order.drink for order in orders],
+            [order.store for order in orders],
+            [order.price_cents for order in orders],
+            [order.ordered_at_us for order in orders],
+            [order.accepted_at_us for order in orders],
+            self._hot,
+        )
         return None if added is None else {UUID(int=each.int) for each in added}
 
     async def _require_same(self, order: Order) -> None:

@@ -48,7 +48,7 @@ LOOK_EVERY_S = 0.25
 """Seconds without a NOTIFY after which it looks all the same."""
 CHECK_EVERY_S = 1.0
 """Seconds between two comparisons of the keys with what was written: somebody may have deleted one."""
-REST_S, LONGEST_REST_S = 0.0005, 0.01
+REST_S, LONGEST_REST_S = 0.0005, 0.02
 """Seconds to rest after a write for each order that it showed, and at most: of many, more go together."""
 _EVEN_US = 50_000
 """Mean latency in µs from which on the orders of a write are taken to have waited unequally long."""
