@@ -40,6 +40,13 @@ MATRIX: dict[str, dict[str, Any]] = {
         "stream-worker": {"keda": {"enabled": True}},
         "flink": {"enabled": False},
     },
+    "v5 alone": {
+        "global": {"pipelines": "v5"},
+        "aggregator": {"enabled": False},
+        "stream-worker": {"enabled": False},
+        "live-projector": {"enabled": True},
+        "flink": {"enabled": False},
+    },
     "v3 alone, by the operator": {
         "global": {"pipelines": "v3"},
         "aggregator": {"enabled": False},
@@ -227,6 +234,7 @@ def test_the_addresses_are_in_the_secret_alone() -> None:
         ({"flink": {"mode": "yarn"}}, "mode"),
         ({"api": {"replicas": 0}}, "replicas"),
         ({"global": {"pipelines": "v1,v2"}}, "flink.enabled is true"),
+        ({"global": {"pipelines": "v1,v2,v3,v5"}}, "live-projector.enabled is false"),
         ({"global": {"connections": {"redisUrl": ""}}}, "redisUrl"),
         ({"global": {"connections": {"databaseUrl": "db/coffee"}}}, "databaseUrl"),
     ],
