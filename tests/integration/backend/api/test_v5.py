@@ -10,8 +10,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from redis.asyncio import Redis
 
-from backend.pipelines.v5_live.projector import read_kept
+from backend.api import standstill as api_standstill
+from backend.pipelines import standstill
+from backend.pipelines.v5_live.projector import Projector, read_kept
 from coffee_core.pipelines.constants import V5
 from coffee_core.settings import Settings
 from tests.integration.backend.api.in_process import LocalApi, in_process
@@ -154,3 +157,28 @@ async def test_its_windows_are_summed_from_the_rows(api: LocalApi) -> None:
     status, found = await api.get("/api/v5/windows")
     assert status == 200
     assert found["late"]["orders"] == 1
+
+
+async def test_an_order_is_shown_once_the_projector_has_written_and_named_until_then(
+    api: LocalApi, database: "asyncpg.Connection[Any]", redis: "Redis[str]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, names in ((standstill, ("STOOD_S", "UNEXPLAINED_S")), (api_standstill, ("_COUNT_AFTER_S",))):
+        for name in names:
+            monkeypatch.setattr(module, name, 0.0)
+
+    async def standing() -> dict[str, Any] | None:
+        found: dict[str, Any] | None = (await api.get("/readyz/v5"))[1]["standstill"]
+        return found
+
+    async def works() -> bool:
+        return await standing() is None
+
+    _, first = await api.order("v5")
+    found = await until(standing)
+    assert found is not None
+    assert "live-projector" in found["reason"]
+    await Projector(database, redis).show()
+    await until(works)
+    _, second = await api.order("v5")
+    asked = [(await api.get(f"/api/v5/order/{said['message_id']}"))[1]["shown"] for said in (first, second)]
+    assert asked == [True, False]
