@@ -106,7 +106,8 @@ if [ "${1:-}" = test ]; then
   require_python
   uv sync --quiet
   [ $# -eq 0 ] || exec uv run pytest "$@"
-  for check in "ruff check" "ruff format --check" "mypy" "lint-imports" "pytest"; do
+  for check in "ruff check" "ruff format --check" "mypy" "lint-imports" \
+    "pytest -n logical --maxprocesses 4 --dist loadgroup"; do
     say "$check"
     # shellcheck disable=SC2086 # a command and its options
     uv run $check

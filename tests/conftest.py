@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -20,6 +20,7 @@ from tests.waiting import until
 hypothesis.settings.load_profile("ci")
 
 _TEMPLATE = "coffee"
+_TESTS = Path(__file__).parent
 _number = itertools.count(1)
 
 
@@ -33,8 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is slow, unless it is asked for or its turn."""
+    """Leave out what is slow, unless it is asked for or its turn; keep in one process what shares a server."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
     slow = [item for item in items if "slow" in item.keywords]
     files = sorted({item.path for item in slow})
     part = config.getoption("--slow-part")
@@ -42,6 +46,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in slow:
         if item.path not in chosen:
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+def _group_of(item: pytest.Item) -> str:
+    """Return the name of what a test runs beside in one process: a lab, a Kafka, or its own file."""
+    fixtures: Sequence[str] = getattr(item, "fixturenames", ())
+    if "lab" in fixtures:
+        return "lab"
+    if "broker" in fixtures:
+        return str(item.path.relative_to(_TESTS).parts[:3])
+    return str(item.path)
 
 
 @pytest.fixture(autouse=True)

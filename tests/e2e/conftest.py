@@ -1,4 +1,4 @@
-"""One real stack for all end-to-end tests."""
+"""One real stack for all end-to-end tests; it ends with the last of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.hostile import HOSTILE
 from tests.waiting import until_sync
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """All three pipelines, up, in a folder with an odd name; nothing is left of it afterwards."""
     # The shell has variables for other programs: none reaches Kafka, Flink or the client that plans the job.

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import aiohttp
 
+from coffee_core.pipelines.constants import V3
 from tests.e2e.flink_rest import running_job
 from tests.e2e.lab import ROOT, Lab
+from tests.e2e.truth import expected_rows, mixed_attempts, post_all, shown_totals, stored_totals
 from tests.waiting import until
+
+ORDERS = 200
 
 
 async def job_id(lab: Lab) -> str:
@@ -50,7 +54,7 @@ async def stop_and_go_on(lab: Lab) -> None:
     """Stop the job with a savepoint, and wait until another one runs from there."""
     job = await job_id(lab)
     path = await savepoint(lab, "--stop")
-    await until(lambda: f"from checkpoint file://{path}" in submitter_log(lab), within_s=90)
+    await until(lambda: f"from checkpoint file://{path}" in submitter_log(lab), within_s=120)
 
     async def another_runs() -> bool:
         try:
@@ -58,4 +62,21 @@ async def stop_and_go_on(lab: Lab) -> None:
         except ValueError:  # none for a moment
             return False
 
-    await until(another_runs, within_s=90)
+    await until(another_runs, within_s=120)
+
+
+async def post_and_balance(lab: Lab, seed: int) -> None:
+    """Post mixed orders; every one is shown and stored once, beside all of those before."""
+    before = await shown_totals(lab.settings, V3)
+    attempts = mixed_attempts(V3, ORDERS, seed)
+    await post_all(lab.settings, V3, attempts)
+    wanted = before.orders + len(expected_rows(attempts))
+
+    async def agrees() -> bool:
+        shown = await shown_totals(lab.settings, V3)
+        return shown.orders >= wanted and shown == await stored_totals(lab.settings, V3)
+
+    await until(agrees, within_s=120)
+    assert (await shown_totals(lab.settings, V3)).orders == wanted
+    audited = await asyncio.to_thread(lab.coffee, "audit", "--pipelines", "v3")
+    assert audited.returncode == 0, audited.stdout

@@ -1,6 +1,5 @@
 """A running lab for the tests: the real stack from `coffee up --headless`, in a home and on ports of its own."""
 
-import asyncio
 import json
 import os
 import signal
@@ -17,12 +16,14 @@ from typing import Any
 import psutil
 
 from coffee_core.pipelines.constants import V3
+from coffee_core.runstate import PartState, State, read_states
 from coffee_core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 UP_HEADLESS = (sys.executable, "-m", "backend.cli", "up", "--headless")
 BASE = {"postgres", "redis", "cafe-order-api", "cafe-order-aggregator", "stream-worker"}
 V3_PARTS = {"kafka", "flink-jobmanager", "flink-taskmanager-1", "flink-taskmanager-2", "flink-job"}
+_READY = (State.UP, State.EXTERNAL)
 STEP = 20
 """Distance between two port ranges: more than the stack has ports."""
 
@@ -98,6 +99,10 @@ class Lab:
         done = self.coffee("status", "--json")
         return {part["name"]: part for part in json.loads(done.stdout)}
 
+    def parts(self) -> dict[str, PartState]:
+        """Return what the parts publish of themselves, by name, without a process that is asked."""
+        return {part.name: part for part in read_states(self.home)}
+
     def start(self, command: Sequence[str] = UP_HEADLESS, within_s: float = 240) -> None:
         """Start the stack and wait until every part of it is up."""
         log = (self.home.parent / "up.log").open("ab")
@@ -113,8 +118,8 @@ class Lab:
         log.close()
         deadline = time.monotonic() + within_s
         while True:
-            parts = self.status()
-            if set(parts) >= self.expected and all(part["state"] in ("up", "external") for part in parts.values()):
+            parts = self.parts()
+            if set(parts) >= self.expected and all(part.state in _READY for part in parts.values()):
                 return
             if self._up.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"not up: {parts}\n{self.report()}")
@@ -173,9 +178,11 @@ class Lab:
         logs = [self.home.parent / "up.log", *sorted((self.home / "logs").glob("*.log"))]
         return "\n".join(f"--- {log.name}\n{_tail(log)}" for log in logs if log.exists())
 
-    async def pid_of(self, name: str) -> int:
+    def pid_of(self, name: str) -> int:
         """Return the process id of a part."""
-        return int((await asyncio.to_thread(self.status))[name]["pid"])
+        pid = self.parts()[name].pid
+        assert pid is not None
+        return pid
 
 
 def _tail(log: Path, characters: int = 3_000) -> str:

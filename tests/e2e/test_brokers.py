@@ -82,7 +82,7 @@ async def test_a_broker_dies_and_not_one_order_is_lost(cluster: tuple[Brokers, L
     async def all_stored() -> bool:
         return await stored_rows(lab.settings, V3, keys) == expected
 
-    await until(all_stored, within_s=60)
+    await until(all_stored, within_s=120)
     assert (await shown_totals(lab.settings, V3)).orders == len(expected)
     audited = await asyncio.to_thread(lab.coffee, "audit", "--deep", "--pipelines", "v3")
     assert audited.returncode == 0, audited.stdout + audited.stderr

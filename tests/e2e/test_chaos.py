@@ -93,7 +93,7 @@ def test_an_end_in_the_middle_leaves_nothing_frozen(lab: Lab) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as chaos:
-        until_sync(lambda: worker.status() == psutil.STATUS_STOPPED, within_s=60)
+        until_sync(lambda: worker.status() == psutil.STATUS_STOPPED, within_s=120)
         chaos.send_signal(signal.SIGINT)
         until_sync(lambda: worker.status() != psutil.STATUS_STOPPED, within_s=5)
         _, said = chaos.communicate(timeout=30)

@@ -1,64 +1,18 @@
-"""What an operator asks of the engine: savepoints, an upgrade with its state, another parallelism."""
+"""What an operator asks of the engine while the job runs: savepoints."""
 
-import asyncio
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import UUID
 
-import pytest
-
-from coffee_core.pipelines.constants import V3
-from coffee_core.settings import Settings
 from flink.rest import FlinkRest
-from tests.e2e.engine import change, job_id, project_copy, savepoint, stop_and_go_on, submitter_log
-from tests.e2e.flink_rest import slots_in_use, taskmanagers_in_use
-from tests.e2e.lab import V3_PARTS, Lab
-from tests.e2e.truth import Attempt, expected_rows, mixed_attempts, post_all, shown_totals, stored_totals
-from tests.waiting import until
-
-ORDERS = 200
-ORDER = {"drink": "latte", "store": "uptown", "price": 5.00, "timestamp": "2025-01-15T10:00:00Z"}
-UNWANTED = "feedface-0000-4000-8000-000000000000"
-"""A message id that the changed job refuses."""
+from tests.e2e.engine import job_id, post_and_balance, savepoint, stop_and_go_on
+from tests.e2e.lab import Lab
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    folder = tmp_path_factory.mktemp("an engine")
-    project = project_copy(folder / "project")
-    lab = Lab(folder / "coffee home", "v3", project, COFFEE_TOPIC_PARTITIONS="6")
-    lab.expected = V3_PARTS | {"postgres", "redis", "cafe-order-api"}
-    with lab.running():
-        yield lab
-
-
-async def post_and_balance(lab: Lab, seed: int) -> None:
-    """Post mixed orders; every one is shown and stored once, beside all of those before."""
-    before = await shown_totals(lab.settings, V3)
-    attempts = mixed_attempts(V3, ORDERS, seed)
-    await post_all(lab.settings, V3, attempts)
-    wanted = before.orders + len(expected_rows(attempts))
-
-    async def agrees() -> bool:
-        shown = await shown_totals(lab.settings, V3)
-        return shown.orders >= wanted and shown == await stored_totals(lab.settings, V3)
-
-    await until(agrees, within_s=120)
-    assert (await shown_totals(lab.settings, V3)).orders == wanted
-    audited = await asyncio.to_thread(lab.coffee, "audit", "--pipelines", "v3")
-    assert audited.returncode == 0, audited.stdout
-
-
-def last_submission(lab: Lab) -> str:
-    return [line for line in submitter_log(lab).splitlines() if "submitting" in line][-1]
-
-
-async def test_a_savepoint_leaves_the_job_as_it_is(engine: Lab) -> None:
-    await post_and_balance(engine, 91)
-    job = await job_id(engine)
-    path = await savepoint(engine)
-    assert await job_id(engine) == job
-    rest = FlinkRest(engine.settings.flink_rest_url)
+async def test_a_savepoint_leaves_the_job_as_it_is(lab: Lab) -> None:
+    await post_and_balance(lab, 91)
+    job = await job_id(lab)
+    path = await savepoint(lab)
+    assert await job_id(lab) == job
+    rest = FlinkRest(lab.settings.flink_rest_url)
     try:
         # What is noted where no folder can tell: here the folder can confirm it.
         told = await rest.latest_checkpoint(job)
@@ -69,58 +23,6 @@ async def test_a_savepoint_leaves_the_job_as_it_is(engine: Lab) -> None:
     assert newest == path or newest.name.startswith("chk-")
 
 
-async def test_a_job_that_is_stopped_with_a_savepoint_begins_again_there(engine: Lab) -> None:
-    await stop_and_go_on(engine)
-    await post_and_balance(engine, 92)
-
-
-async def test_other_code_and_another_parallelism_on_two_taskmanagers_take_the_state_along(engine: Lab) -> None:
-    assert await asyncio.to_thread(engine.stop) == 0
-    fine, rule = "WHEN is_canonical THEN CAST", f"WHEN `value` LIKE '%{UNWANTED}%' THEN 'no longer taken'"
-    change(engine.project / "flink" / "job.sql", fine, f"{rule} {fine}")
-    engine.env |= {"COFFEE_FLINK_PARALLELISM": "2", "COFFEE_FLINK_SLOTS": "1"}
-    engine.settings = Settings.from_env(engine.env)
-    await asyncio.to_thread(engine.start)
-    assert "of epoch 1 from checkpoint" in last_submission(engine)
-    # Were the ids of before forgotten, these would be counted a second time.
-    await post_all(engine.settings, V3, mixed_attempts(V3, ORDERS, 91))
-    await post_and_balance(engine, 93)
-    before = await shown_totals(engine.settings, V3)
-    refused = [Attempt(UUID(UNWANTED), ORDER, 202)]
-    await post_all(engine.settings, V3, refused)
-    await post_and_balance(engine, 94)
-    assert "no longer taken" in (await asyncio.to_thread(engine.coffee, "dead-letters", "v3")).stdout
-    assert (await shown_totals(engine.settings, V3)).orders > before.orders
-    assert await slots_in_use(engine.settings) == 2
-    assert len(await taskmanagers_in_use(engine.settings)) == 2
-
-
-async def test_a_folder_that_was_moved_costs_no_order(engine: Lab) -> None:
-    """Flink writes absolute paths into its checkpoints, not into its savepoints."""
-    await post_and_balance(engine, 96)
-    before = await shown_totals(engine.settings, V3)
-    async with FlinkRest(engine.settings.flink_rest_url) as rest:
-        (job,) = [job for job in await rest.jobs() if job.active]
-        await rest.checkpoint(job)
-    assert await asyncio.to_thread(engine.stop) == 0
-    engine.home = engine.home.rename(engine.home.with_name("another place"))
-    engine.env |= {"COFFEE_HOME": str(engine.home)}
-    engine.settings = Settings.from_env(engine.env)
-    await asyncio.to_thread(engine.start)
-    assert "chk-" in next(line for line in submitter_log(engine).splitlines() if "no job can start from" in line)
-    # Were the ids of before forgotten, these would be counted a second time.
-    await post_all(engine.settings, V3, mixed_attempts(V3, ORDERS, 96))
-    await post_and_balance(engine, 95)
-    assert (await shown_totals(engine.settings, V3)).orders == before.orders + len(
-        expected_rows(mixed_attempts(V3, ORDERS, 95))
-    )
-
-
-async def test_state_that_no_longer_fits_is_passed_over_and_the_topic_counted_anew(engine: Lab) -> None:
-    assert await asyncio.to_thread(engine.stop) == 0
-    total, wider = "SUM(CAST(dead AS BIGINT))", "CAST(SUM(CAST(dead AS DECIMAL(20, 0))) AS BIGINT)"
-    change(engine.project / "flink" / "statements.py", total, wider)
-    await asyncio.to_thread(engine.start)
-    assert "no job can start from" in submitter_log(engine)
-    assert "of epoch 1 from the first order on" in last_submission(engine)
-    await post_and_balance(engine, 97)
+async def test_a_job_that_is_stopped_with_a_savepoint_begins_again_there(lab: Lab) -> None:
+    await stop_and_go_on(lab)
+    await post_and_balance(lab, 92)

@@ -44,7 +44,7 @@ async def test_a_fault_by_key_its_verdict_and_nothing_left_frozen(small_lab: Lab
         terminal.type("x")
         await _until(terminal, lambda: "✓ kill-stream-worker: not one order lost" in terminal.text, 180)
 
-        worker = psutil.Process(await small_lab.pid_of("stream-worker"))
+        worker = psutil.Process(small_lab.pid_of("stream-worker"))
         _choose(terminal, "freeze-stream-worker")
         for ending in ("k", "\x03"):
             terminal.type("\r")

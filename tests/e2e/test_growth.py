@@ -182,7 +182,7 @@ async def test_flink_forgets_ids_after_the_horizon_and_goes_on_counting(forgetfu
             return await stored_totals(settings, V3) == await shown_totals(settings, V3)
 
         await until(rows_have_followed, WITHIN_S)
-        os.kill(await forgetful_lab.pid_of(await active_taskmanager(settings)), signal.SIGKILL)
+        os.kill(forgetful_lab.pid_of(await active_taskmanager(settings)), signal.SIGKILL)
         await job.send(some(AT_ONCE))
         await job.shows(job.sent - REPEATS)
         await until(rows_have_followed, WITHIN_S)

@@ -19,7 +19,7 @@ async def test_honcho_start_is_the_same_lab(small_lab: Lab) -> None:
     async def all_are_shown() -> bool:
         return (await shown_totals(small_lab.settings, V2)).orders == len(expected_rows(attempts))
 
-    await until(all_are_shown, within_s=30)
+    await until(all_are_shown, within_s=120)
     assert await stored_totals(small_lab.settings, V2) == await shown_totals(small_lab.settings, V2)
     small_lab.stop()
     await until(lambda: not small_lab.left())

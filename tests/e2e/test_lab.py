@@ -30,7 +30,7 @@ async def test_a_worker_that_is_frozen_is_named_and_nothing_is_lost(lab: Lab) ->
             lines = said.stdout.splitlines() if said.returncode == 1 else []
             return next((line for line in lines if line.startswith("v2 waits: ")), "")
 
-        assert "1 order waits on orders:stream and no stream-worker" in await until(named, within_s=60)
+        assert "1 order waits on orders:stream and no stream-worker" in await until(named, within_s=120)
         audited = lab.coffee("audit", "--pipelines", "v2")
         assert (audited.returncode, audited.stderr[:17]) == (0, "coffee: v2 waits:")
         assert lab.status()["stream-worker"]["standstill"]["pipeline"] == "v2"
@@ -40,7 +40,7 @@ async def test_a_worker_that_is_frozen_is_named_and_nothing_is_lost(lab: Lab) ->
     async def works() -> bool:
         return lab.coffee("status").returncode == 0
 
-    await until(works, within_s=60)
+    await until(works, within_s=120)
 
 
 def test_env_prints_the_addresses_of_the_running_stack(lab: Lab) -> None:
@@ -65,7 +65,7 @@ async def test_stopping_and_starting_again_keeps_every_order_and_total(lab: Lab)
         ]
         return all(stored == shown and stored.orders >= 180 for stored, shown in pairs)
 
-    await until(in_step, within_s=60)
+    await until(in_step, within_s=120)
     before = {pipeline: await shown_totals(lab.settings, pipeline) for pipeline in DEFAULT_PIPELINES}
     assert lab.stop() == 0, lab.report()
     await until(lambda: not lab.left())
@@ -78,4 +78,4 @@ async def test_stopping_and_starting_again_keeps_every_order_and_total(lab: Lab)
         totals = {p: await shown_totals(lab.settings, p) for p in DEFAULT_PIPELINES}
         return all(totals[p].orders > before[p].orders for p in DEFAULT_PIPELINES) and await in_step()
 
-    await until(more_is_shown, within_s=60)
+    await until(more_is_shown, within_s=120)

@@ -76,7 +76,7 @@ async def workers(lab: Lab, home: Path, more: int) -> AsyncIterator[list[asyncio
             environ = {"COFFEE_WORKER_NAME": f"extra-{each}", "COFFEE_WORKER_BATCH_ORDERS": BATCH}
             running = daemon("backend.pipelines.v2_streams.worker", home / str(each), *urls, **environ)
             processes.append(await stack.enter_async_context(running))
-        await until(lambda: all("ready" in log_of(home / str(each)) for each in range(more)), within_s=60)
+        await until(lambda: all("ready" in log_of(home / str(each)) for each in range(more)), within_s=120)
         yield processes
 
 
@@ -101,4 +101,4 @@ async def test_two_slots_read_six_partitions(wide_lab: Lab) -> None:
 
 async def test_two_slots_of_a_taskmanager_that_is_killed(wide_lab: Lab) -> None:
     name = await active_taskmanager(wide_lab.settings)
-    await load_and_compare(wide_lab, V3, seed=64, kill=await wide_lab.pid_of(name))
+    await load_and_compare(wide_lab, V3, seed=64, kill=wide_lab.pid_of(name))

@@ -58,11 +58,11 @@ async def test_the_dashboard_has_them_from_the_first_start_on(small_lab: Lab) ->
         return next((child for child in children if child.cmdline()[-2:] == ["-m", "coffee_tui"]), None)
 
     try:
-        env = (await until(dashboard, within_s=60)).environ()
+        env = (await until(dashboard, within_s=120)).environ()
         for name in ("DATABASE_URL", "REDIS_URL"):
             assert told(env[name].encode(), small_lab)
             assert env[name] == small_lab.settings.addresses[name]
         terminal.type("\x03")
-        await until(lambda: terminal.process.poll() is not None, within_s=60)
+        await until(lambda: terminal.process.poll() is not None, within_s=120)
     finally:
         terminal.close()

@@ -7,10 +7,10 @@ from pathlib import Path
 import aiohttp
 
 from coffee_core.pipelines.constants import V3
+from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, State
 from tests.e2e.flink_rest import running_job
 from tests.e2e.lab import Lab
-from tests.e2e.test_replay import in_step
-from tests.e2e.truth import expected_rows, mixed_attempts, post_all
+from tests.e2e.truth import expected_rows, in_step, mixed_attempts, post_all
 from tests.waiting import until
 
 WITHIN_S = 120
@@ -26,11 +26,11 @@ async def restored_plan(lab: Lab) -> Path:
     """Wait until both TaskManagers are warm and the job is planned ahead; return the plan of its next start."""
 
     def warm() -> bool:
-        parts = lab.status()
-        details = sorted(part["detail"] for name, part in parts.items() if "taskmanager" in name)
-        planned = parts["flink-job"]["detail"] == "next start planned"
-        up = all(part["state"] == "up" for part in parts.values())
-        return planned and up and details == ["spare, warm", "works"]
+        parts = lab.parts()
+        details = sorted(part.detail for name, part in parts.items() if "taskmanager" in name)
+        planned = parts["flink-job"].detail == NEXT_START_PLANNED
+        up = all(part.state is State.UP for part in parts.values())
+        return planned and up and details == [STANDBY_WARM, "works"]
 
     await until(warm, within_s=WITHIN_S)
     (plan,) = (lab.home / "flink" / "plans").glob("restored-*.plan")
@@ -52,7 +52,7 @@ async def lose_the_jobmanager(lab: Lab, seed: int) -> str:
         return job != before
 
     await post_all(lab.settings, V3, first)
-    os.kill(await lab.pid_of("flink-jobmanager"), signal.SIGKILL)
+    os.kill(lab.pid_of("flink-jobmanager"), signal.SIGKILL)
     await post_all(lab.settings, V3, second)
     await until(runs_again, within_s=WITHIN_S)
     await in_step(lab, orders + len(expected_rows(first)) + len(expected_rows(second)))

@@ -20,6 +20,8 @@ from tests.outside.certificates import certificate
 from tests.outside.guarded import guarded_postgres, guarded_redis
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 REDIS_PASSWORD, KAFKA_PASSWORD = "hush-redis", "hush-kafka's"
 
 
@@ -54,13 +56,13 @@ async def test_orders_go_through_and_balance(secured_lab: Lab, pipeline: Pipelin
     async def all_shown() -> bool:
         return (await shown_totals(secured_lab.settings, pipeline)).orders == len(expected)
 
-    await until(all_shown, within_s=90)
+    await until(all_shown, within_s=120)
     keys = [attempt.key for attempt in attempts]
 
     async def all_stored() -> bool:
         return await stored_rows(secured_lab.settings, pipeline, keys) == expected
 
-    await until(all_stored, within_s=60)
+    await until(all_stored, within_s=120)
     audited = await asyncio.to_thread(secured_lab.coffee, "audit", "--deep", "--pipelines", str(pipeline))
     assert audited.returncode == 0, audited.stdout + audited.stderr
 
@@ -82,7 +84,7 @@ async def test_the_job_stops_with_a_savepoint_and_goes_on(secured_lab: Lab) -> N
     async def all_shown() -> bool:
         return (await shown_totals(secured_lab.settings, V3)).orders >= wanted
 
-    await until(all_shown, within_s=90)
+    await until(all_shown, within_s=120)
     audited = await asyncio.to_thread(secured_lab.coffee, "audit", "--pipelines", "v3")
     assert audited.returncode == 0, audited.stdout + audited.stderr
 
@@ -91,7 +93,7 @@ async def test_the_dashboard_sees_them(secured_lab: Lab) -> None:
     seen: list[Snapshot] = []
     feed = asyncio.create_task(LiveFeed(Attachment.to(secured_lab.settings)).run(seen.append))
     try:
-        await until(lambda: seen and all(view.orders for view in seen[-1].pipelines), within_s=30)
+        await until(lambda: seen and all(view.orders for view in seen[-1].pipelines), within_s=120)
         assert not feed.done()
     finally:
         feed.cancel()

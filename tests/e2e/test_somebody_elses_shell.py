@@ -80,8 +80,10 @@ async def test_the_dashboard_has_the_size_of_its_terminal(strange_lab: Lab) -> N
     terminal = Terminal([TUI, "--demo"], strange_lab.env, columns=150, lines=40)
     try:
         # COLUMNS says 20, LINES says 5.
-        await until(lambda: any(len(line.rstrip()) > 100 for line in terminal.text.splitlines()[10:]), within_s=60)
+        await until(
+            lambda: any(len(line.rstrip()) > 100 for line in terminal.text.splitlines()[10:]), within_s=120
+        )
         terminal.type("q")
-        await until(lambda: terminal.process.poll() is not None, within_s=60)
+        await until(lambda: terminal.process.poll() is not None, within_s=120)
     finally:
         terminal.close()

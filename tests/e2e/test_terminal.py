@@ -17,8 +17,8 @@ async def _up(lab: Lab, terminal: Terminal) -> None:
         parts = lab.status()
         return set(parts) == lab.expected and {part["state"] for part in parts.values()} == {"up"}
 
-    await until(lambda: "v2" in terminal.text, within_s=60)
-    await until(all_up, within_s=60)
+    await until(lambda: "v2" in terminal.text, within_s=120)
+    await until(all_up, within_s=120)
 
 
 async def test_an_order_by_key_and_a_clean_end_by_key(small_lab: Lab) -> None:
@@ -32,14 +32,14 @@ async def test_an_order_by_key_and_a_clean_end_by_key(small_lab: Lab) -> None:
             return (await shown_totals(small_lab.settings, V2)).orders == 1
 
         terminal.type("2")
-        await until(the_order_is_shown, within_s=30)
+        await until(the_order_is_shown, within_s=120)
         assert (await stored_totals(small_lab.settings, V2)).orders == 1
         sent = small_lab.coffee("order", "v1")
         assert sent.returncode == 0, sent.stderr
         del small_lab.env["COFFEE_API_TOKEN"]
         assert small_lab.coffee("order", "v1").stderr.startswith("401 ")
         terminal.type("q")
-        await until(lambda: terminal.process.poll() is not None, within_s=60)
+        await until(lambda: terminal.process.poll() is not None, within_s=120)
         assert terminal.process.returncode == 0, terminal.text
         await until(lambda: not small_lab.left())
     finally:
@@ -51,7 +51,7 @@ async def test_control_c_ends_everything(small_lab: Lab) -> None:
     try:
         await _up(small_lab, terminal)
         terminal.type("\x03")
-        await until(lambda: terminal.process.poll() is not None, within_s=60)
+        await until(lambda: terminal.process.poll() is not None, within_s=120)
         await until(lambda: not small_lab.left())
     finally:
         terminal.close()
@@ -61,4 +61,4 @@ async def test_a_killed_terminal_leaves_nothing_running(small_lab: Lab) -> None:
     terminal = Terminal(UP, small_lab.env)
     await _up(small_lab, terminal)
     terminal.tear_away()
-    await until(lambda: not small_lab.left(), within_s=60)
+    await until(lambda: not small_lab.left(), within_s=120)

@@ -13,79 +13,19 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
-from backend.pipelines.windows import QUERY, arguments, of_rows
 from coffee_core.clock import from_datetime, now_us, to_datetime
-from coffee_core.keys import TOPIC, MetricKeys
+from coffee_core.keys import TOPIC
 from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V3
-from coffee_core.windows import MOST_MINUTES, StoreSums, starts, window_of
+from coffee_core.windows import MOST_MINUTES, starts, window_of
 from tests.e2e.flink_rest import active_taskmanager
 from tests.e2e.lab import Lab
-from tests.e2e.truth import shown_totals, stored_totals
+from tests.e2e.truth import shown_totals
+from tests.e2e.windows import agree, exact
 from tests.waiting import until
 
-KEYS = MetricKeys(V3)
-Sums = tuple[dict[int, StoreSums], StoreSums]
 NOTE = "2025-01-15T10:00:00Z"
-
-
-async def shown(lab: Lab, known: list[int]) -> Sums:
-    """Return the windows and the late orders of Redis."""
-    redis: Redis = Redis.from_url(lab.settings.redis_url, decode_responses=True)
-    async with redis, redis.pipeline(transaction=True) as read:
-        for key in (*map(KEYS.window, known), KEYS.late):
-            read.hgetall(key)
-        *windows, late = map(StoreSums.of_fields, await read.execute())
-    return dict(zip(known, windows, strict=True)), late
-
-
-async def stored(lab: Lab, known: list[int]) -> Sums:
-    """Return what the rows say."""
-    connection = await asyncpg.connect(lab.settings.database_url)
-    try:
-        return of_rows(await connection.fetch(QUERY, *arguments(V3, known)), known)
-    finally:
-        await connection.close()
-
-
-async def elsewhere(lab: Lab, known: list[int]) -> tuple[int, int]:
-    """Return orders and cents of the rows in other windows: others have dated theirs as they like."""
-    connection = await asyncpg.connect(lab.settings.database_url)
-    try:
-        rows = await connection.fetch(
-            "SELECT ordered_at, accepted_at, price_cents FROM orders WHERE version = 'v3'"
-        )
-    finally:
-        await connection.close()
-    starts_s = (window_of(from_datetime(row["ordered_at"]), from_datetime(row["accepted_at"])) for row in rows)
-    others = [
-        row["price_cents"] for row, start_s in zip(rows, starts_s, strict=True) if start_s not in {None, *known}
-    ]
-    return len(others), sum(others)
-
-
-async def agree(lab: Lab, known: list[int], at_least: int) -> None:
-    """Wait until rows, totals, windows and late orders all say the same."""
-
-    async def agrees() -> bool:
-        rows, totals = await stored_totals(lab.settings, V3), await shown_totals(lab.settings, V3)
-        return rows == totals and rows.orders >= at_least and await shown(lab, known) == await stored(lab, known)
-
-    await until(agrees, within_s=120)
-
-
-async def exact(lab: Lab, known: list[int], at_least: int) -> Sums:
-    """Wait until all say the same and every order is in one window, or late; return windows and late orders."""
-    await agree(lab, known, at_least)
-    windows, late = await shown(lab, known)
-    totals = await shown_totals(lab.settings, V3)
-    each = [*windows.values(), late]
-    # Nothing of the lab is an hour old: all its windows are still there.
-    orders, cents = await elsewhere(lab, known)
-    assert sum(sums.orders for sums in each) + orders == totals.orders
-    assert sum(sums.revenue_cents for sums in each) + cents == totals.revenue_cents
-    return windows, late
 
 
 async def post(lab: Lab, timestamp: str, price: float = 5.0, store: str = "uptown") -> UUID:
@@ -112,7 +52,7 @@ async def accepted_at(lab: Lab, key: UUID) -> int:
         return bool(found)
 
     try:
-        await until(is_there, within_s=60)
+        await until(is_there, within_s=120)
     finally:
         await connection.close()
     return found[0]
@@ -172,7 +112,7 @@ async def under_load(lab: Lab, orders: int, seed: int, harm: Callable[[], Awaita
     async def half_way() -> bool:
         return load.done() or await orders_shown(lab) > before + orders // 4
 
-    await until(half_way, within_s=60)
+    await until(half_way, within_s=120)
     await harm()
     await load
     return before + orders
@@ -180,7 +120,7 @@ async def under_load(lab: Lab, orders: int, seed: int, harm: Callable[[], Awaita
 
 async def test_a_killed_task_manager_leaves_every_window_exact(lab: Lab) -> None:
     async def kill() -> None:
-        os.kill(await lab.pid_of(await active_taskmanager(lab.settings)), signal.SIGKILL)
+        os.kill(lab.pid_of(await active_taskmanager(lab.settings)), signal.SIGKILL)
 
     await exact(lab, starts(now_us(), MOST_MINUTES), await under_load(lab, 3_000, 71, kill))
     audited = lab.coffee("audit", "--json", "--pipelines", "v3")
@@ -196,12 +136,3 @@ async def test_flushed_windows_come_back(lab: Lab) -> None:
 
     # The minutes of these orders: what a TaskManager has never written, one that died before may have.
     await agree(lab, starts(now_us(), 9), await under_load(lab, 2_000, 72, flush))
-
-
-async def test_a_replay_places_every_order_as_before(lab: Lab) -> None:
-    await post(lab, NOTE)
-    known = starts(now_us(), 30)
-    before = await exact(lab, known, await orders_shown(lab))
-    done = await asyncio.to_thread(lab.coffee, "replay", "v3", "--json", timeout_s=200)
-    assert done.returncode == 0, done.stderr
-    assert await exact(lab, known, 1) == before

@@ -21,6 +21,8 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.totals import Totals
+from tests.e2e.lab import Lab
+from tests.waiting import until
 
 CONCURRENCY = 32
 
@@ -191,3 +193,14 @@ async def shown_totals(settings: Settings, pipeline: Pipeline) -> Totals:
         for menu, each in zip((drinks, drinks, stores, stores), hashes, strict=True)
     ]
     return Totals(int(orders or 0), int(cents or 0), *full)
+
+
+async def in_step(lab: Lab, at_least: int) -> Totals:
+    """Wait until rows and metrics of v3 agree, and return them."""
+
+    async def agrees() -> bool:
+        stored, shown = await stored_totals(lab.settings, V3), await shown_totals(lab.settings, V3)
+        return stored == shown and shown.orders >= at_least
+
+    await until(agrees, within_s=120)
+    return await shown_totals(lab.settings, V3)

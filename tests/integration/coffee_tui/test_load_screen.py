@@ -53,9 +53,14 @@ async def test_the_mouse_opens_applies_and_cancels() -> None:
     running, _, orders = app()
     async with running.run_test(size=(100, 30)) as pilot:
         await until(lambda: running.screen is running.live)
+
+        async def click(what: str) -> None:
+            await until(lambda: running.screen.query(what) and running.screen.query_one(what).region.area)
+            await pilot.click(what)
+
         for button, asked in (("#cancel", []), ("#apply", [LoadPlan()])):
-            await pilot.click("OrdersPanel")
+            await click("OrdersPanel")
             await until(lambda: isinstance(running.screen, LoadScreen))
-            await pilot.click(button)
+            await click(button)
             await until(lambda: running.screen is running.live)
             assert orders.asked == asked

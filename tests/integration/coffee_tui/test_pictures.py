@@ -56,7 +56,7 @@ PICTURES = {
     "logs": Picture(("l", "left"), filled="redis is back"),
     "windows": Picture(("w",), filled="watermark"),
     "faults": Picture(("x",), scenes.part_down, "not back yet"),
-    "load": Picture(("g",)),
+    "load": Picture(("g",), filled="shape"),
     "help": Picture(("question_mark",)),
     "help of a page": Picture(("l", "question_mark"), sizes=STATE),
     "filter": Picture(("o", "slash", *"latte"), filled="when is not known", sizes=STATE),
@@ -103,6 +103,7 @@ def test_picture(
     size: Size,
     theme: str,
 ) -> None:
+    monkeypatch.setattr(Input.cursor_blink, "_default", False)
     if theme not in PALETTES:
         monkeypatch.setenv("NO_COLOR", "1")
     feed, orders = ScriptedFeed(), NotedOrders()
@@ -126,6 +127,4 @@ async def _show(
     running.live.current = picture.current
     await pilot.press(*picture.keys)
     await until(lambda: picture.filled in screen_text(running))
-    for field in running.screen.query(Input):
-        field.cursor_blink = False
     await pilot.pause()

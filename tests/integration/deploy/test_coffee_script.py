@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.compose import ROOT
+from tests.integration.deploy.compose import ROOT
 
 PROJECT = """\
 [build-system]

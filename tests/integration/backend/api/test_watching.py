@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from backend.api.dashboard import DashboardFeed
 from backend.clients.redis import RedisClient
 from coffee_core.keys import MetricKeys
+from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V2
 from tests.integration.backend.api.in_process import LocalApi
 from tests.integration.backend.api.process import Api, running
@@ -53,7 +54,7 @@ async def test_the_dashboard_is_what_the_keys_say(api: LocalApi, redis: "Redis[s
     )
     status, said = await api.get("/api/dashboard")
     assert status == 200
-    assert said["pipelines"].keys() == {"v1", "v2", "v3"}
+    assert said["pipelines"].keys() == set(PIPELINES)
     v2 = said["pipelines"]["v2"]
     assert (v2["orders"], v2["revenue_cents"], v2["duplicates"], v2["dead_letters"]) == (3, 1500, 2, 1)
     assert v2["drink_counts"] == {"cappuccino": 0, "americano": 0, "latte": 3}

@@ -14,7 +14,7 @@ import yaml
 from backend.api.status import CONNECTED_WITHIN_S
 from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
-from tests.unit.deploy import chart
+from tests.integration.deploy import chart
 
 KUBERNETES = ("1.30", "1.34")
 """The oldest version that the chart says it runs on, and a new one."""

@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(scope="module")
 def screens() -> dict[str, Any]:
     environment = {**os.environ, "COFFEE_PIPELINE_PACKAGES": "tests.toy_pipeline"}
-    command = [sys.executable, "-m", "tests.unit.coffee_tui.four_pipelines"]
+    command = [sys.executable, "-m", "tests.integration.coffee_tui.four_pipelines"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.compose import ROOT
+from tests.integration.deploy.compose import ROOT
 
 IMAGES = ("app", "flink", "tui")
 

@@ -13,7 +13,7 @@ from compose_spec import PyCompose
 from coffee_core.runstate import READY_FILE
 from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
-from tests.unit.deploy import compose
+from tests.integration.deploy import compose
 
 OURS = ("coffee-rt/app", "coffee-rt/flink")
 """Images that read the settings; the dashboard's reads a part of them."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.compose import ROOT
+from tests.integration.deploy.compose import ROOT
 
 PLATFORMS = ("aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-manylinux_2_28", "aarch64-manylinux_2_28")
 BUILT_FLINK = ("aarch64-manylinux_2_28",)
