@@ -258,7 +258,7 @@ class Settings:
         "COFFEE_RECONCILE_INTERVAL_S",
         "0",
         _whole_number(0, 86_400),
-        "seconds between two reconciliations of v2 (mended) and v3 (compared) by the aggregator; 0: none",
+        "seconds between two reconciliations of all but v1 by the aggregator (v3 is compared); 0: none",
     )
     worker_batch_orders: int = _setting(
         "COFFEE_WORKER_BATCH_ORDERS",

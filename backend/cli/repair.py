@@ -99,9 +99,9 @@ def reconcile_command(
 ) -> None:
     """Bring the metrics back to what PostgreSQL holds and print what was off; orders keep flowing meanwhile.
 
-    v1 runs the aggregator once; v2 takes a cut and adds the difference; v3 compares, and where it has drifted it
-    replays: its truth is Flink's state. Exit code 0: the metrics are right now; 1: v3 has drifted and was to be
-    compared alone, or nothing could be done; 3: a server cannot be reached.
+    v1 runs the aggregator once; v2 takes a cut and adds the difference; v5 counts its rows anew; v3 compares, and
+    where it has drifted it replays: its truth is Flink's state. Exit code 0: the metrics are right now; 1: v3 has
+    drifted and was to be compared alone, or nothing could be done; 3: a server cannot be reached.
     """
     from backend.clients.servers import UnreachableError
 

@@ -20,8 +20,8 @@ def test_orders_of_a_moment_count_with_their_mean() -> None:
 
 
 def test_after_a_standstill_they_are_spread_around_it() -> None:
-    found = latencies(*fences([round(5e6 * (at + 0.5) / 1_000) for at in range(1_000)], 5_000_000))
-    assert found.total() == 1_000
+    found = latencies(*fences([round(5e6 * (at + 0.5) / 3_333) for at in range(3_333)], 5_000_000))
+    assert found.total() == 3_333
     for q in (0.1, 0.5, 0.99):
         assert quantile_us(found, q) == pytest.approx(5e6 * q, rel=0.1)
 
