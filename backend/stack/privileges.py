@@ -94,6 +94,9 @@ def _traversal_capability() -> str:
 
 
 def _held(capability: int) -> bool:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except FileNotFoundError:  # not Linux
+        return False
     permitted = next(line for line in status.splitlines() if line.startswith("CapPrm:"))
     return bool(int(permitted.split()[1], 16) >> capability & 1)

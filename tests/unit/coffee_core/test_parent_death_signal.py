@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from coffee_core import parent_death_signal
@@ -99,7 +100,6 @@ def test_niceness_is_added_to_ours(prctl: object, monkeypatch: pytest.MonkeyPatc
 def _runs(pid: int) -> bool:
     """Tell whether a process runs: one that nobody reaps is a zombie, which does not."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False

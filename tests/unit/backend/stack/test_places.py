@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,7 @@ def test_what_is_no_address_is_refused_as_a_setting(host: str) -> None:
         Settings.from_env({"COFFEE_HOST": host})
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has 127.0.0.1 alone")
 def test_another_loopback_address_has_ports_of_its_own() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
