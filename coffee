@@ -21,6 +21,11 @@ needed="--no-default-groups --extra lab --group arm64"
 # What belongs to another Python or project of the user's is not for this one.
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONSTARTUP UV_PROJECT UV_PROJECT_ENVIRONMENT
 
+# Whom this machine trusts, uv does: behind a proxy of one's company that is not whom uv itself brings along.
+for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+  [ ! -s "$bundle" ] || export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}" UV_NATIVE_TLS="${UV_NATIVE_TLS:-1}" # its older name
+done
+
 can_write() { # Tell whether this folder, or the one that it would be made in, can be written to.
   folder=$1
   while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done

@@ -84,6 +84,13 @@ def test_arguments_folder_and_exit_code_are_those_of_coffee(clone: Path, tmp_pat
     assert (again.returncode, again.stdout, again.stderr) == (7, answer(elsewhere), "")
 
 
+def test_uv_trusts_whom_the_machine_trusts(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS"):
+        monkeypatch.delenv(name, raising=False)
+    found = called(clone / "coffee", clone, UV_NO_CACHE="1")
+    assert (found.returncode, found.stdout) == (7, answer(clone)), found.stderr
+
+
 def test_where_there_is_no_uv_a_python_brings_it(clone: Path, programs: Path) -> None:
     (programs / "python3").symlink_to(os.path.realpath(sys.executable))
     found = called(clone / "coffee", clone, PATH=str(programs), HOME="/nonexistent", XDG_CACHE_HOME="/dev/null/no")
