@@ -47,6 +47,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
         self._most_records = most_records
         self._consumer: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
+        """Up to where each partition has been read."""
+        self._processed: dict[TopicPartition, int] = {}
+        """Up to where what was read has been processed."""
         self._rebalances = 0
         self._sought = -1
         """Rebalances when the positions were last looked up."""
@@ -122,9 +125,15 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
                     self._positions[place] = last
         return portions
 
+    def note_processed(self, portions: Sequence[Portion]) -> None:
+        """Remember up to where these portions reach."""
+        for portion in portions:
+            if (place := TopicPartition(WORKERS_TOPIC, portion.partition)) in self._processed:
+                self._processed[place] = portion.next_offset
+
     async def stands(self, positions: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]) -> bool:
         """Tell whether this member stands where ``positions`` says, which a replay changes. Raises its errors."""
-        known = {place.partition: position for place, position in self._positions.items()}
+        known = {place.partition: position for place, position in self._processed.items()}
         return not known or await positions(list(known)) == known
 
     async def publish(self, work: "Work") -> None:
@@ -132,8 +141,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
 
         Raises UnreachableError and the errors of ``work``.
         """
-        if self._consumer is not None and self._sought == self._rebalances and self._positions:
-            positions = dict(self._positions)
+        if self._consumer is not None and self._sought == self._rebalances and self._processed:
+            positions = dict(self._processed)
             await work.publish({place.partition: position for place, position in positions.items()})
             with naming_kafka(self._settings.kafka_servers):
                 await self._consumer.commit(positions)
@@ -143,7 +152,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
     ) -> None:
         rebalances = self._rebalances
         assigned = sorted(consumer.assignment())
-        self._positions = {}
+        self._positions, self._processed = {}, {}
         if assigned:
             at = await positions([place.partition for place in assigned])
             with naming_kafka(self._settings.kafka_servers):
@@ -158,6 +167,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
                     consumer.seek(place, max(position, begins[place]))
             except IllegalStateError:
                 return  # shared out anew meanwhile
+        self._processed = dict(self._positions)
         self._sought = rebalances
 
 
@@ -220,22 +230,34 @@ async def run_member(
 
 
 async def _work(stop: asyncio.Event, member: Member, work: Work, outage: Outage, log: logging.Logger) -> None:
+    """Read, and process what was read while the next is read."""
     publishing = asyncio.create_task(_keep_publishing(member, work, log))
+    in_hand: asyncio.Task[None] | None = None
     try:
         while not stop.is_set():
             portions = await member.read(work.positions)
-            if portions:
-                try:
-                    await work.process(portions)
-                except NotOursError:
-                    log.info("another member has gone on with what was in hand: looking up the positions again")
+            try:
+                if in_hand is not None:
+                    await in_hand
+                elif not portions and not await member.stands(work.positions):
                     member.look_up_positions()
-            elif not await member.stands(work.positions):
+            except NotOursError:
+                log.info("another member has gone on with what was in hand: looking up the positions again")
                 member.look_up_positions()
+                portions = []
+            in_hand = asyncio.create_task(_process(member, work, portions)) if portions else None
             outage.over()
+        if in_hand is not None:
+            await in_hand
     finally:
-        publishing.cancel()
-        await asyncio.gather(publishing, return_exceptions=True)  # what fails is logged and tried again
+        for task in filter(None, (publishing, in_hand)):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)  # what fails is tried again, or was raised above
+
+
+async def _process(member: Member, work: Work, portions: Sequence[Portion]) -> None:
+    await work.process(portions)
+    member.note_processed(portions)
 
 
 async def _keep_publishing(member: Member, work: Work, log: logging.Logger) -> None:
