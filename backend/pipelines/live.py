@@ -40,6 +40,8 @@ class Logged(NamedTuple):
     """Rows there must have been when they were counted."""
     in_flight: int | None
     """Entries that wait or are being worked on."""
+    unstored: int = 0
+    """Entries at most that are shown before they are rows, and on their way to become some."""
 
 
 class LiveLog:
@@ -67,8 +69,8 @@ class LiveLog:
 
 def balance(log: LiveLog, before: Counts, rows: int, after: Counts, length: int | None) -> PipelineCounts:
     """Balance what was read in this order; ``length`` is None where it is not known."""
-    accepted, due, in_flight = log.logged(before, rows, after, length)
-    ahead, behind = max(0, before.shown - rows), 0
+    accepted, due, in_flight, unstored = log.logged(before, rows, after, length)
+    ahead, behind = max(0, before.shown - rows - unstored), 0
     if in_flight is not None and not log.shown_later:
         behind = max(0, rows - after.shown - in_flight)
     expected = None if accepted is None else accepted - after.duplicates - after.dead
@@ -79,7 +81,7 @@ def balance(log: LiveLog, before: Counts, rows: int, after: Counts, length: int 
         in_flight=in_flight,
         duplicates_dropped=after.duplicates,
         dead_letters=after.dead,
-        lost=max(0, due - rows),
+        lost=max(0, due - rows - unstored),
         duplicated=0 if expected is None else max(0, rows - expected),
         drift=ahead or -behind,
     )

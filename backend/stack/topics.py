@@ -31,7 +31,7 @@ async def create_topics(settings: Settings) -> None:
         raise StackError(f"Kafka at {settings.kafka_servers} does not create the topics: {problem!r}") from error
 
 
-def _topics(settings: Settings) -> dict[str, int]:
+def topics_of(settings: Settings) -> dict[str, int]:
     """Return the topics of the chosen pipelines, and how many partitions each has."""
     logs = [log for pipeline in settings.pipelines if (log := pipeline.info.log) and log.kind is LogKind.TOPIC]
     return {log.name: settings.topic_partitions for log in logs} | {log.dead_letters: 1 for log in logs}
@@ -45,7 +45,7 @@ async def _create(settings: Settings) -> KafkaError | OSError | None:
         response = await client.create_topics(
             [
                 NewTopic(name, partitions, replicas, topic_configs=_KEPT)
-                for name, partitions in _topics(settings).items()
+                for name, partitions in topics_of(settings).items()
             ]
         )
         for _topic, code, *_message in response.topic_errors:

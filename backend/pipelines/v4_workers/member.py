@@ -239,14 +239,16 @@ async def _work(stop: asyncio.Event, member: Member, work: Work, outage: Outage,
             try:
                 if in_hand is not None:
                     await in_hand
-                elif not portions and not await member.stands(work.positions):
-                    member.look_up_positions()
+                    outage.over()
+                elif not portions:
+                    if not await member.stands(work.positions):
+                        member.look_up_positions()
+                    outage.over()
             except NotOursError:
                 log.info("another member has gone on with what was in hand: looking up the positions again")
                 member.look_up_positions()
                 portions = []
             in_hand = asyncio.create_task(_process(member, work, portions)) if portions else None
-            outage.over()
         if in_hand is not None:
             await in_hand
     finally:

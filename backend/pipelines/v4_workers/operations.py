@@ -50,10 +50,10 @@ class KafkaWorkersOperations(PipelineOperations):
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
         """Return the topic as the log; Kafka is asked for its length only where v4 runs here."""
-        from backend.pipelines.topic.status import TopicLog
+        from backend.pipelines.v4_workers.status import GroupsLog
 
         assert V4.info.log is not None
-        return TopicLog(settings if runs_here else None, V4.info.log)
+        return GroupsLog(settings if runs_here else None, V4.info.log)
 
     def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
         """Return the watch of both groups."""

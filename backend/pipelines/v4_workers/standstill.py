@@ -32,7 +32,7 @@ class GroupsWatch:
         certain = reported(storing, self._keys)
         if certain is None and behind and stands:
             certain = Standstill(
-                f"{behind:,} orders are counted and no kafka-worker stores them",
+                f"{behind:,} orders are counted and are no rows of PostgreSQL: no kafka-worker stores them",
                 "start kafka-worker, or end it where it is frozen: `coffee status` tells how it stands",
             )
         return Sight((orders, *counts), reported=reported(counting, self._keys), certain=certain)

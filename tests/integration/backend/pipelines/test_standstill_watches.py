@@ -1,4 +1,4 @@
-"""What a look at a pipeline finds that has no API before it: the default, and v3's."""
+"""What a look at a pipeline finds that has no API before it: the default, v3's and v4's."""
 
 import asyncio
 import contextlib
@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 from backend.clients.redis import RedisClient
 from backend.pipelines.standstill import ReportedWatch
 from backend.pipelines.v3_kafka.standstill import JobWatch
+from backend.pipelines.v4_workers.standstill import GroupsWatch
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
-from coffee_core.pipelines.constants import V3
+from coffee_core.pipelines.constants import V3, V4
 from coffee_core.standstill import Standstill
 from tests.waiting import until
 
@@ -68,4 +69,26 @@ async def test_each_count_of_v3s_job_is_progress(api_redis: RedisClient, client:
         seen.append((await watch.look()).progress)
     assert len(set(seen)) == 4
     await client.set(KEYS.standstill, WHY.to_json())
+    assert (await watch.look()).reported == WHY
+
+
+async def test_v4s_orders_wait_where_they_are_counted_and_nobody_stores_them(
+    api_redis: RedisClient, client: Redis
+) -> None:
+    keys, watch = MetricKeys(V4), GroupsWatch(api_redis)
+    assert (await watch.look()).certain is None
+    await client.hset(keys.offsets, mapping={"0": 10, "1": 5})
+    await client.hset(keys.stored, mapping={"0": 7, "1": 6})
+    assert (await watch.look()).certain is None, "it has just moved"
+    stands = (await watch.look()).certain
+    assert stands is not None
+    assert stands.reason.startswith("3 orders are counted")
+    await client.hset(keys.stored, "0", "9")
+    assert (await watch.look()).certain is None
+    await client.hset(keys.stored, "0", "12")
+    await watch.look()
+    assert (await watch.look()).certain is None, "the workers may be ahead"
+    await client.set(keys.storing_standstill, WHY.to_json())
+    assert (await watch.look()).certain == WHY
+    await client.set(keys.standstill, WHY.to_json())
     assert (await watch.look()).reported == WHY

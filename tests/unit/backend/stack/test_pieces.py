@@ -21,10 +21,11 @@ from backend.stack.log_files import open_log, rotate, text_since
 from backend.stack.ports import is_free, require_free
 from backend.stack.process import KilledError
 from backend.stack.supported_pipelines import supported_pipelines
+from backend.stack.topics import topics_of
 from backend.stack.wrapper import RestartBackoff
 from coffee_core.errors import ConfigError, StackError
 from coffee_core.pipelines import PIPELINES, Pipeline
-from coffee_core.pipelines.constants import V1, V2, V3
+from coffee_core.pipelines.constants import V1, V2, V3, V4
 from coffee_core.runstate import State, read_state
 from coffee_core.settings import Settings
 
@@ -252,9 +253,34 @@ def test_the_parts_follow_the_pipelines(tmp_path: Path) -> None:
     base = ["postgres", "redis", "cafe-order-api"]
     assert names(V1) == [*base, "cafe-order-aggregator"]
     assert names(V1, V2) == [*base, "cafe-order-aggregator", "stream-worker"]
+    v4 = [
+        "postgres",
+        "redis",
+        "kafka",
+        "cafe-order-api",
+        "cafe-order-aggregator",
+        "kafka-worker",
+        "kafka-aggregator",
+    ]
+    assert names(V1, V4) == v4, "Kafka without Flink"
     assert names(*PIPELINES) == list(parts.NAMES)
     reconciled = Settings(home=tmp_path, pipelines=(V2,), reconcile_interval_s=60)
     assert list(parts.stack(reconciled).parts) == [*base, "cafe-order-aggregator", "stream-worker"]
+
+
+def test_a_daemon_waits_for_the_servers_of_its_pipeline(tmp_path: Path) -> None:
+    here = parts.stack(Settings(home=tmp_path, pipelines=(V1, V2, V4))).parts
+    assert here["kafka-worker"].needs == here["kafka-aggregator"].needs == ("postgres", "redis", "kafka")
+    assert here["stream-worker"].needs == here["cafe-order-aggregator"].needs == ("postgres", "redis")
+
+
+def test_each_pipeline_with_a_topic_has_its_own_and_one_of_dead_letters() -> None:
+    def wanted(*pipelines: Pipeline) -> dict[str, int]:
+        return topics_of(Settings(pipelines=pipelines, topic_partitions=6))
+
+    assert wanted(V1, V2) == {}
+    assert wanted(V1, V4) == {"orders-v4": 6, "orders-v4.dead": 1}
+    assert wanted(V3, V4) == {"orders": 6, "orders.dead": 1, "orders-v4": 6, "orders-v4.dead": 1}
 
 
 @pytest.mark.parametrize("found", [None, ModuleSpec("pyflink", None, is_package=True)])
