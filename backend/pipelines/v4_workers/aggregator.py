@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from redis.asyncio import Redis
 
-from backend.clients.daemon import OUTAGES, open_postgres, open_redis, run_daemon, sleep
+from backend.clients.daemon import OUTAGES, Database, open_postgres, open_redis, run_daemon, sleep
 from backend.pipelines.balance import is_zero
 from backend.pipelines.v4_workers.member import NotOursError, run_member
 from backend.pipelines.v4_workers.reconcile import METRICS, PACKAGE, SCRIPT_KEYS, read_stored, reconcile
@@ -98,27 +98,28 @@ class Reconciler:
 
     async def _run(self) -> None:
         while not self._stop.is_set():
-            pause_s = _CHECK_EVERY_S
             try:
-                pause_s = max(pause_s, await self._look() / _SHARE)
+                connection = await open_postgres(self._database_url)
+                try:
+                    while not self._stop.is_set():
+                        took_s = await self._look(connection)
+                        await sleep(max(_CHECK_EVERY_S, took_s / _SHARE), self._stop)
+                finally:
+                    connection.terminate()
             except (CoffeeError, *OUTAGES) as error:
                 _log.debug("whether the metrics must be reconciled is not known: %s", error)
-            await sleep(pause_s, self._stop)
+                await sleep(_CHECK_EVERY_S, self._stop)
 
-    async def _look(self) -> float:
+    async def _look(self, connection: Database) -> float:
         """Reconcile where that is due; return how many seconds it took."""
-        connection = await open_postgres(self._database_url)
-        try:
-            consistent, settled = await self._check(keys=SCRIPT_KEYS)
-            if consistent and settled == (await read_stored(connection)).doubts:
-                return 0.0
-            began_s = time.monotonic()
-            drift = await reconcile(connection, self._client)
-            if drift is not None and not is_zero(drift):
-                _log.warning("reconciled the metrics with the table: %+d orders", -drift.orders)
-            return time.monotonic() - began_s
-        finally:
-            connection.terminate()
+        consistent, settled = await self._check(keys=SCRIPT_KEYS)
+        if consistent and settled == (await read_stored(connection)).doubts:
+            return 0.0
+        began_s = time.monotonic()
+        drift = await reconcile(connection, self._client)
+        if drift is not None and not is_zero(drift):
+            _log.warning("reconciled the metrics with the table: %+d orders", -drift.orders)
+        return time.monotonic() - began_s
 
 
 async def run_aggregator(stop: asyncio.Event, settings: Settings) -> None:

@@ -26,6 +26,8 @@ _SESSION_TIMEOUT_MS = 6_000
 """After how long without a heartbeat a member is taken for dead: the least that a broker takes by default."""
 _HEARTBEAT_MS = 1_000
 _REQUEST_TIMEOUT_MS = 5_000
+_METADATA_AGE_MS = 10_000
+"""How long partitions that were added may stay unknown."""
 _PUBLISH_EVERY_S = 1.0
 
 
@@ -50,6 +52,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
         """Up to where each partition has been read."""
         self._processed: dict[TopicPartition, int] = {}
         """Up to where what was read has been processed."""
+        self._committed: dict[TopicPartition, int] = {}
+        """What the group has last been told of it."""
         self._rebalances = 0
         self._sought = -1
         """Rebalances when the positions were last looked up."""
@@ -76,6 +80,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
             session_timeout_ms=_SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=_HEARTBEAT_MS,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            metadata_max_age_ms=_METADATA_AGE_MS,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -144,8 +149,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
         if self._consumer is not None and self._sought == self._rebalances and self._processed:
             positions = dict(self._processed)
             await work.publish({place.partition: position for place, position in positions.items()})
-            with naming_kafka(self._settings.kafka_servers):
-                await self._consumer.commit(positions)
+            if positions != self._committed:
+                with naming_kafka(self._settings.kafka_servers):
+                    await self._consumer.commit(positions)
+                self._committed = positions
 
     async def _seek(
         self, consumer: AIOKafkaConsumer, positions: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
