@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -211,6 +212,34 @@ async def test_who_reads_nothing_is_cut_off(by_system: bool, monkeypatch: pytest
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await until(lambda: len(served.state.connections) == 1)
         await until(served.is_idle, 60)
+
+
+class _Unread:
+    """A transport with so many bytes left at each look."""
+
+    def __init__(self, *left: int) -> None:
+        self._left = iter(left)
+        self.aborted = asyncio.Event()
+        self.abort = self.aborted.set
+
+    def get_write_buffer_size(self) -> int:
+        return next(self._left)
+
+
+async def test_who_reads_slowly_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "UNREAD_TIMEOUT_S", 0)
+    monkeypatch.delattr(socket, "TCP_USER_TIMEOUT", raising=False)
+    slow = _Unread(70, 69, 69, 30, 30, 30, 29)  # each round looks twice: whether it has moved, and where it is now
+    limit = http_protocol.UnreadLimit(cast("asyncio.Transport", slow))
+    limit.pause()
+    await slow.aborted.wait()
+    assert next(slow._left) == 29, "cut off at the first round without a byte, and no sooner"
+    read = _Unread(70, 70)
+    limit = http_protocol.UnreadLimit(cast("asyncio.Transport", read))
+    limit.pause()
+    limit.resume()
+    await asyncio.sleep(0)
+    assert not read.aborted.is_set()
 
 
 async def _stream(_scope: Scope, receive: Receive, send: Send) -> None:
