@@ -7,7 +7,7 @@ from backend.pipelines.faults import Action, Effect, Fault, StrikeContext, part_
 from coffee_core.resources import sql
 
 _PACKAGE = "backend.pipelines.v5_live"
-_CUT_EVERY_S = 0.1
+_CUT_EVERY_S = 1.0
 
 
 async def lose_notify(context: StrikeContext) -> Effect:
