@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from uuid import uuid4
 
 from click.testing import CliRunner, Result
 from redis.asyncio import Redis
@@ -136,6 +137,23 @@ async def test_an_order_placed_twice_in_one_batch_is_two(
     await run(connection, client)
     balance = await look(settings)
     assert (balance.balanced, balance.stored.orders, balance.duplicated.orders) == (True, 2, 0)
+
+
+async def test_two_keys_of_clients_in_one_microsecond_are_two_orders(
+    settings: Settings, connection: Database, client: Redis
+) -> None:
+    now = now_us()
+    insert = sql("backend.pipelines.v1_direct", "insert_orders")
+    for key in (uuid4(), uuid4()):  # each by an API of its own
+        await connection.execute(insert, [key], ["latte"], ["uptown"], [500], [now], now)
+    await run(connection, client)
+    balance = await look(settings)
+    assert (balance.balanced, balance.stored.orders, balance.duplicated.orders) == (True, 2, 0)
+    assert (await look(settings, unique_timestamps=True)).duplicated.orders == 1
+    # What an API has stored once more under an id of its own is a copy all the same.
+    await connection.execute(insert, [new_message_id()], ["latte"], ["uptown"], [500], [now], now)
+    await run(connection, client)
+    assert (await look(settings)).duplicated.orders == 1
 
 
 async def test_the_same_order_placed_twice_is_two_unless_timestamps_are_unique(
