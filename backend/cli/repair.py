@@ -67,9 +67,9 @@ class Progress:
 def replay_command(ctx: click.Context, pipeline: str, *, as_json: bool) -> None:
     """Go through the log again and end on the same numbers; orders may keep flowing.
 
-    v3 counts the whole topic into empty state: the dashboard starts at 0, and this ends when its totals are those
-    of the rows again. v2 takes over at once what dead workers have left pending, and what is pending nowhere. Exit
-    code 0: done; 1: the numbers do not meet, or nothing moves; 3: a server cannot be reached.
+    v3 and v4 count the whole topic into empty state: the dashboard starts at 0, and this ends when the totals are
+    those of the rows again. v2 takes over at once what dead workers have left pending, and what is pending
+    nowhere. Exit code 0: done; 1: the numbers do not meet, or nothing moves; 3: a server cannot be reached.
     """
     from backend.clients.servers import UnreachableError
     from backend.pipelines.operations import operations_of
@@ -99,9 +99,9 @@ def reconcile_command(
 ) -> None:
     """Bring the metrics back to what PostgreSQL holds and print what was off; orders keep flowing meanwhile.
 
-    v1 runs the aggregator once; v2 takes a cut and adds the difference; v5 counts its rows anew; v3 compares, and
-    where it has drifted it replays: its truth is Flink's state. Exit code 0: the metrics are right now; 1: v3 has
-    drifted and was to be compared alone, or nothing could be done; 3: a server cannot be reached.
+    v1 runs the aggregator once; v2 and v4 take a cut and add the difference; v5 counts its rows anew; v3 compares,
+    and where it has drifted it replays: its truth is Flink's state. Exit code 0: the metrics are right now; 1: v3
+    has drifted and was to be compared alone, or nothing could be done; 3: a server cannot be reached.
     """
     from backend.clients.servers import UnreachableError
 

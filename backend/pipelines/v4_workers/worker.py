@@ -82,13 +82,15 @@ class Store:
         # An aggregator remembers an id for a horizon at least; half of it leaves it time for a backlog.
         self._surely_known = timedelta(milliseconds=dedup_horizon_ms / 2)
         self._due_s = 0.0
+        # One statement at a time: a rebalance asks for positions while a batch is on its way.
+        self._turn = asyncio.Lock()
 
     async def positions(self, partitions: Sequence[int]) -> Mapping[int, int]:
         """Return where each of these partitions goes on. Raises asyncpg's errors."""
-        await self._connection.execute(_KNOW, partitions)
-        return {
-            row["partition"]: row["next_offset"] for row in await self._connection.fetch(_POSITIONS, partitions)
-        }
+        async with self._turn:
+            await self._connection.execute(_KNOW, partitions)
+            rows = await self._connection.fetch(_POSITIONS, partitions)
+        return {row["partition"]: row["next_offset"] for row in rows}
 
     async def publish(self, positions: Mapping[int, int]) -> None:
         """Say in Redis how far the rows have come. Raises an error of Redis."""
@@ -128,7 +130,7 @@ class Store:
         insert: "_Insert",
     ) -> None:
         """Commit all of it; raises _RefusedError where that has to be done with more care."""
-        async with self._connection.transaction():
+        async with self._turn, self._connection.transaction():
             if _rows_of(await self._connection.execute(_ADVANCE, *advances)) < len(advances[0]):
                 raise NotOursError
             outcomes = _Outcomes()

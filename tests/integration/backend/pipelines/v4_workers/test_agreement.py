@@ -1,5 +1,6 @@
 """The two groups go their own ways, and what is shown is in the end what is stored: nothing more, nothing less."""
 
+import asyncio
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -57,6 +58,12 @@ async def test_a_zombie_a_rebalance_and_a_replayed_batch_do_nothing(groups: Grou
     await groups.both(second)
     assert await groups.shown() == 10
     assert is_zero(await groups.drift())
+
+
+async def test_a_rebalance_may_ask_for_positions_while_a_batch_is_stored(groups: Groups) -> None:
+    storing = groups.store(groups.put(0, *mixed(600)))
+    _, positions = await asyncio.gather(storing, groups.worker.positions([0]))
+    assert positions == {0: 600}
 
 
 async def test_of_several_partitions_only_those_that_are_another_ones_are_refused(groups: Groups) -> None:
