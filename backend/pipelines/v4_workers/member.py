@@ -26,6 +26,9 @@ _SESSION_TIMEOUT_MS = 6_000
 """After how long without a heartbeat a member is taken for dead: the least that a broker takes by default."""
 _HEARTBEAT_MS = 1_000
 _REQUEST_TIMEOUT_MS = 5_000
+_FETCH_WAIT_MS = 100
+"""How long the broker holds a fetch of partitions without records. aiokafka has one fetch on its way, and leaves
+out what it still holds records of: after a stall of ours these wait for its end."""
 _METADATA_AGE_MS = 10_000
 """How long partitions that were added may stay unknown."""
 _PUBLISH_EVERY_S = 1.0
@@ -81,6 +84,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
             heartbeat_interval_ms=_HEARTBEAT_MS,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             metadata_max_age_ms=_METADATA_AGE_MS,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
