@@ -62,9 +62,13 @@ async def kill_while_rebalancing(context: StrikeContext) -> Effect:
 
 
 async def _run_another(settings: Settings, module: str) -> Process:
-    environ = child_environ() | {"COFFEE_WORKER_NAME": f"chaos-{os.getpid()}", "COFFEE_HOME": str(settings.home)}
+    own = {"COFFEE_WORKER_NAME": f"chaos-{os.getpid()}", "COFFEE_HOME": str(settings.home)}
     return await asyncio.create_subprocess_exec(
-        *python_module(module), env=environ, stdout=DEVNULL, stderr=DEVNULL, preexec_fn=dies_with_parent()
+        *python_module(module),
+        env=child_environ() | own,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+        preexec_fn=dies_with_parent(),
     )
 
 
