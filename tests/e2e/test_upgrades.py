@@ -9,7 +9,7 @@ import pytest
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from flink.rest import FlinkRest
-from tests.e2e.engine import ORDERS, change, post_and_balance, project_copy, submitter_log
+from tests.e2e.engine import ORDERS, change, post_and_balance, project_copy, savepoint, submitter_log
 from tests.e2e.flink_rest import slots_in_use, taskmanagers_in_use
 from tests.e2e.lab import V3_PARTS, Lab
 from tests.e2e.truth import Attempt, expected_rows, mixed_attempts, post_all, shown_totals
@@ -37,6 +37,7 @@ def last_submission(lab: Lab) -> str:
 
 async def test_other_code_and_another_parallelism_on_two_taskmanagers_take_the_state_along(engine: Lab) -> None:
     await post_and_balance(engine, 91)
+    await savepoint(engine)
     assert await asyncio.to_thread(engine.stop) == 0
     fine, rule = "WHEN is_canonical THEN CAST", f"WHEN `value` LIKE '%{UNWANTED}%' THEN 'no longer taken'"
     change(engine.project / "flink" / "job.sql", fine, f"{rule} {fine}")
