@@ -8,6 +8,31 @@ from orders
 where version = $1 and message_id = $2
 
 
+-- name: select_status_by_snapshot
+-- One order of a pipeline whose totals are those of a snapshot: whether that one has it, and its times.
+-- $1: version; $2: message id; $3: the snapshot, or null where it is not known.
+-- xmin holds the lower 32 bits of a transaction id; the upper are those that put it below the horizon. A row that is
+-- frozen, or whose id no snapshot can know any more, is older than every run.
+with now as (
+    select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon
+)
+
+select
+    case
+        when $3::text is null then null
+        -- A snapshot from the future belongs to another cluster.
+        when pg_snapshot_xmax($3::text::pg_snapshot)::text::bigint > now.horizon then null
+        else pg_visible_in_snapshot(
+            (now.horizon - ((now.horizon - orders.xmin::text::bigint) & 4294967295))::text::xid8,
+            $3::text::pg_snapshot
+        )
+    end as shown,
+    accepted_at,
+    stored_at
+from orders, now
+where version = $1 and message_id = $2
+
+
 -- name: windows
 -- Orders and cents of each store in each window, and of those that came too late for one.
 -- $1: version; $2 and $3: beginnings of the first and the last window; $4: length of a window; $5: how long it stays

@@ -1,7 +1,10 @@
 """What has become of an order: how the API asks a pipeline, and what pipelines with a log have in common."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 from uuid import UUID
+
+from redis.exceptions import ResponseError
 
 from backend.clients.postgres import PostgresPool
 from backend.clients.redis import RedisClient
@@ -12,6 +15,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 
 _STATUS = sql("backend.pipelines", "select_status")
+_STATUS_BY_SNAPSHOT = sql("backend.pipelines", "select_status_by_snapshot")
 AWAY = (UnavailableError, OutcomeUnknownError)
 """What a server that cannot be asked raises."""
 
@@ -55,3 +59,41 @@ class LoggedLookup:
             return Found(False, None), ""
         times = from_datetime(row["accepted_at"]), from_datetime(row["stored_at"])
         return Found(True, None, *times), row["source_id"]
+
+
+class SnapshotLookup:
+    """The lookup of a pipeline whose metrics are those of a snapshot: the row, and whether the snapshot has it."""
+
+    def __init__(
+        self,
+        postgres: PostgresPool,
+        redis: RedisClient,
+        pipeline: Pipeline,
+        snapshot_of: Callable[[str], str | None],
+    ) -> None:
+        """``snapshot_of`` reads the text of the pipeline's fence; raises ResponseError where it is none."""
+        self._postgres = postgres
+        self._redis = redis
+        self._pipeline = pipeline
+        self._keys = keys.MetricKeys(pipeline)
+        self._snapshot_of = snapshot_of
+
+    async def find(self, message_id: UUID) -> Found | None:
+        """Ask PostgreSQL."""
+        snapshot: str | None = None
+        known = False
+        try:
+            # Before the row: a write that comes in between makes this answer old, not wrong.
+            fence, total = await self._redis.command(
+                "MGET", self._keys.fence, self._keys.total_orders, reading=True
+            )
+            if fence is not None and total is not None:
+                snapshot = self._snapshot_of(fence.decode(errors="replace"))
+            known = True
+        except (*AWAY, ResponseError):
+            pass  # what is shown cannot be told
+        row = await self._postgres.read(_STATUS_BY_SNAPSHOT, str(self._pipeline), message_id, snapshot)
+        if row is None:
+            return None
+        shown = False if known and snapshot is None else row["shown"]
+        return Found(True, shown, from_datetime(row["accepted_at"]), from_datetime(row["stored_at"]))

@@ -39,9 +39,10 @@ class DirectOperations(PipelineOperations):
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Return the lookup by the row and the last run's snapshot."""
-        from backend.pipelines.v1_direct.status import DirectLookup
+        from backend.pipelines.status import SnapshotLookup
+        from backend.pipelines.v1_direct.fence import Fence
 
-        return DirectLookup(connections.postgres, connections.redis)
+        return SnapshotLookup(connections.postgres, connections.redis, V1, lambda text: Fence.parse(text).snapshot)
 
     def open_windows(self, connections: Connections) -> WindowsSource:
         """Return windows summed from the rows."""

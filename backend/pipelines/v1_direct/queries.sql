@@ -1,4 +1,4 @@
--- v1's statements: the aggregator's, then an order's status, then the API's inserts.
+-- v1's statements: the aggregator's, then the API's inserts.
 
 
 -- name: totals
@@ -49,30 +49,6 @@ groups as (
 
 select run.snapshot::text as snapshot, groups.*
 from run left join groups on true
-
-
--- name: select_status
--- One order, whether the snapshot of the aggregator's last run has it, and its times.
--- $1: message id; $2: the snapshot, or null where it is not known.
--- xmin holds the lower 32 bits of a transaction id; the upper are those that put it below the horizon. A row that is
--- frozen, or whose id no snapshot can know any more, is older than every run.
-with now as (
-    select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon
-)
-select
-    case
-        when $2::text is null then null
-        -- A snapshot from the future belongs to another cluster.
-        when pg_snapshot_xmax($2::text::pg_snapshot)::text::bigint > now.horizon then null
-        else pg_visible_in_snapshot(
-            (now.horizon - ((now.horizon - orders.xmin::text::bigint) & 4294967295))::text::xid8,
-            $2::text::pg_snapshot
-        )
-    end as shown,
-    accepted_at,
-    stored_at
-from orders, now
-where version = 'v1' and message_id = $1
 
 
 -- name: insert_order

@@ -39,9 +39,14 @@ class LiveOperations(PipelineOperations):
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Return the lookup by the row and the snapshot that is shown."""
-        from backend.pipelines.v5_live.status import LiveLookup
+        from backend.pipelines.status import SnapshotLookup
+        from backend.pipelines.v5_live.projector import Fence
 
-        return LiveLookup(connections)
+        def snapshot_of(text: str) -> str | None:
+            fence = Fence.parse(text)
+            return fence.snapshot if fence else None
+
+        return SnapshotLookup(connections.postgres, connections.redis, V5, snapshot_of)
 
     def open_windows(self, connections: Connections) -> WindowsSource:
         """Return windows summed from the rows."""

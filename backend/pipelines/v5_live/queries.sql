@@ -1,4 +1,4 @@
--- v5's statements: the API's, then the projector's, then those of an order's status, the audit and the repair.
+-- v5's statements: the API's, then the projector's, then those of the audit and the repair.
 
 
 -- name: add_orders
@@ -75,32 +75,9 @@ summed as (
 select * from taken left join summed on true
 
 
--- name: select_status
--- One order, whether a snapshot has it, and its times. $1: message id; $2: the snapshot, or null where none is known.
--- xmin holds the lower 32 bits of a transaction id; the upper are those that put it below the horizon.
-with now as (
-    select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon
-)
-
-select
-    case
-        when $2::text is null then null
-        -- A snapshot from the future belongs to another cluster.
-        when pg_snapshot_xmax($2::text::pg_snapshot)::text::bigint > now.horizon then null
-        else pg_visible_in_snapshot(
-            (now.horizon - ((now.horizon - orders.xmin::text::bigint) & 4294967295))::text::xid8,
-            $2::text::pg_snapshot
-        )
-    end as shown,
-    accepted_at,
-    stored_at
-from orders, now
-where version = 'v5' and message_id = $1
-
-
 -- name: rows_by_snapshot
 -- Totals of the rows: of those that a snapshot has and of those that it has not, which are shown afterwards.
--- $1: the snapshot, or null: then nothing has been shown. It is read as select_status does.
+-- $1: the snapshot, or null: then nothing has been shown. It is read as select_status_by_snapshot does.
 with now as (
     select
         pg_snapshot_xmax(pg_current_snapshot())::text::bigint as horizon,

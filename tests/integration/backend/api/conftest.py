@@ -1,6 +1,7 @@
 """An order API of v1 and v2 before real servers, and a Kafka."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def settings(tmp_path: Path, database_url: str, redis_url: str) -> Settings:
 
 async def _started(settings: Settings) -> AsyncIterator[LocalApi]:
     async with in_process(settings) as api:
-        await until(lambda: api.is_ready("v1"))
-        await until(lambda: api.is_ready("v2"))
+        for pipeline in settings.pipelines:
+            await until(partial(api.is_ready, pipeline))
         yield api
 
 

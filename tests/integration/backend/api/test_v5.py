@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -17,7 +16,7 @@ from backend.pipelines import standstill
 from backend.pipelines.v5_live.projector import Projector, read_kept
 from coffee_core.pipelines.constants import V5
 from coffee_core.settings import Settings
-from tests.integration.backend.api.in_process import LocalApi, in_process
+from tests.integration.backend.api.in_process import LocalApi
 from tests.integration.backend.api.process import KEY, ORDER, OTHER, taken
 from tests.integration.shown import stored
 from tests.waiting import until
@@ -32,24 +31,6 @@ BLOCK = """
 @pytest.fixture(params=["grouped", "hot"])
 def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
     return replace(settings, pipelines=(V5,), v5_totals=request.param)
-
-
-async def _started(settings: Settings) -> AsyncIterator[LocalApi]:
-    async with in_process(settings) as api:
-        await until(lambda: api.is_ready("v5"))
-        yield api
-
-
-@pytest.fixture
-async def api(settings: Settings) -> AsyncIterator[LocalApi]:
-    async for each in _started(settings):
-        yield each
-
-
-@pytest.fixture
-async def twin(settings: Settings) -> AsyncIterator[LocalApi]:
-    async for each in _started(settings):
-        yield each
 
 
 async def require_rows(database: "asyncpg.Connection[Any]", orders: int) -> None:
