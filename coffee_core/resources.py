@@ -2,7 +2,7 @@
 
 A package has one page of SQL, as a rule ``queries.sql``; ``-- name: NAME`` begins a statement, which reaches to
 the next, and what is above the first is a comment on the page.
-A Lua script is a file of its own; a line ``-- include: FILE`` in it stands for that file of the same folder.
+A Lua script is a file of its own; a line ``-- include: FILE`` stands for that file, by its path from the script.
 """
 
 import re
@@ -26,7 +26,11 @@ def sql_names(package: str, page: str = _PAGE) -> tuple[str, ...]:
 
 def lua(package: str, name: str) -> str:
     """Return the script ``{name}.lua`` of the package, with what it includes. Raises FileNotFoundError."""
-    return _INCLUDE.sub(lambda line: _text(package, line[1]), _text(package, f"{name}.lua"))
+    return _with_includes(package, f"{name}.lua")
+
+
+def _with_includes(package: str, name: str) -> str:
+    return _INCLUDE.sub(lambda line: _with_includes(package, line[1]), _text(package, name))
 
 
 @lru_cache

@@ -22,10 +22,7 @@ for _, value in ipairs(redis.call('HVALS', latency)) do
     end
 end
 
--- Lua and Redis may write a big or a round number as 1e+15.
-local function whole(number)
-    return string.format('%.0f', number)
-end
+-- include: numbers.lua
 
 local totals = cjson.decode(ARGV[3])
 redis.call('SET', fence, ARGV[2])

@@ -10,9 +10,7 @@ local offsets, counters, latency, new_ids, old_ids = KEYS[1], KEYS[2], KEYS[3], 
 local total_revenue, total_orders = KEYS[6], KEYS[11]
 local hashes = {KEYS[7], KEYS[8], KEYS[9], KEYS[10]} -- drink counts and revenue, store counts and revenue
 
-local function is_integer(text)
-    return #text <= 17 and string.match(text, '^-?%d+$') ~= nil
-end
+-- include: ../numbers.lua
 
 -- Lua does not roll back: whatever could make a write fail is looked for before the first one.
 local function find_fault()
@@ -50,14 +48,6 @@ local function counter(field)
     return tonumber(redis.call('HGET', counters, field) or '0')
 end
 
-local function sum(key)
-    local total = 0
-    for _, value in ipairs(redis.call('HVALS', key)) do
-        total = total + tonumber(value)
-    end
-    return total
-end
-
 local function shown_orders()
     return tonumber(redis.call('GET', total_orders) or '0')
 end
@@ -68,14 +58,4 @@ local function is_consistent()
     return orders == counter('shown_orders') and redis.call('HEXISTS', counters, 'suspect') == 0
         and orders == sum(hashes[1]) and revenue == sum(hashes[2])
         and orders == sum(hashes[3]) and revenue == sum(hashes[4])
-end
-
-local function now_us()
-    local time = redis.call('TIME')
-    return tonumber(time[1]) * 1000000 + tonumber(time[2])
-end
-
--- An integer for a command or a text: Lua and Redis may write a big or a round one as 1e+15.
-local function whole(number)
-    return string.format('%.0f', number + 0) -- + 0, or minus zero becomes -0
 end
