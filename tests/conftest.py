@@ -13,6 +13,7 @@ import redis
 from backend.stack import postgres as postgres_stack
 from backend.stack import redis as redis_stack
 from coffee_core.settings import Settings
+from tests.database import connected
 from tests.servers import free_port, run, serving
 from tests.waiting import until
 
@@ -96,11 +97,8 @@ def database_url(postgres_server: str) -> Iterator[str]:
     name = f"test_{next(_number)}"
 
     async def admin(statement: str) -> None:
-        connection = await asyncpg.connect(f"{server}/postgres")
-        try:
+        async with connected(f"{server}/postgres") as connection:
             await connection.execute(statement)
-        finally:
-            await connection.close()
 
     run(lambda: admin(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}"))
     yield f"{server}/{name}"

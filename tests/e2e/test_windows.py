@@ -9,7 +9,6 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 import aiohttp
-import asyncpg
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
@@ -19,6 +18,7 @@ from coffee_core.load.orders import OrderMix, RandomOrders
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V3
 from coffee_core.windows import MOST_MINUTES, starts, window_of
+from tests.database import connected
 from tests.e2e.flink_rest import active_taskmanager
 from tests.e2e.lab import Lab
 from tests.e2e.truth import shown_totals
@@ -41,21 +41,10 @@ async def post(lab: Lab, timestamp: str, price: float = 5.0, store: str = "uptow
 
 async def accepted_at(lab: Lab, key: UUID) -> int:
     """Return when an order was accepted, once it is a row: µs since the epoch."""
-    connection = await asyncpg.connect(lab.settings.database_url)
-    found: list[int] = []
-
-    async def is_there() -> bool:
-        moment = await connection.fetchval(
-            "SELECT accepted_at FROM orders WHERE version = 'v3' AND message_id = $1", key
-        )
-        found[:] = [] if moment is None else [from_datetime(moment)]
-        return bool(found)
-
-    try:
-        await until(is_there, within_s=120)
-    finally:
-        await connection.close()
-    return found[0]
+    statement = "SELECT accepted_at FROM orders WHERE version = 'v3' AND message_id = $1"
+    async with connected(lab.settings.database_url) as connection:
+        moment = await until(lambda: connection.fetchval(statement, key), within_s=120)
+    return from_datetime(moment)
 
 
 async def orders_shown(lab: Lab) -> int:

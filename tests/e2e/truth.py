@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import aiohttp
-import asyncpg
 from redis.asyncio import Redis
 
 from coffee_core.clock import from_datetime, to_datetime
@@ -21,6 +20,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 from coffee_core.totals import Totals
+from tests.database import connected
 from tests.e2e.lab import Lab
 from tests.waiting import until
 
@@ -148,16 +148,13 @@ def _places_before(attempts: Sequence[Attempt]) -> dict[int, int]:
 
 async def stored_rows(settings: Settings, pipeline: Pipeline, keys: Sequence[UUID]) -> dict[UUID, Row]:
     """Return the rows of these message ids."""
-    connection = await asyncpg.connect(settings.database_url)
-    try:
+    async with connected(settings.database_url) as connection:
         rows = await connection.fetch(
             "SELECT message_id, drink, store, price_cents, ordered_at FROM orders"
             " WHERE version = $1 AND message_id = ANY($2)",
             str(pipeline),
             list(keys),
         )
-    finally:
-        await connection.close()
     return {
         UUID(int=row["message_id"].int): Row(
             row["drink"], row["store"], row["price_cents"], from_datetime(row["ordered_at"])
@@ -168,13 +165,10 @@ async def stored_rows(settings: Settings, pipeline: Pipeline, keys: Sequence[UUI
 
 async def stored_totals(settings: Settings, pipeline: Pipeline) -> Totals:
     """Return the totals of everything in the pipeline's own partition."""
-    connection = await asyncpg.connect(settings.database_url)
-    try:
+    async with connected(settings.database_url) as connection:
         groups = await connection.fetch(
             f"SELECT drink, store, count(*) AS n, sum(price_cents) AS cents FROM orders_{pipeline} GROUP BY 1, 2"
         )
-    finally:
-        await connection.close()
     return Totals.of_groups((row["drink"], row["store"], row["n"], row["cents"]) for row in groups)
 
 

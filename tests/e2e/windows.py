@@ -1,6 +1,5 @@
 """What windows in event time show on the real stack, and what the rows say of them."""
 
-import asyncpg
 from redis.asyncio import Redis
 
 from backend.pipelines.windows import QUERY, arguments, of_rows
@@ -8,6 +7,7 @@ from coffee_core.clock import from_datetime
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines.constants import V3
 from coffee_core.windows import StoreSums, window_of
+from tests.database import connected
 from tests.e2e.lab import Lab
 from tests.e2e.truth import shown_totals, stored_totals
 from tests.waiting import until
@@ -28,22 +28,16 @@ async def shown(lab: Lab, known: list[int]) -> Sums:
 
 async def stored(lab: Lab, known: list[int]) -> Sums:
     """Return what the rows say."""
-    connection = await asyncpg.connect(lab.settings.database_url)
-    try:
+    async with connected(lab.settings.database_url) as connection:
         return of_rows(await connection.fetch(QUERY, *arguments(V3, known)), known)
-    finally:
-        await connection.close()
 
 
 async def elsewhere(lab: Lab, known: list[int]) -> tuple[int, int]:
     """Return orders and cents of the rows in other windows: others have dated theirs as they like."""
-    connection = await asyncpg.connect(lab.settings.database_url)
-    try:
+    async with connected(lab.settings.database_url) as connection:
         rows = await connection.fetch(
             "SELECT ordered_at, accepted_at, price_cents FROM orders WHERE version = 'v3'"
         )
-    finally:
-        await connection.close()
     starts_s = (window_of(from_datetime(row["ordered_at"]), from_datetime(row["accepted_at"])) for row in rows)
     others = [
         row["price_cents"] for row, start_s in zip(rows, starts_s, strict=True) if start_s not in {None, *known}

@@ -3,11 +3,11 @@
 import itertools
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database, open_postgres, open_redis
+from tests.database import connected
 
 _number = itertools.count(1)
 
@@ -16,11 +16,10 @@ _number = itertools.count(1)
 async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
     server = postgres_server.rpartition("/")[0]
     name = f"empty_{next(_number)}"
-    admin = await asyncpg.connect(f"{server}/postgres")
-    await admin.execute(f"create database {name}")
-    yield f"{server}/{name}"
-    await admin.execute(f"drop database {name} with (force)")
-    await admin.close()
+    async with connected(f"{server}/postgres") as admin:
+        await admin.execute(f"create database {name}")
+        yield f"{server}/{name}"
+        await admin.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

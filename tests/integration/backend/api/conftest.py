@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from backend.stack import kafka as kafka_stack
 from coffee_core.settings import Settings
+from tests.database import connected
 from tests.integration.backend.api.broker import Broker
 from tests.integration.backend.api.in_process import LocalApi, in_process
 from tests.servers import free_port, serving
@@ -52,9 +53,8 @@ async def twin(settings: Settings) -> AsyncIterator[LocalApi]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+    async with connected(database_url) as connection:
+        yield connection
 
 
 @pytest.fixture

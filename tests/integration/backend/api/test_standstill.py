@@ -19,6 +19,7 @@ from coffee_core.pipelines.constants import V1, V2
 from coffee_core.runstate import PartState, State, write_state
 from coffee_core.settings import Settings
 from coffee_core.standstill import Standstill
+from tests.database import connected
 from tests.integration.backend.api.in_process import LocalApi
 from tests.waiting import until
 
@@ -182,19 +183,18 @@ async def test_a_lock_on_the_orders_is_named_with_the_session_that_holds_it(
 ) -> None:
     worker = Worker(database, redis, "test", 100)
     await worker.start()
-    other = await asyncpg.connect(database_url, server_settings={"application_name": "somebody's psql"})
-    async with other.transaction():
-        await other.execute("lock table orders_v2 in exclusive mode")
-        await api.order("v2")
-        stepping = asyncio.create_task(worker.step())
-        found = await until(
-            _named(api, "v2", "(somebody's psql, idle in transaction) holds a lock on the orders"), 60
-        )
-        assert found is not None
-        assert f"select pg_terminate_backend({other.get_server_pid()})" in found["cure"]
-    await stepping
-    await until(_works(api, "v2"))
-    await other.close()
+    async with connected(database_url, server_settings={"application_name": "somebody's psql"}) as other:
+        async with other.transaction():
+            await other.execute("lock table orders_v2 in exclusive mode")
+            await api.order("v2")
+            stepping = asyncio.create_task(worker.step())
+            found = await until(
+                _named(api, "v2", "(somebody's psql, idle in transaction) holds a lock on the orders"), 60
+            )
+            assert found is not None
+            assert f"select pg_terminate_backend({other.get_server_pid()})" in found["cure"]
+        await stepping
+        await until(_works(api, "v2"))
 
 
 async def test_a_part_that_is_not_up_is_named_unless_the_lab_has_just_been_started(

@@ -11,6 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.database import connected
+
 ROOT = Path(__file__).parents[4]
 PACKAGES = ("coffee_core", "backend", "flink")
 INSERT = """
@@ -56,23 +58,22 @@ def run(project: Path, *arguments: str, **environ: str) -> "subprocess.Completed
 
 
 async def test_a_drink_is_added_and_the_older_program_then_refuses(copy: Path, database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(INSERT, "latte")
-    with pytest.raises(asyncpg.CheckViolationError):
+    async with connected(database_url) as connection:
+        await connection.execute(INSERT, "latte")
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute(INSERT, "mocha")
+        migrated = await asyncio.to_thread(run, copy, "-m", "backend.db", DATABASE_URL=database_url)
+        assert migrated.returncode == 0, migrated.stderr
         await connection.execute(INSERT, "mocha")
-    migrated = await asyncio.to_thread(run, copy, "-m", "backend.db", DATABASE_URL=database_url)
-    assert migrated.returncode == 0, migrated.stderr
-    await connection.execute(INSERT, "mocha")
-    with pytest.raises(asyncpg.CheckViolationError):
-        await connection.execute(INSERT, "tea")
-    stored = "select drink, count(*) from orders group by 1 order by 1"
-    assert [tuple(row) for row in await connection.fetch(stored)] == [("latte", 1), ("mocha", 1)]
-    older = await asyncio.to_thread(run, ROOT, "-m", "backend.db", DATABASE_URL=database_url)
-    assert older.returncode == 1
-    assert older.stderr.count("\n") == 1
-    assert "0004" in older.stderr
-    assert [tuple(row) for row in await connection.fetch(stored)] == [("latte", 1), ("mocha", 1)]
-    await connection.close()
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute(INSERT, "tea")
+        stored = "select drink, count(*) from orders group by 1 order by 1"
+        assert [tuple(row) for row in await connection.fetch(stored)] == [("latte", 1), ("mocha", 1)]
+        older = await asyncio.to_thread(run, ROOT, "-m", "backend.db", DATABASE_URL=database_url)
+        assert older.returncode == 1
+        assert older.stderr.count("\n") == 1
+        assert "0004" in older.stderr
+        assert [tuple(row) for row in await connection.fetch(stored)] == [("latte", 1), ("mocha", 1)]
 
 
 def test_the_job_counts_it_and_finds_no_state_of_the_menu_before(copy: Path) -> None:

@@ -4,11 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from backend.stack import postgres
 from coffee_core.settings import Settings
+from tests.database import connected
 from tests.servers import free_port, serving
 
 
@@ -34,9 +34,6 @@ async def test_programs_and_data_may_lie_in_a_closed_folder(
     monkeypatch.setattr(postgres, "binary", lambda name: programs / name)
     settings = Settings(home=closed / "home", postgres_port=free_port())
     with serving(postgres.part(settings), settings, tmp_path / "log"):
-        connection = await asyncpg.connect(settings.database_url)
-        try:
+        async with connected(settings.database_url) as connection:
             assert await connection.fetchval("SELECT count(*) FROM orders") == 0
-        finally:
-            await connection.close()
     assert (settings.home / "postgres").stat().st_mode & 0o077 == 0

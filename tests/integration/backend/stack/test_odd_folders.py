@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import asyncpg
 import pytest
 import redis
 from redis.exceptions import AuthenticationError
@@ -10,6 +9,7 @@ from redis.exceptions import AuthenticationError
 from backend.stack import postgres
 from backend.stack import redis as redis_stack
 from coffee_core.settings import Settings
+from tests.database import connected
 from tests.servers import free_port, serving
 
 ODD = "wé l%d #'$;&[x]{}+=😀~!?*|<>(a)@${x},\\:\" "
@@ -24,11 +24,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_postgres_stands_in_any_folder(home: Path, tmp_path: Path) -> None:
     settings = Settings(home=home, postgres_port=free_port())
     with serving(postgres.part(settings), settings, tmp_path / "log"):
-        connection = await asyncpg.connect(settings.database_url)
-        try:
+        async with connected(settings.database_url) as connection:
             assert await connection.fetchval("SELECT count(*) FROM orders") == 0
-        finally:
-            await connection.close()
 
 
 @pytest.mark.parametrize("odd", [ODD, "a[b", "a\\[b", "a\\b"])

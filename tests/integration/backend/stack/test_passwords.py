@@ -15,6 +15,7 @@ from backend.stack import postgres, redis
 from backend.stack.probes import redis_answers
 from coffee_core.passwords import FOLDER
 from coffee_core.settings import Settings
+from tests.database import connected
 from tests.servers import free_port, serving
 
 
@@ -28,11 +29,8 @@ def without_password(url: str) -> str:
 
 
 async def rows(settings: Settings) -> int:
-    connection = await asyncpg.connect(settings.database_url)
-    try:
+    async with connected(settings.database_url) as connection:
         return int(await connection.fetchval("SELECT count(*) FROM orders"))
-    finally:
-        await connection.close()
 
 
 async def test_postgres_asks_for_its_password(postgres_server: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 import redis
 
@@ -16,6 +15,7 @@ from backend.stack import redis as redis_stack
 from backend.stack.privileges import run_as, server_account
 from coffee_core.errors import StackError
 from coffee_core.settings import Settings
+from tests.database import connected
 from tests.servers import free_port, serving
 
 
@@ -61,12 +61,9 @@ async def test_zeros_at_the_end_of_the_append_only_file_are_cut_off(tmp_path: Pa
 
 
 async def _rows(settings: Settings) -> int:
-    connection = await asyncpg.connect(settings.database_url)
-    try:
+    async with connected(settings.database_url) as connection:
         rows: int = await connection.fetchval("SELECT count(*) FROM orders")
         return rows
-    finally:
-        await connection.close()
 
 
 async def test_a_pid_file_whose_pid_belongs_to_another_program_is_not_believed(tmp_path: Path) -> None:

@@ -1,29 +1,24 @@
 """The two embedded servers are what the pipelines rely on."""
 
-import asyncpg
 import pytest
 from redis.asyncio import Redis
 
+from tests.database import connected
+
 
 async def test_postgres_acknowledges_only_what_is_on_disk(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         found = {name: await connection.fetchval(f"SHOW {name}") for name in ("synchronous_commit", "fsync")}
         assert found == {"synchronous_commit": "on", "fsync": "on"}
         assert await connection.fetchval("SHOW data_checksums") == "on"
         assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
         assert (await connection.fetchval("SHOW server_version")).startswith("18")
-    finally:
-        await connection.close()
 
 
 async def test_the_orders_table_is_there_and_the_role_is_no_superuser(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         assert await connection.fetchval("SELECT count(*) FROM orders") == 0
         assert await connection.fetchval("SELECT usesuper FROM pg_user WHERE usename = current_user") is False
-    finally:
-        await connection.close()
 
 
 async def test_variables_for_another_postgres_change_nothing(
@@ -43,11 +38,8 @@ async def test_variables_for_another_postgres_change_nothing(
         "PGKRBSRVNAME": "nobody",
     }.items():
         monkeypatch.setenv(name, value)
-    connection = await asyncpg.connect(postgres_server)
-    try:
+    async with connected(postgres_server) as connection:
         assert await connection.fetchval("SELECT current_database()") == "coffee"
-    finally:
-        await connection.close()
 
 
 async def test_redis_writes_to_disk_and_notifies(redis_url: str) -> None:

@@ -11,13 +11,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import psutil
 import pytest
 
 from backend.stack.ports import is_free
 from coffee_core.runstate import read_states
 from coffee_core.settings import Settings
+from tests.database import connected
 from tests.servers import free_port
 from tests.waiting import until
 
@@ -129,11 +129,8 @@ async def test_what_was_taken_is_still_there_and_the_home_is_closed_to_others(ho
     del home.env["COFFEE_HOST"]
     assert home.coffee("env").stdout.startswith(f"API_URL=http://{host if host != '::1' else '[::1]'}:")
     assert home.coffee("order", "v1", "--price", "5.00").stdout.split()[0] == "201"
-    connection = await asyncpg.connect(Settings.from_env(home.env).database_url)
-    try:
+    async with connected(Settings.from_env(home.env).database_url) as connection:
         rows = await connection.fetch("SELECT version, price_cents FROM orders ORDER BY version")
-    finally:
-        await connection.close()
     assert [tuple(row) for row in rows] == [("v1", 500), ("v1", 500), ("v2", 500)]
     open_to_others = [
         p for p in (home.path, *home.path.rglob("*")) if p.lstat().st_mode & 0o077 and not p.is_symlink()

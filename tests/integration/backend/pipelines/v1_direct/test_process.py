@@ -4,12 +4,12 @@ import asyncio
 import signal
 from pathlib import Path
 
-import asyncpg
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
 from backend.pipelines.v1_direct.fence import METRICS
 from coffee_core.standstill import Standstill
+from tests.database import connected
 from tests.integration.backend.pipelines.v1_direct.test_run import place
 from tests.integration.daemons import daemon, log_of
 from tests.integration.shown import latency_count, shown, stored
@@ -64,24 +64,23 @@ async def test_an_outage_is_one_line_and_no_missed_run(
 ) -> None:
     name = database_url.rpartition("/")[2]
     await place(connection, 5)
-    admin = await asyncpg.connect(f"{postgres_server.rpartition('/')[0]}/postgres")
-    await admin.execute(f"alter database {name} allow_connections false")
-    async with daemon(AGGREGATOR, tmp_path, database_url, redis_url, COFFEE_AGGREGATOR_INTERVAL_S="3600"):
-        await until(lambda: "retrying" in log_of(tmp_path))
+    async with connected(f"{postgres_server.rpartition('/')[0]}/postgres") as admin:
+        await admin.execute(f"alter database {name} allow_connections false")
+        async with daemon(AGGREGATOR, tmp_path, database_url, redis_url, COFFEE_AGGREGATOR_INTERVAL_S="3600"):
+            await until(lambda: "retrying" in log_of(tmp_path))
 
-        async def said() -> str | None:
-            text: str | None = await client.get(METRICS.standstill)
-            return text
+            async def said() -> str | None:
+                text: str | None = await client.get(METRICS.standstill)
+                return text
 
-        reason = Standstill.from_json(await until(said) or "").reason
-        assert reason == f'PostgreSQL: database "{name}" is not currently accepting connections'
-        await admin.execute(f"alter database {name} allow_connections true")
-        await until(lambda: _shows(client, 5))
+            reason = Standstill.from_json(await until(said) or "").reason
+            assert reason == f'PostgreSQL: database "{name}" is not currently accepting connections'
+            await admin.execute(f"alter database {name} allow_connections true")
+            await until(lambda: _shows(client, 5))
 
-        async def taken_back() -> bool:
-            return await said() is None
+            async def taken_back() -> bool:
+                return await said() is None
 
-        await until(taken_back)
-        await until(lambda: "ready" in log_of(tmp_path))
-    assert log_of(tmp_path).count("retrying") == 1
-    await admin.close()
+            await until(taken_back)
+            await until(lambda: "ready" in log_of(tmp_path))
+        assert log_of(tmp_path).count("retrying") == 1

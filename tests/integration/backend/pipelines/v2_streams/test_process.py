@@ -1,11 +1,9 @@
 """The worker as a process: ended, killed, and cut off from its servers."""
 
 import asyncio
-import contextlib
 import signal
 from pathlib import Path
 
-import asyncpg
 from redis.asyncio import Redis
 
 from backend.clients.daemon import Database, open_redis
@@ -14,6 +12,7 @@ from backend.stack import redis as redis_stack
 from coffee_core import keys
 from coffee_core.settings import Settings
 from coffee_core.standstill import EXPIRY_MS, Standstill
+from tests.database import connected
 from tests.integration.backend.pipelines.v2_streams.bench import assert_exact, counters, mixed, post
 from tests.integration.daemons import daemon, log_of
 from tests.integration.shown import shown, stored
@@ -91,10 +90,10 @@ async def test_without_postgresql_nothing_is_acknowledged_and_the_log_has_one_li
     tmp_path: Path, postgres_server: str, database_url: str, redis_url: str, client: Redis
 ) -> None:
     name = database_url.rpartition("/")[2]
-    admin = await asyncpg.connect(f"{postgres_server.rpartition('/')[0]}/postgres")
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(admin.close)
-        await stack.enter_async_context(daemon(WORKER, tmp_path, database_url, redis_url))
+    async with (
+        connected(f"{postgres_server.rpartition('/')[0]}/postgres") as admin,
+        daemon(WORKER, tmp_path, database_url, redis_url),
+    ):
         await until(lambda: "ready" in log_of(tmp_path))
         await admin.execute(f"alter database {name} allow_connections false")
         # With a timeout it returns when they are gone, not when they have been notified.

@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 from redis.asyncio import Redis
 
@@ -15,6 +14,7 @@ from backend.pipelines.v5_live.projector import METRICS, Fence, Kept, Projector,
 from coffee_core.menu import DRINKS
 from coffee_core.standstill import Standstill
 from coffee_core.totals import Totals
+from tests.database import connected
 from tests.integration.backend.pipelines.v5_live.orders import place
 from tests.integration.daemons import daemon, log_of
 from tests.integration.shown import latency_count, shown, stored
@@ -160,8 +160,10 @@ async def test_an_outage_is_told_and_what_was_committed_meanwhile_is_shown(
     tmp_path: Path, postgres_server: str, database_url: str, redis_url: str, connection: Database, client: Redis
 ) -> None:
     name = database_url.rpartition("/")[2]
-    admin = await asyncpg.connect(f"{postgres_server.rpartition('/')[0]}/postgres")
-    async with daemon(DAEMON, tmp_path, database_url, redis_url):
+    async with (
+        connected(f"{postgres_server.rpartition('/')[0]}/postgres") as admin,
+        daemon(DAEMON, tmp_path, database_url, redis_url),
+    ):
         await until(lambda: client.exists(METRICS.fence))
         await admin.execute(f"alter database {name} allow_connections false")
         await connection.execute(
@@ -171,16 +173,15 @@ async def test_an_outage_is_told_and_what_was_committed_meanwhile_is_shown(
         )
         await place(connection, 5)
 
-        async def said() -> str | None:
-            text: str | None = await client.get(METRICS.standstill)
-            return text
+        async def refused() -> bool:
+            said = await client.get(METRICS.standstill)
+            reason = f'PostgreSQL: database "{name}" is not currently accepting connections'
+            return said is not None and Standstill.from_json(said).reason == reason
 
-        reason = Standstill.from_json(await until(said) or "").reason
-        assert reason == f'PostgreSQL: database "{name}" is not currently accepting connections'
+        await until(refused)
         await admin.execute(f"alter database {name} allow_connections true")
         await until(lambda: _shows(client, 5))
-    assert "works again" in log_of(tmp_path)
-    await admin.close()
+        await until(lambda: "works again" in log_of(tmp_path))
 
 
 async def test_a_database_that_is_an_older_one_again_is_shown_as_it_is(
