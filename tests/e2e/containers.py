@@ -15,10 +15,12 @@ from typing import Any
 import aiohttp
 
 from coffee_core.pipelines import DEFAULT_PIPELINES
+from coffee_core.pipelines.constants import V4
 from tests.servers import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
+PIPELINES = (*DEFAULT_PIPELINES, V4)
 PASSWORD = "p@ss/w:or%d#?&=+ [ü]"
 _ANONYMOUS = 64
 """Letters of the name of a volume that nobody has named."""
@@ -42,14 +44,15 @@ class Project:
     """A compose project. Its methods raise AssertionError with what the engine has said."""
 
     engine: str
-    sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DEFAULT_PIPELINES, 0))
+    sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PIPELINES, 0))
     """Orders that have been accepted, by pipeline."""
 
     def __post_init__(self) -> None:
         names = ("COFFEE_API_PORT", "COFFEE_WEB_PORT", "COFFEE_FLINK_REST_PORT")
         self.ports = {name: str(free_port()) for name in names}
         given = {"COMPOSE_PROJECT_NAME": f"coffee-rt-test-{os.getpid()}", "COFFEE_POSTGRES_PASSWORD": PASSWORD}
-        self._environ = {**os.environ, **self.ports, **given}
+        chosen = {"COMPOSE_PROFILES": f"all,{V4}", "COFFEE_PIPELINES": ",".join(PIPELINES)}
+        self._environ = {**os.environ, **self.ports, **given, **chosen}
 
     @property
     def api(self) -> str:
@@ -87,7 +90,7 @@ class Project:
     def down(self) -> None:
         """Remove the project, whatever profile started its parts; the images stay."""
         self.compose(
-            *(f"--profile={each}" for each in ("all", "observability")), "down", "--volumes", "--timeout", "30"
+            *(f"--profile={each}" for each in ("all", V4, "observability")), "down", "--volumes", "--timeout", "30"
         )
 
     def crash(self, container: str) -> None:
@@ -122,7 +125,7 @@ class Project:
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(orders):
-                    for pipeline in DEFAULT_PIPELINES:
+                    for pipeline in PIPELINES:
                         group.create_task(order(pipeline))
 
     def _run(self, command: list[str]) -> str:

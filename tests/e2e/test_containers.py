@@ -11,15 +11,15 @@ import yaml
 from aiohttp import ClientSession, WSMsgType
 
 from coffee_core.keys import MetricKeys
-from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.settings import Settings
-from tests.e2e.containers import ROOT, Project, find_engine
+from tests.e2e.containers import PIPELINES, ROOT, Project, find_engine
 from tests.e2e.flink_rest import active_taskmanager
 from tests.outside.base_images import NoBaseImagesError, ensure_base_images
 from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ORDERS = 60
+WORKERS = ("stream-worker", "kafka-worker", "kafka-aggregator")
 _MONITORING = ROOT / "monitoring"
 _METRICS = "http://cafe-order-api:8005/metrics"
 
@@ -52,7 +52,7 @@ async def exact(project: Project) -> AsyncIterator[None]:
         accounts = project.audit()
         for pipeline, account in accounts.items():
             assert account["balanced"], account
-            # What was asked for again, for its outcome was unknown, is in v3's log twice.
+            # What was asked for again, for its outcome was unknown, is in v3's and v4's logs twice.
             assert account["accepted"] - (account["duplicates_dropped"] or 0) <= project.sent[pipeline], account
         return all(account["shown"]["orders"] == project.sent[name] for name, account in accounts.items())
 
@@ -61,12 +61,12 @@ async def exact(project: Project) -> AsyncIterator[None]:
 
 async def test_three_curls_and_six_keys_of_each(project: Project) -> None:
     order = '{"drink":"cappuccino","store":"downtown","price":4.50,"timestamp":"2025-01-15T10:00:00Z"}'
-    for pipeline in DEFAULT_PIPELINES:
+    for pipeline in PIPELINES:
         command = ["curl", "--silent", "--show-error", "--fail", "--request", "POST", "--data", order]
         header = ["--header", "Content-Type: application/json", f"{project.api}/api/{pipeline}/order"]
         await asyncio.to_thread(subprocess.run, [*command, *header], check=True, capture_output=True)
         project.sent[pipeline] += 1
-    for pipeline in DEFAULT_PIPELINES:
+    for pipeline in PIPELINES:
         keys = MetricKeys(pipeline).metrics
 
         def shown(*keys: str) -> bool:
@@ -92,12 +92,14 @@ async def test_an_image_has_nothing_to_install_with(project: Project, service: s
         assert found.strip() == "[None, None]", python
 
 
-async def test_a_worker_that_is_killed(project: Project) -> None:
-    (worker,) = project.containers("stream-worker")
+async def test_workers_that_are_killed(project: Project) -> None:
+    workers = [worker for service in WORKERS for worker in project.containers(service)]
     sending = asyncio.create_task(project.send(ORDERS))
-    project.crash(worker)
+    for worker in workers:
+        project.crash(worker)
     await sending
-    await until(lambda: asyncio.to_thread(project.is_back, worker), 120)
+    for worker in workers:
+        await until(lambda worker=worker: asyncio.to_thread(project.is_back, worker), 120)  # type: ignore[misc]
 
 
 async def test_the_task_manager_that_works_is_killed(project: Project) -> None:
@@ -131,9 +133,10 @@ async def test_down_and_up(project: Project) -> None:
     await project.send(ORDERS)
 
 
-async def test_three_workers(project: Project) -> None:
-    await asyncio.to_thread(project.up, "--no-recreate", "--scale", "stream-worker=3")
-    assert len(project.containers("stream-worker")) == 3
+async def test_three_workers_of_each_kind(project: Project) -> None:
+    scaled = [word for service in WORKERS for word in ("--scale", f"{service}=3")]
+    await asyncio.to_thread(project.up, "--no-recreate", *scaled)
+    assert [len(project.containers(service)) for service in WORKERS] == [3, 3, 3]
     await project.send(5 * ORDERS)
 
 

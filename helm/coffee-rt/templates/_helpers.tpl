@@ -25,13 +25,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.global.connections.existingSecret | default (printf "%s-db-migrate" .Release.Name) -}}
 {{- end -}}
 
+{{- /* Empty where no pipeline has a topic. */ -}}
+{{- define "coffee.wantsKafka" -}}
+{{- if regexMatch "v[34]" .Values.global.pipelines }}true{{ end -}}
+{{- end -}}
+
 {{- /* What the Secrets hold where none is given. */ -}}
 {{- define "coffee.connections" -}}
 {{- with .Values.global.connections -}}
 stringData:
   DATABASE_URL: {{ required "global.connections.databaseUrl (or existingSecret) is missing: postgresql://user:password@host/database" .databaseUrl | quote }}
   REDIS_URL: {{ required "global.connections.redisUrl (or existingSecret) is missing: redis://host:6379/0" .redisUrl | quote }}
-  {{- if contains "v3" $.Values.global.pipelines }}
+  {{- if include "coffee.wantsKafka" $ }}
   KAFKA_BOOTSTRAP_SERVERS: {{ required "global.connections.kafkaBootstrapServers (or existingSecret) is missing: host:9092" .kafkaBootstrapServers | quote }}
   {{- with .kafkaUsername }}
   KAFKA_SASL_USERNAME: {{ . | quote }}
@@ -109,4 +114,17 @@ spec:
   podSelector:
     matchLabels: {{- include "coffee.selector" . | nindent 6 }}
   policyTypes: [Ingress]
+{{- end -}}
+
+
+{{- define "coffee.disruptionBudget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "coffee.name" . }}
+  labels: {{- include "coffee.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels: {{- include "coffee.selector" . | nindent 6 }}
 {{- end -}}

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from backend.api.status import CONNECTED_WITHIN_S
+from coffee_core.keys import AGGREGATOR_GROUP, WORKER_GROUP, WORKERS_TOPIC
 from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
 from tests.integration.deploy import chart
@@ -39,6 +40,20 @@ MATRIX: dict[str, dict[str, Any]] = {
         "aggregator": {"enabled": False},
         "stream-worker": {"keda": {"enabled": True}},
         "flink": {"enabled": False},
+    },
+    "v4 alone": {
+        "global": {"pipelines": "v4"},
+        "aggregator": {"enabled": False},
+        "stream-worker": {"enabled": False},
+        "kafka-worker": {"enabled": True},
+        "kafka-aggregator": {"enabled": True},
+        "flink": {"enabled": False},
+    },
+    "all five, v4 by lag": {
+        "global": {"pipelines": "v1,v2,v3,v4,v5"},
+        "kafka-worker": {"enabled": True, "keda": {"enabled": True}},
+        "kafka-aggregator": {"enabled": True, "keda": {"enabled": True, "minReplicas": 0}},
+        "live-projector": {"enabled": True},
     },
     "v5 alone": {
         "global": {"pipelines": "v5"},
@@ -235,6 +250,16 @@ def test_the_addresses_are_in_the_secret_alone() -> None:
         ({"api": {"replicas": 0}}, "replicas"),
         ({"global": {"pipelines": "v1,v2"}}, "flink.enabled is true"),
         ({"global": {"pipelines": "v1,v2,v3,v5"}}, "live-projector.enabled is false"),
+        (chart.merged(MATRIX["v4 alone"], {"kafka-worker": {"enabled": False}}), "kafka-worker.enabled is false"),
+        (
+            chart.merged(MATRIX["v4 alone"], {"kafka-aggregator": {"enabled": False}}),
+            "kafka-aggregator.enabled is",
+        ),
+        (
+            chart.merged(MATRIX["v4 alone"], {"global": {"connections": {"kafkaBootstrapServers": ""}}}),
+            "kafkaBoot",
+        ),
+        ({"kafka-worker": {"keda": {"lagEntries": 9}}}, "lagEntries"),
         ({"global": {"connections": {"redisUrl": ""}}}, "redisUrl"),
         ({"global": {"connections": {"databaseUrl": "db/coffee"}}}, "databaseUrl"),
     ],
@@ -274,6 +299,61 @@ def test_keda_shows_the_token_that_metrics_asks_for() -> None:
         assert shown["spec"] == {
             "secretTargetRef": [{"parameter": "token", "name": secret, "key": "COFFEE_API_TOKEN"}]
         }
+
+
+def test_each_group_of_v4_has_members_of_its_own_whose_names_are_their_pods() -> None:
+    modules = {"shop-kafka-worker": "worker", "shop-kafka-aggregator": "aggregator"}
+    pods = chart.pods(MATRIX["v4 alone"])
+    for name, module in modules.items():
+        (container,) = pods[name]["containers"]
+        assert container["command"] == ["python", "-m", f"backend.pipelines.v4_workers.{module}"]
+        (named,) = [each for each in container["env"] if each["name"] == "COFFEE_WORKER_NAME"]
+        assert named["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+        budget = chart.named("PodDisruptionBudget", name, MATRIX["v4 alone"])["spec"]
+        policy = chart.named("NetworkPolicy", name, MATRIX["v4 alone"])["spec"]
+        labels = chart.named("Deployment", name, MATRIX["v4 alone"])["spec"]["template"]["metadata"]["labels"]
+        for selector in (budget["selector"], policy["podSelector"]):
+            assert selector["matchLabels"].items() <= labels.items()
+        assert "ingress" not in policy
+    (container,) = pods["shop-db-migrate"]["containers"]
+    assert container["command"] == ["python", "-m", "backend.stack.topics"]
+
+
+def test_keda_asks_the_broker_for_the_lag_of_each_group_of_v4_as_our_settings_ask_for_it() -> None:
+    groups = {"shop-kafka-worker": WORKER_GROUP, "shop-kafka-aggregator": AGGREGATOR_GROUP}
+    plain = MATRIX["all five, v4 by lag"]
+    secured = chart.merged(plain, MATRIX["servers by TLS"])
+    for name, group in groups.items():
+        assert "replicas" not in chart.named("Deployment", name, plain)["spec"]
+        (trigger,) = chart.named("ScaledObject", name, plain)["spec"]["triggers"]
+        assert trigger["type"] == "kafka"
+        asked = trigger["metadata"]
+        assert (asked["topic"], asked["consumerGroup"]) == (WORKERS_TOPIC, group)
+        assert asked["bootstrapServersFromEnv"] in SECRETS
+        assert "authenticationRef" not in trigger
+        assert not {"sasl", "tls"} & asked.keys()
+        (trigger,) = chart.named("ScaledObject", name, secured)["spec"]["triggers"]
+        assert (trigger["metadata"]["sasl"], trigger["metadata"]["tls"]) == ("scram_sha512", "enable")
+        shown = chart.named("TriggerAuthentication", trigger["authenticationRef"]["name"], secured)
+        assert {each["parameter"]: (each["name"], each["key"]) for each in shown["spec"]["secretTargetRef"]} == {
+            "username": ("shop-connections", "KAFKA_SASL_USERNAME"),
+            "password": ("shop-connections", "KAFKA_SASL_PASSWORD"),
+            "ca": ("pem", "ca.pem"),
+            "cert": ("pem", "client.pem"),
+            "key": ("pem", "client.pem"),
+        }
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "word"),
+    [("PLAIN", "plaintext"), ("SCRAM-SHA-256", "scram_sha256"), ("SCRAM-SHA-512", "scram_sha512")],
+)
+def test_keda_has_a_word_of_its_own_for_each_mechanism(mechanism: str, word: str) -> None:
+    settings = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_MECHANISM": mechanism}
+    values = chart.merged(MATRIX["all five, v4 by lag"], {"global": {"settings": settings}})
+    (trigger,) = chart.named("ScaledObject", "shop-kafka-worker", values)["spec"]["triggers"]
+    assert trigger["metadata"]["sasl"] == word
+    assert "tls" not in trigger["metadata"]
 
 
 def test_a_new_pod_of_the_api_is_sent_orders_once_its_servers_have_answered() -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
+from coffee_core.pipelines import PIPELINES
 from coffee_core.runstate import READY_FILE
 from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
@@ -143,9 +144,18 @@ def test_each_profile_has_what_it_needs() -> None:
     assert by_profile("v1") == base | {"cafe-order-aggregator"}
     assert by_profile("v2") == base | {"stream-worker"}
     assert by_profile("v3") == base | flink
+    assert by_profile("v4") == base | {"kafka", "create-topics", "kafka-worker", "kafka-aggregator"}
     assert by_profile("v5") == base | {"live-projector"}
     assert by_profile("all") == by_profile("v1") | by_profile("v2") | by_profile("v3")
     assert by_profile("observability") == {"prometheus", "grafana"}
+
+
+def test_each_daemon_of_a_pipeline_is_a_service_of_its_profile() -> None:
+    for pipeline in PIPELINES:
+        for service in pipeline.info.services:
+            found = compose.services()[service.name]
+            assert found["command"] == ["python", "-m", service.module]
+            assert pipeline in found["profiles"]
 
 
 def test_what_a_service_waits_for_is_in_its_profiles() -> None:
