@@ -11,6 +11,15 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from coffee_core.durability import (
+    ACKS,
+    APPENDFSYNC,
+    DEFAULT,
+    FLUSH_MESSAGES,
+    NOTCHES,
+    SYNCHRONOUS_COMMIT,
+    Durability,
+)
 from coffee_core.errors import ConfigError
 from coffee_core.numbers import parse_whole_number
 from coffee_core.passwords import read_password
@@ -76,6 +85,15 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _by_notch(parse: Callable[[str], Any]) -> Callable[[str], str]:
+    """Return the reader of a text that another reader takes; it may be empty."""
+
+    def read(text: str) -> str:
+        return str(parse(text)) if text else ""
+
+    return read
 
 
 def _yes(text: str) -> bool:
@@ -302,6 +320,36 @@ class Settings:
         _hours,
         "hours for which v2's API, v3's job and v4's aggregators remember a message id; 0.5 is half an hour",
     )
+    durability: str = _setting(
+        "COFFEE_DURABILITY",
+        DEFAULT,
+        _one_of(*NOTCHES),
+        "what the embedded servers have on disk before they acknowledge; the four below set one part of it alone",
+    )
+    postgres_synchronous_commit: str = _setting(
+        "COFFEE_POSTGRES_SYNCHRONOUS_COMMIT",
+        "",
+        _by_notch(_one_of("on", "off")),
+        "of the embedded PostgreSQL: on, off; empty: by COFFEE_DURABILITY",
+    )
+    redis_appendfsync: str = _setting(
+        "COFFEE_REDIS_APPENDFSYNC",
+        "",
+        _by_notch(_one_of("always", "everysec", "no")),
+        "of the embedded Redis server: always, everysec, no; empty: by COFFEE_DURABILITY",
+    )
+    kafka_flush_messages: str = _setting(
+        "COFFEE_KAFKA_FLUSH_MESSAGES",
+        "",
+        _by_notch(_whole_number(0, 1_000_000)),
+        "records after which the embedded broker syncs; 0: the system decides; empty: by COFFEE_DURABILITY",
+    )
+    kafka_acks: str = _setting(
+        "COFFEE_KAFKA_ACKS",
+        "",
+        _by_notch(_one_of("all", "1")),
+        "what the API waits for: all, 1; also of your own Kafka; empty: by COFFEE_DURABILITY, of your own all",
+    )
     log_format: str = _setting(
         "COFFEE_LOG_FORMAT", "text", _one_of("text", "json"), "log of the services: lines of text, or of json"
     )
@@ -343,6 +391,21 @@ class Settings:
             raise ConfigError("KAFKA_SECURITY_PROTOCOL is for a Kafka of your own: set KAFKA_BOOTSTRAP_SERVERS")
         if self.kafka_protocol.startswith("SASL_") and not (self.kafka_username and self.kafka_password):
             raise ConfigError("KAFKA_SECURITY_PROTOCOL: SASL needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
+
+    @property
+    def durability_here(self) -> Durability:
+        """What the embedded servers of a stack with these settings acknowledge by."""
+        given = {
+            "postgres": self.given_database_url,
+            "redis": self.given_redis_url,
+            "kafka": self.given_kafka_servers,
+        }
+        alone = {
+            "postgres": {SYNCHRONOUS_COMMIT: self.postgres_synchronous_commit},
+            "redis": {APPENDFSYNC: self.redis_appendfsync},
+            "kafka": {ACKS: self.kafka_acks, FLUSH_MESSAGES: self.kafka_flush_messages},
+        }
+        return Durability.of(self.durability, alone, tuple(name for name, address in given.items() if address))
 
     @property
     def database_url(self) -> str:

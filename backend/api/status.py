@@ -18,6 +18,7 @@ from backend.api.pipelines import RunningPipelines
 from backend.api.standstill import StandstillWatcher
 from backend.clients.counters import Counters
 from coffee_core.clock import now_us
+from coffee_core.durability import Durability, read_durability
 from coffee_core.pipelines import Pipeline
 from coffee_core.runstate import Cost, PartState, read_states
 
@@ -101,7 +102,7 @@ def lab_route(
         living, totals = counters.living(), counters.totals()
         processes = {number: int(numbers["pid"]) for number, numbers in living.items()}
         # Blocks: reads a dozen small files, and the figures of their processes in /proc.
-        states, cost = await asyncio.to_thread(_parts, home, costs, processes.values())
+        states, cost, durability = await asyncio.to_thread(_parts, home, costs, processes.values())
         time_us = now_us()
         return JSONResponse(
             {
@@ -117,6 +118,7 @@ def lab_route(
                 },
                 "api_latency": {pipeline: latency(totals, pipeline) for pipeline in running.ingests},
                 "answers": {pipeline: statuses(totals, pipeline) for pipeline in running.ingests},
+                "durability": durability.label,
                 "parts": [asdict(state) for state in states],
                 "costs": {name: asdict(part) for name, part in cost.items()},
                 "accounts": {
@@ -133,9 +135,11 @@ def lab_route(
     return Route("/api/lab", lab)
 
 
-def _parts(home: Path, costs: Costs, processes: Collection[int]) -> tuple[list[PartState], dict[str, Cost]]:
+def _parts(
+    home: Path, costs: Costs, processes: Collection[int]
+) -> tuple[list[PartState], dict[str, Cost], Durability]:
     states = read_states(home)
-    return states, costs.read(states, {"cafe-order-api": processes})
+    return states, costs.read(states, {"cafe-order-api": processes}), read_durability(home)
 
 
 def health_routes(running: RunningPipelines, standstills: StandstillWatcher) -> list[Route]:

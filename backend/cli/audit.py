@@ -7,6 +7,7 @@ from dataclasses import replace
 import click
 
 from backend.cli.main import FAILED, NOT_RUNNING, Number, read_pipelines
+from coffee_core.durability import Durability, read_durability
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -64,8 +65,15 @@ def audit_command(
         click.echo(f"coffee: {error}", err=True)
         ctx.exit(NOT_RUNNING)
     standing = standstills(settings)
-    balances = [replace(balance, standstill=standing.get(balance.pipeline)) for balance in balances]
-    click.echo(json.dumps(report(balances), indent=2) if as_json else "\n".join(as_table(balances)))
+    durability = read_durability(settings.home)
+    balances = [
+        replace(balance, standstill=standing.get(balance.pipeline)).with_notes(
+            *_promises_less(durability, balance.pipeline)
+        )
+        for balance in balances
+    ]
+    result = {**report(balances), "durability": durability.label or durability.notch}
+    click.echo(json.dumps(result, indent=2) if as_json else "\n".join(as_table(balances)))
     wrong = [balance for balance in balances if not balance.balanced]
     for balance in wrong:
         click.echo(f"coffee: not balanced: {summary_line(balance)}", err=True)
@@ -73,3 +81,12 @@ def audit_command(
         if balance.standstill is not None:
             click.echo(f"coffee: {line(balance.pipeline, balance.standstill)}", err=True)
     ctx.exit(FAILED if wrong else 0)
+
+
+def _promises_less(durability: Durability, pipeline: Pipeline) -> tuple[str, ...]:
+    """Return, as notes of a balance, what its servers keep less than they do by default."""
+    settings = durability.promise_less(pipeline.info.servers)
+    if not settings:
+        return ()
+    what = ", ".join(settings)
+    return (f"{what}: an answer here was no promise; what a crash or power cut took may have left no trace here",)

@@ -10,6 +10,7 @@ import click
 
 from backend.cli.main import FAILED, NOT_RUNNING
 from coffee_core.clock import now_us
+from coffee_core.durability import Durability, read_durability
 from coffee_core.pipelines import Pipeline, is_part
 from coffee_core.runstate import PartState, State, read_env, read_states
 from coffee_core.settings import Settings
@@ -48,7 +49,12 @@ def down_command() -> None:
 
 
 @click.command("status")
-@click.option("--json", "as_json", is_flag=True, help="A list of {name, pid, port, state, detail, …, standstill}.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="A list of {name, pid, port, state, detail, …, standstill, durability}.",
+)
 @click.pass_context
 def status_command(ctx: click.Context, *, as_json: bool) -> None:
     """List the parts, and what keeps accepted orders waiting.
@@ -62,11 +68,14 @@ def status_command(ctx: click.Context, *, as_json: bool) -> None:
     parts = read_states(home)
     runs = any(part.state is not State.STOPPED for part in parts)
     standing = standstills(settings) if runs else {}
+    durability = read_durability(home) if runs else Durability()
     if as_json:
-        click.echo(json.dumps(_as_json(parts, standing), indent=2))
+        click.echo(json.dumps(_as_json(parts, standing, durability), indent=2))
     else:
         for part in parts:
             click.echo(_line(part))
+        if dial := durability.line():
+            click.echo(dial)
         for pipeline, standstill in standing.items():
             click.echo(line(pipeline, standstill))
     if not runs:
@@ -75,9 +84,17 @@ def status_command(ctx: click.Context, *, as_json: bool) -> None:
     ctx.exit(0 if all(part.state in _GOOD for part in parts) and not standing else FAILED)
 
 
-def _as_json(parts: Sequence[PartState], standing: Mapping[Pipeline, Standstill]) -> list[dict[str, Any]]:
-    """Return the parts; each standstill stands with the part that should work on the orders."""
-    found: list[dict[str, Any]] = [{**asdict(part), "standstill": None} for part in parts]
+def _as_json(
+    parts: Sequence[PartState], standing: Mapping[Pipeline, Standstill], durability: Durability
+) -> list[dict[str, Any]]:
+    """Return the parts; each standstill stands with the part that should work on the orders.
+
+    An embedded server has its notch of the durability dial and what that sets.
+    """
+    dialled = {name: {"notch": durability.notch, **chosen} for name, chosen in durability.servers.items()}
+    found: list[dict[str, Any]] = [
+        {**asdict(part), "standstill": None, "durability": dialled.get(part.name)} for part in parts
+    ]
     for pipeline, standstill in standing.items():
         processor = pipeline.info.processor
         of = next((part for part in found if processor and is_part(part["name"], (processor,))), None)

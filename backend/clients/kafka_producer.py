@@ -50,6 +50,8 @@ class TopicProducer:
         """Whether the cluster answers and has the topic."""
         self._servers = settings.kafka_servers
         self._options = kafka_options(settings)
+        # With less than all, the broker promises nothing by which a resent batch would be known.
+        self._acks: int | str = "all" if (settings.kafka_acks or "all") == "all" else 1
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None
         self._groups: KafkaGroups | None = None
@@ -107,8 +109,8 @@ class TopicProducer:
         producer = AIOKafkaProducer(
             **self._options,
             client_id="coffee-api",
-            acks="all",
-            enable_idempotence=True,
+            acks=self._acks,
+            enable_idempotence=self._acks == "all",
             linger_ms=0,
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,

@@ -12,6 +12,7 @@ from backend.stack.jars import JarPaths, fetch_jars
 from backend.stack.jvm import Archive, Background, java, join, write_argument_file
 from backend.stack.part import Part
 from backend.stack.probes import kafka_answers
+from coffee_core.durability import FLUSH_MESSAGES
 from coffee_core.errors import StackError
 from coffee_core.runstate import write_private
 from coffee_core.settings import Settings
@@ -166,4 +167,11 @@ def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
         "log.cleaner.threads": 1,
         "log.cleaner.dedupe.buffer.size": 4_194_304,
         "log.segment.bytes": 268_435_456,
+        **_flushes(settings),
     }
+
+
+def _flushes(settings: Settings) -> dict[str, str | int]:
+    """Return after how many records Kafka has its log on disk; nothing where it leaves that to the system."""
+    messages = settings.durability_here.servers[NAME][FLUSH_MESSAGES]
+    return {FLUSH_MESSAGES: messages} if messages != "0" else {}

@@ -10,6 +10,8 @@ from backend.stack.ports import require_different
 from backend.stack.probes import http_ok
 from backend.stack.supported_pipelines import supported_pipelines
 from coffee_core.children import python_module
+from coffee_core.durability import ACKS, read_durability, write_durability
+from coffee_core.errors import ConfigError
 from coffee_core.pipelines import PIPELINES, Service
 from coffee_core.runstate import READY_FILE, read_env, run_dir, write_env
 from coffee_core.settings import Settings
@@ -50,6 +52,8 @@ _SERVERS = {
     "flink": _Server(("flink-jobmanager", "flink-taskmanager-1", "flink-taskmanager-2", "flink-job"), _flink),
 }
 """The servers that a pipeline may declare, in the order in which they are shown."""
+_DIALLED = {"DATABASE_URL": "postgres", "REDIS_URL": "redis", "KAFKA_BOOTSTRAP_SERVERS": "kafka"}
+"""Address → the server that the durability dial reaches where it is empty."""
 _ONLY_WHERE_WANTED = {"kafka": "KAFKA_BOOTSTRAP_SERVERS", "flink": "FLINK_REST_URL"}
 """Addresses that are nobody's where the server does not run."""
 
@@ -81,6 +85,8 @@ class Stack:
         values = {**served_addresses(settings), "COFFEE_PIPELINES": ",".join(settings.pipelines)}
         if read_env(settings.home) != values:
             write_env(settings.home, values)
+        if read_durability(settings.home) != settings.durability_here:
+            write_durability(settings.home, settings.durability_here)
 
 
 def stack(settings: Settings) -> Stack:
@@ -88,6 +94,7 @@ def stack(settings: Settings) -> Stack:
 
     Raises StackError where a program of the lab is not installed, ConfigError where two parts have one port.
     """
+    _require_embedded(settings)
     settings, missing = supported_pipelines(settings)
     servers = wanted_servers(settings)
     parts = [part for name in _SERVERS if name in servers for part in _SERVERS[name].build(settings)]
@@ -95,6 +102,18 @@ def stack(settings: Settings) -> Stack:
     require_different(settings, parts)
     by_name = {part.name: part for part in parts}
     return Stack(settings, {name: by_name[name] for name in NAMES if name in by_name}, missing)
+
+
+def _require_embedded(settings: Settings) -> None:
+    """Raise ConfigError where a part of the dial is set for a server that is not ours to set."""
+    for given, variable, chosen in (
+        ("DATABASE_URL", "COFFEE_POSTGRES_SYNCHRONOUS_COMMIT", settings.postgres_synchronous_commit),
+        ("REDIS_URL", "COFFEE_REDIS_APPENDFSYNC", settings.redis_appendfsync),
+        ("KAFKA_BOOTSTRAP_SERVERS", "COFFEE_KAFKA_FLUSH_MESSAGES", settings.kafka_flush_messages),
+    ):
+        server = _DIALLED[given]
+        if chosen and server in settings.durability_here.given:
+            raise ConfigError(f"{variable} is for the embedded {server}, and {given} names your own: set it there")
 
 
 def served_addresses(settings: Settings) -> dict[str, str]:
@@ -148,6 +167,10 @@ def _api(settings: Settings) -> Part:
         ready,
         port=settings.api_port,
         host=settings.host,
+        # It is told the addresses of all servers, and cannot tell which of them are embedded.
+        env={
+            "COFFEE_KAFKA_ACKS": settings.durability_here.servers.get("kafka", {}).get(ACKS) or settings.kafka_acks
+        },
         needs=_API_NEEDS,
         prepare=prepare,
     )

@@ -47,7 +47,6 @@ _OPTIONS = {
     "max_wal_size": "1GB",
     "wal_level": "minimal",  # nobody replicates from a lab
     "max_wal_senders": "0",
-    "synchronous_commit": "on",
     # With two cores none: v1's aggregator would take both for as long as it scans, and every answer would wait.
     "max_parallel_workers_per_gather": str(min(2, max(0, (os.cpu_count() or 1) - 2))),
     "jit": "off",
@@ -82,7 +81,7 @@ def part(settings: Settings) -> Part:
 
     return Part(
         NAME,
-        _server(data, settings.postgres_port),
+        _server(data, settings),
         ready,
         port=settings.postgres_port,
         stop_signal=signal.SIGINT,  # SIGTERM would wait for the last client to leave
@@ -105,8 +104,9 @@ def server_binary() -> Path:
     return binary("postgres")
 
 
-def _server(data: Path, port: int) -> tuple[str, ...]:
-    options = [f"-c{name}={value}" for name, value in {**_OPTIONS, "port": str(port)}.items()]
+def _server(data: Path, settings: Settings) -> tuple[str, ...]:
+    chosen = {**settings.durability_here.servers[NAME], "port": str(settings.postgres_port)}
+    options = [f"-c{name}={value}" for name, value in {**_OPTIONS, **chosen}.items()]
     return run_as((str(binary("postgres")), "-D", str(data), *options), *server_account(data))
 
 

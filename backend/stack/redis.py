@@ -46,7 +46,8 @@ def part(settings: Settings) -> Part:
         "dir": str(data),
         "daemonize": "no",
         "appendonly": "yes",
-        "appendfsync": "always",  # everysec loses acknowledged orders, to SIGKILL as well
+        # always, as a rule: everysec loses acknowledged orders, to SIGKILL as well.
+        **settings.durability_here.servers[NAME],
         "save": "",  # the append-only file is the data; a snapshot beside it would be a second truth
         "notify-keyspace-events": "K$hg",  # the dashboard subscribes to the metric keys: strings, hashes, DEL
         "maxmemory-policy": "noeviction",

@@ -63,6 +63,8 @@ async def _supervise(here: Stack, terminal: Terminal, *, until_eof: bool) -> int
         stop_at_eof(stop)
     if here.missing:
         terminal.line("coffee", here.missing)
+    if line := here.settings.durability_here.line():
+        terminal.line("coffee", line)
     runs = [asyncio.create_task(wrapper.run()) for wrapper in wrappers]
     watchers = [
         asyncio.create_task(stop_with_launchers(stop, with_parent=False)),

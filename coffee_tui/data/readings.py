@@ -81,6 +81,8 @@ class LabReading:
     """Pipeline → what became of its orders; empty where the API cannot count them."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """Part → what its processes cost; parts that the API does not know the processes of are not there."""
+    durability: str = ""
+    """The notch of the durability dial and what differs from it; empty where all is as by default."""
     standstills: Mapping[str, Standstill] = field(default_factory=dict)
     """Pipeline that stands still → why its accepted orders wait."""
 
@@ -117,6 +119,7 @@ def parse_lab(raw: Any) -> LabReading:
             counts={
                 str(name): PipelineCounts.from_json(counts) for name, counts in raw.get("accounts", {}).items()
             },
+            durability=str(raw.get("durability", "")),
             costs={str(name): Cost(**cost) for name, cost in raw.get("costs", {}).items()},
             standstills={
                 str(name): Standstill(str(found["reason"]), str(found["cure"]))

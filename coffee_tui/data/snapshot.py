@@ -173,6 +173,8 @@ class Snapshot:
     """Every part that is known of."""
     uptime_s: int | None = None
     """Seconds that the API has been up; None where it does not answer."""
+    durability: str = ""
+    """The notch of the durability dial and what differs from it; empty where all is as by default."""
     fault: str = ""
     """The fault on purpose whose effect is felt now; empty where there is none."""
     faults: tuple[bool, ...] = ()

@@ -140,6 +140,7 @@ class DashboardState:
             mode=self.mode,
             parts=parts,
             uptime_s=int(lab.uptime_s) if lab else None,
+            durability=lab.durability if lab else "",
             fault=self.fault,
             faults=tuple(self._faults),
             shared=shared_costs(lab.costs) if lab else (),

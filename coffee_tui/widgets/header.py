@@ -43,14 +43,15 @@ class Header(RowsWidget):
     def rows(self, width: int) -> list[Text]:
         """Return one row: the name at the left, the rest at the right."""
         snapshot = self.snapshot
-        right = Text("  ").join([*_groups(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
+        end = [*_durability(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)]
+        right = Text("  ").join([*_groups(snapshot), *end])
         left = Text("coffee-rt", f"bold {TEXT}")
         if width > right.cell_len + 48:
             left.append(f"  {in_words(len(snapshot.pipelines))} ways to take an order", GREY)
         if left.cell_len + 1 + right.cell_len > width:
             left = Text()
         if right.cell_len > width:
-            right = Text("  ").join([_in_short(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)])
+            right = Text("  ").join([_in_short(snapshot), *end])
             left = Text(self.hint, DIM) if len(self.hint) + 2 + right.cell_len <= width else Text()
         gap = max(0, width - left.cell_len - right.cell_len)
         return [Text().append(left).append(" " * gap).append(right)]
@@ -58,7 +59,8 @@ class Header(RowsWidget):
 
 def _inputs(snapshot: Snapshot) -> object:
     columns = len(snapshot.pipelines)
-    return columns, snapshot.parts, snapshot.api, snapshot.redis, snapshot.mode, snapshot.uptime_s, snapshot.fault
+    links = snapshot.api, snapshot.redis, snapshot.mode
+    return columns, snapshot.parts, links, snapshot.uptime_s, snapshot.fault, snapshot.durability
 
 
 def _groups(snapshot: Snapshot) -> list[Text]:
@@ -94,6 +96,13 @@ def _group(name: str, parts: Sequence[PartView], link: Link | None) -> Text:
     worst = next(health for health in _WORST_FIRST if health in healths)
     glyph, colour = HEALTH[worst]
     return Text(f"{name} ", GREY if worst is Health.GOOD else colour).append(glyph, colour)
+
+
+def _durability(snapshot: Snapshot) -> list[Text]:
+    """Return the notch of the dial, where it is not the default: what is promised is another thing then."""
+    if not snapshot.durability:
+        return []
+    return [Text(snapshot.durability, GREY if snapshot.durability == "strict" else AMBER)]
 
 
 def _mode(snapshot: Snapshot, *, paused: bool) -> Text:

@@ -13,6 +13,7 @@ import psutil
 
 from backend.clients.daemon import open_postgres, open_redis
 from backend.stack.parts import API
+from coffee_core.durability import ACKS, FLUSH_MESSAGES
 from coffee_core.pipelines import LogKind, Pipeline, is_part
 from coffee_core.resources import sql
 from coffee_core.runstate import read_states
@@ -132,6 +133,13 @@ async def facts(settings: Settings) -> dict[str, Any]:
             "redis": info.get("valkey_version") or info.get("redis_version"),
             "coffee_rt": version("coffee-rt"),
         },
-        "durability": postgres | policy | {"kafka": "acks=all, idempotent producer"},
+        "durability": postgres | policy | {"kafka": _kafka_policy(settings)},
         "aggregator_interval_s": settings.aggregator_interval_s,
     }
+
+
+def _kafka_policy(settings: Settings) -> str:
+    chosen = settings.durability_here.servers["kafka"]
+    producer = "acks=all, idempotent producer" if chosen[ACKS] == "all" else f"acks={chosen[ACKS]}"
+    flushes = chosen[FLUSH_MESSAGES]
+    return producer if flushes == "0" else f"{producer}, {FLUSH_MESSAGES}={flushes}"

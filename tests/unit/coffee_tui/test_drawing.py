@@ -7,10 +7,11 @@ import pytest
 from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V1, V3
 from coffee_tui.data.connection import one_line
-from coffee_tui.data.snapshot import KeyOrder, largest_count, largest_rate
+from coffee_tui.data.snapshot import KeyOrder, Snapshot, largest_count, largest_rate
 from coffee_tui.widgets.charts import DASHBOARD_SCALE, bar, sparkline, time_axis
 from coffee_tui.widgets.column import large
 from coffee_tui.widgets.format import UNKNOWN, latency, money, rate, step, uptime
+from coffee_tui.widgets.header import Header
 from coffee_tui.widgets.latency_bar import axis
 from coffee_tui.widgets.orders import keys_row
 from tests.unit.coffee_tui.scripted import column
@@ -109,3 +110,13 @@ def test_shared_scales_end_at_a_round_number() -> None:
     assert largest_rate([replace(view, rate_history=(204.1, None))]) == 210
     assert largest_count([]) == 1
     assert largest_rate([]) == 1
+
+
+@pytest.mark.parametrize("width", [200, 48])
+def test_the_header_names_the_notch_of_the_durability_dial(width: int) -> None:
+    header = Header()
+    (plain,) = header.rows(width)
+    assert "relaxed" not in plain.plain
+    header.set_reactive(Header.snapshot, Snapshot(durability="relaxed"))
+    (row,) = header.rows(width)
+    assert "relaxed" in row.plain
