@@ -78,6 +78,10 @@ def chaos_command(
     if name is not None:
         faults = [fault for fault in faults if fault.name == name]
     if not faults:
+        if name == "kill-everything":
+            raise click.UsageError(
+                f"{name} is for a stack that `coffee up --headless` runs: it is started again so"
+            )
         raise click.UsageError(f"{name} breaks what does not run here")
     plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, no_load)
     announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())

@@ -40,6 +40,7 @@ class Action(StrEnum):
     FLUSH = "flush"
     REPLAY = "replay"
     REBALANCE = "rebalance"
+    KILL_EVERYTHING = "kill everything"
 
 
 _LASTING = (

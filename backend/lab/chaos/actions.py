@@ -14,16 +14,21 @@ from backend.clients.servers import naming_servers
 from backend.lab.chaos.client import Client
 from backend.lab.chaos.restorer import Restorer, frozen
 from backend.lab.chaos.target import TargetStack
-from backend.pipelines.faults import Action, Effect, Fault
+from backend.lab.chaos.whole_stack import Supervisor, kill_all
+from backend.pipelines.faults import Action, Effect, Fault, NotReadyError
+from backend.stack import locks
+from backend.stack.polling import poll
 from coffee_core.keys import MetricKeys
 from coffee_core.load.orders import Attempt
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
-from coffee_core.runstate import PartState, read_state
+from coffee_core.runstate import PartState, State, read_state, read_states
 from coffee_core.settings import Settings
 
 _BACK_WITHIN_S = 90.0
 """Seconds that what was broken may take to come back."""
+_WHOLE_BACK_WITHIN_S, _BACK_POLL_S = 300.0, 0.1
+"""The same of the whole lab: five JVMs start at once."""
 _STOPPED_S, _RUNNING_S = 0.2, 0.05
 """How a slow part alternates."""
 _LIMIT_EVERY_S = 0.05
@@ -133,6 +138,29 @@ async def _fill_disk(fault: Fault, context: Context, lasts_s: float) -> Effect:
     return Effect(what, problem=await context.still_down())
 
 
+async def _kill_everything(_fault: Fault, context: Context, _lasts_s: float) -> Effect:
+    """Kill every process of the lab, its supervisor too, and start it again as it was started."""
+    home = context.settings.home
+    supervisor = Supervisor.of(home)
+    before = {part.name: part for part in read_states(home)}
+    context.struck()
+    killed = await kill_all(supervisor.pid)
+    if left := locks.holders(home):
+        raise NotReadyError(f"not all of the lab is its supervisor's: {', '.join(left)} live on")
+    pid = supervisor.start_again(home)
+    what = f"killed all {killed} processes of the lab and started it again (pid {pid}, lines in logs/up.log)"
+
+    def back() -> bool:
+        now = {part.name: part for part in read_states(home) if part.state is State.UP}
+        return now.keys() >= before.keys() and all(now[name].pid != part.pid for name, part in before.items())
+
+    if await poll(back, _BACK_POLL_S, _WHOLE_BACK_WITHIN_S):
+        return Effect(what)
+    up = {part.name for part in read_states(home) if part.state is State.UP}
+    missing = ", ".join(sorted(before.keys() - up)) or "a process of before"
+    return Effect(what, problem=f"not up again within {_WHOLE_BACK_WITHIN_S:g} s: {missing}: see the logs")
+
+
 async def _find(fault: Fault, context: Context) -> tuple[PartState, int]:
     part = await context.target.find(fault.part)
     assert part.pid is not None, "a part that was found has a process"
@@ -187,6 +215,7 @@ _BY_SIGNAL: dict[Action, Callable[[Fault, Context, float], Awaitable[Effect]]] =
     Action.FREEZE: _freeze,
     Action.SLOW: _slow,
     Action.FILL_DISK: _fill_disk,
+    Action.KILL_EVERYTHING: _kill_everything,
 }
 _BY_CONNECTION: dict[Action, Callable[[Context, float], Awaitable[Effect]]] = {
     Action.FILL_MEMORY: _fill_memory,

@@ -67,6 +67,12 @@ _API = (
         "the metric keys are deleted: v1 heals at its next run, v3 with its next order, v2 and v4 notice it",
         Action.FLUSH,
     ),
+    Fault(
+        "kill-everything",
+        "every process of the lab at once, its supervisor too, then `coffee up`: nothing is lost or doubled",
+        Action.KILL_EVERYTHING,
+        may_refuse=PIPELINES,
+    ),
 )
 
 

@@ -54,7 +54,7 @@ class Restorer:
 
     def stop(self, pid: int) -> None:
         """Stop a process and all it has started (SIGSTOP)."""
-        for member in _growing_family(pid):
+        for member in growing_family(pid):
             self._run(f"stop {member}")
 
     def keep_from_writing(self, pid: int) -> None:
@@ -62,7 +62,7 @@ class Restorer:
 
         Raises NotReadyError where this machine does not allow it.
         """
-        for member in _growing_family(pid):
+        for member in growing_family(pid):
             self._run(f"shrink {member}")
 
     def fill_memory(self, redis_url: str) -> None:
@@ -104,7 +104,7 @@ def _account(pid: int) -> tuple[int, int]:
         return os.geteuid(), os.getegid()
 
 
-def _growing_family(pid: int) -> Iterator[int]:
+def growing_family(pid: int) -> Iterator[int]:
     """Yield a process, then its descendants until no further one has come."""
     seen: set[int] = set()
     new = [pid]

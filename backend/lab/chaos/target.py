@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backend.lab.chaos.faults import LOCATORS
+from backend.lab.chaos.whole_stack import Supervisor
 from backend.pipelines.faults import Action, Fault, NotReadyError
 from backend.stack.polling import poll
 from coffee_core.errors import CoffeeError
@@ -55,9 +56,18 @@ class TargetStack:
         """Tell whether what a fault breaks runs here, and can be broken on this system."""
         if fault.action is Action.FILL_DISK and not hasattr(resource, "prlimit"):
             return False
+        if fault.action is Action.KILL_EVERYTHING:
+            return self._can_be_started_again()
         if fault.log is not None:
             return fault.log in self.pipelines
         return not fault.part or bool(self._states_of(fault.part))
+
+    def _can_be_started_again(self) -> bool:
+        try:
+            Supervisor.of(self.settings.home)
+        except NotReadyError:
+            return False
+        return True
 
     async def find(self, part: str) -> PartState:
         """Return where a part stands; of several processes of its name, the one that does the work.
