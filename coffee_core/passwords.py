@@ -8,7 +8,7 @@ from pathlib import Path
 
 from coffee_core.errors import ConfigError
 from coffee_core.file_lock import file_lock
-from coffee_core.runstate import sync
+from coffee_core.runstate import sync, sync_folders
 
 FOLDER = "passwords"
 """Where they lie in a home."""
@@ -60,4 +60,5 @@ def make_password(home: Path, server: str) -> str:
         pass  # another process was quicker: its password counts
     finally:
         Path(name).unlink(missing_ok=True)
+    sync_folders(home, folder)  # clients keep it: it must not be another one after a power cut
     return read_password(home, server)

@@ -124,6 +124,16 @@ def sync_file(path: Path) -> None:
         os.close(handle)
 
 
+def sync_folders(home: Path, *folders: Path) -> None:
+    """Put on disk the names in these folders, in all between them and the home, and that of the home itself.
+
+    What a server syncs is the file; that its folder has it is another matter.
+    """
+    above = {parent for folder in folders for parent in folder.parents if parent.is_relative_to(home)}
+    for folder in (*folders, *above, home.parent):
+        sync_file(folder)
+
+
 def sync(handle: int) -> None:
     """Put on disk what was written to a descriptor, through the disk's own cache, where macOS' fsync() ends."""
     full = getattr(fcntl, "F_FULLFSYNC", None)

@@ -22,6 +22,7 @@ BOXES = {
     "backend.cli": "backend/cli<br>the command coffee",
     "backend.lab.chaos": "backend/lab/chaos<br>faults and verdicts",
     "backend.lab.bench": "backend/lab/bench<br>measurements and reports",
+    "backend.lab.power_cut": "backend/lab/power_cut<br>what outlives a power cut",
     "backend.stack": "backend/stack<br>processes and servers",
     "backend.api": "backend/api<br>HTTP",
     "backend.pipelines.v1_direct": "v1_direct",

@@ -3,18 +3,22 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from backend.cli.main import FAILED, NOT_RUNNING, Number, read_pipelines
+from coffee_core.durability import NOTCHES
 from coffee_core.pipelines import Pipeline
+from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
-    from backend.lab.chaos.experiment import RunResult
+    from backend.lab.chaos.experiment import Announce, RunResult
 
 _RATE_PER_S = 300.0
+_POWER_CUT = "power-cut"
 
 
 @click.command("chaos")
@@ -32,6 +36,14 @@ _RATE_PER_S = 300.0
     "--rate", "rate_per_s", type=Number(1, 10_000), default=_RATE_PER_S, show_default=True,
     help="Orders a second offered to each pipeline.",
 )  # fmt: skip
+@click.option(
+    "--durability",
+    type=click.Choice(tuple(NOTCHES)),
+    help="power-cut: notch of the dial. Default: COFFEE_DURABILITY.",
+)
+@click.option(
+    "--torn", type=int, metavar="SEED", help="power-cut: unsynced sectors have reached the disk by chance."
+)
 @click.option("--no-load", is_flag=True, help="The fault alone: others send the orders, the audit judges.")
 @click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
 @click.option("--lines", "as_lines", is_flag=True, help="Everything as it happens, one JSON object a line.")
@@ -44,28 +56,31 @@ def chaos_command(
     lasts_s: float | None,
     pipelines: tuple[Pipeline, ...] | None,
     rate_per_s: float,
+    durability: str | None,
+    torn: int | None,
     no_load: bool,
     as_json: bool,
     as_lines: bool,
 ) -> None:
     """Break a part of the running stack under load, and hold what is stored and shown against what was sent.
 
-    Without a fault: list them. Exit code 0: not one order lost, duplicated or adrift; 1: some were, or the run was
-    cut short; 3: no stack runs here that may be broken.
+    Without a fault: list them. power-cut has a stack of its own, in a fresh folder on a file system that forgets
+    what was not synced. Exit code 0: not one order lost, duplicated or adrift; 1: some were, or the run was cut
+    short; 3: no stack runs here that may be broken.
     """
     from backend.lab.chaos.experiment import Plan, run_all
     from backend.lab.chaos.faults import FAULTS, FROZEN_S
     from backend.lab.chaos.target import NotLocalError, TargetStack
 
+    if name == _POWER_CUT:
+        if every or no_load or lasts_s is not None:
+            raise click.UsageError(f"{_POWER_CUT} is a run of its own: without --all, --for and --no-load")
+        announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
+        ctx.exit(_cut_power(pipelines, durability, rate_per_s, torn, announce, as_json=as_json))
     if name is None and not every:
         _list(as_json=as_json)
         return
-    if name is not None and (every or name not in FAULTS):
-        raise click.UsageError(
-            "either a fault or --all" if every else f"no fault {name!r}: `coffee chaos` lists them"
-        )
-    if name is not None and lasts_s is not None and not FAULTS[name].lasts:
-        raise click.UsageError(f"{name} is over at once: --for is for faults that last")
+    _require_fitting(name, every=every, lasts_s=lasts_s, only_power_cut=(durability, torn))
     try:
         target = TargetStack.attach()
     except NotLocalError as error:
@@ -88,6 +103,52 @@ def chaos_command(
     result = asyncio.run(run_all(faults, target, plan, announce))
     _print_result(result, as_json=as_json, as_lines=as_lines)
     ctx.exit(0 if result.exact and result.complete else FAILED)
+
+
+def _require_fitting(
+    name: str | None, *, every: bool, lasts_s: float | None, only_power_cut: tuple[object, ...]
+) -> None:
+    """Raise UsageError where what was asked for does not go together."""
+    from backend.lab.chaos.faults import FAULTS
+
+    if any(option is not None for option in only_power_cut):
+        raise click.UsageError(f"--durability and --torn are for {_POWER_CUT}")
+    if name is not None and (every or name not in FAULTS):
+        raise click.UsageError(
+            "either a fault or --all" if every else f"no fault {name!r}: `coffee chaos` lists them"
+        )
+    if name is not None and lasts_s is not None and not FAULTS[name].lasts:
+        raise click.UsageError(f"{name} is over at once: --for is for faults that last")
+
+
+def _cut_power(
+    pipelines: tuple[Pipeline, ...] | None,
+    durability: str | None,
+    rate_per_s: float,
+    torn: int | None,
+    announce: "Announce",
+    *,
+    as_json: bool,
+) -> int:
+    """Cut the power of a stack of its own; print what came of it and return the exit code."""
+    from backend.lab.chaos.fault_result import as_table
+    from backend.lab.power_cut.power_cut import power_cut
+    from backend.stack.supported_pipelines import supported_pipelines
+
+    settings = Settings.from_env()
+    wanted, missing = supported_pipelines(replace(settings, pipelines=pipelines or settings.pipelines))
+    if missing:
+        announce(missing)
+    notch = durability or settings.durability
+    results = asyncio.run(power_cut(settings.home, wanted.pipelines, notch, rate_per_s, torn, announce))
+    kept = all(each.kept for each in results)
+    if as_json:
+        cells = [each.as_json() for each in results]
+        click.echo(json.dumps({"kept": kept, "durability": notch, "torn": torn, "cells": cells}, indent=2))
+    else:
+        lines = [*as_table([each.result for each in results]), "", *(each.sentence() for each in results)]
+        click.echo("\n".join(lines))
+    return 0 if kept else FAILED
 
 
 def _print_result(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:

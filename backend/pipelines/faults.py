@@ -41,6 +41,7 @@ class Action(StrEnum):
     REPLAY = "replay"
     REBALANCE = "rebalance"
     KILL_EVERYTHING = "kill everything"
+    POWER_CUT = "power cut"
 
 
 _LASTING = (

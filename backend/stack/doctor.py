@@ -13,7 +13,7 @@ from pathlib import Path
 from backend.stack import locks, postgres, redis
 from backend.stack.part import LOOPBACK
 from backend.stack.parts import wanted_servers
-from backend.stack.places import ON_JAVA, cache_dir, cache_obstacle, home_obstacle, java_obstacle
+from backend.stack.places import ON_JAVA, cache_dir, cache_obstacle, fuse_obstacle, home_obstacle, java_obstacle
 from backend.stack.ports import obstacle_at
 from backend.stack.privileges import account_obstacle
 from backend.stack.supported_pipelines import missing_library, missing_package, supported_pipelines
@@ -83,7 +83,7 @@ def checkup(settings: Settings) -> list[Check]:
         from backend.stack.jvm import java  # not needed where nothing runs on it
 
         checks.append(_program("Java", java, "-version"))
-    return [*checks, *_packages(settings), *_ports(settings), *_variables()]
+    return [*checks, *_packages(settings), *_ports(settings), _fuse(), *_variables()]
 
 
 def _account(settings: Settings) -> Check:
@@ -214,6 +214,14 @@ def _packages(settings: Settings) -> Iterator[Check]:
             yield Check(package.package, not missing, detail)
     if "flink" in _started_servers(settings) and (library := missing_library()):
         yield Check("libpython", ok=False, detail=f"{library}: {others} alone will run")
+
+
+def _fuse() -> Check:
+    obstacle = fuse_obstacle()
+    what = (
+        f"{obstacle} (`coffee chaos power-cut` alone needs it)" if obstacle else "`coffee chaos power-cut` can run"
+    )
+    return Check("/dev/fuse", ok=True, detail=what)
 
 
 def _ports(settings: Settings) -> list[Check]:

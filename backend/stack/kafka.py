@@ -14,7 +14,7 @@ from backend.stack.part import Part
 from backend.stack.probes import kafka_answers
 from coffee_core.durability import FLUSH_MESSAGES
 from coffee_core.errors import StackError
-from coffee_core.runstate import write_private
+from coffee_core.runstate import sync_folders, write_private
 from coffee_core.settings import Settings
 
 NAME = "kafka"
@@ -36,7 +36,12 @@ def part(settings: Settings) -> Part:
 
         await create_topics(settings)
         if not settings.given_kafka_servers:
-            await asyncio.to_thread(keep_identity, settings.home / NAME / "data")
+            data = settings.home / NAME / "data"
+            await asyncio.to_thread(keep_identity, data)
+            # It syncs records and the names of their files, but not that its folder has the partitions'.
+            await asyncio.to_thread(
+                sync_folders, settings.home, *(path for path in data.iterdir() if path.is_dir())
+            )
             _background.start(_archive(await fetch_jars()))
             _background.prune()
 

@@ -1,5 +1,6 @@
 """Where the stack stands: whether its programs can name its folders and work in them, and what to do where not."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -116,3 +117,17 @@ def _nearest(folder: Path) -> Path:
 
 def _cannot_write(folder: Path, why: str, setting: str) -> str:
     return f"cannot write into {folder}: {why}: set {setting} to a folder of your own"
+
+
+_FUSE = Path("/dev/fuse")
+
+
+def fuse_obstacle() -> str:
+    """Return what a file system of our own lacks here, and what to do; empty where it lacks nothing."""
+    if not _FUSE.exists():
+        return f"there is no {_FUSE}: Linux has it, a container with --device {_FUSE} --cap-add SYS_ADMIN"
+    if shutil.which("fusermount3") is None:
+        return "fusermount3 is missing: install fuse3"
+    if importlib.util.find_spec("mfusepy") is None:
+        return "mfusepy is not installed: install coffee-rt[power-cut]"
+    return ""

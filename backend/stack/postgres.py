@@ -18,7 +18,7 @@ from backend.stack.process import run
 from coffee_core.children import python_module
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
-from coffee_core.runstate import sync_file
+from coffee_core.runstate import sync_folders
 from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 
@@ -125,8 +125,12 @@ async def _initialise(data: Path, password: str) -> None:
     initdb = (str(binary("initdb")), "-D", str(fresh), "-U", "postgres", "-A", "reject", "--data-checksums")
     await run("initdb", run_as((*initdb, *locale, "--no-instructions"), uid, gid))
     await _set_password(fresh, password, _BOOTSTRAP)
+    # CREATE DATABASE syncs the files of the new folder, not that its parent has it; nor is pg_hba.conf synced.
+    await run("initdb", run_as((str(binary("initdb")), "--sync-only", "-D", str(fresh)), uid, gid))
     fresh.rename(data)
-    sync_file(data.parent)  # a half-made folder is deleted: that must not be its name again after a power cut
+    sync_folders(
+        data.parent, data
+    )  # a half-made folder is deleted: that must not be its name again after a power cut
 
 
 async def _set_password(data: Path, password: str, before: str = "") -> None:

@@ -12,13 +12,15 @@ from backend.stack.part import Part, report_progress
 from backend.stack.probes import redis_answers
 from coffee_core.errors import StackError
 from coffee_core.passwords import make_password
-from coffee_core.runstate import sync, write_private
+from coffee_core.runstate import sync, sync_folders, write_private
 from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 
 NAME = "redis"
 _INCREMENTS = re.compile(r"^file (\S+) seq \d+ type i", re.MULTILINE)
 """Lines of the manifest that name the files to which commands are appended; the last is in use."""
+_FILES = "appendonlydir"
+"""Folder of the append-only file within the server's."""
 _BLOCK_BYTES = 1 << 20
 
 
@@ -36,9 +38,13 @@ def part(settings: Settings) -> Part:
     secret = data / "valkey.conf"  # everybody on this machine may read the arguments of a process
 
     async def prepare() -> None:
-        if cut := await asyncio.to_thread(cut_zeros, data / "appendonlydir"):
+        if cut := await asyncio.to_thread(cut_zeros, data / _FILES):
             report_progress(f"cut {cut:,} zero bytes off the end of the append-only file: a power cut left them")
         write_private(secret, f"requirepass {password}\n")
+
+    async def settle() -> None:
+        # It syncs its files and their manifest, but not that its folder has the folder of both.
+        await asyncio.to_thread(sync_folders, settings.home, data / _FILES)
 
     options = {
         "port": str(settings.redis_port),
@@ -54,7 +60,7 @@ def part(settings: Settings) -> Part:
     }
     settled = (word for name, value in options.items() for word in (f"--{name}", value))
     argv = (str(binary()), _as_pattern(secret), *settled)
-    return Part(NAME, argv, ready, port=settings.redis_port, prepare=prepare)
+    return Part(NAME, argv, ready, port=settings.redis_port, prepare=prepare, settle=settle)
 
 
 def _as_pattern(path: Path) -> str:

@@ -51,8 +51,21 @@ class BenchStack:
         """When it was started, monotonic seconds."""
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def pid(self) -> int:
+        """Process id of its supervisor, whose children all others are."""
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
     async def __aenter__(self) -> Self:
         """Start it; return at once."""
+        await self.start()
+        return self
+
+    async def start(self) -> None:
+        """Start it, also again once it was killed; return at once."""
+        if self._process is not None:
+            await self._process.wait()
         self.started_s = time.monotonic()
         with open_log(self.home / "bench.log") as log:
             # It ends when its standard input does, so also when we are killed.
@@ -64,7 +77,6 @@ class BenchStack:
                 stderr=log,
                 start_new_session=True,
             )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

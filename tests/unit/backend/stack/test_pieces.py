@@ -374,7 +374,7 @@ def test_the_doctor_knows_the_memory_of_a_container(
 def test_the_doctor_asks_only_for_what_the_pipelines_need(tmp_path: Path) -> None:
     names = [check.name for check in checkup(Settings(home=tmp_path, pipelines=(V1,)))]
     assert [name for name in names if not name.startswith("port")] == [
-        *("python", "account", "disk", "memory", "PostgreSQL", "Redis server")
+        *("python", "account", "disk", "memory", "PostgreSQL", "Redis server", "/dev/fuse")
     ]
     assert "port 9092" not in names
     everything = {check.name for check in checkup(Settings(home=tmp_path))}

@@ -1,0 +1,126 @@
+"""A power cut under load, on a stack of its own that lies on the file system that forgets."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from backend.lab.bench.bench_stack import BenchStack
+from backend.lab.chaos.experiment import Announce, Plan, run_under_load
+from backend.lab.chaos.fault_result import FaultResult
+from backend.lab.chaos.target import TargetStack
+from backend.lab.chaos.whole_stack import kill_all
+from backend.lab.power_cut.mount import ForgetfulMount
+from backend.pipelines.faults import Action, Effect, Fault, StrikeContext
+from backend.stack.stop_signal import stop_on_signals
+from coffee_core.durability import DEFAULT, NOTCHES
+from coffee_core.errors import CoffeeError
+from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
+from coffee_core.runstate import sync_file
+
+NAME = "power-cut"
+_TEACHES = "every process killed at once, and what was not synced forgotten: what an answer was worth"
+
+
+@dataclass(frozen=True, slots=True)
+class CutResult:
+    """What a cut did to one pipeline, and what was promised."""
+
+    durability: str
+    """The notch of the dial."""
+    result: FaultResult
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether nobody has promised that the acknowledged orders of this pipeline outlive a cut."""
+        log = self.result.pipeline.info.log
+        on_topic = log is not None and log.kind is LogKind.TOPIC
+        return self.durability not in ("strict", DEFAULT) or (self.durability == DEFAULT and on_topic)
+
+    @property
+    def kept(self) -> bool:
+        """Whether all that was promised was kept."""
+        return self.result.exact or self.may_lose
+
+    def sentence(self) -> str:
+        """Return in one line what was lost of what was acknowledged, and whether that was promised."""
+        verdict, pipeline = self.result.verdict, self.result.pipeline
+        lost = f"{pipeline}, {self.durability}: lost {len(verdict.lost):,} of {verdict.accepted:,} acknowledged"
+        if self.result.exact:
+            return f"{lost}: exact"
+        return f"{lost}: {'no more was promised' if self.may_lose else 'the promise was NOT KEPT'}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a cell of the matrix, with the notch and what was promised."""
+        return {
+            **self.result.as_json(),
+            "durability": self.durability,
+            "may_lose": self.may_lose,
+            "kept": self.kept,
+        }
+
+
+async def power_cut(
+    parent: Path,
+    pipelines: Sequence[Pipeline],
+    durability: str,
+    rate_per_s: float,
+    torn: int | None,
+    announce: Announce,
+) -> list[CutResult]:
+    """Cut the power of a stack in a fresh folder within ``parent``, under load, and compare row by row.
+
+    ``torn``: a seed by which sectors that were not synced have reached the disk, or not. SIGINT, SIGTERM and
+    SIGHUP end it; nothing stays behind. Raises CoffeeError where it cannot be run to its end.
+    """
+    assert durability in NOTCHES, "a notch of the dial"
+    stop = asyncio.Event()
+    stop_on_signals(stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    running = asyncio.create_task(_run(parent, pipelines, durability, rate_per_s, torn, announce))
+    await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not running.done():
+        running.cancel()
+        await asyncio.wait({running})
+        raise CoffeeError("interrupted: nothing was compared")
+    return [CutResult(durability, result) for result in running.result()]
+
+
+async def _run(
+    parent: Path,
+    pipelines: Sequence[Pipeline],
+    durability: str,
+    rate_per_s: float,
+    torn: int | None,
+    announce: Announce,
+) -> list[FaultResult]:
+    with ForgetfulMount(parent, torn) as mount:
+        async with BenchStack(mount.path, pipelines, {"COFFEE_DURABILITY": durability}) as stack:
+            announce(f"{NAME}: a stack of its own starts in {stack.home}: your own data is not touched")
+            sync_file(mount.path)  # COFFEE_HOME itself is older than any order
+            await stack.wait_until_up()
+            fault = Fault(
+                NAME,
+                _TEACHES,
+                Action.POWER_CUT,
+                may_refuse=PIPELINES,
+                strike=partial(_cut, stack, mount, announce),
+            )
+            plan = Plan(tuple(pipelines), rate_per_s, 0.0)
+            return await run_under_load(fault, TargetStack(stack.settings), plan, announce)
+
+
+async def _cut(stack: BenchStack, mount: ForgetfulMount, announce: Announce, context: StrikeContext) -> Effect:
+    context.struck()
+    killed = await kill_all(stack.pid)
+    await asyncio.to_thread(mount.cut)
+    announce(f"{NAME}: {killed} processes killed, and what was not synced is gone; starting again")
+    await stack.start()
+    try:
+        await stack.wait_until_up()
+    except CoffeeError as error:
+        return Effect("cut the power", problem=f"it does not start again: {error}")
+    return Effect("cut the power, forgot what was not synced and started again")
