@@ -26,6 +26,7 @@ from coffee_core.settings import Settings
     help="Folder of the report.",
 )  # fmt: skip
 @click.option("--pipelines", metavar="v1,v2,…", callback=read_pipelines, help="Default: those of the settings.")
+@click.option("--durability", is_flag=True, help="Only what each notch of COFFEE_DURABILITY costs, in turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of words: see docs/bench.md.")
 @click.option(
     "--compare", nargs=2, type=click.Path(exists=True, path_type=Path), metavar="A B",
@@ -39,6 +40,7 @@ def bench_command(
     size: str,
     out: Path,
     pipelines: tuple[Pipeline, ...] | None,
+    durability: bool,
     as_json: bool,
     compare: tuple[Path, Path] | None,
 ) -> None:
@@ -71,6 +73,9 @@ def bench_command(
     chosen = tuple(pipeline for pipeline in pipelines or wanted.pipelines if pipeline in wanted.pipelines)
     if not chosen:
         raise click.UsageError("none of these pipelines can run here")
+    if durability:
+        _measure_durability(size, settings.home, chosen, announce, as_json=as_json)
+        return
     _require_writable(out)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(bench(SIZES[size], settings.home, chosen, announce))
@@ -79,6 +84,19 @@ def bench_command(
     click.echo(json.dumps(result.as_json()) if as_json else as_text(result))
     announce(f"the report is in {out}")
     ctx.exit(0 if result.complete else FAILED)
+
+
+def _measure_durability(
+    size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None], *, as_json: bool
+) -> None:
+    import uvloop
+
+    from backend.lab.bench.durability import as_table, bench_durability
+    from backend.lab.bench.size import SIZES
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures = runner.run(bench_durability(SIZES[size], home, pipelines, announce))
+    click.echo(json.dumps(figures.as_json()) if as_json else "\n".join(as_table(figures, pipelines)))
 
 
 def _require_writable(out: Path) -> None:

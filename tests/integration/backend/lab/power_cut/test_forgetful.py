@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import redis
 
-from backend.lab.power_cut.forgetful import SECTOR_BYTES
 from backend.lab.power_cut.mount import ForgetfulMount
 from backend.stack import redis as redis_stack
 from backend.stack.places import fuse_obstacle
@@ -18,6 +17,8 @@ from coffee_core.settings import Settings
 from tests.servers import free_port, serving
 
 pytestmark = pytest.mark.skipif(bool(fuse_obstacle()), reason=fuse_obstacle() or "FUSE is there")
+
+SECTOR_BYTES = 512
 
 
 @pytest.fixture
