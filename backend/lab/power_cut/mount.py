@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 from backend.stack.places import fuse_obstacle
 from coffee_core.children import child_environ, python_module
@@ -24,8 +24,7 @@ class ForgetfulMount:
     """
 
     def __init__(self, parent: Path, seed: int | None = None) -> None:
-        parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix="coffee-forgetful-", dir=parent))
+        self._folder = parent / f"coffee-forgetful-{uuid4().hex[:8]}"
         self._seed = seed
         self.path = self._folder / "mounted"
         """Where it is mounted."""
@@ -35,7 +34,7 @@ class ForgetfulMount:
         """Mount it, empty."""
         if obstacle := fuse_obstacle():
             raise CoffeeError(f"a power cut needs a file system that forgets: {obstacle}")
-        (self._folder / "live").mkdir(mode=0o755)
+        (self._folder / "live").mkdir(mode=0o755, parents=True)
         self.path.mkdir()
         self._folder.chmod(0o755)
         try:
