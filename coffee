@@ -108,11 +108,12 @@ set_up() { # Install what running needs, and say how much that was.
 if [ "${1:-}" = test ]; then
   shift
   cd "$here"
+  unset PYTHONDONTWRITEBYTECODE # else each of the hundreds of processes compiles all of its modules again
   require_python
   uv sync --quiet
   [ $# -eq 0 ] || exec uv run pytest "$@"
   for check in "ruff check" "ruff format --check" "mypy" "lint-imports" \
-    "pytest -n logical --maxprocesses 4 --dist loadgroup"; do
+    "pytest -n auto --dist loadgroup --no-loadscope-reorder"; do
     say "$check"
     # shellcheck disable=SC2086 # a command and its options
     uv run $check

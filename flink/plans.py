@@ -23,6 +23,7 @@ from coffee_core.errors import CoffeeError
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.runstate import sync
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 from flink.failures import client_failure
 
 _BACKGROUND_NICENESS = 10
@@ -79,8 +80,7 @@ class Plans:
     async def close(self) -> None:
         """End what is planned in the background."""
         if self._ahead is not None:
-            self._ahead.cancel()
-            await asyncio.gather(self._ahead, return_exceptions=True)
+            await end_tasks(self._ahead)
 
     async def _make_ahead(self, epoch: str, restore: str) -> None:
         try:

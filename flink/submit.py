@@ -23,6 +23,7 @@ from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import NEXT_START_PLANNED, STANDBY_WARM, write_private
 from coffee_core.server_urls import Endpoint, HttpUrl, PostgresUrl, RedisUrl, parse_endpoints, place
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 from flink.checkpoint_store import checkpoint_store
 from flink.checkpoints import epoch_of
 from flink.failures import Failure, JobFailedError
@@ -304,9 +305,7 @@ class WarmStandby:
     async def close(self) -> None:
         """End a warm-up that is under way."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
 
     def _remark(self, manager: TaskManager) -> str:
         if manager.address not in self._warm:
@@ -444,8 +443,7 @@ async def _keep_submitted(settings: Settings, stop: asyncio.Event) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), retry.pause_s)
     finally:
-        publishing.cancel()
-        await asyncio.gather(publishing, return_exceptions=True)
+        await end_tasks(publishing)
         await submitter.close()
         await rest.close()
         await presence.aclose()  # type: ignore[no-untyped-call]

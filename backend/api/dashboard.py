@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +28,7 @@ from coffee_core.keys import STREAM, MetricKeys
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.metrics import READS, Metrics, parse_metrics, read_commands, whole_number
 from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
+from coffee_core.tasks import end_tasks
 from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows, starts
 
 _log = logging.getLogger(__name__)
@@ -176,8 +177,7 @@ class DashboardFeed:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks(task)
 
     async def _change(self) -> bool:
         try:
@@ -194,9 +194,7 @@ class DashboardFeed:
     async def _stop(self) -> None:
         task, self._task, self._newest = self._task, None, None
         if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_tasks(task)
 
     async def _run(self) -> None:
         failing = False
@@ -269,8 +267,7 @@ def routes(redis: RedisClient, feed: DashboardFeed) -> list[BaseRoute]:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
+            await end_tasks(*tasks)
             ended = await asyncio.gather(*tasks, return_exceptions=True)
         for error in ended:
             # A client that disconnects during a send is no error.

@@ -15,6 +15,7 @@ from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.resources import lua, sql
+from coffee_core.tasks import end_tasks
 from coffee_core.totals import PipelineCounts
 
 INTERVAL_S = 1.0
@@ -84,8 +85,7 @@ class LiveAudit:
             for log in self._logs.values():
                 await log.close()
             if self._task is not None:
-                self._task.cancel()
-                await asyncio.gather(self._task, return_exceptions=True)
+                await end_tasks(self._task)
 
     async def _round(self) -> None:
         began_s = time.monotonic()

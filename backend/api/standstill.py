@@ -23,6 +23,7 @@ from coffee_core.pipelines import Pipeline, is_part
 from coffee_core.resources import sql
 from coffee_core.runstate import PartState, State, read_states
 from coffee_core.standstill import Standstill
+from coffee_core.tasks import end_tasks
 from coffee_core.totals import PipelineCounts
 
 _log = logging.getLogger(__name__)
@@ -111,8 +112,7 @@ class StandstillWatcher:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)  # a failure was logged by done()
+            await end_tasks(task)  # a failure was logged by done()
             await self._blocker.close()
 
     def as_json(self, pipeline: Pipeline) -> dict[str, Any] | None:
@@ -258,8 +258,7 @@ class _Blocker:
     async def close(self) -> None:
         """Ask no more."""
         if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+            await end_tasks(self._asking)
 
     def _is_due(self) -> bool:
         return time.monotonic() - self._asked_s >= _ASK_BLOCKER_EVERY_S

@@ -10,6 +10,7 @@ from backend.clients.health import Health
 from backend.clients.postgres import PostgresPool
 from backend.clients.redis import RedisClient
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 
 if TYPE_CHECKING:
     from backend.clients.kafka_producer import TopicProducer
@@ -59,6 +60,4 @@ class Connections:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)  # a failure was logged by done()
+            await end_tasks(*tasks)  # a failure was logged by done()

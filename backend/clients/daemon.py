@@ -22,6 +22,7 @@ from coffee_core.runstate import tell_ready
 from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
 from coffee_core.standstill import EXPIRY_MS, Standstill
+from coffee_core.tasks import end_tasks
 
 Database: TypeAlias = "asyncpg.Connection[Any]"
 """A connection to PostgreSQL (generic for the type checker alone)."""
@@ -99,8 +100,7 @@ class Report:
     async def close(self) -> None:
         """End with the daemon: what it said last expires."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks(self._task)
 
     async def _keep_saying(self) -> None:
         await asyncio.sleep(_SAY_AFTER_S)

@@ -19,6 +19,7 @@ from coffee_core.clock import now_us
 from coffee_core.errors import StackError
 from coffee_core.runstate import PartState, State, read_state, write_state
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
@@ -322,6 +323,4 @@ async def _run_until_first(*coroutines: Coroutine[Any, Any, Any]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*tasks)

@@ -30,8 +30,6 @@ def one_line(error: BaseException) -> str:
 
     The operating system's words where it has any, else the error's own.
     """
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
     number = _errno(error)
     if number is not None:
         return os.strerror(number).lower()

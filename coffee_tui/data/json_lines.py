@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 
 from coffee_core.output import Output
+from coffee_core.tasks import end_tasks
 from coffee_tui.data.live import Feed
 from coffee_tui.data.plain import to_plain
 from coffee_tui.data.recording import Recorder
@@ -46,6 +47,5 @@ async def write_lines(feed: Feed, output: Output, recorder: Recorder | None = No
     if running.done():
         waiting.cancel()
         running.result()
-    running.cancel()
-    await asyncio.wait({running})
+    await end_tasks(running)
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from coffee_core.runstate import PartState, read_env, read_states
 from coffee_core.settings import Settings
+from coffee_core.tasks import run_together
 from coffee_tui.data.connection import Attachment, one_line
 from coffee_tui.data.history import Moment
 from coffee_tui.data.readings import ReadingError, RedisReading
@@ -54,11 +55,7 @@ class LiveFeed:
 
     async def run(self, publish: Publish) -> None:
         """Publish a snapshot whenever it differs from the one before, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_redis(), name="feed: redis")
-            tasks.create_task(self._keep_api(), name="feed: api")
-            tasks.create_task(self._tick(), name="feed: tick")
-            tasks.create_task(self._publish(publish), name="feed: publish")
+        await run_together(self._keep_redis(), self._keep_api(), self._tick(), self._publish(publish))
 
     async def _publish(self, publish: Publish) -> None:
         last: Snapshot | None = None
@@ -84,15 +81,10 @@ class LiveFeed:
         while True:
             try:
                 await self._use_redis()
-            except* (RedisError, OSError, TimeoutError, ReadingError) as group:
-                self._state.lost_redis(Moment(), one_line(group))
+            except (RedisError, OSError, TimeoutError, ReadingError) as error:
+                self._state.lost_redis(Moment(), one_line(error))
                 self._frames.notify()
                 self._attachment.reload()
-            # A task group whose tasks fail while it is cancelled raises their errors alone (until Python 3.13).
-            task = asyncio.current_task()
-            assert task is not None
-            if task.cancelling():
-                raise asyncio.CancelledError
             await asyncio.sleep(_RECONNECT_S)
 
     async def _use_redis(self) -> None:
@@ -110,25 +102,27 @@ class LiveFeed:
         async with (
             redis_reader.connect(settings.redis_url) as client,
             redis_reader.pubsub(client) as pubsub,
-            asyncio.TaskGroup() as tasks,
         ):
             channels = redis_reader.channels(client, pipelines)
             notifications = Notifications(pubsub, channels, on_message, self._reads.notify)
-            tasks.create_task(notifications.listen(FRAME_S), name="feed: notifications")
-            ask_at_s = 0.0
-            last: RedisReading | None = None
-            while True:
-                if time.monotonic() >= ask_at_s:
-                    ask_at_s = time.monotonic() + _ASK_AGAIN_S
-                    notifies = await redis_reader.notifies(client)
-                    self._state.mode = LIVE if notifies or (notifies is None and heard.is_set()) else POLLING
-                reading = await redis_reader.read(client, pipelines)
-                self._state.read_metrics(Moment(), reading)
-                if reading != last:
-                    notifications.changed()
-                    self._frames.notify()
-                    last = reading
-                await self._reads.wait(TICK_S)
+
+            async def keep_reading() -> None:
+                ask_at_s = 0.0
+                last: RedisReading | None = None
+                while True:
+                    if time.monotonic() >= ask_at_s:
+                        ask_at_s = time.monotonic() + _ASK_AGAIN_S
+                        notifies = await redis_reader.notifies(client)
+                        self._state.mode = LIVE if notifies or (notifies is None and heard.is_set()) else POLLING
+                    reading = await redis_reader.read(client, pipelines)
+                    self._state.read_metrics(Moment(), reading)
+                    if reading != last:
+                        notifications.changed()
+                        self._frames.notify()
+                        last = reading
+                    await self._reads.wait(TICK_S)
+
+            await run_together(notifications.listen(FRAME_S), keep_reading())
 
     async def _keep_api(self) -> None:
         await self._read_parts()

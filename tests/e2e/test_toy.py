@@ -1,11 +1,13 @@
 """Pipelines beside the usual ones on a real stack: v5, and one of somebody else's, by one folder and a setting."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,18 +42,35 @@ def test_it_takes_orders_and_balances(toy_lab: Lab) -> None:
     assert (found["pipeline"], found["accepted"], found["shown"]["orders"]) == ("toy", 4, 4)
 
 
-def test_the_dashboard_shows_it(toy_lab: Lab) -> None:
+async def test_the_dashboard_shows_it(toy_lab: Lab) -> None:
     command = [sys.executable, "-m", "coffee_tui", "--json"]
-    with subprocess.Popen(command, cwd=ROOT, env=toy_lab.env, stdout=subprocess.PIPE, text=True) as dashboard:
+    dashboard = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=toy_lab.env, stdout=subprocess.PIPE, limit=1 << 20
+    )
+    views: dict[str, dict[str, Any]] = {}
+
+    async def shows() -> bool:
         assert dashboard.stdout is not None
-        for line in dashboard.stdout:
-            views = {view["pipeline"]: view for view in json.loads(line)["pipelines"]}
-            stages = {stage["label"]: stage["health"] for stage in views["toy"]["chain"]}
-            if (views["toy"]["orders"] or 0) >= 4 and set(stages.values()) == {"up"}:
-                break
+        views.update(
+            {view["pipeline"]: view for view in json.loads(await dashboard.stdout.readline())["pipelines"]}
+        )
+        return (views["toy"]["orders"] or 0) >= 4 and set(_stages(views["toy"]).values()) == {"up"}
+
+    try:
+        async with asyncio.timeout(100):
+            while not await shows():
+                pass
+    except TimeoutError:
+        raise AssertionError(f"not shown: {views.get('toy')}\n{toy_lab.report()}") from None
+    finally:
         dashboard.terminate()
+        await dashboard.wait()
     assert list(views) == ["v1", "v5", "toy"]
-    assert list(stages) == ["POST", "PG", "projector", "Redis"]
+    assert list(_stages(views["toy"])) == ["POST", "PG", "projector", "Redis"]
+
+
+def _stages(view: dict[str, Any]) -> dict[str, str]:
+    return {stage["label"]: stage["health"] for stage in view["chain"]}
 
 
 def test_it_is_broken_on_purpose_and_nothing_is_lost(toy_lab: Lab) -> None:

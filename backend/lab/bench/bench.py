@@ -39,6 +39,7 @@ from backend.stack.ports import is_free
 from backend.stack.stop_signal import stop_on_signals
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import LogKind, Pipeline
+from coffee_core.tasks import end_tasks
 
 _STOP_S = 5.0
 _RUNS_WITHIN_S = 15.0
@@ -210,10 +211,7 @@ async def _unless(stopped: "asyncio.Task[bool]", work: Coroutine[Any, Any, None]
     if doing.done():
         doing.result()
         return True
-    while not doing.done():
-        # Again and again: a cancellation may get lost in the Redis client.
-        doing.cancel()
-        await asyncio.wait({doing}, timeout=1)
+    await end_tasks(doing)
     return False
 
 

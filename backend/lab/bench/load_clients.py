@@ -29,6 +29,7 @@ from coffee_core.load.statistics import Answer, Outcome, Sample, outcome_of, rea
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import PIPELINES, Pipeline, pipeline_named
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 
 _LEAD_S = 0.15
 """Seconds from sending the plan to the clients until the first order: they all have it by then."""
@@ -275,8 +276,7 @@ async def _serve(api_url: str) -> None:
             running = asyncio.create_task(run_plan(Plan.from_json(line), sender, _report))
             await asyncio.wait({next_line, running}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
-                running.cancel()  # whoever started us has gone, or has had enough
-                await asyncio.wait({running})
+                await end_tasks(running)  # whoever started us has gone, or has had enough
                 return
             samples = {pipeline: sample.to_json() for pipeline, sample in running.result().items()}
             _write({"samples": samples})

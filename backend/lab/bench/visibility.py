@@ -24,6 +24,7 @@ from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import MetricKeys
 from coffee_core.load.histogram import LatencyHistogram
 from coffee_core.pipelines import Pipeline
+from coffee_core.tasks import end_tasks
 
 _POLL_S, _TRACKED_POLL_S = 0.001, 0.05
 """Seconds between two reads where the server does not report changes, and where it does."""
@@ -177,8 +178,7 @@ class VisibilityWatcher:
     ) -> None:
         """Stop looking; raise what went wrong with it."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end_tasks(self._task)
         if self._link is not None:
             self._link.close()
         if error is None:

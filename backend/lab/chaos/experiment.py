@@ -25,6 +25,7 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 from coffee_core.totals import Totals
 
 _UP_WITHIN_S = 120.0
@@ -168,8 +169,7 @@ async def _run_unless(
     if running.done():
         return running.result()
     announce(f"{fault.name}: ending: what is frozen goes on, answers on their way are waited for")
-    running.cancel()
-    await asyncio.wait({running})
+    await end_tasks(running)
     return None
 
 

@@ -33,6 +33,7 @@ from coffee_core.pipelines.constants import V1
 from coffee_core.resources import sql
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
+from coffee_core.tasks import run_together
 from coffee_core.totals import Totals
 
 _log = logging.getLogger("backend.pipelines.v1_direct.aggregator")  # run with -m this module is __main__
@@ -189,13 +190,13 @@ async def _run(stop: asyncio.Event) -> None:
     others = [
         pipeline for pipeline in settings.pipelines if pipeline != V1 and Repair.RECONCILE in pipeline.info.repairs
     ]
-    async with asyncio.TaskGroup() as group:
-        if V1 in settings.pipelines:
-            urls = (settings.database_url, settings.redis_url)
-            group.create_task(run_aggregator(stop, *urls, settings.aggregator_interval_s))
-        else:
-            tell_ready(ready=True)
-        group.create_task(run_reconciliations(stop, others, settings.reconcile_interval_s))
+    work = [run_reconciliations(stop, others, settings.reconcile_interval_s)]
+    if V1 in settings.pipelines:
+        urls = (settings.database_url, settings.redis_url)
+        work.append(run_aggregator(stop, *urls, settings.aggregator_interval_s))
+    else:
+        tell_ready(ready=True)
+    await run_together(*work)
 
 
 def aggregate_once() -> int:

@@ -9,10 +9,8 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -35,6 +33,7 @@ from backend.pipelines.v2_streams.reconcile import reconcile
 from coffee_core.keys import STREAM
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
+from coffee_core.tasks import run_together
 
 _log = logging.getLogger("backend.pipelines.v2_streams.worker")  # run with -m this module is __main__
 
@@ -127,7 +126,7 @@ class Worker:
         Where there is no next one, this one is applied too.
         """
         reading = [self._read_next()] if read_ahead else []
-        await gather_or_cancel(*reading, self._apply_stored(), store(self._connection, batch))
+        await run_together(*reading, self._apply_stored(), store(self._connection, batch))
         self._stored = batch
         if self._read_ahead is None:
             await self._apply_stored()
@@ -157,21 +156,6 @@ class Worker:
         drift = await reconcile(self._connection, self._client)
         if drift:
             _log.warning("reconciled the metrics with the table: %+d orders", drift.orders)
-
-
-async def gather_or_cancel(*work: Coroutine[Any, Any, None]) -> None:
-    """Run these at once, begun in this order, and return when all have ended.
-
-    Where one fails the others are cancelled; its error is raised when they have ended too. (A TaskGroup would wrap
-    it in an ExceptionGroup, and take one that was cancelled from within for one that has done its work.)
-    """
-    tasks = [asyncio.create_task(coroutine) for coroutine in work]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Outcome(StrEnum):

@@ -26,6 +26,7 @@ from coffee_core.keys import AGGREGATOR_GROUP
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.resources import lua
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 
 _log = logging.getLogger("backend.pipelines.v4_workers.kafka-aggregator")  # run with -m this module is __main__
 
@@ -93,8 +94,7 @@ class Reconciler:
             yield
         finally:
             self._stop.set()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)  # what fails is logged and tried again
+            await end_tasks(task)  # what fails is logged and tried again
 
     async def _run(self) -> None:
         while not self._stop.is_set():

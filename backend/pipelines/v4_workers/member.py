@@ -19,6 +19,7 @@ from coffee_core.errors import CoffeeError
 from coffee_core.keys import WORKERS_TOPIC
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 
 _BLOCK_MS = 500
 """How long a read waits for a record, which is what a SIGTERM may have to wait."""
@@ -263,9 +264,8 @@ async def _work(stop: asyncio.Event, member: Member, work: Work, outage: Outage,
         if in_hand is not None:
             await in_hand
     finally:
-        for task in filter(None, (publishing, in_hand)):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)  # what fails is tried again, or was raised above
+        # What fails is tried again, or was raised above.
+        await end_tasks(publishing, *filter(None, (in_hand,)))
 
 
 async def _process(member: Member, work: Work, portions: Sequence[Portion]) -> None:

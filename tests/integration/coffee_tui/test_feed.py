@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
-from coffee_tui.data import live
+from coffee_tui.data import live, redis_reader
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.live import LIVE, POLLING, LiveFeed
+from coffee_tui.data.readings import RedisReading
 from coffee_tui.data.snapshot import Snapshot
 from tests.servers import free_port, serving
 from tests.waiting import until
@@ -103,6 +104,30 @@ async def test_after_a_restart_it_reads_the_state_again_and_hears_again(tmp_path
                     await redis.incr(KEYS.total_orders)
                 await until(lambda orders=orders: watched.orders() == orders)
             await until(lambda: watched.last.redis.up is False)
+
+
+async def test_it_ends_where_the_redis_client_loses_the_first_cancellation(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reading, lost = redis_reader.read, asyncio.Event(), asyncio.Event()
+
+    async def losing(client: Redis, pipelines: Sequence[Pipeline]) -> RedisReading:
+        if not lost.is_set():
+            reading.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost.set()
+        return await read(client, pipelines)
+
+    monkeypatch.setattr(redis_reader, "read", losing)
+    task = asyncio.create_task(LiveFeed(Attachment.to(_settings(redis_url, tmp_path))).run(lambda _: None))
+    await reading.wait()
+    task.cancel()
+    async with asyncio.timeout(60):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert lost.is_set()
 
 
 @pytest.mark.parametrize("setting", ["", "Kl"])

@@ -1,8 +1,10 @@
+"""Cancelling that leaves nothing running."""
+
 import asyncio
 
 import pytest
 
-from backend.pipelines.v2_streams.worker import gather_or_cancel
+from coffee_core.tasks import end_tasks, run_together
 
 
 async def test_all_of_it_is_done_at_once() -> None:
@@ -17,7 +19,7 @@ async def test_all_of_it_is_done_at_once() -> None:
         second.set()
 
     async with asyncio.timeout(10):
-        await gather_or_cancel(one(), other())
+        await run_together(one(), other())
 
 
 async def test_the_error_of_one_ends_the_others_first() -> None:
@@ -33,7 +35,7 @@ async def test_the_error_of_one_ends_the_others_first() -> None:
             ended.append("lasts")
 
     with pytest.raises(ValueError, match="of this one"):
-        await gather_or_cancel(lasts(), fails())
+        await run_together(lasts(), fails())
     assert ended == ["lasts"]
 
 
@@ -47,9 +49,31 @@ async def test_who_is_cancelled_leaves_nothing_behind() -> None:
         finally:
             ended.set()
 
-    running = asyncio.create_task(gather_or_cancel(lasts()))
+    running = asyncio.create_task(run_together(lasts()))
     await began.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert ended.is_set()
+
+
+async def test_a_cancellation_that_was_lost_is_asked_for_again() -> None:
+    began = asyncio.Event()
+    asked = 0
+
+    async def loses_the_first() -> None:
+        nonlocal asked
+        while asked < 2:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                asked += 1
+        raise ValueError("that nobody asks for")
+
+    task = asyncio.create_task(loses_the_first())
+    await began.wait()
+    async with asyncio.timeout(10):
+        await end_tasks(task)
+    assert task.done()
+    assert asked == 2
