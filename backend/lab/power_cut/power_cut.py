@@ -23,6 +23,9 @@ from coffee_core.runstate import sync_file
 NAME = "power-cut"
 _TEACHES = "every process killed at once, and what was not synced forgotten: what an answer was worth"
 
+_SETTLED_WITHIN_S = 30.0
+"""Seconds that each pipeline has to come into step: all of it passes where an order is lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class CutResult:
@@ -109,7 +112,7 @@ async def _run(
                 may_refuse=PIPELINES,
                 strike=partial(_cut, stack, mount, announce),
             )
-            plan = Plan(tuple(pipelines), rate_per_s, 0.0)
+            plan = Plan(tuple(pipelines), rate_per_s, 0.0, settled_within_s=_SETTLED_WITHIN_S)
             return await run_under_load(fault, TargetStack(stack.settings), plan, announce)
 
 
