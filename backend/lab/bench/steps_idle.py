@@ -66,13 +66,20 @@ def _prepared(home: Path) -> bool:
 
 
 async def measure_memory_before(harness: Harness) -> None:
-    """Measure the memory before all else: of the whole stack, and of the parts of each pipeline alone."""
+    """Measure the memory before all else: of the whole stack, of each pipeline's parts, of those only it has."""
     used = await usage(harness.stack.home)
     harness.figures.add("idle.memory", used.memory_bytes, "bytes")
     for pipeline in harness.pipelines:
         own = [memory for part, memory in used.memory_of.items() if is_part(part, pipeline.info.cost_parts)]
         harness.figures.add(f"{pipeline}.own.memory", sum(own), "bytes")
         harness.figures.add(f"{pipeline}.own.parts", len(own), "parts")
+        others = tuple(part for other in harness.pipelines if other != pipeline for part in other.info.cost_parts)
+        added = [
+            memory
+            for part, memory in used.memory_of.items()
+            if is_part(part, pipeline.info.cost_parts) and not is_part(part, others)
+        ]
+        harness.figures.add(f"{pipeline}.added.memory", sum(added), "bytes")
 
 
 async def measure_idle_cpu(harness: Harness) -> None:

@@ -1,13 +1,15 @@
 """The verdict: what follows from the figures of a run, in plain words. Nothing here is known beforehand."""
 
 import math
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product, takewhile
 
 from backend.lab.bench.figures import Figure
 from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
-from coffee_core.pipelines import Pipeline
+from backend.lab.bench.steps_drain import runs_on_flink
+from coffee_core.pipelines import LogKind, Pipeline
+from coffee_core.pipelines.declaration import Windows
 
 _ALIKE = 1.15
 """Closer than this factor, two figures are called alike."""
@@ -15,6 +17,17 @@ _ONCE = 1.5
 """How far what was measured once may be off, as a factor."""
 _BOUNDS_US = (100_000, 15_000_000)
 """How late a dashboard may be, for those who have to choose."""
+_COSTS = (
+    ("own.memory", "memory of its own parts", "MB", 1e6),
+    ("cost.cpu", "processor time of a million orders", "s", 1.0),
+    ("first.visible", "start to first order shown", "s", 1.0),
+    ("recovery", "standstill after a kill", "s", 1.0),
+)
+"""Figure, what it is, its unit, and how many of the figure's own units are one of that."""
+_BOTH = (
+    "Both replay their topic, and both grow: the job from a savepoint, workers by one more member. These are"
+    " properties, not figures of this run."
+)
 Curve = list[tuple[float, Figure]]
 """Points of (orders a second, figure in µs)."""
 
@@ -29,6 +42,9 @@ def verdict(result: Result) -> list[str]:
         *_burden(result),
         *_crossings(result),
         *_choice(result),
+        *_database_alone(result),
+        *_job_or_workers(result),
+        *_enough(result),
     ]
 
 
@@ -77,6 +93,88 @@ def _choice(result: Result) -> list[str]:
         where = f"Where 99 of 100 orders must be on the dashboard within {duration(bound_us)}"
         sentences.append(f"{where}, the least processor time is that of {parts}.")
     return sentences
+
+
+def _database_alone(result: Result) -> list[str]:
+    """Return up to which rate a pipeline without a log is enough, how late it is, where its variants break."""
+    sentences = []
+    for pipeline in result.pipelines:
+        if pipeline.info.log is not None:
+            continue
+        most = result.figures.middle(f"{pipeline}.breakpoint")
+        if most is None:
+            sentences.append(f"Up to which rate {_name(pipeline)}, without a log, is enough was not measured.")
+        else:
+            late = _late_within(result, pipeline, most)
+            sentences.append(f"Without a log, {_name(pipeline)} is enough up to {most:,.0f} orders/s; {late}.")
+        for variant in pipeline.info.variants:
+            broke = result.figures.middle(f"{pipeline}.{variant}.breakpoint")
+            if broke is None:
+                sentences.append(f"At which rate {pipeline} breaks as its variant {variant} was not measured.")
+            else:
+                of = f", {broke / most:.2f} × what {pipeline} itself takes" if most else ""
+                sentences.append(f"As its variant {variant}, {pipeline} breaks above {broke:,.0f} orders/s{of}.")
+    return sentences
+
+
+def _late_within(result: Result, pipeline: Pipeline, most: float) -> str:
+    points = [(rate, figure) for rate, figure in curve(result, pipeline, "dashboard") if rate <= most]
+    if not points:
+        return "how late its dashboard is then was not measured"
+    rate, figure = points[-1]
+    return f"at {rate:,.0f} orders/s, 99 of 100 orders are on its dashboard within {duration(figure.middle)}"
+
+
+def _job_or_workers(result: Result) -> list[str]:
+    """Return what a job of Flink costs beside plain workers on a topic of their own, and what it has for that."""
+    topics = [each for each in result.pipelines if each.info.log and each.info.log.kind is LogKind.TOPIC]
+    jobs = [each for each in topics if runs_on_flink(each)]
+    return [
+        sentence
+        for job, workers in product(jobs, [each for each in topics if each not in jobs])
+        for sentence in _job_beside_workers(result, job, workers)
+    ]
+
+
+def _job_beside_workers(result: Result, job: Pipeline, workers: Pipeline) -> list[str]:
+    parts = []
+    for name, words, unit, scale in _COSTS:
+        one, other = (result.figures.middle(f"{pipeline}.{name}") for pipeline in (job, workers))
+        if one is None or other is None:
+            parts.append(f"{words} not measured")
+        else:
+            parts.append(f"{words} {_short(one / scale)} {unit} against {_short(other / scale)} {unit}")
+    has = ["message ids on disk, where those of workers fill the memory of Redis"]
+    if job.info.windows is Windows.REDIS and workers.info.windows is Windows.NONE:
+        has.insert(0, "windows in event time")
+    return [
+        f"{_name(job)} beside {_name(workers)}, {'; '.join(parts)}.",
+        f"For that it has {' and '.join(has)}. {_BOTH}",
+    ]
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _enough(result: Result) -> list[str]:
+    """Return up to which rate each dashboard is early enough: where each rung of the ladder ends."""
+    bound_us = _BOUNDS_US[0]
+    parts = []
+    for pipeline in result.pipelines:
+        points = curve(result, pipeline, "dashboard")
+        most = result.figures.middle(f"{pipeline}.breakpoint")
+        kept_up = [point for point in points if most is None or point[0] <= most]
+        early = list(takewhile(lambda point: point[1].middle <= bound_us, kept_up))
+        if not points:
+            parts.append(f"{_name(pipeline)} was not measured")
+        elif not early:
+            parts.append(f"{_name(pipeline)} at no rate measured")
+        else:
+            # The highest that was measured is no end of it.
+            least = "at least " if early == points else ""
+            parts.append(f"{_name(pipeline)} up to {least}{early[-1][0]:,.0f} orders/s")
+    return [f"99 of 100 orders on the dashboard within {duration(bound_us)}: {'; '.join(parts)}."]
 
 
 def _answers(result: Result) -> list[str]:
