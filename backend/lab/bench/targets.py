@@ -10,10 +10,18 @@ from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import SIZES
 from coffee_core.pipelines import PIPELINES
-from coffee_core.pipelines.constants import V1, V2, V3, V5
+from coffee_core.pipelines.constants import V1, V2, V3, V4, V5
 
 _DRAIN_PER_S = 50_000
 _OF_INSERT = 0.7
+_WORKERS_PER_S = 40_000
+_DASHBOARDS_US = (
+    (V2, (3_000, 15_000)),
+    (V3, (8_000, 30_000)),
+    (V4, (4_000, 12_000)),
+    (V5, (3_000, 12_000)),
+)
+"""p50 and p99."""
 Show = Callable[[float], str]
 
 
@@ -41,6 +49,7 @@ def targets(result: Result) -> list[Target]:
         *_table(result),
         *_drains(result),
         *_memory(result),
+        *_workers_memory(result),
         *_two(result),
     ]
     gone = tuple(f"{pipeline}:" for pipeline in PIPELINES if pipeline not in result.pipelines)
@@ -79,7 +88,7 @@ def _answers(result: Result) -> Iterator[Target]:
 
 
 def _dashboards(result: Result) -> Iterator[Target]:
-    for pipeline, bounds_us in ((V2, (3_000, 15_000)), (V3, (8_000, 30_000)), (V5, (3_000, 12_000))):
+    for pipeline, bounds_us in _DASHBOARDS_US:
         for rate in (20, 500):
             name = f"{pipeline}.alone.{rate}"
             orders = result.figures.get(f"{name}.orders")
@@ -112,12 +121,21 @@ def _drains(result: Result) -> Iterator[Target]:
     # The last of several: the first one finds the JVM cold.
     last = figure.values[-1] if (figure := result.figures.get("v3.drain.rate")) else None
     yield _at_least(f"v3: drain of {orders:,} orders, last run", last, _DRAIN_PER_S, _per_s)
+    rate = result.figures.middle("v4.drain.rate")
+    yield _at_least(f"v4: drain of {orders:,} orders, one worker of each group", rate, _WORKERS_PER_S, _per_s)
 
 
 def _memory(result: Result) -> Iterator[Target]:
     for when, words, most in (("idle", "idle", 2.0e9), ("after", "after this run", 3.0e9)):
         used = result.figures.middle(f"{when}.memory")
         yield _at_most(f"memory (PSS) of the whole stack, {words}", used, most, _gigabytes)
+
+
+def _workers_memory(result: Result) -> Iterator[Target]:
+    added = result.figures.middle("v4.added.memory") if V3 in result.pipelines else None
+    yield _at_most("v4: memory (PSS) that it adds to a stack with v3", added, 150e6, _megabytes)
+    alone = result.figures.middle("idle.memory") if set(result.pipelines) == {V1, V4} else None
+    yield _at_most("v4: memory (PSS) of a stack of v1 and v4, idle", alone, 600e6, _megabytes)
 
 
 def _two(result: Result) -> Iterator[Target]:
@@ -139,6 +157,10 @@ def _seconds(value: float) -> str:
 
 def _per_s(value: float) -> str:
     return f"{value:,.0f}/s"
+
+
+def _megabytes(value: float) -> str:
+    return f"{value / 1e6:,.0f} MB"
 
 
 def _gigabytes(value: float) -> str:

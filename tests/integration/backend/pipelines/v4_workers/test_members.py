@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from aiokafka import AIOKafkaProducer
@@ -111,3 +111,32 @@ async def test_a_transaction_that_was_taken_back_holds_nothing_up(kafka_settings
         await accept(producer, *orders[4:])
         await at_rest(kafka_settings, 5)
     await taken_back.stop()
+
+
+async def test_members_crash_while_others_join(kafka_settings: Settings) -> None:
+    orders = mixed(90)
+    second, third = (replace(kafka_settings, worker_name=name) for name in ("second", "third"))
+    async with producing(kafka_settings) as producer, members(second), AsyncExitStack() as joined:
+        async with members(kafka_settings):
+            await accept(producer, *orders[:30])
+            await at_rest(kafka_settings, 30)
+            await joined.enter_async_context(members(third))
+            await accept(producer, *orders[30:60])
+        # Those two crashed while the groups shared out their partitions for the third.
+        await accept(producer, *orders[60:], *orders[:10])
+        balance = await at_rest(kafka_settings, 90)
+        assert (balance.accepted, balance.duplicates_dropped) == (100, 10)
+
+
+async def test_two_members_under_one_name_are_exact(kafka_settings: Settings) -> None:
+    orders = mixed(60)
+    same = replace(kafka_settings, worker_name="same")
+    async with producing(kafka_settings) as producer, members(same):
+        await accept(producer, *orders[:20])
+        await at_rest(kafka_settings, 20)
+        async with members(same):
+            await accept(producer, *orders[20:40], *orders[:5])
+            await at_rest(kafka_settings, 40)
+        await accept(producer, *orders[40:])
+        balance = await at_rest(kafka_settings, 60)
+        assert (balance.accepted, balance.duplicates_dropped) == (65, 5)

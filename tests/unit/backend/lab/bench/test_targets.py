@@ -8,8 +8,8 @@ from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.report import other_rows, pipeline_rows, target_rows
 from backend.lab.bench.size import Size
 from backend.lab.bench.targets import Target, targets
-from coffee_core.pipelines import PIPELINES
-from coffee_core.pipelines.constants import V2
+from coffee_core.pipelines import PIPELINES, Pipeline
+from coffee_core.pipelines.constants import V1, V2, V4
 from tests.unit.backend.lab.bench.made import result
 
 
@@ -86,6 +86,10 @@ def target(words: str, **figures: float) -> Target:
             False,
         ),
         ("v3: drain of", {"v3__drain__rate": 49_999}, "49,999/s", False),
+        ("v4: dashboard p50 from acceptance on at 500", {"v4__alone__500__shown__p50": 4_100}, "4.1 ms", False),
+        ("v4: dashboard p99 from acceptance on at 20", {"v4__alone__20__shown__p99": 12_000}, "12 ms", True),
+        ("v4: drain of", {"v4__drain__rate": 39_999}, "39,999/s", False),
+        ("v4: memory (PSS) that it adds", {"v4__added__memory": 151e6}, "151 MB", False),
         ("whole stack, after", {"after__memory": 2.9e9}, "2.90 GB", True),
         ("v3: drain by two slots", {"v3__drain__rate": 10, "v3__drain2__rate": 10}, "1.00 ×", False),
     ],
@@ -118,6 +122,17 @@ def test_of_a_repeated_drain_of_v3_the_last_one_counts() -> None:
         made.add("v3.drain.rate", rate, "/s", Better.HIGHER)
     (found,) = [each for each in targets(result(figures=made)) if each.what.startswith("v3: drain of")]
     assert found.met
+
+
+@pytest.mark.parametrize(("pipelines", "measured"), [((V1, V4), "590 MB"), ((V1, V2, V4), "–")])
+def test_the_memory_of_two_pipelines_is_that_of_a_run_of_these_two(
+    pipelines: tuple[Pipeline, ...], measured: str
+) -> None:
+    made = Figures()
+    made.add("idle.memory", 590e6, "bytes")
+    found = {each.what: each.measured for each in targets(result(figures=made, pipelines=pipelines))}
+    assert found["v4: memory (PSS) of a stack of v1 and v4, idle"] == measured
+    assert found["v4: memory (PSS) that it adds to a stack with v3"] == "–"
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
