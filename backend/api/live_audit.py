@@ -63,6 +63,11 @@ class LiveAudit:
         self.accepted: Mapping[Pipeline, int] = {}
         """Orders that the API had accepted when that round began: each of them is counted."""
 
+    @property
+    def age_s(self) -> float | None:
+        """How long ago the round of these counts began: seconds; None where there are no counts."""
+        return time.monotonic() - self.counted_s if self.counts else None
+
     def ask(self) -> None:
         """Start a round in the background where one is due; return at once."""
         if time.monotonic() >= self._due_s and (self._task is None or self._task.done()):

@@ -126,6 +126,7 @@ def lab_route(
                     for pipeline, counts in live_audit.counts.items()
                     if pipeline in running.ingests
                 },
+                "accounts_age_s": live_audit.age_s,
                 "accounts_trouble": live_audit.trouble,
                 "standstills": {pipeline: standstills.as_json(pipeline) for pipeline in running.ingests},
             },

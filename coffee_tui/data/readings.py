@@ -79,6 +79,8 @@ class LabReading:
     """Every part of the stack that the API knows of."""
     counts: Mapping[str, PipelineCounts] = field(default_factory=dict)
     """Pipeline → what became of its orders; empty where the API cannot count them."""
+    counts_age_s: float = 0.0
+    """How old the counts were when the API answered: seconds. With many rows it counts rarely."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """Part → what its processes cost; parts that the API does not know the processes of are not there."""
     durability: str = ""
@@ -119,6 +121,7 @@ def parse_lab(raw: Any) -> LabReading:
             counts={
                 str(name): PipelineCounts.from_json(counts) for name, counts in raw.get("accounts", {}).items()
             },
+            counts_age_s=float(raw.get("accounts_age_s") or 0.0),
             durability=str(raw.get("durability", "")),
             costs={str(name): Cost(**cost) for name, cost in raw.get("costs", {}).items()},
             standstills={

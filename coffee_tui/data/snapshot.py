@@ -155,6 +155,8 @@ class PipelineView:
     """What became of its orders; None where the API does not know. Its JSON key ``account`` stays."""
     cost: CostView | None = None
     """Its own processes; None where nobody knows."""
+    counts_age_s: int | None = None
+    """Whole seconds by which the counts are older than the totals; None where they are of one moment."""
 
 
 @dataclass(frozen=True, slots=True)

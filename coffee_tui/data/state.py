@@ -11,7 +11,7 @@ from coffee_core.runstate import Cost, PartState, State
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
 from coffee_tui.data.readings import LabReading, MetricsReading, RedisReading, stream_of
-from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Snapshot, Stage
+from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Quantiles, Snapshot, Stage
 from coffee_tui.data.status_line import StatusInputs, status_line
 
 _SHARED = (("api", ("cafe-order-api",)), ("postgres", ("postgres",)), ("redis", ("redis",)))
@@ -19,6 +19,8 @@ _WAITS_AT = 1
 """In every chain orders wait on the second link: before the cron, the worker, the job."""
 _GRACE_S = 2.0
 """The API is read once a second and Redis at once: less than this is the reading, not the pipeline."""
+_ONE_MOMENT_S = 3.0
+"""The API counts once a second, and is asked once a second: counts that are older than this say so."""
 _HEALTH = {
     State.WAITING: Health.WAITING,
     State.STARTING: Health.STARTING,
@@ -85,6 +87,7 @@ class DashboardState:
         self._columns = {pipeline: _Column(PipelineHistory(pipeline)) for pipeline in pipelines}
         self._metrics: RedisReading | None = None
         self._lab: LabReading | None = None
+        self._counted: tuple[float, LabReading] | None = None
         self._parts: tuple[PartState, ...] = ()
         self.redis = Link()
         self.api = Link()
@@ -103,6 +106,8 @@ class DashboardState:
     def read_lab(self, moment: Moment, reading: LabReading) -> None:
         """Take a reading of the API."""
         self._lab = reading
+        # An API that counts at the moment nothing (PostgreSQL is away) says so: then there are none.
+        self._counted = moment.at_s - reading.counts_age_s, reading
         self._parts = reading.parts
         self.api = _link_up(self.api, moment)
         for pipeline, column in self._columns.items():
@@ -152,7 +157,10 @@ class DashboardState:
         metrics = self._metrics.metrics[pipeline] if self._metrics else None
         lab = self._lab if self.api.up else None
         ready = lab.ready if lab else {}
-        counts = lab.counts.get(pipeline) if lab else None
+        # What a silent API said last stays, with its age; what follows from it is of now, and does not.
+        counts = self._counted[1].counts.get(pipeline) if self._counted else None
+        age_s = moment.at_s - self._counted[0] if self._counted else 0.0
+        counts_age_s = int(age_s) if counts is not None and age_s >= _ONE_MOMENT_S else None
         history = column.history
         rate = history.rate(moment.at_s)
         stages = pipeline.info.chain
@@ -166,8 +174,11 @@ class DashboardState:
             troubled=[part for stage in stages for part in parts_of(stage, parts) if not part.good],
             ready=ready.get(pipeline),
             stalled_s=None if pipeline.info.shown_in_runs else column.stall.seconds(moment),
-            queued=waiting(pipeline, counts, self._metrics.stream_entries if self._metrics else {}),
+            queued=waiting(
+                pipeline, counts if lab else None, self._metrics.stream_entries if self._metrics else {}
+            ),
             counts=counts,
+            counts_age_s=counts_age_s,
             rate=rate,
             interval_us=history.interval_us,
             accepted_since_run=column.stall.waiting,
@@ -180,7 +191,8 @@ class DashboardState:
             drinks=tuple((drink, metrics.drinks.get(drink, 0) if metrics else 0) for drink in DRINKS),
             stores=tuple((store, metrics.stores.get(store, 0) if metrics else 0) for store in STORES),
             rate=rate,
-            api=history.api(moment.at_s),
+            # Of the last ten seconds, which nobody knows of an API that is silent.
+            api=history.api(moment.at_s) if self.api.up else Quantiles(),
             dashboard=history.dashboard(moment.at_s),
             rate_history=tuple(history.rates),
             api_history=tuple(history.api_p99),
@@ -193,6 +205,7 @@ class DashboardState:
             ),
             status_line=status_line(inputs),
             counts=counts,
+            counts_age_s=counts_age_s,
             cost=own_cost(pipeline, lab.costs) if lab else None,
         )
 

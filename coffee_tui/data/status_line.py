@@ -40,6 +40,8 @@ class StatusInputs:
     """Microseconds between its last two runs, as seen; None where fewer than two were seen, or where none are."""
     accepted_since_run: int
     """Orders that the API has accepted since anything was last shown."""
+    counts_age_s: int | None = None
+    """Whole seconds by which the counts are older than the metrics; None where they are of one moment."""
     standstill: Standstill | None = None
     """Why accepted orders wait and nobody works on them, as the API finds it; else None."""
 
@@ -107,6 +109,10 @@ def _progress(inputs: StatusInputs) -> StatusLine:
     if inputs.pipeline.info.shown_in_runs:
         return _runs(inputs, inputs.metrics)
     queued = inputs.queued or 0
+    if queued > (inputs.rate or 0) and stream_of(inputs.pipeline) is None and inputs.counts_age_s is not None:
+        # How long it takes cannot be told from what waited then and the rate of now.
+        stalled = f", none shown for {inputs.stalled_s} s" if inputs.stalled_s is not None else ""
+        return StatusLine(f"{queued:,} queued {ago(inputs.counts_age_s)}{stalled}", Mood.BUSY)
     if inputs.stalled_s is not None:
         what = f"{queued:,} queued" if queued else "orders accepted"
         return StatusLine(f"{what}, none shown for {inputs.stalled_s} s", Mood.BUSY)
@@ -143,6 +149,11 @@ def _runs(inputs: StatusInputs, metrics: MetricsReading) -> StatusLine:
     if not metrics.orders:
         return StatusLine(f"no order yet · next run in {next_s} s")
     return StatusLine(f"in step · next run in {next_s} s", Mood.GOOD)
+
+
+def ago(age_s: int) -> str:
+    """Write an age: ``14 s ago``."""
+    return f"{seconds(age_s * 1_000_000)} ago"
 
 
 def _ago(inputs: StatusInputs) -> str:

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.data.snapshot import PipelineView, Quantiles, Snapshot
+from coffee_tui.data.status_line import ago
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, DIM, GREY, TEXT
 from coffee_tui.widgets.format import clip, in_words, latency, listed
@@ -43,12 +44,17 @@ def _audited(view: PipelineView) -> str:
     counts = view.counts
     if counts is None:
         return "—"
-    return f"lost {counts.lost:,} · duplicated {counts.duplicated:,} · drift {counts.drift:,}"
+    return f"lost {counts.lost:,} · duplicated {counts.duplicated:,} · drift {counts.drift:,}{_of(view)}"
 
 
 def _logged(view: PipelineView) -> str:
     accepted = view.counts.accepted if view.counts else None
-    return "—" if accepted is None else f"{accepted:,} {_logs(view.pipeline)}"
+    return "—" if accepted is None else f"{accepted:,} {_logs(view.pipeline)}{_of(view)}"
+
+
+def _of(view: PipelineView) -> str:
+    """Return the moment of the counts where it is not that of the figures beside them."""
+    return "" if view.counts_age_s is None else f" · {ago(view.counts_age_s)}"
 
 
 def _queued(view: PipelineView) -> str:

@@ -13,6 +13,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines import Stage as DeclaredStage
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.snapshot import CostView, Health, Mood, PipelineView, Stage
+from coffee_tui.data.status_line import ago
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT, slot
 from coffee_tui.widgets.charts import LATENCY_LABELS, LATENCY_SCALE, LatencyChart, bar, sparkline, with_fault_marks
 from coffee_tui.widgets.format import UNKNOWN, clip, compact, count, latency, memory, money, rate
@@ -388,7 +389,7 @@ class Audit(Section):
 
     def inputs(self, view: PipelineView, shared: Shared) -> object:
         """Return what the rows are made of."""
-        return view.counts, view.cost if shared.alone else None
+        return view.counts, view.counts_age_s, view.cost if shared.alone else None
 
     def rows(self, view: PipelineView, width: int, shared: Shared) -> list[Text]:
         """Return the rows."""
@@ -400,9 +401,15 @@ class Audit(Section):
         chosen = (None,) * 4 if counts is None else _listed(counts)
         numbers = Text("".join(count(number, cells) for number, cells in zip(chosen, widths, strict=True)), TEXT)
         verdict = _verdict(counts, " · " if width >= _ROOMY_AUDIT else " ")
-        cost = cost_text(view.cost, named=False) if shared.alone else ""
-        verdict.truncate(width)
-        gap = width - verdict.cell_len - len(cost)
+        age = "" if view.counts_age_s is None else ago(view.counts_age_s)
+        if age and verdict.cell_len + 2 + len(age) > width:
+            verdict = _verdict(counts, " ", short=True)
+        # The age is never what is cut: it says of which moment all the other figures are.
+        verdict.truncate(width - (len(age) + 1 if age else 0))
+        cost = cost_text(view.cost, named=False) if shared.alone and not age else ""
+        gap = width - verdict.cell_len - len(age or cost)
+        if age:
+            return [head, numbers, verdict.append(" " * gap).append(age, AMBER)]
         return [head, numbers, verdict.append(" " * gap + cost, DIM) if cost and gap > 0 else verdict]
 
 
@@ -410,12 +417,13 @@ def _listed(counts: PipelineCounts) -> tuple[int | None, ...]:
     return counts.accepted, counts.stored, counts.shown, counts.in_flight
 
 
-def _verdict(counts: PipelineCounts | None, between: str) -> Text:
+def _verdict(counts: PipelineCounts | None, between: str, *, short: bool = False) -> Text:
+    duplicated = "twice" if short else "duplicated"
     if counts is None:
-        return Text("· " + between.join(f"{word} {UNKNOWN}" for word in ("lost", "duplicated", "drift")), DIM)
+        return Text("· " + between.join(f"{word} {UNKNOWN}" for word in ("lost", duplicated, "drift")), DIM)
     wrong = bool(counts.lost or counts.duplicated or counts.drift)
     row = Text("× " if wrong else "✓ ", RED if wrong else GREY)
-    findings = (("lost", counts.lost, ""), ("duplicated", counts.duplicated, ""), ("drift", counts.drift, "+"))
+    findings = (("lost", counts.lost, ""), (duplicated, counts.duplicated, ""), ("drift", counts.drift, "+"))
     for index, (word, number, sign) in enumerate(findings):
         row.append(between if index else "", DIM)
         row.append(f"{word} {number:{sign if number else ''},}", f"bold {RED}" if number else GREY)

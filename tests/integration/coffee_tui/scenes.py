@@ -185,6 +185,26 @@ def connection_lost() -> Snapshot:
     )
 
 
+def api_silent() -> Snapshot:
+    """Return the same with an API that does not answer: the totals go on, what it counted is old."""
+    stack = healthy()
+    status = StatusLine("API silent since 12:00:00: no answer", Mood.BROKEN)
+    return replace(
+        stack,
+        api=Link(False, NOW_US, "no answer"),
+        uptime_s=None,
+        shared=(),
+        pipelines=tuple(
+            replace(view, status_line=status, api=Quantiles(), counts_age_s=14, cost=None)
+            for view in stack.pipelines
+        ),
+        parts=tuple(
+            replace(part, health=Health.BROKEN, word="backoff") if part.name == "cafe-order-api" else part
+            for part in stack.parts
+        ),
+    )
+
+
 def coming_up() -> Snapshot:
     """Return a stack that starts: the servers are there, the pipelines wait for one another."""
     words = {"kafka": "starting", "flink-jobmanager": "starting", "flink-taskmanager": "waiting"}

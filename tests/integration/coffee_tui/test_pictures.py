@@ -66,6 +66,7 @@ PICTURES = {
     "standstill": Picture(scene=scenes.standstill, current=2, sizes=STATE),
     "backlog": Picture(scene=scenes.backlog, current=1, sizes=STATE),
     "connection lost": Picture(scene=scenes.connection_lost, sizes=STATE),
+    "API silent": Picture(scene=scenes.api_silent, sizes=STATE),
     "recording's orders": Picture(("o",), filled="nobody to ask", attached=False, sizes=((80, 24),)),
     "recording's logs": Picture(("l",), filled="has no logs", attached=False, sizes=((80, 24),)),
     "recording's windows": Picture(("w",), filled="has no windows", attached=False, sizes=((80, 24),)),

@@ -61,6 +61,17 @@ def test_what_nobody_knows_is_a_dash() -> None:
     assert _rows(replace(FINE, accepted=None, in_flight=None), 48)[1].split() == ["—", "12,391", "12,391", "—"]
 
 
+@pytest.mark.parametrize("width", [32, 48])
+@pytest.mark.parametrize("age_s", [3, 119, 7_199])
+@pytest.mark.parametrize("counts", [FINE, None, replace(FINE, lost=1_234_567, drift=-1_234_567)])
+def test_the_age_of_the_counts_is_never_cut(width: int, age_s: int, counts: PipelineCounts | None) -> None:
+    view = replace(column(V2), counts=counts, counts_age_s=age_s, cost=CostView("worker", 9, 61))
+    for shared in (FRAMED, replace(FRAMED, alone=True)):
+        verdict = Audit().rows(view, width, shared)[2].plain
+        assert verdict.endswith({3: " 3 s ago", 119: " 119 s ago", 7_199: " 119 min ago"}[age_s])
+        assert len(verdict) == width
+
+
 def test_repeats_and_dead_letters_stand_below_the_sentence() -> None:
     assert dropped_text(FINE, 40) == "3 repeats · 2 dead letters"
     assert dropped_text(replace(FINE, duplicates_dropped=1, dead_letters=0), 40) == "1 repeat"
@@ -255,5 +266,8 @@ def test_an_api_may_tell_of_counts_and_costs_or_not() -> None:
     )
     assert reading.counts == {"v2": FINE}
     assert reading.costs == {"kafka": Cost(None, 5)}
+    assert reading.counts_age_s == 0
+    assert parse_lab({**raw, "accounts_age_s": 14.5}).counts_age_s == 14.5
+    assert parse_lab({**raw, "accounts_age_s": None}).counts_age_s == 0
     with pytest.raises(ReadingError):
         parse_lab({**raw, "accounts": {"v2": {"lost": 1}}})

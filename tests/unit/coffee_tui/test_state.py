@@ -6,9 +6,10 @@ from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import PartState, State
 from coffee_core.standstill import Standstill
+from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import Moment
 from coffee_tui.data.readings import Dependency, LabReading, MetricsReading, ReadingError, RedisReading, parse_lab
-from coffee_tui.data.snapshot import Health, Mood, PipelineView, Snapshot, StatusLine
+from coffee_tui.data.snapshot import Health, Mood, PipelineView, Quantiles, Snapshot, StatusLine
 from coffee_tui.data.state import DashboardState
 
 ALL = DEFAULT_PIPELINES
@@ -156,3 +157,34 @@ def test_a_standstill_of_the_api_is_the_status_line_of_its_column() -> None:
 def test_a_lab_answer_of_another_kind_is_a_clear_error(raw: object) -> None:
     with pytest.raises(ReadingError, match="/api/lab"):
         parse_lab(raw)
+
+
+def _counted(age_s: float) -> LabReading:
+    counts = PipelineCounts(50, 40, 40, 10, 0, 0, 0, 0, 0)
+    return LabReading(
+        uptime_s=1, ready=READY, parts=PARTS, counts=dict.fromkeys(map(str, ALL), counts), counts_age_s=age_s
+    )
+
+
+def test_counts_that_are_older_than_the_totals_say_their_age() -> None:
+    state = _fresh_state(_counted(0.4))
+    assert _views(state.snapshot(_at(1)))[V3].counts_age_s is None
+    state.read_lab(_at(2), _counted(14.2))
+    view = _views(state.snapshot(_at(3)))[V3]
+    assert view.counts_age_s == 15
+    assert view.status_line.text == "10 queued 15 s ago", "what waited then is not drained at the rate of now"
+    queue_of_its_own = _views(state.snapshot(_at(3)))[V2]
+    assert "ago" not in queue_of_its_own.status_line.text
+
+
+def test_what_a_silent_api_counted_last_stays_and_ages() -> None:
+    state = _fresh_state(_counted(0.0))
+    state.lost_api(_at(2), "no answer")
+    view = _views(state.snapshot(_at(9)))[V3]
+    assert view.counts is not None
+    assert (view.counts.accepted, view.counts_age_s) == (50, 9)
+    assert view.api == Quantiles()
+    assert view.status_line.text.startswith("API silent since")
+    assert all(stage.waiting is None for stage in view.chain), "nobody knows what waits now"
+    state.read_lab(_at(10), LabReading(uptime_s=1, ready=READY, parts=PARTS))
+    assert _views(state.snapshot(_at(10)))[V3].counts is None, "an API that cannot count has none"

@@ -47,6 +47,20 @@ async def test_a_row_that_is_gone_is_lost(
     await until(lost, within_s=30)
 
 
+async def test_counts_that_get_old_say_their_age(api: LocalApi, database: "asyncpg.Connection[Any]") -> None:
+    assert (await api.get("/api/lab"))[1]["accounts_age_s"] is None, "nothing is counted yet"
+    await until(lambda: _counts(api, "v1"))
+
+    async def old() -> bool:
+        said = (await api.get("/api/lab"))[1]
+        return bool(said["accounts"]) and said["accounts_age_s"] > 2
+
+    async with database.transaction():
+        # A round that waits for the rows leaves the counts of the one before.
+        await database.execute("lock table orders in access exclusive mode")
+        await until(old)
+
+
 async def test_a_key_that_is_no_number_is_said(api: LocalApi, redis: "Redis[str]") -> None:
     await redis.set(MetricKeys(V1).total_orders, "many")
 
