@@ -94,16 +94,17 @@ async def produce(lab: Lab, count: int, seed: int) -> None:
 
 
 async def under_load(lab: Lab, orders: int, seed: int, harm: Callable[[], Awaitable[None]]) -> int:
-    """Do harm in the middle of so many orders; return how many are to be shown."""
-    before = await orders_shown(lab)
-    load = asyncio.create_task(produce(lab, orders, seed))
+    """Do harm in the middle of so many orders, half of which come afterwards; return how many are to be shown."""
+    before, first = await orders_shown(lab), orders // 2
+    load = asyncio.create_task(produce(lab, first, seed))
 
     async def half_way() -> bool:
-        return load.done() or await orders_shown(lab) > before + orders // 4
+        return load.done() or await orders_shown(lab) > before + first // 2
 
     await until(half_way, within_s=120)
     await harm()
     await load
+    await produce(lab, orders - first, seed + 1)
     return before + orders
 
 

@@ -29,6 +29,8 @@ from typing import Any
 
 import mfusepy
 
+from coffee_core.children import child_environ
+
 _UNMOUNT = shutil.which("fusermount3") or "fusermount3"
 SECTOR_BYTES = 512
 """A disk writes sectors as a whole: of several, a cut may leave any."""
@@ -318,7 +320,7 @@ def main() -> None:
 
     def unmount_at_eof() -> None:
         sys.stdin.read()
-        subprocess.run((_UNMOUNT, "-uz", mountpoint), check=False)
+        subprocess.run((_UNMOUNT, "-uz", mountpoint), env=child_environ(), check=False)
 
     threading.Thread(target=unmount_at_eof, daemon=True).start()
     options = {"allow_other": True} if os.geteuid() == 0 else {}

@@ -27,6 +27,7 @@ POLICY = ("child_environ(", "child_env(")
 OF_THE_POLICY = {
     ("backend/lab/bench/bench_stack.py", "self.environ"),
     ("backend/lab/bench/load_clients.py", "self._environ"),
+    ("backend/lab/chaos/whole_stack.py", "self.environ"),  # what is started again has what it had
     ("backend/lab/bench/steps_drain.py", "environ"),  # that of the bench's stack, and more
     ("backend/stack/process.py", "**options"),
     ("backend/stack/up.py", "env"),

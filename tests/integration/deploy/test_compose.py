@@ -26,6 +26,10 @@ EMBEDDED_ONLY = {
     "API_URL",
     "COFFEE_WORKER_NAME",
     "COFFEE_FLINK_SLOTS",
+    "COFFEE_DURABILITY",
+    "COFFEE_POSTGRES_SYNCHRONOUS_COMMIT",
+    "COFFEE_REDIS_APPENDFSYNC",
+    "COFFEE_KAFKA_FLUSH_MESSAGES",
     # Containers are multiplied, not the processes in one; what stands before them ends TLS.
     "COFFEE_API_PORT_SHARED",
     "COFFEE_TLS_CERTIFICATE",
