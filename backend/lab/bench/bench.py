@@ -16,8 +16,7 @@ from backend.clients.daemon import OUTAGES
 from backend.lab.bench import ceilings
 from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.figures import Better, Figures
-from backend.lab.bench.harness import Harness
-from backend.lab.bench.load_clients import LoadClients
+from backend.lab.bench.harness import Harness, measuring
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import Size
 from backend.lab.bench.steps_drain import can_drain, drain, drain_by_two, runs_on_flink, worker_of
@@ -32,10 +31,7 @@ from backend.lab.bench.steps_kill import KillTimeline, kill_processors
 from backend.lab.bench.steps_load import MANY, baselines, breakpoint_of, closed, rate, warm
 from backend.lab.bench.steps_table import TABLE_PIPELINE, big_table
 from backend.lab.bench.usage import facts
-from backend.lab.bench.visibility import VisibilityWatcher
 from backend.pipelines.audit import audit
-from backend.stack.polling import poll
-from backend.stack.ports import is_free
 from backend.stack.stop_signal import stop_on_signals
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import LogKind, Pipeline
@@ -44,7 +40,6 @@ from coffee_core.tasks import end_tasks
 _STOP_S = 5.0
 _RUNS_WITHIN_S = 15.0
 """Seconds for the last run of a pipeline that is written by runs; v1's come every 10 s."""
-_REDIS_WITHIN_S = 60.0
 _TROUBLE = (CoffeeError, *OUTAGES, KafkaError, ClientError)
 """What one step may meet without an end of all others."""
 STEADINESS_FIGURE = "noop.closed.32.rate"
@@ -167,13 +162,7 @@ async def _harness(
     """Start a stack and all that measures it. Raises CoffeeError where we are asked to end before it is up."""
     async with stack:
         announce(f"a stack of the bench's own starts in {stack.home}: your own data is not touched")
-        if not await poll(lambda: not is_free(stack.settings.redis_port), 0.02, _REDIS_WITHIN_S):
-            stack.require()
-        async with (
-            VisibilityWatcher(stack.settings.redis_url, stack.settings.pipelines) as watcher,
-            LoadClients(stack.settings.api_url, 1, stack.environ) as clients,
-        ):
-            harness = Harness(size, stack, watcher, clients)
+        async with measuring(size, stack) as harness:
             if not await _unless(stopped, _start(harness)):
                 raise CoffeeError("interrupted before anything was measured")
             yield harness

@@ -5,18 +5,13 @@ from pathlib import Path
 
 from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.figures import Figure, Figures
-from backend.lab.bench.harness import Harness
-from backend.lab.bench.load_clients import LoadClients
+from backend.lab.bench.harness import measuring
 from backend.lab.bench.size import Size
 from backend.lab.bench.steps_idle import first_orders
 from backend.lab.bench.steps_load import MANY, closed
-from backend.lab.bench.visibility import VisibilityWatcher
-from backend.stack.polling import poll
-from backend.stack.ports import is_free
 from coffee_core.durability import NOTCHES
 from coffee_core.pipelines import Pipeline
 
-_REDIS_WITHIN_S = 60.0
 _HEADINGS = ("", "durability", "1 client p50", "p99", f"{MANY} clients", "lowest to highest")
 
 
@@ -38,21 +33,17 @@ async def bench_durability(
 
 
 async def _measure(size: Size, parent: Path, pipelines: Sequence[Pipeline], notch: str, figures: Figures) -> None:
-    async with BenchStack(parent, pipelines, {"COFFEE_DURABILITY": notch}) as stack:
-        if not await poll(lambda: not is_free(stack.settings.redis_port), 0.02, _REDIS_WITHIN_S):
-            stack.require()
-        async with (
-            VisibilityWatcher(stack.settings.redis_url, stack.settings.pipelines) as watcher,
-            LoadClients(stack.settings.api_url, 1, stack.environ) as clients,
-        ):
-            harness = Harness(size, stack, watcher, clients)
-            await first_orders(harness)
-            await stack.wait_until_up()
-            for pipeline in pipelines:
-                await closed(harness, pipeline, f"{stack.settings.api_url}/api/{pipeline}/order")
-            for name, figure in harness.figures:
-                for value in figure.values:
-                    figures.add(f"{notch}.{name}", value, figure.unit, figure.better)
+    async with (
+        BenchStack(parent, pipelines, {"COFFEE_DURABILITY": notch}) as stack,
+        measuring(size, stack) as harness,
+    ):
+        await first_orders(harness)
+        await stack.wait_until_up()
+        for pipeline in pipelines:
+            await closed(harness, pipeline, f"{stack.settings.api_url}/api/{pipeline}/order")
+        for name, figure in harness.figures:
+            for value in figure.values:
+                figures.add(f"{notch}.{name}", value, figure.unit, figure.better)
 
 
 def as_table(figures: Figures, pipelines: Sequence[Pipeline]) -> list[str]:

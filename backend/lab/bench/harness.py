@@ -1,7 +1,8 @@
 """What all steps of a bench share: the stack, the clients, the dashboard's totals, the books and the figures."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from backend.lab.bench.bench_stack import BenchStack
@@ -10,6 +11,8 @@ from backend.lab.bench.load_clients import LoadClients
 from backend.lab.bench.load_run import Measured
 from backend.lab.bench.size import Size
 from backend.lab.bench.visibility import VisibilityWatcher, read_buckets
+from backend.stack.polling import poll
+from backend.stack.ports import is_free
 from coffee_core.errors import CoffeeError
 from coffee_core.latency import difference
 from coffee_core.load.histogram import LatencyHistogram
@@ -19,6 +22,7 @@ from coffee_core.load.statistics import Sample
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
+_REDIS_WITHIN_S = 60.0
 _SETTLE_S = 60.0
 _SEED_STRIDE = 1_000
 """More than the numbers that clients and pipelines add to a seed (fewer than 64, and 100 for each pipeline)."""
@@ -164,3 +168,15 @@ class Harness:
             return
         for quantile, percentile in zip(QUANTILES, (50, 99), strict=True):
             self.figures.add(f"{name}.{quantile}", histogram.percentile_us(percentile), "µs")
+
+
+@asynccontextmanager
+async def measuring(size: Size, stack: BenchStack) -> AsyncIterator[Harness]:
+    """Measure a stack that is starting, from its Redis on. Raises StackError where that does not come."""
+    if not await poll(lambda: not is_free(stack.settings.redis_port), 0.02, _REDIS_WITHIN_S):
+        stack.require()
+    async with (
+        VisibilityWatcher(stack.settings.redis_url, stack.settings.pipelines) as watcher,
+        LoadClients(stack.settings.api_url, 1, stack.environ) as clients,
+    ):
+        yield Harness(size, stack, watcher, clients)

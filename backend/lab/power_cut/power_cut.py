@@ -19,6 +19,7 @@ from coffee_core.durability import DEFAULT, NOTCHES
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
 from coffee_core.runstate import sync_file
+from coffee_core.tasks import end_tasks
 
 NAME = "power-cut"
 _TEACHES = "every process killed at once, and what was not synced forgotten: what an answer was worth"
@@ -86,8 +87,7 @@ async def power_cut(
     await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not running.done():
-        running.cancel()
-        await asyncio.wait({running})
+        await end_tasks(running)
         raise CoffeeError("interrupted: nothing was compared")
     return [CutResult(durability, result) for result in running.result()]
 
