@@ -112,8 +112,8 @@ if [ "${1:-}" = test ]; then
   require_python
   uv sync --quiet
   [ $# -eq 0 ] || exec uv run pytest "$@"
-  for check in "ruff check" "ruff format --check" "mypy" "lint-imports" \
-    "pytest -n auto --dist loadgroup --no-loadscope-reorder"; do
+  for check in "ruff check" "ruff format --check" "mypy" "mypy --platform darwin --cache-dir .mypy_cache/darwin" \
+    "lint-imports" "pytest -n auto --dist loadgroup --no-loadscope-reorder"; do
     say "$check"
     # shellcheck disable=SC2086 # a command and its options
     uv run $check

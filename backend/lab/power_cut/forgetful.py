@@ -230,10 +230,10 @@ class Forgetful(mfusepy.Operations):  # type: ignore[misc]
         return 0
 
     def fallocate(self, path: str, mode: int, offset: int, size: int, fh: int) -> int:
-        if mode:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-        os.posix_fallocate(fh, offset, size)
-        return 0
+        if mode == 0 and sys.platform != "darwin":  # which has no posix_fallocate
+            os.posix_fallocate(fh, offset, size)
+            return 0
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
     def release(self, path: str, fh: int) -> int:
         os.close(fh)
