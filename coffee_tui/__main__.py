@@ -60,6 +60,9 @@ def main() -> None:
 @click.option("--demo", is_flag=True, help="Play the recording that ships with coffee-rt; no stack is needed.")
 @click.option("--speed", default="1", callback=_speed, metavar="N", help="Speed of --replay and --demo.")
 @click.option("--json", "as_json", is_flag=True, help="Write one snapshot a line instead, for scripts.")
+@click.option(
+    "--keys", "list_keys", is_flag=True, help="List the keys as their file has them, and say where it is."
+)
 @click.option("--web", is_flag=True, help="Serve it to browsers instead, each with a dashboard of its own.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that --web listens on.")
 @click.option("--port", default=8006, type=click.IntRange(1, 65_535), show_default=True, help="Port of --web.")
@@ -75,6 +78,7 @@ def command(
     demo: bool,
     speed: float,
     as_json: bool,
+    list_keys: bool,
     web: bool,
     host: str,
     port: int,
@@ -94,6 +98,12 @@ def command(
     from coffee_tui.data import sources
     from coffee_tui.web import SERVER
 
+    if list_keys:
+        try:
+            _list_keys()
+        except CoffeeError as error:
+            raise click.ClickException(str(error)) from error
+        return
     # The dashboards that --web starts have pipes.
     if not (as_json or web or SERVER in os.environ or has_terminal()):
         raise NoTerminalError("no terminal to show the dashboard in: --json writes lines, --web serves browsers")
@@ -110,6 +120,18 @@ def command(
     except CoffeeError as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(code)
+
+
+def _list_keys() -> None:
+    """Write the file of keys as it would be if it named every action. Raises ConfigError."""
+    from coffee_tui.app import screens
+    from coffee_tui.data.preferences import keys_path
+    from coffee_tui.keymap import keymap_lines, read_keymap
+
+    path = keys_path()
+    pages = screens()
+    lines = keymap_lines(pages, read_keymap(path, pages))
+    click.echo("\n".join([f"# {path}: lines that are not there leave a key as it is", *lines]))
 
 
 def _serve(replay: Path | None, host: str, port: int, *, guarded: bool, demo: bool, speed: float) -> None:
@@ -129,8 +151,15 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
             os.environ.pop(name, None)
     from coffee_core.errors import CoffeeError
     from coffee_core.parent_death_signal import die_with
-    from coffee_tui.app import CoffeeApp
-    from coffee_tui.data.preferences import Preferences, load_preferences, preferences_path, save_preferences
+    from coffee_tui.app import CoffeeApp, screens
+    from coffee_tui.data.preferences import (
+        Preferences,
+        keys_path,
+        load_preferences,
+        preferences_path,
+        save_preferences,
+    )
+    from coffee_tui.keymap import read_keymap
     from coffee_tui.web import SERVER
 
     if server := os.environ.pop(SERVER, None):
@@ -141,7 +170,8 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
     except OSError as error:
         raise CoffeeError(f"{path} cannot be read: {error.strerror}") from error
     source.orders.restore(preferences)
-    app = CoffeeApp(source, recorder, welcome=preferences.first_run)
+    keys = read_keymap(keys_path(), screens())
+    app = CoffeeApp(source, recorder, welcome=preferences.first_run, keys=keys)
     if preferences.theme in app.available_themes:
         app.theme = preferences.theme
     # Asked to end, it leaves the terminal as it found it and ends its load process.

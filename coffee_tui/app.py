@@ -11,12 +11,22 @@ from textual.screen import Screen
 from coffee_tui.data.recording import Recorder
 from coffee_tui.data.snapshot import OrdersView, Snapshot
 from coffee_tui.data.sources import Sources
-from coffee_tui.screens.base_screen import BaseScreen
-from coffee_tui.screens.live import LiveScreen, OrdersChanged, SnapshotChanged
+from coffee_tui.keymap import BoundApp, Keymap
+from coffee_tui.screens.base_screen import CLOSE, HELP, BaseScreen, Page
+from coffee_tui.screens.live import KEYS, LiveScreen, OrdersChanged, SnapshotChanged
 from coffee_tui.theme import ThemedApp
 
 
-class CoffeeApp(ThemedApp):
+def screens() -> dict[str, list[Binding]]:
+    """Return the keys of each screen by its name, Live first."""
+    pages: dict[str, list[Binding]] = {"live": list(KEYS)}
+    for page in Page.__subclasses__():
+        name = page.__name__.removesuffix("Screen").removeprefix("Sent").lower()
+        pages[name] = [*page.KEYS, *page.COMMON_KEYS, HELP, CLOSE]
+    return pages
+
+
+class CoffeeApp(BoundApp, ThemedApp):
     """The pipelines, live. Its sources are given: a stack, a recording, or a test's own."""
 
     TITLE = "coffee-rt"
@@ -24,8 +34,16 @@ class CoffeeApp(ThemedApp):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
 
-    def __init__(self, sources: Sources, recorder: Recorder | None = None, *, welcome: bool = False) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        recorder: Recorder | None = None,
+        *,
+        welcome: bool = False,
+        keys: Keymap | None = None,
+    ) -> None:
         super().__init__()
+        self.bind_keys(keys or {})
         self._sources = sources
         self._recorder = recorder
         self.live = LiveScreen(sources, welcome=welcome)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.util import find_spec
@@ -39,6 +39,8 @@ class FaultInfo:
     """As it is called on the command line."""
     teaches: str
     """What there is to see, in one line."""
+    here: bool = True
+    """Whether the stack of this machine offers it."""
 
 
 class Phase(StrEnum):
@@ -147,19 +149,8 @@ class Faults:
 
     async def menu(self) -> list[FaultInfo]:
         """List what can be broken here. Raises FaultError where the command line does not list them."""
-        if self._menu:
-            return self._menu
-        try:
-            process = await self._start("--json")
-        except OSError as error:
-            raise FaultError(f"`coffee chaos` cannot be started: {error}") from error
-        out, errors = await process.communicate()
-        if process.returncode:
-            raise FaultError(_last_line(errors) or f"`coffee chaos` ended with code {process.returncode}")
-        try:
-            self._menu = [FaultInfo(fault["name"], fault["teaches"]) for fault in json.loads(out) if fault["here"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise FaultError(f"the list of `coffee chaos` cannot be read: {type(error).__name__}") from error
+        if not self._menu:
+            self._menu = [fault for fault in await read_menu(self._start) if fault.here]
         return self._menu
 
     async def run(self, name: str, *, no_load: bool = False) -> None:
@@ -200,19 +191,7 @@ class Faults:
         await self._following
 
     async def _start(self, *arguments: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *self._command,
-            "chaos",
-            *arguments,
-            env=child_environ({"COFFEE_HOME": str(self._attachment.settings.home)}),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            # Never the terminal, which belongs to the screen.
-            stderr=asyncio.subprocess.PIPE,
-            limit=_LONGEST_LINE,
-            # However we die, it ends in order.
-            preexec_fn=dies_with_parent(signal.SIGTERM),
-        )
+        return await _start(self._command, {"COFFEE_HOME": str(self._attachment.settings.home)}, *arguments)
 
     async def _follow(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None, "it was started with a pipe"
@@ -233,6 +212,37 @@ class Faults:
 
     def _end(self, trouble: str) -> None:
         self.view = replace(self.view, phase=Phase.ENDED, trouble=trouble)
+
+
+async def whole_menu() -> list[FaultInfo]:
+    """List all faults that there are, also where no stack runs. Raises FaultError where they cannot be listed."""
+    if find_spec("backend") is None:
+        raise FaultError("they come with the lab, coffee-rt[lab], which is not installed here")
+
+    async def start(*arguments: str) -> asyncio.subprocess.Process:
+        return await _start(COFFEE, {}, *arguments)
+
+    return await read_menu(start)
+
+
+async def read_menu(start: Callable[[str], Awaitable[asyncio.subprocess.Process]]) -> list[FaultInfo]:
+    """List the faults by the command that ``start`` starts. Raises FaultError where it does not list them."""
+    try:
+        process = await start("--json")
+    except OSError as error:
+        raise FaultError(f"`coffee chaos` cannot be started: {error}") from error
+    try:
+        out, errors = await process.communicate()
+    except asyncio.CancelledError:  # nobody waits for the list any more
+        process.kill()
+        await process.communicate()
+        raise
+    if process.returncode:
+        raise FaultError(_last_line(errors) or f"`coffee chaos` ended with code {process.returncode}")
+    try:
+        return [FaultInfo(fault["name"], fault["teaches"], bool(fault["here"])) for fault in json.loads(out)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise FaultError(f"the list of `coffee chaos` cannot be read: {type(error).__name__}") from error
 
 
 def why_not(settings: Settings) -> str:
@@ -273,6 +283,22 @@ def advance(view: FaultView, line: dict[str, Any], clock: Callable[[], float]) -
         )
         return replace(view, verdicts=(*view.verdicts, verdict))
     return view
+
+
+async def _start(command: tuple[str, ...], environ: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *command,
+        "chaos",
+        *arguments,
+        env=child_environ(environ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        # Never the terminal, which belongs to the screen.
+        stderr=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+        # However we die, it ends in order.
+        preexec_fn=dies_with_parent(signal.SIGTERM),
+    )
 
 
 def _interrupt(process: asyncio.subprocess.Process) -> None:

@@ -36,7 +36,17 @@ class Preferences:
 
 
 def preferences_path(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the file: under XDG_CONFIG_HOME, else under ~/.config."""
+    """Return the file that the dashboard writes."""
+    return _folder(environ) / "dashboard.json"
+
+
+def keys_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the file of keys, which is the user's own: the dashboard never writes it."""
+    return _folder(environ) / "keys.toml"
+
+
+def _folder(environ: Mapping[str, str] | None) -> Path:
+    """Return the folder of this dashboard under XDG_CONFIG_HOME, else under ~/.config."""
     environ = os.environ if environ is None else environ
     given = environ.get("XDG_CONFIG_HOME", "")
     # The specification: a relative path there is to be ignored.
@@ -44,7 +54,7 @@ def preferences_path(environ: Mapping[str, str] | None = None) -> Path:
         folder = Path(given) if given.startswith("/") else Path.home() / ".config"
     except RuntimeError:  # an account without a name, as in a container: its home is /
         folder = Path("/.config")
-    return folder / "coffee-rt" / "dashboard.json"
+    return folder / "coffee-rt"
 
 
 def save_preferences(path: Path, preferences: Preferences) -> None:

@@ -1,8 +1,6 @@
 """The base of every screen, with the keys that all have, and of every page over Live."""
 
-import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,21 +9,26 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from coffee_tui.keymap import BoundApp, as_bound
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.widgets.keybar import KeyBar
-from coffee_tui.widgets.screenshot import picture
+from coffee_tui.widgets.screenshot import copy_text, picture, save
 
-COPY = Binding("y", "copy", "copy", tooltip="copy the figures, or the chosen order's id")
-PICTURE = Binding("s", "picture", "picture", tooltip="save a picture of the screen (SVG) in this folder")
-THEME = Binding("t", "app.next_theme", "theme", tooltip="dark, light, the terminal's own colours")
-PALETTE = Binding("ctrl+p", "app.command_palette", "palette", key_display="^p", tooltip="every action by name")
-HELP = Binding("question_mark", "help", "help", key_display="?", tooltip="this help")
+COPY = Binding("y", "copy", "copy", tooltip="the page as text: copied, and saved in this folder", id="copy")
+PICTURE = Binding(
+    "s", "picture", "picture", tooltip="save a picture of the screen (SVG) in this folder", id="picture"
+)
+THEME = Binding("t", "app.next_theme", "theme", tooltip="dark, light, the terminal's own colours", id="theme")
+PALETTE = Binding(
+    "ctrl+p", "app.command_palette", "palette", key_display="^p", tooltip="every action by name", id="palette"
+)
+HELP = Binding("question_mark", "help", "help", key_display="?", tooltip="this help", id="help")
 
 
 class BaseScreen(Screen[None]):
     """A screen with keys of its own, and those to copy, save a picture, change colours and list every key.
 
-    Its subclasses give ``shown_keys`` and ``copied``.
+    Its subclasses give ``shown_keys`` and ``text``.
     """
 
     COMMON_KEYS: ClassVar[tuple[Binding, ...]] = (COPY, PICTURE, THEME, PALETTE)
@@ -33,6 +36,10 @@ class BaseScreen(Screen[None]):
     def shown_keys(self) -> Iterable[Binding]:
         """Return every key that does something here, in the order of the last line."""
         raise NotImplementedError
+
+    def bound(self, keys: Iterable[Binding]) -> list[Binding]:
+        """Return these as they are bound: the settings file may have given them other keys."""
+        return as_bound(keys, self.app.keys if isinstance(self.app, BoundApp) else {})
 
     def action_help(self) -> None:
         """Show every key; one that is clicked does what it does."""
@@ -42,29 +49,24 @@ class BaseScreen(Screen[None]):
         if action is not None:
             await self.run_action(action)
 
+    def text(self) -> str:
+        """Return what is shown, as text: what ``y`` leaves in a file."""
+        raise NotImplementedError
+
     def copied(self) -> str:
-        """Return what is copied here; empty where there is nothing."""
-        return ""
+        """Return what goes to the clipboard: the text, unless overridden."""
+        return self.text()
 
     def action_copy(self) -> None:
-        """Copy, by way of the terminal: works over SSH too."""
-        text = self.copied()
-        if text:
-            self.app.copy_to_clipboard(text)
-        self.app.notify("copied" if text else "nothing to copy here", timeout=2)
+        """Leave the text of the page: in the clipboard, and in a file."""
+        copy_text(self.app, self.text(), self.copied())
 
     def action_picture(self) -> None:
-        """Save a picture beside where the dashboard was started."""
-        path = Path(time.strftime("coffee-%Y%m%d-%H%M%S.svg")).absolute()
-        try:
-            path.write_text(picture(self.app), encoding="utf-8")
-        except OSError as error:
-            self.app.notify(f"{path} cannot be written: {error.strerror}", severity="error")
-        else:
-            self.app.notify(f"saved {path}", timeout=4)
+        """Save a picture."""
+        save(self.app, "svg", picture(self.app), "saved")
 
 
-CLOSE = Binding("escape,q", "close", "back", key_display="esc", tooltip="back")
+CLOSE = Binding("escape,q", "close", "back", key_display="esc", tooltip="back", id="close")
 
 
 class Page(BaseScreen):
@@ -86,7 +88,7 @@ class Page(BaseScreen):
 
     def shown_keys(self) -> tuple[Binding, ...]:
         """Return every key of this page."""
-        return (*self.KEYS, *self.COMMON_KEYS, HELP, CLOSE)
+        return tuple(self.bound((*self.KEYS, *self.COMMON_KEYS, HELP, CLOSE)))
 
     def body(self) -> Iterable[Widget]:
         """Return what stands between the title and the keys."""

@@ -157,7 +157,7 @@ class CompareScreen(Page):
         self._drawn = None
         self.call_after_refresh(self._draw)
 
-    def copied(self) -> str:
+    def text(self) -> str:
         """Return the table."""
         return f"{heads(self._pipelines, 100)}\n\n{self._table(self._cells(), 100)}"
 

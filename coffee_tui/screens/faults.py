@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
-from coffee_tui.data.faults import FaultError, FaultInfo, Faults, FaultVerdict, FaultView, Phase
+from coffee_tui.data.faults import FaultError, FaultInfo, Faults, FaultVerdict, FaultView, Phase, whole_menu
 from coffee_tui.data.snapshot import PipelineView, Snapshot, largest_rate
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
@@ -23,6 +23,8 @@ _MARGINS = 7
 _TALL, _HIGH = 40, 2
 """From this many rows on the sparklines of the run are so many rows high."""
 _RECORDING = "a recording breaks nothing: start a lab with `coffee up`"
+_TEXT_CELLS = 120
+"""Width of the run in the page's text."""
 _NAME, _RATE, _BACK = 4, 9, 20
 
 
@@ -30,8 +32,21 @@ class FaultsScreen(Page):
     """A menu; below it the run. It goes on where the page is left: Live shows its effect."""
 
     KEYS: ClassVar[tuple[Binding, ...]] = (
-        Binding("enter", "strike", "break it", key_display="enter", tooltip="inflict the chosen fault"),
-        Binding("k", "cancel", "cancel", tooltip="cancel the fault that runs: what is frozen goes on"),
+        Binding(
+            "enter",
+            "strike",
+            "break it",
+            key_display="enter",
+            tooltip="inflict the chosen fault",
+            id="faults-strike",
+        ),
+        Binding(
+            "k",
+            "cancel",
+            "cancel",
+            tooltip="cancel the fault that runs: what is frozen goes on",
+            id="faults-cancel",
+        ),
     )
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
@@ -41,6 +56,8 @@ class FaultsScreen(Page):
         self._now = now
         self._under_load = under_load
         self._menu: list[FaultInfo] = []
+        self._why_not = faults.why_not() if faults else _RECORDING
+        """Why nothing can be broken here; empty where it can."""
         self._drawn: object = None
 
     def body(self) -> Iterable[Widget]:
@@ -49,26 +66,33 @@ class FaultsScreen(Page):
         yield DataTable(cursor_type="row", id="menu")
         yield Static(id="run")
 
+    def shown_keys(self) -> tuple[Binding, ...]:
+        """Return the keys of this page; those that break something where something can be broken."""
+        keys = super().shown_keys()
+        return tuple(key for key in keys if key.action not in ("strike", "cancel")) if self._why_not else keys
+
     def on_mount(self) -> None:
         """Ask for the menu; then follow the run."""
         table = self.query_one(DataTable)
         table.focus()
-        why = self._faults.why_not() if self._faults else _RECORDING
-        if why:
-            self.query_one("#message", Static).update(why)
-            table.display = self.query_one("#run").display = False
-            return
+        if self._why_not:
+            self.set_title("Faults · what each teaches")
+            self.query_one("#run", Static).update(Text(f"· {self._why_not}", AMBER))
+            self.add_class("idle")
+        else:
+            self._draw()
+            self.set_interval(_EVERY_S, self._draw)
         self._list()
-        self._draw()
-        self.set_interval(_EVERY_S, self._draw)
 
     @work(exclusive=True)
     async def _list(self) -> None:
-        assert self._faults is not None, "asked only where there are some"
         message = self.query_one("#message", Static)
         message.update("asking `coffee chaos` …")
         try:
-            self._menu = await self._faults.menu()
+            if self._why_not or self._faults is None:
+                self._menu = await whole_menu()
+            else:
+                self._menu = await self._faults.menu()
         except FaultError as error:
             message.update(str(error))
             return
@@ -96,7 +120,8 @@ class FaultsScreen(Page):
         self._fill()
 
     def _draw(self) -> None:
-        assert self._faults is not None, "drawn only where there are some"
+        if self._why_not or self._faults is None:
+            return
         width, now_s = self.size.width - 2, time.monotonic()
         drawn = (self._faults.view, int(now_s), self._now().pipelines, width)
         if drawn != self._drawn:
@@ -104,10 +129,20 @@ class FaultsScreen(Page):
             rows = _HIGH if self.size.height >= _TALL else 1
             self.query_one("#run", Static).update(fault_run(self._faults.view, self._now(), now_s, width, rows))
 
+    def text(self) -> str:
+        """Return the menu, and the run as it stands."""
+        names = max((len(fault.name) for fault in self._menu), default=0)
+        lines = [f"{fault.name:<{names}}  {fault.teaches}" for fault in self._menu]
+        if self._why_not or self._faults is None:
+            return "\n".join([*lines, "", self._why_not])
+        run = fault_run(self._faults.view, self._now(), time.monotonic(), _TEXT_CELLS)
+        return "\n".join([*lines, "", run.plain])
+
     def copied(self) -> str:
-        """Return the run's verdict."""
+        """Return the run's verdict, else the text."""
         view = self._faults.view if self._faults else None
-        return "\n".join(f"{view.name} {verdict.figures}" for verdict in view.verdicts) if view else ""
+        verdicts = [f"{view.name} {verdict.figures}" for verdict in view.verdicts] if view else []
+        return "\n".join(verdicts) or self.text()
 
     def on_data_table_row_selected(self) -> None:
         """Inflict the fault under the cursor: Enter, or a click on it."""
@@ -116,7 +151,7 @@ class FaultsScreen(Page):
     def action_strike(self) -> None:
         """Inflict the chosen fault."""
         row = self.query_one(DataTable).cursor_row
-        if self._faults is None or not 0 <= row < len(self._menu):
+        if self._why_not or self._faults is None or not 0 <= row < len(self._menu):
             return
         if self._faults.view.running:
             self.app.notify(f"{self._faults.view.name} is under way: k cancels it", timeout=3)

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from coffee_core.pipelines import PIPELINES
 from coffee_tui.theme import AMBER, GREY, HEALTH, TEXT
 from coffee_tui.widgets.format import listed
+from coffee_tui.widgets.screenshot import copy_text
 
 _ACTION = "pressed"
 """What a key does, beneath its words."""
@@ -34,7 +35,10 @@ class HelpScreen(ModalScreen[str | None]):
             border-subtitle-color: $c-grey; padding: 0 2; }
     #help Static { height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q", "dismiss", "close"),
+        Binding("y", "copy", "copy"),
+    ]
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         super().__init__()
@@ -50,6 +54,12 @@ class HelpScreen(ModalScreen[str | None]):
         if action is not None or not self.query_one("#help").region.contains_point(event.screen_offset):
             self.dismiss(action)
 
+    def action_copy(self) -> None:
+        """Leave the keys as text."""
+        lines = [f"{_key(key):>8}  {key.tooltip or key.description}" for key in self._keys]
+        text = "\n".join([*lines, _glyphs().plain])
+        copy_text(self.app, text, text)
+
     def compose(self) -> ComposeResult:
         """List the keys, then the glyphs."""
         with VerticalScroll(id="help") as scroll:
@@ -64,11 +74,15 @@ def _keys(bindings: Iterable[Binding]) -> Table:
     table.add_column(justify="right", style=f"bold {AMBER}", min_width=7)
     table.add_column(style=TEXT)
     for binding in bindings:
-        cells = [Text(binding.key_display or binding.key), Text(binding.tooltip or binding.description)]
+        cells = [Text(_key(binding)), Text(binding.tooltip or binding.description)]
         for cell in cells:
             cell.apply_meta({_ACTION: binding.action})
         table.add_row(*cells)
     return table
+
+
+def _key(binding: Binding) -> str:
+    return binding.key_display or binding.key
 
 
 def _glyphs() -> Text:
@@ -84,4 +98,5 @@ def _glyphs() -> Text:
     runs = f"; {listed(in_runs)}: of its last run that brought orders" if in_runs else ""
     text.append(f"\np50, p99: of the last 10 s{runs}.", GREY)
     text.append("\nDashboard latency: from the API's acceptance to visible in Redis.", GREY)
+    text.append("\nOther keys: `coffee-tui --keys` tells how.", GREY)
     return text

@@ -39,24 +39,31 @@ KEYS: tuple[Binding, ...] = (
             f"order('{pipeline}')",
             str(pipeline) if index else f"order {pipeline}",
             tooltip=f"one order into {pipeline} ({pipeline.info.title})",
+            id=f"order-{pipeline}",
         )
         for index, pipeline in enumerate(PIPELINES)
     ),
-    Binding("a", f"order('{','.join(PIPELINES)}')", "all", tooltip="one order into each"),
-    Binding("space", "load", "start/stop", tooltip="start or stop the load"),
-    Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second"),
-    Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second"),
-    Binding("g", "plan", "settings", tooltip="the load's settings: shape, rate, mix, shares"),
-    Binding("i", "into", "into", tooltip="choose which pipelines get the load"),
-    Binding("b", "burst", "burst", tooltip="a burst into each chosen pipeline, as large as g says"),
-    Binding("x", "faults", "break", tooltip="break a part on purpose, and see what it costs"),
-    Binding("c", "compare", "compare", tooltip="what is claimed, and what was measured just now"),
-    Binding("o", "sent", "orders", tooltip="the latest orders, and where each is"),
-    Binding("w", "windows", "windows", tooltip="orders a minute by their own time, and those that came late"),
-    Binding("l", "logs", "logs", tooltip="the log of each process"),
-    Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on"),
+    Binding("a", f"order('{','.join(PIPELINES)}')", "all", tooltip="one order into each", id="order-all"),
+    Binding("space", "load", "start/stop", tooltip="start or stop the load", id="load"),
+    Binding("plus,equals_sign", "rate(1)", "rate", key_display="+", tooltip="more orders per second", id="more"),
+    Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second", id="fewer"),
+    Binding("g", "plan", "settings", tooltip="the load's settings: shape, rate, mix, shares", id="settings"),
+    Binding("i", "into", "into", tooltip="choose which pipelines get the load", id="into"),
+    Binding("b", "burst", "burst", tooltip="a burst into each chosen pipeline, as large as g says", id="burst"),
+    Binding("x", "faults", "break", tooltip="break a part on purpose, and see what it costs", id="faults"),
+    Binding("c", "compare", "compare", tooltip="what is claimed, and what was measured just now", id="compare"),
+    Binding("o", "sent", "orders", tooltip="the latest orders, and where each is", id="orders"),
+    Binding(
+        "w",
+        "windows",
+        "windows",
+        tooltip="orders a minute by their own time, and those that came late",
+        id="windows",
+    ),
+    Binding("l", "logs", "logs", tooltip="the log of each process", id="logs"),
+    Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on", id="pause"),
     *BaseScreen.COMMON_KEYS,
-    Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on"),
+    Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on", id="step"),
     Binding(
         "greater_than_sign,right_square_bracket",
         "faster(1)",
@@ -64,6 +71,7 @@ KEYS: tuple[Binding, ...] = (
         key_display=">",
         show=False,
         tooltip="recording: faster",
+        id="faster",
     ),
     Binding(
         "less_than_sign,left_square_bracket",
@@ -72,10 +80,13 @@ KEYS: tuple[Binding, ...] = (
         key_display="<",
         show=False,
         tooltip="recording: slower",
+        id="slower",
     ),
-    Binding("tab", "column", "", show=False, tooltip="the next column, where there is room for one alone"),
+    Binding(
+        "tab", "column", "", show=False, tooltip="the next column, where there is room for one alone", id="column"
+    ),
     HELP,
-    Binding("q", "app.quit", "quit", tooltip="quit (so does Ctrl-C)"),
+    Binding("q", "app.quit", "quit", tooltip="quit (so does Ctrl-C)", id="quit"),
 )
 """Every key, in the order of the footer; the footer and the help are made from them."""
 
@@ -169,7 +180,7 @@ class LiveScreen(BaseScreen):
         with Horizontal(id="columns"):
             yield from self._columns.values()
         yield self._panel.data_bind(LiveScreen.orders)
-        yield KeyBar(KEYS, lambda key: self.check_action(*parse(key.action)[1:]) is not False)
+        yield KeyBar(self.bound(KEYS), lambda key: self.check_action(*parse(key.action)[1:]) is not False)
 
     def on_snapshot_changed(self, message: SnapshotChanged) -> None:
         """Take a newer snapshot; where the view is held, for later."""
@@ -318,13 +329,13 @@ class LiveScreen(BaseScreen):
         none = "a recording has no logs: start a lab with `coffee up`"
         self.app.push_screen(LogsScreen(local_logs(attachment.settings) if attachment else none))
 
-    def copied(self) -> str:
+    def text(self) -> str:
         """Return the figures of all columns."""
         return summary(self.snapshot)
 
     def shown_keys(self) -> list[Binding]:
         """Return the keys that do something here."""
-        return [key for key in KEYS if self.check_action(*parse(key.action)[1:])]
+        return [key for key in self.bound(KEYS) if self.check_action(*parse(key.action)[1:])]
 
 
 def choices(pipelines: tuple[Pipeline, ...]) -> list[tuple[Pipeline, ...]]:

@@ -32,10 +32,24 @@ class LogsScreen(Page):
     """One log at a time; the newest line is at the bottom."""
 
     KEYS: ClassVar[tuple[Binding, ...]] = (
-        Binding("right,tab", "choose(1)", "next log", key_display="→", tooltip="the next log"),
-        Binding("left,shift+tab", "choose(-1)", "previous", key_display="←", tooltip="the log before"),
-        Binding("slash", "find", "search", key_display="/", tooltip="show the lines with these words alone"),
-        Binding("f", "follow", "follow", tooltip="follow the end, or stay"),
+        Binding("right,tab", "choose(1)", "next log", key_display="→", tooltip="the next log", id="logs-next"),
+        Binding(
+            "left,shift+tab",
+            "choose(-1)",
+            "previous",
+            key_display="←",
+            tooltip="the log before",
+            id="logs-previous",
+        ),
+        Binding(
+            "slash",
+            "find",
+            "search",
+            key_display="/",
+            tooltip="show the lines with these words alone",
+            id="logs-search",
+        ),
+        Binding("f", "follow", "follow", tooltip="follow the end, or stay", id="logs-follow"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
@@ -92,11 +106,14 @@ class LogsScreen(Page):
 
     def _write(self, log: RichLog, lines: Iterable[str]) -> None:
         for line in lines:
-            if all(word in line.lower() for word in self._words):
+            if self._is_shown(line):
                 shown = line if self.size.width >= _ROOMY else _STAMP.sub(r"\1", line)
                 text = Text(shown, TEXT if self._words else GREY)
                 text.highlight_words(self._words, f"bold {AMBER}", case_sensitive=False)
                 log.write(text, expand=True)
+
+    def _is_shown(self, line: str) -> bool:
+        return all(word in line.lower() for word in self._words)
 
     def on_resize(self) -> None:
         """Wrap the lines anew."""
@@ -110,9 +127,13 @@ class LogsScreen(Page):
             if self._words and not log.lines:
                 log.write(Text("no line has these words", DIM))
 
+    def text(self) -> str:
+        """Return the lines that are shown."""
+        return "\n".join(filter(self._is_shown, self._lines)) if self._paths else self._why
+
     def copied(self) -> str:
         """Return the path of the log."""
-        return str(self._paths[self._index]) if self._paths else ""
+        return str(self._paths[self._index]) if self._paths else self._why
 
     def on_click(self, event: Click) -> None:
         """Show the log whose name was clicked."""

@@ -41,8 +41,8 @@ class SentOrdersScreen(Page):
     }}
     """
     KEYS: ClassVar[tuple[Binding, ...]] = (
-        Binding("slash", "find", "filter", key_display="/", tooltip="filter by words"),
-        Binding("f", "follow", "follow", tooltip="follow the newest, or stay"),
+        Binding("slash", "find", "filter", key_display="/", tooltip="filter by words", id="orders-filter"),
+        Binding("f", "follow", "follow", tooltip="follow the newest, or stay", id="orders-follow"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
@@ -118,10 +118,18 @@ class SentOrdersScreen(Page):
             self._follow(on=False)
         self._follow_journey()
 
+    def text(self) -> str:
+        """Return the orders that are listed, and the journey of the chosen one where it is known."""
+        lines = ["  ".join(cell.plain for cell in _cells(order, _ROOMY)) for order in self._listed]
+        order = self._chosen()
+        if order in self._journeys:
+            lines += ["", journey_rows(order, self._journeys[order]).plain]
+        return "\n".join(lines) or _EMPTY
+
     def copied(self) -> str:
         """Return the chosen order's id."""
         order = self._chosen()
-        return (order.message_id if order else None) or ""
+        return (order.message_id if order else None) or self.text()
 
     def action_find(self) -> None:
         """Ask for words to filter by."""

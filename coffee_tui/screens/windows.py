@@ -55,12 +55,13 @@ class WindowsScreen(Page):
             pipeline: WindowsView() for kind in _SOURCES for pipeline in running if pipeline.info.windows is kind
         }
         self._panels = {pipeline: WindowsPanel(pipeline) for pipeline in self._views}
+        self._why_none = _NONE if found else _RECORDING
         self._without = [pipeline for pipeline in running if pipeline not in self._views]
 
     def body(self) -> Iterable[Widget]:
         """Return a panel for each pipeline that has windows."""
         if not self._views:
-            yield Static(_RECORDING if self._settings() is None else _NONE, id="message")
+            yield Static(self._why_none, id="message")
             return
         yield ScrollableContainer(*self._panels.values(), id="windows")
         without = f"{', '.join(self._without)} keep{'s' * (len(self._without) == 1)} no windows · "
@@ -77,8 +78,10 @@ class WindowsScreen(Page):
         self.query("#windows").set_class(flat, "wide")
         self.call_after_refresh(self._draw)
 
-    def copied(self) -> str:
+    def text(self) -> str:
         """Return the figures."""
+        if not self._views:
+            return self._why_none
         return "\n\n".join(
             windows_text(pipeline, view, self._most(), 100).plain for pipeline, view in self._views.items()
         )

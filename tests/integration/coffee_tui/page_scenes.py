@@ -65,6 +65,11 @@ class StagedFaults(Faults):
         return ""
 
 
+async def whole_menu() -> list[FaultInfo]:
+    """List the menu where no stack runs."""
+    return [FaultInfo(*each, here=False) for each in _MENU]
+
+
 def attachment(home: Path) -> Attachment:
     """Return a stack that has logs; nothing runs."""
     nobody = "127.0.0.1:1"

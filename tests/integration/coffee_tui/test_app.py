@@ -20,7 +20,7 @@ SIZES = [(100, 28), (120, 40), (168, 44)]
 
 
 async def test_keys_of_absent_pipelines_do_nothing() -> None:
-    running, _, orders = app((V1, V2))
+    running, _, orders = app(pipelines=(V1, V2))
     async with running.run_test(size=(120, 40)) as pilot:
         await pilot.press("3", "a")
         assert orders.asked == [("order", V1, V2)]

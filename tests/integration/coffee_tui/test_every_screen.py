@@ -14,6 +14,7 @@ from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.data.preferences import Preferences, load_preferences, preferences_path, save_preferences
 from coffee_tui.data.snapshot import KeyOrder, OrdersView
 from coffee_tui.data.sources import Sources
+from coffee_tui.screens.faults import FaultsScreen
 from coffee_tui.screens.live import KEYS
 from coffee_tui.theme import PALETTES, TEXT
 from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, app, column, screen_text, snapshot
@@ -56,15 +57,65 @@ async def test_the_view_is_held_while_data_goes_on() -> None:
         assert "view held" not in screen_text(running)
 
 
-async def test_the_figures_are_copied() -> None:
+@pytest.mark.parametrize(
+    ("keys", "copied", "saved"),
+    [
+        ("", "v2 12,406 orders · $ 58,310.50 · 204/s · API p50 0.90 ms p99 3.8 ms", "v3 12,406 orders"),
+        ("c", "Message Persistence", "API Response Time"),
+        ("o", "no order sent from here yet", "no order sent from here yet"),
+        ("l", "a recording has no logs", "a recording has no logs"),
+        ("w", "a recording has no windows", "a recording has no windows"),
+        ("question_mark", "start or stop the load", "A link: orders a second"),
+    ],
+)
+async def test_a_page_leaves_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str, copied: str, saved: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     running, feed, _ = app()
-    async with running.run_test(size=(120, 40)) as pilot:
+    async with running.run_test(size=(120, 40), notifications=True) as pilot:
         feed.queue.put_nowait(snapshot())
         await until(lambda: "12:41" in screen_text(running))
+        below = running.screen
+        await pilot.press(*keys.split())
+        await until(lambda: (running.screen is below) is (not keys))
         await pilot.press("y")
-        lines = running.clipboard.splitlines()
-    assert len(lines) == 3
-    assert lines[1].startswith("v2 12,406 orders · $ 58,310.50 · 204/s · API p50 0.90 ms p99 3.8 ms")
+        await until(lambda: "copied, and saved" in screen_text(running))
+        assert copied in running.clipboard
+    assert [saved in path.read_text() for path in saved_texts(tmp_path)] == [True]
+
+
+def saved_texts(folder: Path) -> list[Path]:
+    """Return the texts that were saved there."""
+    return list(folder.glob("coffee-*.txt"))
+
+
+async def test_a_folder_that_takes_no_text_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "absolute", lambda path: tmp_path / "gone" / path)
+    running, _, _ = app()
+    async with running.run_test(size=(160, 40), notifications=True) as pilot:
+        await until(lambda: running.live.is_current)
+        await pilot.press("y")
+        await until(
+            lambda: [each.message for each in running._notifications if "cannot be written" in each.message]
+        )
+        assert running.clipboard
+
+
+async def test_keys_of_the_users_own_are_bound_and_shown() -> None:
+    running, _, orders = app({"order-v2": "f5", "burst": "x", "faults": "b", "logs-follow": "n"})
+    async with running.run_test(size=(120, 50)) as pilot:
+        await until(lambda: running.live.is_current)
+        await pilot.press("2", "f5", "x")
+        await until(lambda: orders.asked == [("order", V2), "burst"])
+        await until(lambda: "f5 v2" in screen_text(running))
+        await pilot.press("b")
+        await until(lambda: isinstance(running.screen, FaultsScreen))
+        await pilot.press("escape", "question_mark")
+        await until(lambda: "f5  one order into v2" in screen_text(running))
+        assert "b  break a part" in screen_text(running)
+        await pilot.press("escape", "l")
+        await until(lambda: "n follow" in screen_text(running))
 
 
 async def test_a_picture_is_saved_and_needs_nothing_from_elsewhere(

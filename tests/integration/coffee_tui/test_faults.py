@@ -169,11 +169,18 @@ async def test_leaving_the_dashboard_under_a_fault_ends_it(faults: Faults, ended
     assert in_order(ended)
 
 
-async def test_a_recording_breaks_nothing() -> None:
+async def test_a_recording_tells_what_each_fault_teaches_and_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     running, _, _ = app()
     async with running.run_test(size=(100, 30), notifications=True) as pilot:
         await until(lambda: running.live.is_current)
         await pilot.press("x")
         await until(lambda: "a recording breaks nothing" in screen_text(running))
+        await until(lambda: "kill-postgres" in screen_text(running))
+        assert "the fence must refuse it" in running.screen.text()  # type: ignore[attr-defined]
         await pilot.press("enter", "k", "y")
-        await until(lambda: "nothing to copy here" in screen_text(running))
+        await until(lambda: "copied, and saved" in screen_text(running))
+        assert "freeze-flink-taskmanager" in running.clipboard
+        assert "a recording breaks nothing" in running.clipboard

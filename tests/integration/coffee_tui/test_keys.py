@@ -82,7 +82,10 @@ LOAD: dict[str, Effect] = {
     "escape": lambda desk: desk.on_live and not desk.orders.asked,
     "ctrl+s": lambda desk: desk.on_live and desk.asked(LoadPlan()),
 }
-HELP: dict[str, Effect] = dict.fromkeys(("escape", "question_mark", "q"), lambda desk: desk.on_live)
+HELP: dict[str, Effect] = {
+    **dict.fromkeys(("escape", "question_mark", "q"), lambda desk: desk.on_live),
+    "y": lambda desk: "start or stop the load" in desk.app.clipboard,
+}
 SCREENS: dict[type[Screen[Any]], tuple[str, dict[str, Effect]]] = {
     LiveScreen: ("", LIVE),
     Page: ("c", EVERY_PAGE),

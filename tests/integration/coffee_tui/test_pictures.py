@@ -48,6 +48,8 @@ class Picture:
     """Sizes in cells and rows."""
 
 
+ROOM: tuple[Size, ...] = ((100, 30), (160, 48))
+"""Sizes of a screen that a room full of people sees."""
 STATE = ((60, 20), (120, 40))
 PICTURES = {
     "live": Picture(),
@@ -70,7 +72,12 @@ PICTURES = {
     "recording's orders": Picture(("o",), filled="nobody to ask", attached=False, sizes=((80, 24),)),
     "recording's logs": Picture(("l",), filled="has no logs", attached=False, sizes=((80, 24),)),
     "recording's windows": Picture(("w",), filled="has no windows", attached=False, sizes=((80, 24),)),
-    "recording's faults": Picture(("x",), filled="breaks nothing", attached=False, sizes=((80, 24),)),
+    "recording's faults": Picture(
+        ("x", "down"),
+        filled="an acknowledged XADD survives",
+        attached=False,
+        sizes=((80, 24), (100, 30), (160, 48)),
+    ),
 }
 DRAWN = [
     pytest.param(picture, size, theme, id=f"{name} {size[0]}x{size[1]} {theme}")
@@ -85,6 +92,7 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Pictures of one time zone and of one moment, which name nothing on the network."""
     export = CoffeeApp.export_screenshot
     monkeypatch.setattr(CoffeeApp, "export_screenshot", lambda *args, **how: self_contained(export(*args, **how)))
+    monkeypatch.setattr(faults, "whole_menu", page_scenes.whole_menu)
     monkeypatch.setattr(sent_orders, "fetch_journey", page_scenes.journey)
     monkeypatch.setattr(windows, "_SOURCES", dict.fromkeys(windows._SOURCES, (page_scenes.windows, 3_600)))
     monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: page_scenes.STRUCK_S + 4))

@@ -1,7 +1,7 @@
 """A feed and orders that do what a test says, for the app's own tests."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
@@ -118,10 +118,12 @@ class NotedOrders:
         self.asked.append("burst")
 
 
-def app(pipelines: tuple[Pipeline, ...] = ALL) -> tuple[CoffeeApp, ScriptedFeed, NotedOrders]:
+def app(
+    keys: Mapping[str, str] | None = None, pipelines: tuple[Pipeline, ...] = ALL
+) -> tuple[CoffeeApp, ScriptedFeed, NotedOrders]:
     """Return an app with a scripted feed and noted orders."""
     feed, orders = ScriptedFeed(), NotedOrders()
-    return CoffeeApp(Sources(pipelines, feed, orders)), feed, orders
+    return CoffeeApp(Sources(pipelines, feed, orders), keys=keys), feed, orders
 
 
 def screen_text(running: CoffeeApp) -> str:
