@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from backend.cli.main import FAILED, read_pipelines
+from backend.cli.main import FAILED, OutFile, read_pipelines
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
+
+if TYPE_CHECKING:
+    from backend.lab.bench.result import Result
 
 
 @click.command("bench")
@@ -28,6 +32,11 @@ from coffee_core.settings import Settings
 @click.option("--pipelines", metavar="v1,v2,…", callback=read_pipelines, help="Default: those of the settings.")
 @click.option("--durability", is_flag=True, help="Only what each notch of COFFEE_DURABILITY costs, in turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of words: see docs/bench.md.")
+@click.option("--html", type=OutFile(), metavar="FILE", help="Write the report as one HTML file, too.")
+@click.option(
+    "--from", "source", type=click.Path(exists=True, path_type=Path), metavar="REPORT",
+    help="Measure nothing: make --html of a report.json, or of the folder it lies in.",
+)  # fmt: skip
 @click.option(
     "--compare", nargs=2, type=click.Path(exists=True, path_type=Path), metavar="A B",
     help="Measure nothing: tell what has changed from report A to report B beyond noise.",
@@ -42,6 +51,8 @@ def bench_command(
     pipelines: tuple[Pipeline, ...] | None,
     durability: bool,
     as_json: bool,
+    html: Path | None,
+    source: Path | None,
     compare: tuple[Path, Path] | None,
 ) -> None:
     """Measure the pipelines side by side: how late, how much, at what cost; claims beside measurements.
@@ -54,6 +65,15 @@ def bench_command(
     if compare is not None:
         _compare(*compare, as_json=as_json)
         return
+    if source is not None:
+        if html is None:
+            raise click.UsageError("--from makes a page of a report: name its file by --html")
+        from backend.lab.bench.result import Result
+
+        _write_page(Result.read(source), html)
+        return
+    if durability and html is not None:
+        raise click.UsageError("--durability has no page: leave out --html")
     import uvloop
 
     from backend.lab.bench.bench import bench
@@ -83,7 +103,17 @@ def bench_command(
     write(result, out, draw(result, out))
     click.echo(json.dumps(result.as_json()) if as_json else as_text(result))
     announce(f"the report is in {out}")
+    if html is not None:
+        _write_page(result, html)
+        announce(f"its page is {html}")
     ctx.exit(0 if result.complete else FAILED)
+
+
+def _write_page(result: "Result", path: Path) -> None:
+    from backend.lab.bench.html import bench_page
+    from backend.lab.page.page import write
+
+    write(bench_page(result), path)
 
 
 def _measure_durability(

@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import os
+import platform
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from backend.cli.main import FAILED, NOT_RUNNING, Number, read_pipelines
+from backend.cli.main import FAILED, NOT_RUNNING, Number, OutFile, read_pipelines
 from coffee_core.durability import NOTCHES
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
@@ -46,6 +51,7 @@ _POWER_CUT = "power-cut"
 )
 @click.option("--no-load", is_flag=True, help="The fault alone: others send the orders, the audit judges.")
 @click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
+@click.option("--html", type=OutFile(), metavar="FILE", help="Write the verdicts as one HTML file, too.")
 @click.option("--lines", "as_lines", is_flag=True, help="Everything as it happens, one JSON object a line.")
 @click.pass_context
 def chaos_command(
@@ -60,6 +66,7 @@ def chaos_command(
     torn: int | None,
     no_load: bool,
     as_json: bool,
+    html: Path | None,
     as_lines: bool,
 ) -> None:
     """Break a part of the running stack under load, and hold what is stored and shown against what was sent.
@@ -76,9 +83,9 @@ def chaos_command(
         if every or no_load or lasts_s is not None:
             raise click.UsageError(f"{_POWER_CUT} is a run of its own: without --all, --for and --no-load")
         announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
-        ctx.exit(_cut_power(pipelines, durability, rate_per_s, torn, announce, as_json=as_json))
+        ctx.exit(_cut_power(pipelines, durability, rate_per_s, torn, announce, html, as_json=as_json))
     if name is None and not every:
-        _list(as_json=as_json)
+        _list(html, as_json=as_json)
         return
     _require_fitting(name, every=every, lasts_s=lasts_s, only_power_cut=(durability, torn))
     try:
@@ -101,6 +108,10 @@ def chaos_command(
     plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, no_load)
     announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
     result = asyncio.run(run_all(faults, target, plan, announce))
+    if html is not None:
+        words = f"{name or '--all'} --rate {rate_per_s:g}{' --no-load' * no_load}"
+        failures = [*result.failures, *(["interrupted"] * result.interrupted)]
+        _write_page(html, [each.as_json() for each in result.results], words, chosen, failures)
     _print_result(result, as_json=as_json, as_lines=as_lines)
     ctx.exit(0 if result.exact and result.complete else FAILED)
 
@@ -127,6 +138,7 @@ def _cut_power(
     rate_per_s: float,
     torn: int | None,
     announce: "Announce",
+    html: Path | None,
     *,
     as_json: bool,
 ) -> int:
@@ -142,13 +154,38 @@ def _cut_power(
     notch = durability or settings.durability
     results = asyncio.run(power_cut(settings.home, wanted.pipelines, notch, rate_per_s, torn, announce))
     kept = all(each.kept for each in results)
+    cells = [each.as_json() for each in results]
+    if html is not None:
+        options = "".join(
+            f" --{option} {value}"
+            for option, value in (("durability", notch), ("torn", torn))
+            if value is not None
+        )
+        _write_page(html, cells, f"{_POWER_CUT}{options} --rate {rate_per_s:g}", wanted.pipelines)
     if as_json:
-        cells = [each.as_json() for each in results]
         click.echo(json.dumps({"kept": kept, "durability": notch, "torn": torn, "cells": cells}, indent=2))
     else:
         lines = [*as_table([each.result for each in results]), "", *(each.sentence() for each in results)]
         click.echo("\n".join(lines))
     return 0 if kept else FAILED
+
+
+def _write_page(
+    path: Path,
+    cells: list[dict[str, Any]],
+    words: str,
+    pipelines: tuple[Pipeline, ...],
+    failures: Sequence[str] = (),
+) -> None:
+    from backend.lab.chaos.html import chaos_page
+    from backend.lab.page.page import write
+
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    command = f"coffee chaos {words} --pipeline {','.join(pipelines)}"
+    write(
+        chaos_page(cells, f"{at}; {machine}, which clients, servers and workers share.", command, failures), path
+    )
 
 
 def _print_result(result: "RunResult", *, as_json: bool, as_lines: bool) -> None:
@@ -177,7 +214,9 @@ def _print_result(result: "RunResult", *, as_json: bool, as_lines: bool) -> None
         click.echo("coffee: interrupted: the faults above are those that were run to their end", err=True)
 
 
-def _list(*, as_json: bool) -> None:
+def _list(html: Path | None, *, as_json: bool) -> None:
+    if html is not None:
+        raise click.UsageError("--html is for what was broken: name a fault, or --all")
     from backend.lab.chaos.faults import FAULTS
     from backend.lab.chaos.target import NotLocalError, TargetStack
 

@@ -1,7 +1,9 @@
 """``coffee``: finds the command and imports that alone; turns an error into one line and an exit code."""
 
 import importlib
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -71,6 +73,21 @@ class WholeNumber(click.ParamType[int]):
             return parse_whole_number(str(value), self._low, self._high)
         except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
+
+
+class OutFile(click.ParamType[Path]):
+    """A file that can be written: what takes minutes to make must not be refused at its end."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Read a path. Raises click.BadParameter where no file can be written there."""
+        path = Path(str(value))
+        if path.is_dir():
+            self.fail(f"{path} is a folder", param, ctx)
+        if not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            self.fail(f"{path} cannot be written: is there the folder {path.parent.absolute()}?", param, ctx)
+        return path
 
 
 class LazyGroup(click.Group):

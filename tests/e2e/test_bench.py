@@ -51,8 +51,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_whole_run_is_reported_as_its_schema_says(bench: Bench) -> None:
-    said, told = bench.start("--json").communicate()
+    page = bench.home.parent / "page.html"
+    said, told = bench.start("--json", "--html", str(page)).communicate()
     report = json.loads(said)
+    assert f"coffee bench --tiny --pipelines {','.join(report['pipelines'])}" in page.read_text(encoding="utf-8")
     schema = json.loads((files("backend.lab.bench") / "report.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(report, schema)
     assert report["complete"], told

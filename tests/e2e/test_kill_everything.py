@@ -10,10 +10,13 @@ from tests.waiting import until_sync
 def test_nothing_is_lost_with_the_whole_lab(small_lab: Lab) -> None:
     small_lab.start()
     before = {process.pid for process in small_lab.processes()}
-    done = small_lab.coffee("chaos", "kill-everything", "--rate", "60", "--json", timeout_s=200)
+    page = small_lab.home.parent / "verdicts.html"
+    words = ("chaos", "kill-everything", "--rate", "60", "--json", "--html", str(page))
+    done = small_lab.coffee(*words, timeout_s=200)
     sys.stdout.write(done.stderr)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
+    assert "coffee chaos kill-everything --rate 60 --pipeline v1,v2" in page.read_text(encoding="utf-8")
     assert [cell["pipeline"] for cell in told["cells"]] == ["v1", "v2"]
     for cell in told["cells"]:
         assert cell["accepted"] > 60, cell

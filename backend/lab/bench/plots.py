@@ -1,13 +1,14 @@
-"""The pictures of a report, each as PNG and SVG. The colours of the pipelines are those of the dashboard."""
+"""The pictures of a report, each as PNG and SVG, and those of its page."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from backend.lab.bench.harness import periodic
@@ -15,53 +16,61 @@ from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.steps_load import BOUND_US
 from backend.lab.bench.verdict import curve
-from coffee_core.pipelines import Pipeline
+from backend.lab.page.svg import FAULT, INK, NARROW, PAGE_STYLE, PAPER, SOFT, STYLE, colour_of, line_of, themed_svg
 
-_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#F0E442")
-"""Of Okabe and Ito, by the slot that a pipeline declares: colour-blind eyes distinguish them, too."""
-_MARKERS = ("o", "s", "^", "D", "v")
-_INK, _FAULT = "#444444", "#B00020"
 _SIZE = (9.0, 5.0)
-_STYLE: dict[Any, Any] = {
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "svg.hashsalt": "coffee-rt",
-}
+"""Inches of a picture in a report of Markdown: its panels stand side by side."""
 
 
 def draw(result: Result, folder: Path) -> list[str]:
     """Draw all that there is something to draw for; return the names without their endings."""
     drawn = []
+    with mpl.rc_context(STYLE):
+        for name, figure in _painted(result, _SIZE):
+            figure.savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+            drawn.append(name)
+    return drawn
+
+
+def charts(result: Result) -> dict[str, tuple[str, str]]:
+    """Draw the same for a page that a phone may show: name → its title, and the picture for ``page.Chart``."""
+    with mpl.rc_context(STYLE | PAGE_STYLE):
+        found = {}
+        for name, figure in _painted(result, NARROW):
+            title = figure.get_suptitle()
+            figure.suptitle("")
+            found[name] = (title, themed_svg(figure, name))
+        return found
+
+
+def _painted(result: Result, inches: tuple[float, float]) -> Iterator[tuple[str, Figure]]:
     pictures: dict[str, Callable[[Figure, Result], bool]] = {
         "latency": _latency,
         "rates": _rates,
         "flow": _flow,
         "cost": _cost,
     }
-    with mpl.rc_context(_STYLE):
-        for name, paint in pictures.items():
-            figure = Figure(figsize=_SIZE, layout="constrained")
-            if paint(figure, result):
-                figure.savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
-                figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-                drawn.append(name)
-    return drawn
+    for name, paint in pictures.items():
+        figure = Figure(figsize=inches, layout=ConstrainedLayoutEngine(hspace=0.08))
+        if paint(figure, result):
+            yield name, figure
+
+
+def _panels(figure: Figure, number: int, **options: Any) -> Sequence[Axes]:
+    """Divide a figure: side by side where it is wide, else one below the other, and it grows as it must."""
+    is_wide = figure.get_figwidth() >= _SIZE[0]
+    if not is_wide:
+        figure.set_figheight(figure.get_figheight() * number)
+    rows, columns = (1, number) if is_wide else (number, 1)
+    panels: Sequence[Axes] = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    return panels
 
 
 def _latency(figure: Figure, result: Result) -> bool:
     """Draw how late answers and dashboard are, as percentiles, at the middle rate."""
     rate = sorted(result.rates)[len(result.rates) // 2]
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = _panels(figure, 2, sharey=True)
     found = [_percentiles(axes, result, rate, kind) for axes, kind in ((left, "api"), (right, "dashboard"))]
     for axes, title in ((left, "Answer"), (right, "On the dashboard")):
         axes.set_title(title)
@@ -78,7 +87,9 @@ def _percentiles(axes: Axes, result: Result, rate: int, kind: str) -> bool:
             points = result.distributions.get(periodic(pipeline), points)
         if points:
             # Each step towards 100 has the same room: 90, 99, 99.9.
-            axes.plot([_tail(percentile) for percentile, _ in points], [us for _, us in points], **_line(pipeline))
+            axes.plot(
+                [_tail(percentile) for percentile, _ in points], [us for _, us in points], **line_of(pipeline)
+            )
             drawn = True
     ticks = (0, 50, 90, 99, 99.9)
     axes.set_xticks([_tail(tick) for tick in ticks], [f"{tick:g}" for tick in ticks])
@@ -92,15 +103,15 @@ def _tail(percentile: float) -> float:
 
 def _rates(figure: Figure, result: Result) -> bool:
     """Draw p99 over the offered rate: the hockey stick."""
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = _panels(figure, 2, sharey=True)
     drawn = False
     for axes, kind, title in ((left, "api", "Answer"), (right, "dashboard", "On the dashboard")):
         for pipeline in result.pipelines:
             points = curve(result, pipeline, kind)
             if points:
-                axes.plot([rate for rate, _ in points], [late.middle for _, late in points], **_line(pipeline))
+                axes.plot([rate for rate, _ in points], [late.middle for _, late in points], **line_of(pipeline))
                 drawn = True
-        axes.axhline(BOUND_US, color=_INK, linewidth=0.8, linestyle=":")
+        axes.axhline(BOUND_US, color=INK, linewidth=0.8, linestyle=":")
         axes.set_title(title)
         axes.set_xscale("log")
         axes.set_xlabel("orders offered a second")
@@ -113,7 +124,7 @@ def _rates(figure: Figure, result: Result) -> bool:
         (left.get_xlim()[0], BOUND_US),
         (4, 3),
         textcoords="offset points",
-        color=_INK,
+        color=INK,
         fontsize=9,
     )
     return _with_legend(left, drawn=drawn)
@@ -124,20 +135,20 @@ def _flow(figure: Figure, result: Result) -> bool:
     pipelines = [pipeline for pipeline in result.pipelines if str(pipeline) in result.flow]
     if not pipelines:
         return False
-    panels = figure.subplots(1, len(pipelines), sharey=True, squeeze=False)[0]
+    panels = _panels(figure, len(pipelines), sharey=True)
     for axes, pipeline in zip(panels, pipelines, strict=True):
         flow = result.flow[str(pipeline)]
-        axes.plot(*zip(*flow["offered"], strict=True), color="#999999", linewidth=1.2, label="offered")
+        axes.plot(*zip(*flow["offered"], strict=True), color=SOFT, linewidth=1.2, label="offered")
         visible = flow["visible"]
         axes.step(
             *zip(*visible, strict=True),
             where="post",
-            color=_colour(pipeline),
+            color=colour_of(pipeline),
             linewidth=2.0,
             label="on the dashboard",
         )
         if flow["killed_s"] is not None:
-            axes.axvline(flow["killed_s"], color=_FAULT, linewidth=1.2)
+            axes.axvline(flow["killed_s"], color=FAULT, linewidth=1.2)
             # Beside the line where the sums are not: they run from the lower left to the upper right.
             is_early = flow["killed_s"] < flow["offered"][-1][0] / 4
             axes.annotate(
@@ -146,16 +157,17 @@ def _flow(figure: Figure, result: Result) -> bool:
                 (3, 0),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
-                color=_FAULT,
+                color=FAULT,
                 fontsize=8,
                 va="bottom",
             )
         axes.set_title(f"{pipeline} {pipeline.info.title}")
         axes.set_xlabel("seconds")
-        axes.legend(loc="upper left", fontsize=9, frameon=True, framealpha=1, edgecolor="white")
+        axes.legend(loc="upper left", fontsize=9, frameon=True, framealpha=1, edgecolor=PAPER)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("orders, cumulative")
+    figure.suptitle("Orders offered and on the dashboard while each pipeline's worker is killed")
     return True
 
 
@@ -166,7 +178,7 @@ def _cost(figure: Figure, result: Result) -> bool:
         ("disk", "kept on disk, MB", 1e6),
         ("redis", "memory of Redis, MB", 1e6),
     )
-    panels = figure.subplots(1, len(costs))
+    panels = _panels(figure, len(costs))
     drawn = False
     for axes, (name, title, unit) in zip(panels, costs, strict=True):
         for place, pipeline in enumerate(result.pipelines):
@@ -175,14 +187,14 @@ def _cost(figure: Figure, result: Result) -> bool:
                 continue
             middle = found.middle / unit
             reach = [[middle - found.low / unit], [found.high / unit - middle]]
-            axes.bar(place, middle, color=_colour(pipeline), width=0.6, yerr=reach, ecolor=_INK, capsize=4)
+            axes.bar(place, middle, color=colour_of(pipeline), width=0.6, yerr=reach, ecolor=INK, capsize=4)
             axes.annotate(
                 f"{middle:,.3g}" if middle < 100 else f"{middle:,.0f}",
                 (place, found.high / unit),
                 (0, 4),
                 textcoords="offset points",
                 ha="center",
-                color=_INK,
+                color=INK,
             )
             drawn = True
         axes.set_title(title)
@@ -198,20 +210,6 @@ def _with_legend(axes: Axes, *, drawn: bool) -> bool:
     if drawn:
         axes.legend(loc="upper left")
     return drawn
-
-
-def _colour(pipeline: Pipeline) -> str:
-    return _COLOURS[pipeline.info.colour % len(_COLOURS)]
-
-
-def _line(pipeline: Pipeline) -> dict[str, Any]:
-    return {
-        "color": _colour(pipeline),
-        "marker": _MARKERS[pipeline.info.colour % len(_MARKERS)],
-        "markersize": 5,
-        "linewidth": 2,
-        "label": f"{pipeline} {pipeline.info.title}",
-    }
 
 
 def _latency_axis(axes: Axes) -> None:

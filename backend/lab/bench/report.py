@@ -117,7 +117,7 @@ def write(result: Result, folder: Path, pictures: Sequence[str]) -> None:
 
 def as_text(result: Result) -> str:
     """Return the comparison, the figures and the verdict for a terminal."""
-    lines = [*textwrap.wrap(_headline(result), _WIDTH), ""]
+    lines = [*textwrap.wrap(headline(result), _WIDTH), ""]
     for row in ROWS:
         lines.append(row.aspect)
         for pipeline in result.pipelines:
@@ -135,7 +135,7 @@ def as_text(result: Result) -> str:
 def as_markdown(result: Result, pictures: Sequence[str]) -> str:
     """Return the same for a file, with the pictures beside it."""
     names = [f"{pipeline} {pipeline.info.title}" for pipeline in result.pipelines]
-    lines = ["# coffee bench", "", _headline(result), "", "## Claimed and measured", ""]
+    lines = ["# coffee bench", "", headline(result), "", "## Claimed and measured", ""]
     lines += _markdown_rows(["", *(f"{name}: {what}" for name in names for what in ("claimed", "measured"))])
     for row in ROWS:
         cells = [
@@ -169,7 +169,8 @@ def changes_as_text(changes: Sequence[Change], unlike: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _headline(result: Result) -> str:
+def headline(result: Result) -> str:
+    """Return when, where and with what a report was taken, in sentences."""
     machine, durability = result.facts["machine"], result.facts["durability"]
     fsync = spread(result, "ceiling.fsync.p50", duration)
     whole = "" if result.complete else ", not complete"

@@ -8,6 +8,7 @@ from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.steps_drain import runs_on_flink
+from backend.lab.page.page import Sentence
 from coffee_core.pipelines import LogKind, Pipeline
 from coffee_core.pipelines.declaration import Windows
 
@@ -34,18 +35,31 @@ Curve = list[tuple[float, Figure]]
 
 def verdict(result: Result) -> list[str]:
     """Return its sentences."""
-    return [
-        *_visible_latency(result),
-        *_answers(result),
-        *_keeping_up(result),
-        *_cost(result),
-        *_burden(result),
-        *_crossings(result),
-        *_choice(result),
-        *_database_alone(result),
-        *_job_or_workers(result),
-        *_enough(result),
-    ]
+    return [sentence.text for sentence in sentences(result)]
+
+
+def sentences(result: Result) -> list[Sentence]:
+    """Return them with the picture or table of the report in which their figures are."""
+    parts = {
+        _visible_latency: "rates",
+        _answers: "figures",
+        _keeping_up: "rates",
+        _cost: "cost",
+        _burden: "figures",
+        _exactness: "figures",
+        _crossings: "rates",
+        _choice: "cost",
+        _database_alone: "figures",
+        _job_or_workers: "figures",
+        _enough: "rates",
+    }
+    return [Sentence(text, about) for part, about in parts.items() for text in part(result)]
+
+
+def in_short(result: Result) -> list[Sentence]:
+    """Return those that somebody reads who has a minute."""
+    parts = {_choice: "cost", _enough: "rates", _exactness: "figures"}
+    return [Sentence(text, about) for part, about in parts.items() for text in part(result)]
 
 
 def _name(pipeline: Pipeline) -> str:
@@ -232,19 +246,21 @@ def _burden(result: Result) -> list[str]:
     if ranked:
         parts = ", ".join(f"{_name(pipeline)} for {value:.2g} s" for value, pipeline in ranked)
         sentences.append(f"With its worker killed under load, a dashboard stood still: {parts}.")
+    return sentences
+
+
+def _exactness(result: Result) -> list[str]:
     wrong = [
         name
         for name, counts in result.audit.items()
         if any(counts[key] for key in ("lost", "duplicated", "drift"))
     ]
     if wrong:
-        sentences.append(
-            f"Orders were lost or counted twice by {', '.join(wrong)}: nothing else here matters then."
-        )
-    elif result.audit:
-        orders = sum(counts["stored"] for counts in result.audit.values())
-        sentences.append(f"Of {orders:,} orders, none was lost and none counted twice.")
-    return sentences
+        return [f"Orders were lost or counted twice by {', '.join(wrong)}: nothing else here matters then."]
+    if not result.audit:
+        return []
+    orders = sum(counts["stored"] for counts in result.audit.values())
+    return [f"Of {orders:,} orders, none was lost and none counted twice."]
 
 
 def _crossings(result: Result) -> list[str]:

@@ -1,0 +1,1 @@
+"""One HTML file that needs nothing else: what a report looks like in a browser."""
