@@ -266,6 +266,15 @@ class Settings:
     flink_blob_port: int = _setting(
         "COFFEE_FLINK_BLOB_PORT", "6124", _port, "blob port of the embedded JobManager"
     )
+    network_lab: bool = _setting(
+        "COFFEE_NETWORK_LAB",
+        "no",
+        _yes,
+        "yes: a relay on every link between two parts, to break them (docs/network.md)",
+    )
+    network_lab_port: int = _setting(
+        "COFFEE_NETWORK_LAB_PORT", "18100", _port, "first of some sixty ports in a row, for these relays"
+    )
     aggregator_interval_s: int = _setting(
         "COFFEE_AGGREGATOR_INTERVAL_S",
         "10",

@@ -21,9 +21,12 @@ from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
     from backend.lab.chaos.experiment import Announce, RunResult
+    from backend.lab.chaos.target import TargetStack
+    from backend.pipelines.faults import Fault
 
 _RATE_PER_S = 300.0
 _POWER_CUT = "power-cut"
+_EACH = "each"
 
 
 @click.command("chaos")
@@ -49,6 +52,9 @@ _POWER_CUT = "power-cut"
 @click.option(
     "--torn", type=int, metavar="SEED", help="power-cut: unsynced sectors have reached the disk by chance."
 )
+@click.option(
+    "--link", metavar="CLIENT:SERVER", help="network-…: on this link alone; each: on every one, in turn."
+)
 @click.option("--no-load", is_flag=True, help="The fault alone: others send the orders, the audit judges.")
 @click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
 @click.option("--html", type=OutFile(), metavar="FILE", help="Write the verdicts as one HTML file, too.")
@@ -64,6 +70,7 @@ def chaos_command(
     rate_per_s: float,
     durability: str | None,
     torn: int | None,
+    link: str | None,
     no_load: bool,
     as_json: bool,
     html: Path | None,
@@ -80,14 +87,14 @@ def chaos_command(
     from backend.lab.chaos.target import NotLocalError, TargetStack
 
     if name == _POWER_CUT:
-        if every or no_load or lasts_s is not None:
-            raise click.UsageError(f"{_POWER_CUT} is a run of its own: without --all, --for and --no-load")
+        if every or no_load or link or lasts_s is not None:
+            raise click.UsageError(f"{_POWER_CUT} is a run of its own: without --all, --for, --link and --no-load")
         announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
         ctx.exit(_cut_power(pipelines, durability, rate_per_s, torn, announce, html, as_json=as_json))
     if name is None and not every:
         _list(html, as_json=as_json)
         return
-    _require_fitting(name, every=every, lasts_s=lasts_s, only_power_cut=(durability, torn))
+    _require_fitting(name, every=every, lasts_s=lasts_s, link=link, only_power_cut=(durability, torn))
     try:
         target = TargetStack.attach()
     except NotLocalError as error:
@@ -100,13 +107,11 @@ def chaos_command(
     if name is not None:
         faults = [fault for fault in faults if fault.name == name]
     if not faults:
-        if name == "kill-everything":
-            raise click.UsageError(
-                f"{name} is for a stack that `coffee up --headless` runs: it is started again so"
-            )
-        raise click.UsageError(f"{name} breaks what does not run here")
+        raise click.UsageError(f"{name} {_why_not_here(FAULTS[name or ''])}")
     plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, no_load)
     announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
+    if link is not None:
+        faults = _on_links(faults, link, target, announce)
     result = asyncio.run(run_all(faults, target, plan, announce))
     if html is not None:
         words = f"{name or '--all'} --rate {rate_per_s:g}{' --no-load' * no_load}"
@@ -117,10 +122,11 @@ def chaos_command(
 
 
 def _require_fitting(
-    name: str | None, *, every: bool, lasts_s: float | None, only_power_cut: tuple[object, ...]
+    name: str | None, *, every: bool, lasts_s: float | None, link: str | None, only_power_cut: tuple[object, ...]
 ) -> None:
     """Raise UsageError where what was asked for does not go together."""
     from backend.lab.chaos.faults import FAULTS
+    from backend.pipelines.faults import Action
 
     if any(option is not None for option in only_power_cut):
         raise click.UsageError(f"--durability and --torn are for {_POWER_CUT}")
@@ -128,8 +134,34 @@ def _require_fitting(
         raise click.UsageError(
             "either a fault or --all" if every else f"no fault {name!r}: `coffee chaos` lists them"
         )
+    if link is not None and (name is None or FAULTS[name].action is not Action.NETWORK):
+        raise click.UsageError("--link is for the faults of the network: `coffee chaos` lists them")
     if name is not None and lasts_s is not None and not FAULTS[name].lasts:
         raise click.UsageError(f"{name} is over at once: --for is for faults that last")
+
+
+def _why_not_here(fault: "Fault") -> str:
+    from backend.pipelines.faults import Action
+    from backend.stack.network_lab import NAME as NETWORK_LAB
+
+    if fault.action is Action.KILL_EVERYTHING:
+        return "is for a stack that `coffee up --headless` runs: it is started again so"
+    if fault.part == NETWORK_LAB:
+        return "is for a stack that `coffee up --network-lab` runs"
+    return "breaks what does not run here"
+
+
+def _on_links(faults: "list[Fault]", link: str, target: "TargetStack", announce: "Announce") -> "list[Fault]":
+    """Return these faults on a link, or on each over which something runs."""
+    from backend.lab.chaos.network import on_link, overview
+
+    connections = asyncio.run(overview(target.settings.home)).connections
+    if link != _EACH and link not in connections:
+        raise click.UsageError(f"no link {link!r}; choose from {', '.join(connections)}")
+    for idle in (name for name, number in connections.items() if link == _EACH and not number):
+        announce(f"nothing runs over {idle}: left out")
+    chosen = [name for name, number in connections.items() if number] if link == _EACH else [link]
+    return [on_link(fault, name) for fault in faults for name in chosen]
 
 
 def _cut_power(
@@ -219,12 +251,14 @@ def _list(html: Path | None, *, as_json: bool) -> None:
         raise click.UsageError("--html is for what was broken: name a fault, or --all")
     from backend.lab.chaos.faults import FAULTS
     from backend.lab.chaos.target import NotLocalError, TargetStack
+    from backend.pipelines.faults import Action
 
     if as_json:
         try:
             target = TargetStack.attach()
         except NotLocalError:
             target = None
+        links = _links(target) if target else []
         listed = [
             {
                 "name": fault.name,
@@ -232,6 +266,7 @@ def _list(html: Path | None, *, as_json: bool) -> None:
                 "may_refuse": fault.may_refuse,
                 "lasts": fault.lasts,
                 "here": target is not None and target.offers(fault),
+                "links": links if fault.action is Action.NETWORK else [],
             }
             for fault in FAULTS.values()
         ]
@@ -240,6 +275,18 @@ def _list(html: Path | None, *, as_json: bool) -> None:
     width = max(map(len, FAULTS))
     for fault in FAULTS.values():
         click.echo(f"{fault.name:<{width}}  {fault.teaches}")
+
+
+def _links(target: "TargetStack") -> list[str]:
+    """Return the links of the network lab; none where none runs."""
+    from backend.lab.chaos.network import overview
+    from backend.pipelines.faults import NotReadyError
+    from backend.stack.network_lab import NetworkLabError
+
+    try:
+        return list(asyncio.run(overview(target.settings.home)).connections)
+    except (NotReadyError, NetworkLabError):
+        return []
 
 
 def _print_line(started_s: float, text: str, /, **_facts: object) -> None:

@@ -24,10 +24,13 @@ _GOOD = (State.UP, State.EXTERNAL)
     "--headless", is_flag=True, help="No dashboard: print a line for each change. Ctrl-C ends everything."
 )
 @click.option("--pipelines", metavar="v1,v2,…", help="Pipelines to run; all; +v4: besides the usual ones.")
+@click.option("--network-lab", is_flag=True, help="A relay on every link between two parts, to break them.")
 @click.pass_context
-def up_command(ctx: click.Context, *, headless: bool, pipelines: str | None) -> None:
+def up_command(ctx: click.Context, *, headless: bool, pipelines: str | None, network_lab: bool) -> None:
     """Start everything, open the dashboard in this terminal, and stop everything when it is left."""
     chosen = {} if pipelines is None else {"COFFEE_PIPELINES": pipelines}
+    if network_lab:
+        chosen["COFFEE_NETWORK_LAB"] = "yes"
     settings = Settings.from_env({**os.environ, **chosen})
     if headless:
         from backend.stack.supervisor import supervise

@@ -35,6 +35,7 @@ class Action(StrEnum):
     LOCK = "lock"
     HOLD = "hold"
     CUT = "cut"
+    NETWORK = "network"
     POISON = "poison"
     STORM = "storm"
     FLUSH = "flush"
@@ -46,7 +47,7 @@ class Action(StrEnum):
 
 _LASTING = (
     *(Action.FREEZE, Action.SLOW, Action.FILL_DISK, Action.FILL_MEMORY, Action.LOCK),
-    *(Action.HOLD, Action.CUT),
+    *(Action.HOLD, Action.CUT, Action.NETWORK),
 )
 
 

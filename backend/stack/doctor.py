@@ -12,11 +12,11 @@ from pathlib import Path
 
 from backend.stack import locks, postgres, redis
 from backend.stack.part import LOOPBACK
-from backend.stack.parts import wanted_servers
 from backend.stack.places import ON_JAVA, cache_dir, cache_obstacle, fuse_obstacle, home_obstacle, java_obstacle
 from backend.stack.ports import obstacle_at
 from backend.stack.privileges import account_obstacle
 from backend.stack.supported_pipelines import missing_library, missing_package, supported_pipelines
+from backend.stack.wanted import wanted_servers
 from coffee_core.children import PROXIES, child_environ
 from coffee_core.entry import DROPPED, libpq_is_meant
 from coffee_core.errors import StackError

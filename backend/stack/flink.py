@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from backend.stack.jars import JarPaths, exclusive, fetch_jars, jar_paths, progress_bar
 from backend.stack.jvm import Archive, Background, java, join, write_argument_file
+from backend.stack.links import JOB_MANAGER, SUBMITTER, TASK_MANAGERS, network
 from backend.stack.part import Part, no_remark, report_progress
 from backend.stack.places import cache_dir
 from coffee_core.children import python_module
@@ -32,11 +33,6 @@ from flink.rest import FlinkRest, FlinkUnavailableError
 from flink.statements import JdbcTarget
 
 T = TypeVar("T")
-
-JOB_MANAGER = "flink-jobmanager"
-TASK_MANAGERS = ("flink-taskmanager-1", "flink-taskmanager-2")
-"""One works, the other is the standby; they change places with every failure."""
-SUBMITTER = "flink-job"
 
 _COMPILED = ("pyflink", "apache_beam")
 _COMPILERS = 2
@@ -290,7 +286,7 @@ def _cluster_options(settings: Settings) -> dict[str, str]:
     loopback = "127.0.0.1"
     return {
         "jobmanager.rpc.address": loopback,
-        "jobmanager.rpc.port": str(settings.flink_rpc_port),
+        **_rpc_ports(settings),
         "jobmanager.bind-host": loopback,
         "taskmanager.bind-host": loopback,
         "taskmanager.host": loopback,
@@ -314,6 +310,27 @@ def _cluster_options(settings: Settings) -> dict[str, str]:
         "cluster.registration.refused-registration-delay": "500 ms",
         **_MEMORY,
     }
+
+
+def _rpc_ports(settings: Settings) -> dict[str, str]:
+    """Return where the JobManager listens and, with a network lab, at which relay others find it."""
+    links = network(settings)
+    if links is None or links.job_manager_port is None:
+        return {"jobmanager.rpc.port": str(settings.flink_rpc_port)}
+    return {
+        "jobmanager.rpc.port": str(links.job_manager_port),
+        "jobmanager.rpc.bind-port": str(settings.flink_rpc_port),
+    }
+
+
+def _worker_ports(settings: Settings, name: str) -> tuple[str, ...]:
+    """Return the same of a TaskManager, as arguments; without a network lab it listens on any free port."""
+    links = network(settings)
+    link = links.link(name, JOB_MANAGER) if links else None
+    if link is None:
+        return ()
+    ports = (("taskmanager.rpc.port", link.port), ("taskmanager.rpc.bind-port", link.upstream_port))
+    return tuple(word for key, port in ports for word in ("-D", f"{key}={port}"))
 
 
 # The parts of the cluster: JobManager and TaskManagers.
@@ -364,7 +381,7 @@ def task_manager(settings: Settings, number: int) -> Part:
     program = _Program(
         "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
         (*TASK_MANAGER_FLAGS, *_CLUSTER_FLAGS),
-        ("-D", f"taskmanager.resource-id={name}"),
+        ("-D", f"taskmanager.resource-id={name}", *_worker_ports(settings, name)),
         # The classes that the standby loads would alone make a poor archive.
         complete_with="org/postgresql/jdbc/PgPreparedStatement",
     )

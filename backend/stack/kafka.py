@@ -10,6 +10,7 @@ from pathlib import Path
 from backend.clients.kafka import kafka_tls
 from backend.stack.jars import JarPaths, fetch_jars
 from backend.stack.jvm import Archive, Background, java, join, write_argument_file
+from backend.stack.links import network
 from backend.stack.part import Part
 from backend.stack.probes import kafka_answers
 from coffee_core.durability import FLUSH_MESSAGES
@@ -60,7 +61,7 @@ def part(settings: Settings) -> Part:
         ready,
         folder=home,
         port=settings.kafka_port,
-        other_ports=(settings.kafka_controller_port,),
+        other_ports=(settings.kafka_controller_port, *_linked(settings)),
         prepare=prepare,
         settle=settle,
     )
@@ -141,16 +142,21 @@ def _escaped(value: str) -> str:
 
 
 def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
-    broker, controller = (f"127.0.0.1:{port}" for port in (settings.kafka_port, settings.kafka_controller_port))
+    controller = f"127.0.0.1:{settings.kafka_controller_port}"
+    own = {"PLAINTEXT": (settings.kafka_port, settings.kafka_port)}
+    # Whoever comes by a listener is told to come back to what that one advertises: a relay, here.
+    own |= {f"LINK_{port}": (port, relay) for port, relay in _linked(settings).items()}
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@{controller}",
-        "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{broker}",
+        "listeners": ",".join(
+            [*(f"{name}://127.0.0.1:{port}" for name, (port, _) in own.items()), f"CONTROLLER://{controller}"]
+        ),
+        "advertised.listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, (_, port) in own.items()),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in (*own, "CONTROLLER")),
         "log.dirs": str(data),
         # One node: internal topics have one partition and one replica.
         "offsets.topic.num.partitions": 1,
@@ -174,6 +180,12 @@ def _properties(settings: Settings, data: Path) -> dict[str, str | int]:
         "log.segment.bytes": 268_435_456,
         **_flushes(settings),
     }
+
+
+def _linked(settings: Settings) -> dict[int, int]:
+    """Return the ports of the listeners for relays, and what each advertises; none without a network lab."""
+    links = network(settings)
+    return links.brokers_listeners() if links else {}
 
 
 def _flushes(settings: Settings) -> dict[str, str | int]:

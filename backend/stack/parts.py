@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backend.stack import postgres, redis
+from backend.stack import network_lab, postgres, redis
+from backend.stack.links import network
 from backend.stack.part import Part
 from backend.stack.ports import require_different
 from backend.stack.probes import http_ok
 from backend.stack.supported_pipelines import supported_pipelines
+from backend.stack.wanted import API, wanted_servers, wanted_services
 from coffee_core.children import python_module
 from coffee_core.durability import ACKS, read_durability, write_durability
 from coffee_core.errors import ConfigError
@@ -16,8 +18,6 @@ from coffee_core.pipelines import PIPELINES, Service
 from coffee_core.runstate import READY_FILE, read_env, run_dir, write_env
 from coffee_core.settings import Settings
 
-API = "cafe-order-api"
-"""The order API, which takes the orders of every pipeline."""
 _API_NEEDS = (postgres.NAME, redis.NAME)
 _CONNECTED_WITHIN_S = 5.0
 """Seconds within which the API has connected to them, or is told to be up without."""
@@ -59,6 +59,7 @@ _ONLY_WHERE_WANTED = {"kafka": "KAFKA_BOOTSTRAP_SERVERS", "flink": "FLINK_REST_U
 
 NAMES = (
     *(name for server in _SERVERS.values() for name in server.names),
+    network_lab.NAME,
     API,
     *(service.name for pipeline in PIPELINES for service in pipeline.info.services),
 )
@@ -98,7 +99,10 @@ def stack(settings: Settings) -> Stack:
     settings, missing = supported_pipelines(settings)
     servers = wanted_servers(settings)
     parts = [part for name in _SERVERS if name in servers for part in _SERVERS[name].build(settings)]
-    parts += [_api(settings), *(_daemon(settings, *wanted) for wanted in _wanted_services(settings))]
+    parts += [_api(settings), *(_daemon(settings, *wanted) for wanted in wanted_services(settings))]
+    if links := network(settings):
+        parts = [network_lab.through_relays(part, settings, links) for part in parts]
+        parts.append(network_lab.part(settings, links))
     require_different(settings, parts)
     by_name = {part.name: part for part in parts}
     return Stack(settings, {name: by_name[name] for name in NAMES if name in by_name}, missing)
@@ -121,21 +125,6 @@ def served_addresses(settings: Settings) -> dict[str, str]:
     servers = wanted_servers(settings)
     absent = {variable for server, variable in _ONLY_WHERE_WANTED.items() if server not in servers}
     return {name: value for name, value in settings.addresses.items() if name not in absent}
-
-
-def wanted_servers(settings: Settings) -> frozenset[str]:
-    """Return the servers that the API and the chosen pipelines stand on, given or embedded."""
-    return frozenset(_API_NEEDS).union(*(pipeline.info.servers for pipeline in settings.pipelines))
-
-
-def _wanted_services(settings: Settings) -> list[tuple[Service, tuple[str, ...]]]:
-    """Return the daemons that run here, each with the servers of its pipeline."""
-    return [
-        (service, pipeline.info.servers)
-        for pipeline in PIPELINES
-        for service in pipeline.info.services
-        if pipeline in settings.pipelines or (service.also_with and getattr(settings, service.also_with))
-    ]
 
 
 def _api(settings: Settings) -> Part:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from backend.stack import locks
+from backend.stack.network_lab import NAME
 from backend.stack.parts import NAMES, Stack, stack
 from backend.stack.places import require_home
 from backend.stack.stop_signal import run_and_leave, stop_on_signals, stop_with_launchers
@@ -36,7 +37,8 @@ def run(name: str) -> NoReturn:
 async def _run(name: str, here: Stack) -> int:
     if name not in here.parts:
         # honcho ends everything when one line ends: what is not wanted waits with the others.
-        _announce(here.missing or f"not wanted: COFFEE_PIPELINES is {','.join(here.settings.pipelines)}", False)
+        wanted = f"COFFEE_PIPELINES is {','.join(here.settings.pipelines)}"
+        _announce(here.missing or f"not wanted: {'COFFEE_NETWORK_LAB is no' if name == NAME else wanted}", False)
         stopping = asyncio.Event()
         await _wait_until_stopped(stopping.wait(), stopping.set)
         return 0

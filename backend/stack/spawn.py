@@ -26,11 +26,15 @@ def spawn_options(env: Mapping[str, str], output: IO[bytes]) -> dict[str, Any]:
 def child_env(
     settings: Settings, extra: Mapping[str, str], *, terminal: bool = False, downloads: bool = False
 ) -> dict[str, str]:
-    """Return the environment of a child, with the home and the pipelines as we have read them, and ``extra``.
+    """Return the environment of a child, with what of the settings ``coffee up`` takes as options, and ``extra``.
 
     ``terminal`` and ``downloads`` are those of ``child_environ``.
     """
-    ours = {"COFFEE_HOME": str(settings.home), "COFFEE_PIPELINES": ",".join(settings.pipelines)}
+    ours = {
+        "COFFEE_HOME": str(settings.home),
+        "COFFEE_PIPELINES": ",".join(settings.pipelines),
+        "COFFEE_NETWORK_LAB": "yes" if settings.network_lab else "no",
+    }
     if settings.given_database_url:
         # With what libpq's variables of this shell say, which no child gets.
         ours["DATABASE_URL"] = settings.given_database_url

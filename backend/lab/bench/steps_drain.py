@@ -19,6 +19,7 @@ from backend.lab.bench.harness import Harness, NotSettledError
 from backend.lab.chaos.restorer import frozen
 from backend.lab.chaos.target import TargetStack
 from backend.pipelines.faults import NotReadyError
+from backend.stack.links import SUBMITTER
 from backend.stack.log_files import open_log
 from backend.stack.polling import poll
 from coffee_core.children import python_module
@@ -140,8 +141,6 @@ async def _down(harness: Harness, pipeline: Pipeline) -> AsyncIterator[None]:
         with frozen(worker.pid):
             yield
         return
-    from backend.stack.flink import SUBMITTER  # not loaded where no Flink runs
-
     submitter = await target.find(SUBMITTER)
     assert submitter.pid is not None, "a part that was found has a process"
     with frozen(submitter.pid):

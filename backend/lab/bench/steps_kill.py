@@ -10,7 +10,7 @@ from backend.lab.bench.harness import Harness, PendingLoad
 from backend.lab.bench.steps_drain import FLINK_TIMEOUT_S, runs_on_flink
 from backend.lab.chaos.target import TargetStack
 from backend.pipelines.faults import NotReadyError
-from backend.stack.parts import API
+from backend.stack.wanted import API
 from coffee_core.load.schedule import Shape
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from backend.clients.daemon import open_postgres, open_redis
-from backend.stack.parts import API
+from backend.stack.wanted import API
 from coffee_core.durability import ACKS, FLUSH_MESSAGES
 from coffee_core.pipelines import LogKind, Pipeline, is_part
 from coffee_core.resources import sql

@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
+from backend.lab.chaos.network import NETWORK_FAULTS
 from backend.pipelines.faults import Action, Fault, Locate, part_faults, refused_without
 from coffee_core.pipelines import PIPELINES, Pipeline
 
@@ -50,6 +51,13 @@ _SERVERS = (
     ),
 )
 _API = (
+    *part_faults(
+        "network-lab",
+        "every connection between two parts breaks at once, and is made anew as soon as there is a way again",
+        "nothing gets from one part to another, and none of them has died: each runs into its own timeouts",
+        may_refuse=PIPELINES,
+    ),
+    *NETWORK_FAULTS,
     *part_faults(
         "cafe-order-api",
         "requests in flight end as unknown; a client repeats them under their keys and nothing is stored twice",

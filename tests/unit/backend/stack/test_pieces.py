@@ -190,6 +190,7 @@ def test_every_port_of_the_stack_is_checked_before_its_part_starts(tmp_path: Pat
     settings = Settings(home=tmp_path)
     ports = {setting.metadata["env"]: getattr(settings, setting.name) for setting in fields(settings)}
     of_parts = [port for part in parts.stack(settings).parts.values() for port in part.ports]
+    del ports["COFFEE_NETWORK_LAB_PORT"]
     assert sorted(of_parts) == sorted(port for name, port in ports.items() if name.endswith("_PORT"))
 
 
@@ -263,7 +264,9 @@ def test_the_parts_follow_the_pipelines(tmp_path: Path) -> None:
         "kafka-aggregator",
     ]
     assert names(V1, V4) == v4, "Kafka without Flink"
-    assert names(*PIPELINES) == list(parts.NAMES)
+    assert names(*PIPELINES) == [name for name in parts.NAMES if name != "network-lab"]
+    with_relays = parts.stack(Settings(home=tmp_path, pipelines=PIPELINES, network_lab=True))
+    assert list(with_relays.parts) == list(parts.NAMES)
     reconciled = Settings(home=tmp_path, pipelines=(V2,), reconcile_interval_s=60)
     assert list(parts.stack(reconciled).parts) == [*base, "cafe-order-aggregator", "stream-worker"]
 

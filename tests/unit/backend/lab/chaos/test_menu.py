@@ -37,6 +37,7 @@ def test_a_part_may_fail_the_requests_of_its_own_pipeline_alone(fault: Fault) ->
             kind: {each for each in PIPELINES if each.info.log and each.info.log.kind is log} for kind, log in logs
         },
         "cafe-order-api": set(PIPELINES),
+        "network-lab": set(PIPELINES),
     }
     if fault.part:
         assert set(fault.may_refuse) <= of_part.get(fault.part, set())
