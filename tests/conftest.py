@@ -3,10 +3,10 @@
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import asyncpg
-import hypothesis
 import pytest
 import redis
 
@@ -16,9 +16,6 @@ from coffee_core.settings import Settings
 from tests.database import connected
 from tests.servers import free_port, run, serving
 from tests.waiting import until
-
-# The same examples in every run; `--hypothesis-profile default` draws new ones.
-hypothesis.settings.load_profile("ci")
 
 _TEMPLATE = "coffee"
 _TESTS = Path(__file__).parent
@@ -42,6 +39,16 @@ def pytest_xdist_auto_num_workers() -> int:
     As many as processors used 1.4 of two.
     """
     return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+    """Take the same examples in every run; ``--hypothesis-profile default`` draws new ones.
+
+    A module's tests keep the settings of the moment at which they are defined. Hypothesis takes 0.4 s to load: who
+    runs one file without it does not wait for it.
+    """
+    if parent.config.getoption("--hypothesis-profile") is None and b"hypothesis" in module_path.read_bytes():
+        import_module("hypothesis").settings.load_profile("ci")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups

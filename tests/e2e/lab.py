@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import PartState, State, read_states
 from coffee_core.settings import Settings
@@ -114,6 +115,7 @@ class Lab:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=dies_with_parent(signal.SIGINT),  # also where the tests are killed
         )
         log.close()
         deadline = time.monotonic() + within_s

@@ -13,6 +13,7 @@ import jsonschema
 import psutil
 import pytest
 
+from tests.e2e.lab import ROOT
 from tests.waiting import until_sync
 
 
@@ -28,7 +29,7 @@ class Bench:
         """Start `coffee bench`."""
         command = [sys.executable, "-m", "backend.cli", "bench", "--tiny", "--out", str(self.out), *words]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=self.env, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=pipe, stderr=pipe, text=True)
 
     def left(self) -> list[str]:
         """Return what is left of its stack: folders, and the command lines of processes."""
@@ -51,6 +52,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_whole_run_is_reported_as_its_schema_says(bench: Bench) -> None:
+    """Also of pipelines beside the usual ones, one of them somebody else's."""
+    bench.env |= {"COFFEE_PIPELINE_PACKAGES": "tests.toy_pipeline", "COFFEE_PIPELINES": "v2,v5,toy"}
     page = bench.home.parent / "page.html"
     said, told = bench.start("--json", "--html", str(page)).communicate()
     report = json.loads(said)
@@ -58,13 +61,20 @@ def test_a_whole_run_is_reported_as_its_schema_says(bench: Bench) -> None:
     schema = json.loads((files("backend.lab.bench") / "report.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(report, schema)
     assert report["complete"], told
-    assert report["audit"]["v2"].items() >= {"lost": 0, "duplicated": 0, "drift": 0}.items()
-    for name in ("noop.closed.32.rate", "v2.closed.1.rate", "v2.first.visible", "v2.recovery", "v2.drain.whole"):
+    assert list(report["audit"]) == ["v2", "v5", "toy"]
+    for found in report["audit"].values():
+        assert found.items() >= {"lost": 0, "duplicated": 0, "drift": 0}.items()
+    for name in (
+        *("noop.closed.32.rate", "v2.closed.1.rate", "v2.first.visible", "v2.recovery", "v2.drain.whole"),
+        *("toy.closed.1.rate", "toy.first.visible", "v5.hot.closed.32.rate", "v5.hot.breakpoint"),
+    ):
         assert report["figures"][name]["values"], name
     assert report["facts"]["durability"]["appendfsync"] == "always"
     assert {"report.md", "report.json", "flow.png", "flow.svg"} <= {path.name for path in bench.out.iterdir()}
     compared = subprocess.run(
         [sys.executable, "-m", "backend.cli", "bench", "--compare", bench.out, bench.out],
+        cwd=ROOT,
+        env=bench.env,
         capture_output=True,
         text=True,
         check=True,

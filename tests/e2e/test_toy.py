@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,16 +80,3 @@ def test_it_is_broken_on_purpose_and_nothing_is_lost(toy_lab: Lab) -> None:
     for result in results.values():
         assert result["accepted"] > 60
         assert (result["lost"], result["duplicated"], result["drift"]["orders"]) == ([], [], 0)
-
-
-def test_it_is_measured(tmp_path: Path) -> None:
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
-    command = [sys.executable, "-m", "backend.cli", "bench", "--tiny", "--json", "--out", str(tmp_path / "report")]
-    env |= TOY | {"COFFEE_HOME": str(tmp_path / "home"), "COFFEE_PIPELINES": "v5,toy"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    for pipeline in ("v5", "toy"):
-        assert report["audit"][pipeline].items() >= {"lost": 0, "duplicated": 0, "drift": 0}.items()
-    for name in ("toy.closed.1.rate", "toy.first.visible", "v5.hot.closed.32.rate", "v5.hot.breakpoint"):
-        assert name in report["figures"]

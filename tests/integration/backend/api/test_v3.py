@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ async def api(tmp_path: Path, broker: Broker, redis_url: str) -> AsyncIterator[A
     ) as api:
         await until(lambda: api.is_ready("v3"))
         yield api
+
+
+async def _is_taken(answer: Awaitable[tuple[int, Any]]) -> bool:
+    """Tell whether it was: after an outage that was shorter than the probe's turn it may still be refused."""
+    return (await answer)[0] == 202
 
 
 async def _values(broker: Broker, message_id: str) -> list[dict[str, str | int]]:
@@ -92,9 +97,8 @@ async def test_a_batch_that_nobody_acknowledges_names_every_order(api: Api, brok
         assert len(set(problem["message_ids"])) == 3
     finally:
         broker.process.send_signal(signal.SIGCONT)
-    await until(lambda: api.is_ready("v3"))
-    again = [{**ORDER, "message_id": each} for each in problem["message_ids"]]
-    assert (await api.batch("v3", json.dumps(again).encode()))[0] == 202
+    again = json.dumps([{**ORDER, "message_id": each} for each in problem["message_ids"]]).encode()
+    await until(lambda: _is_taken(api.batch("v3", again)))
     for message_id in problem["message_ids"]:
         assert await _values(broker, message_id)
 
@@ -139,8 +143,7 @@ async def test_a_key_in_flight_is_a_conflict_of_its_own(api: Api, broker: Broker
     assert sorted(status for status, _ in answers) == [409, 504]
     conflict = next(problem for status, problem in answers if status == 409)
     assert conflict["type"] == "/problems/key-in-flight"
-    await until(lambda: api.is_ready("v3"))
-    assert (await api.order("v3", key=key))[0] == 202
+    await until(lambda: _is_taken(api.order("v3", key=key)))
 
 
 async def test_a_broker_that_hangs_leaves_the_outcome_unknown(api: Api, broker: Broker, redis_url: str) -> None:

@@ -1,6 +1,7 @@
 """A websocket's client makes the server keep nothing for it."""
 
 import asyncio
+import socket
 from typing import cast
 
 import pytest
@@ -37,12 +38,15 @@ async def test_pings_are_answered_for_as_long_as_the_answers_are_read() -> None:
         async with asyncio.timeout(30):
             assert await client.reader.readexactly(5) == bytes([0x8A, 3]) + b"one"
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        for _ in range(200):  # 26 MB: more than the system keeps for both ends
+        (protocol,) = served.state.connections
+        # Else the system keeps 10 MB for both ends, 80,000 frames.
+        protocol.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        for _ in range(25):  # 3.3 MB
             client.writer.write(_frame(9, b"p" * 125) * 1_000)
             await client.writer.drain()
         client.writer.write(_frame(1, b"all were pings"))
         await until(heard.is_set, 60)
-        (protocol,) = served.state.connections
         assert not cast("LimitedWSProtocol", protocol).writable.is_set()
         assert protocol.transport.get_write_buffer_size() < 2_000_000
 

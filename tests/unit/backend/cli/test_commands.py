@@ -83,7 +83,7 @@ def test_status_names_what_keeps_orders_waiting(home: Path, monkeypatch: pytest.
     for name in ("redis", "stream-worker"):
         write_state(home, PartState(name, 7, None, State.UP, since_us=1, wrapper_pid=os.getpid()))
     with HTTPServer(("127.0.0.1", 0), _Waiting) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("API_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
         monkeypatch.setenv("COFFEE_PIPELINES", "v1,v2")
@@ -196,7 +196,7 @@ class _Api(BaseHTTPRequestHandler):
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Api]]:
     _Api.seen.clear()
     with HTTPServer(("127.0.0.1", 0), _Api) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("API_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("COFFEE_PIPELINES", "v1,v2")
         yield _Api
@@ -242,7 +242,7 @@ def test_order_sends_nothing_to_where_an_answer_points(home: Path, monkeypatch: 
 
     monkeypatch.setenv("COFFEE_API_TOKEN", "s3cret")
     with socket.create_server(("127.0.0.1", 0)) as elsewhere, HTTPServer(("127.0.0.1", 0), Redirecting) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("API_URL", f"http://127.0.0.1:{server.server_port}")
         sent = call("order", "v1")
         server.shutdown()

@@ -16,7 +16,9 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.totals import Totals
 
 Orders: TypeAlias = Sequence[tuple[str, str, int, int]]
-ONE = st.tuples(st.sampled_from(DRINKS), st.sampled_from(STORES), st.just(1), st.integers(1, 1_000_000))
+ONE = st.sampled_from(
+    [(drink, store, 1, cents) for drink in DRINKS for store in STORES for cents in (1, 350, 1_000_000)]
+)
 MANY = st.lists(ONE, max_size=12)
 SOME = st.integers(0, 5)
 

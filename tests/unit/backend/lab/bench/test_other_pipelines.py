@@ -52,7 +52,7 @@ def test_steps_of_one_server_or_one_table_are_taken_where_they_belong(toy: Pipel
         assert name not in few
 
 
-def test_the_report_has_a_column_of_it_and_its_claims(toy: Pipeline, tmp_path: Path) -> None:
+def test_the_report_has_a_column_of_it_its_claims_and_pictures(toy: Pipeline, tmp_path: Path) -> None:
     made = result(pipelines=(*PIPELINES, toy))
     for rate, p99 in zip((20, 200, 1_000), (5_000, 6_000, 7_000), strict=True):
         for kind in ("api", "dashboard"):
@@ -62,7 +62,12 @@ def test_the_report_has_a_column_of_it_and_its_claims(toy: Pipeline, tmp_path: P
     made.figures.add("toy.cost.cpu", 100, "s per million")
     made.figures.add("ceiling.xadd.p50", 100, "µs")
     assert all(row.claim_of(toy) == "–" for row in ROWS), "it claims nothing"
-    text, page = as_text(made), as_markdown(made, draw(made, tmp_path))
+    drawn = draw(made, tmp_path)
+    assert drawn == ["latency", "rates", "flow", "cost"]
+    for name in drawn:
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in (tmp_path / f"{name}.svg").read_bytes()[:2_000]
+    text, page = as_text(made), as_markdown(made, drawn)
     assert "p50 2.5 ms, p99 5 ms" in text
     assert "toy Toy: measured" in page
     names = [row[0] for row in pipeline_rows(made)]
