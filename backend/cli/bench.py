@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backend.cli.main import FAILED, OutFile, read_pipelines
+from backend.cli.main import FAILED, OutFile, announcer, read_pipelines
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -84,7 +83,7 @@ def bench_command(
     from backend.stack.supported_pipelines import supported_pipelines
 
     settings = Settings.from_env()
-    announce = _announcer()
+    announce = announcer()
     if locks.holders(settings.home):
         announce(f"a stack runs in {settings.home}: it takes its share of this machine from what is measured")
     wanted, missing = supported_pipelines(replace(settings, pipelines=pipelines or settings.pipelines))
@@ -151,13 +150,3 @@ def _compare(before: Path, after: Path, *, as_json: bool) -> None:
         )
     else:
         click.echo(changes_as_text(changes, differences))
-
-
-def _announcer() -> Callable[[str], None]:
-    """Return what prints a line of progress on standard error, with the seconds since now."""
-    started = time.monotonic()
-
-    def announce(text: str) -> None:
-        click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)
-
-    return announce

@@ -3,6 +3,8 @@
 import importlib
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -28,6 +30,7 @@ COMMANDS = {
     "load": ("load", "Send orders on a schedule, and measure from when each was meant to be sent."),
     "chaos": ("chaos", "Break a part under load and prove that not one order is lost or counted twice."),
     "bench": ("bench", "Measure on this machine how late, how much and at what cost, claims beside measurements."),
+    "decide": ("decide", "Ask what is needed, measure that here, and say which pipeline, why and until when."),
     "doctor": ("stack", "Check what this machine has, and say what is missing."),
     "reset": ("stack", "Delete all data, after asking."),
     "run": ("stack", "Keep one part running: a line of the Procfile."),
@@ -41,6 +44,16 @@ def read_pipelines(_ctx: click.Context, _option: click.Parameter, text: str | No
         return None if text is None else parse_pipelines(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def announcer() -> Callable[[str], None]:
+    """Return what prints a line of progress on standard error, with the seconds since now."""
+    started = time.monotonic()
+
+    def announce(text: str) -> None:
+        click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)
+
+    return announce
 
 
 class Number(click.ParamType[float]):

@@ -137,6 +137,12 @@ class Declaration:
     windows: Windows = Windows.NONE
     repairs: frozenset[Repair] = frozenset()
     claims: Claims = field(default_factory=Claims)
+    round_trips: float = 6
+    """Round trips that an order waits for until it is visible, one after the other, at worst.
+
+    Counted in the code, the batch before its own among them: with each server on a machine of its own, a network
+    adds so many times what it takes there and back.
+    """
     requires: tuple[Requirement, ...] = ()
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Other ways of doing the same: name → settings; the bench measures how much each takes, on another stack."""

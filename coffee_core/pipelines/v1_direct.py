@@ -23,6 +23,7 @@ DECLARATION = Declaration(
         ),
     ),
     processor="cafe-order-aggregator",
+    round_trips=4,  # the group before, its own; the scan, the write
     cost_label="cron",
     cost_parts=("cafe-order-aggregator",),
     windows=Windows.ROWS,

@@ -17,6 +17,7 @@ DECLARATION = Declaration(
     colour=1,
     services=(Service("stream-worker", "backend.pipelines.v2_streams.worker", short="worker"),),
     processor="stream-worker",
+    round_trips=6.5,  # XADD; the batch before; read, INSERT, read back, script
     cost_label="worker",
     cost_parts=("stream-worker",),
     log=Log(LogKind.STREAM, STREAM, DEAD_STREAM, STREAM_GROUP, "entries"),

@@ -26,6 +26,7 @@ DECLARATION = Declaration(
     colour=2,
     servers=("postgres", "redis", "kafka", "flink"),
     processor="flink-taskmanager",
+    round_trips=5.5,  # the batch before, its own; a fetch; two writes of the sink
     cost_label="Kafka + Flink",
     cost_parts=("kafka", "flink"),
     log=Log(LogKind.TOPIC, TOPIC, DEAD_TOPIC, FLINK_GROUP, "records"),

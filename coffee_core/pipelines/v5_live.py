@@ -16,6 +16,7 @@ DECLARATION = Declaration(
     colour=4,
     services=(Service("live-projector", "backend.pipelines.v5_live.projector", short="live"),),
     processor="live-projector",
+    round_trips=6.5,  # the group before, its own; NOTIFY; two turns of the projector
     cost_label="projector",
     cost_parts=("live-projector",),
     windows=Windows.ROWS,

@@ -66,12 +66,16 @@ async def bench(size: Size, parent: Path, pipelines: Sequence[Pipeline], announc
 
     Raises StackError where the stack does not come up.
     """
+    return await until_signalled(lambda stopped: _bench(size, parent, pipelines, announce, stopped))
+
+
+async def until_signalled(work: Callable[["asyncio.Task[bool]"], Coroutine[Any, Any, Result]]) -> Result:
+    """Do some work with a task that is done once SIGINT, SIGTERM or SIGHUP asks it to end with what it has."""
     stop = asyncio.Event()
     stop_on_signals(stop.set)
     stopped = asyncio.create_task(stop.wait())
-    running = asyncio.create_task(_bench(size, parent, pipelines, announce, stopped))
     try:
-        return await running
+        return await work(stopped)
     finally:
         stopped.cancel()
 
@@ -81,16 +85,9 @@ async def _bench(
 ) -> Result:
     started_s, timeline = time.monotonic(), KillTimeline()
     stack = BenchStack(parent, pipelines)
-    async with _harness(size, stack, announce, stopped) as harness, baselines() as urls:
-        complete = await _run(list(all_steps(harness, urls, timeline)), harness, announce, stopped)
-        announce("waiting until the last orders are visible")
-        wanted = {pipeline: harness.accepted[pipeline] for pipeline in harness.pipelines}
-        await harness.watcher.reached(wanted, _RUNS_WITHIN_S)
-        balances = await audit(harness.settings, harness.pipelines)
-        known = await facts(harness.settings)
-        harness.notes += unsteadiness(harness.figures)
-        result = Result.of(harness, timeline, balances, known, complete=complete, seconds=0)
-        announce("stopping the stack")
+    async with started(size, stack, announce, stopped) as harness, baselines() as urls:
+        complete = await run(list(all_steps(harness, urls, timeline)), harness, announce, stopped)
+        result = await concluded(harness, timeline, announce, complete=complete)
     if size.other_stacks and complete:
         for pipeline in filter(runs_on_flink, pipelines):
             try:
@@ -108,6 +105,24 @@ async def _bench(
     return result
 
 
+async def concluded(harness: Harness, timeline: KillTimeline, announce: Announce, *, complete: bool) -> Result:
+    """Return what was measured, with an audit of every order; its seconds are yet to be set."""
+    announce("waiting until the last orders are visible")
+    await all_visible(harness)
+    balances = await audit(harness.settings, harness.pipelines)
+    known = await facts(harness.settings)
+    harness.notes += unsteadiness(harness.figures)
+    result = Result.of(harness, timeline, balances, known, complete=complete, seconds=0)
+    announce("stopping the stack")
+    return result
+
+
+async def all_visible(harness: Harness) -> None:
+    """Wait until what was accepted is visible, also where runs show it."""
+    wanted = {pipeline: harness.accepted[pipeline] for pipeline in harness.pipelines}
+    await harness.watcher.reached(wanted, _RUNS_WITHIN_S)
+
+
 async def _two_slots(
     size: Size,
     parent: Path,
@@ -118,10 +133,10 @@ async def _two_slots(
 ) -> bool:
     """Measure a drain once more with two slots, on a stack of its own; return whether it was measured."""
     stack = BenchStack(parent, (pipeline,), {"COFFEE_FLINK_PARALLELISM": "2"})
-    async with _harness(size, stack, announce, stopped) as harness:
+    async with started(size, stack, announce, stopped) as harness:
         name = f"{pipeline} with two slots: its job down, then draining"
         steps = [Step(name, 90, partial(drain, harness, pipeline))] * 2
-        complete = await _run(steps, harness, announce, stopped)
+        complete = await run(steps, harness, announce, stopped)
     # The second of two: the first warms up what a stack in use has warm.
     if drained := harness.figures.get(f"{pipeline}.drain.rate"):
         figures.add(f"{pipeline}.drain2.rate", drained.values[-1], "/s", Better.HIGHER)
@@ -139,7 +154,7 @@ async def _variant(
 ) -> bool:
     """Measure how much a variant of a pipeline takes, on a stack of its own; return whether it was measured."""
     stack = BenchStack(parent, (pipeline,), pipeline.info.variants[name])
-    async with _harness(size, stack, announce, stopped) as harness:
+    async with started(size, stack, announce, stopped) as harness:
         url = f"{harness.settings.api_url}/api/{pipeline}/order"
         ladder_s = sum(map(size.step_s_at, size.ladder))
         steps = [
@@ -147,7 +162,7 @@ async def _variant(
             Step(f"{pipeline}, {name}: closed loops", 2 * size.closed_s, partial(closed, harness, pipeline, url)),
             Step(f"{pipeline}, {name}: breakpoint", ladder_s, partial(breakpoint_of, harness, pipeline)),
         ]
-        complete = await _run(steps, harness, announce, stopped)
+        complete = await run(steps, harness, announce, stopped)
     for of in ("closed.1.rate", f"closed.{MANY}.rate", "breakpoint"):
         if figure := harness.figures.get(f"{pipeline}.{of}"):
             result.figures.add(f"{pipeline}.{name}.{of}", figure.values[-1], "/s", Better.HIGHER)
@@ -156,7 +171,7 @@ async def _variant(
 
 
 @asynccontextmanager
-async def _harness(
+async def started(
     size: Size, stack: BenchStack, announce: Announce, stopped: "asyncio.Task[bool]"
 ) -> AsyncIterator[Harness]:
     """Start a stack and all that measures it. Raises CoffeeError where we are asked to end before it is up."""
@@ -173,7 +188,7 @@ async def _start(harness: Harness) -> None:
     await harness.stack.wait_until_up()
 
 
-async def _run(steps: Sequence[Step], harness: Harness, announce: Announce, stopped: "asyncio.Task[bool]") -> bool:
+async def run(steps: Sequence[Step], harness: Harness, announce: Announce, stopped: "asyncio.Task[bool]") -> bool:
     """Run the steps; return whether none was left out."""
     complete = True
     for place, step in enumerate(steps):

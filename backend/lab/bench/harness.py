@@ -27,7 +27,7 @@ _SETTLE_S = 60.0
 _SEED_STRIDE = 1_000
 """More than the numbers that clients and pipelines add to a seed (fewer than 64, and 100 for each pipeline)."""
 MILLION = 1_000_000
-QUANTILES = ("p50", "p99")
+QUANTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 
 
 def periodic(pipeline: Pipeline) -> str:
@@ -135,7 +135,9 @@ class Harness:
         return Measured.of(load.sample, (load.start_s, load.for_s), visible_latency, load.shown)
 
     def write_up(self) -> None:
-        """Work out the figures of all pending loads: to be called once, when all is visible that will be."""
+        """Work out the figures of all pending loads, when all is visible that will be."""
+        if not self.pending:
+            return
         for load in self.pending:
             measured, name = self.measured(load), f"{load.pipeline}.{load.name}"
             if not measured.valid:
@@ -166,7 +168,7 @@ class Harness:
         histogram = self.histograms.get(name)
         if histogram is None or not histogram.total:
             return
-        for quantile, percentile in zip(QUANTILES, (50, 99), strict=True):
+        for quantile, percentile in QUANTILES.items():
             self.figures.add(f"{name}.{quantile}", histogram.percentile_us(percentile), "µs")
 
 

@@ -58,12 +58,12 @@ def bench_page(result: Result) -> Page:
     return Page("coffee bench", headline(result), short, sections)
 
 
-def pictures(result: Result) -> list[Chart]:
-    """Return the charts of a report, each with its numbers."""
+def pictures(result: Result, asked_us: float | None = None) -> list[Chart]:
+    """Return the charts of a report, each with its numbers; ``asked_us`` is a bound of one's own."""
     numbers = {"latency": latency_rows, "rates": rate_rows, "flow": flow_rows, "cost": cost_rows}
     return [
         Chart(name, title, svg, Table(title, numbers[name](result)))
-        for name, (title, svg) in charts(result).items()
+        for name, (title, svg) in charts(result, asked_us).items()
     ]
 
 

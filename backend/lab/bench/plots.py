@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +34,26 @@ def draw(result: Result, folder: Path) -> list[str]:
     return drawn
 
 
-def charts(result: Result) -> dict[str, tuple[str, str]]:
-    """Draw the same for a page that a phone may show: name → its title, and the picture for ``page.Chart``."""
+def charts(result: Result, asked_us: float | None = None) -> dict[str, tuple[str, str]]:
+    """Draw the same for a page that a phone may show: name → its title, and the picture for ``page.Chart``.
+
+    ``asked_us`` is a bound of one's own, in place of that of the breakpoint.
+    """
     with mpl.rc_context(STYLE | PAGE_STYLE):
         found = {}
-        for name, figure in _painted(result, NARROW):
+        for name, figure in _painted(result, NARROW, asked_us):
             title = figure.get_suptitle()
             figure.suptitle("")
             found[name] = (title, themed_svg(figure, name))
         return found
 
 
-def _painted(result: Result, inches: tuple[float, float]) -> Iterator[tuple[str, Figure]]:
+def _painted(
+    result: Result, inches: tuple[float, float], asked_us: float | None = None
+) -> Iterator[tuple[str, Figure]]:
     pictures: dict[str, Callable[[Figure, Result], bool]] = {
         "latency": _latency,
-        "rates": _rates,
+        "rates": partial(_rates, asked_us=asked_us),
         "flow": _flow,
         "cost": _cost,
     }
@@ -101,7 +107,7 @@ def _tail(percentile: float) -> float:
     return -math.log10(max(1 - percentile / 100, 5e-4))
 
 
-def _rates(figure: Figure, result: Result) -> bool:
+def _rates(figure: Figure, result: Result, asked_us: float | None) -> bool:
     """Draw p99 over the offered rate: the hockey stick."""
     left, right = _panels(figure, 2, sharey=True)
     drawn = False
@@ -111,7 +117,7 @@ def _rates(figure: Figure, result: Result) -> bool:
             if points:
                 axes.plot([rate for rate, _ in points], [late.middle for _, late in points], **line_of(pipeline))
                 drawn = True
-        axes.axhline(BOUND_US, color=INK, linewidth=0.8, linestyle=":")
+        axes.axhline(asked_us or BOUND_US, color=INK, linewidth=0.8, linestyle=":")
         axes.set_title(title)
         axes.set_xscale("log")
         axes.set_xlabel("orders offered a second")
@@ -120,8 +126,8 @@ def _rates(figure: Figure, result: Result) -> bool:
         _latency_axis(axes)
     figure.suptitle("p99 from the intended send time, over the offered rate, each pipeline alone")
     left.annotate(
-        "bound of the breakpoint",
-        (left.get_xlim()[0], BOUND_US),
+        f"asked: {duration(asked_us)}" if asked_us else "bound of the breakpoint",
+        (left.get_xlim()[0], asked_us or BOUND_US),
         (4, 3),
         textcoords="offset points",
         color=INK,

@@ -90,4 +90,6 @@ TINY = Size(
     other_stacks=True,
 )
 """For the tests of the bench itself, with all that the full one does: its figures mean nothing."""
-SIZES = {size.name: size for size in (QUICK, FULL, TINY)}
+DECIDE = Size("decide", rounds=3, load_s=5, step_s=4, fault_s=6)
+"""What `coffee decide` takes; its rates are those of the question."""
+SIZES = {size.name: size for size in (QUICK, FULL, TINY, DECIDE)}

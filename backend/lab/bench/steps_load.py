@@ -51,16 +51,22 @@ async def warm(harness: Harness) -> None:
 
 
 async def rate(harness: Harness, pipelines: Sequence[Pipeline], rate_per_s: int) -> None:
-    """Measure one rate into one pipeline alone, or into several together; alone at the highest, its cost, too."""
+    """Measure one rate into one pipeline alone, with its processor time, or into several together.
+
+    At the highest also what else the orders of one alone cost.
+    """
     alone = len(pipelines) == 1
     name = f"{'alone' if alone else 'together'}.{rate_per_s}"
-    costly = alone and rate_per_s == max(harness.size.rates)
-    before = await _spent(harness, pipelines[0]) if costly else None
+    before = await _spent(harness, pipelines[0]) if alone else None
     for_s = harness.size.load_s_at(rate_per_s) if alone else harness.size.load_s
     loads = await harness.load(name, pipelines, independent(rate_per_s), for_s)
     harness.pending += loads
     if before is not None and (orders := len(loads[0].sample.intended)):
-        _note_cost(harness, pipelines[0], orders, before, await _spent(harness, pipelines[0]))
+        after = await _spent(harness, pipelines[0])
+        cpu_s = after[0].cpu_s_for(pipelines[0]) - before[0].cpu_s_for(pipelines[0])
+        harness.figures.add(f"{pipelines[0]}.{name}.cpu", cpu_s / orders * MILLION, "s per million")
+        if rate_per_s == max(harness.size.rates):
+            _note_cost(harness, pipelines[0], orders, cpu_s, before[1], after[1])
 
 
 async def _spent(harness: Harness, pipeline: Pipeline) -> tuple[Usage, Kept]:
@@ -68,10 +74,8 @@ async def _spent(harness: Harness, pipeline: Pipeline) -> tuple[Usage, Kept]:
 
 
 def _note_cost(
-    harness: Harness, pipeline: Pipeline, orders: int, before: tuple[Usage, Kept], after: tuple[Usage, Kept]
+    harness: Harness, pipeline: Pipeline, orders: int, cpu_s: float, left: Kept, more_left: Kept
 ) -> None:
-    (used, left), (more_used, more_left) = before, after
-    cpu_s = more_used.cpu_s_for(pipeline) - used.cpu_s_for(pipeline)
     harness.figures.add(f"{pipeline}.cost.cpu", cpu_s / orders * MILLION, "s per million")
     grown = {
         "disk": more_left.disk_bytes - left.disk_bytes,

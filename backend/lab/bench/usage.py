@@ -107,6 +107,16 @@ def _size(folder: Path, topic: str) -> int:
     return sum(path.stat().st_size for path in folder.glob(f"{topic}-*/*.log"))
 
 
+def machine() -> dict[str, Any]:
+    """Return what this machine is, as a report has it."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "python": platform.python_version(),
+    }
+
+
 async def facts(settings: Settings) -> dict[str, Any]:
     """Return what the figures rest on: the machine, and the durability settings of the running servers.
 
@@ -122,12 +132,7 @@ async def facts(settings: Settings) -> dict[str, Any]:
         policy = {name: (await client.config_get(name))[name] for name in ("appendonly", "appendfsync")}
         info = await client.info("server")
     return {
-        "machine": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": os.cpu_count(),
-            "memory_bytes": psutil.virtual_memory().total,
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "servers": {
             "postgres": server,
             "redis": info.get("valkey_version") or info.get("redis_version"),

@@ -62,7 +62,8 @@ def in_short(result: Result) -> list[Sentence]:
     return [Sentence(text, about) for part, about in parts.items() for text in part(result)]
 
 
-def _name(pipeline: Pipeline) -> str:
+def name_of(pipeline: Pipeline) -> str:
+    """Return a pipeline as sentences name it."""
     return f"{pipeline} ({pipeline.info.title})"
 
 
@@ -77,7 +78,7 @@ def _visible_latency(result: Result) -> list[str]:
     for rate in result.rates:
         ranked = _visible_latency_at(result, rate)
         if len(ranked) > 1:
-            parts = ", ".join(f"{duration(value)} by {_name(pipeline)}" for value, pipeline in ranked)
+            parts = ", ".join(f"{duration(value)} by {name_of(pipeline)}" for value, pipeline in ranked)
             sentences.append(f"At {rate:,} orders/s, 99 of 100 orders are on the dashboard within {parts}.")
     return sentences
 
@@ -117,10 +118,10 @@ def _database_alone(result: Result) -> list[str]:
             continue
         most = result.figures.middle(f"{pipeline}.breakpoint")
         if most is None:
-            sentences.append(f"Up to which rate {_name(pipeline)}, without a log, is enough was not measured.")
+            sentences.append(f"Up to which rate {name_of(pipeline)}, without a log, is enough was not measured.")
         else:
             late = _late_within(result, pipeline, most)
-            sentences.append(f"Without a log, {_name(pipeline)} is enough up to {most:,.0f} orders/s; {late}.")
+            sentences.append(f"Without a log, {name_of(pipeline)} is enough up to {most:,.0f} orders/s; {late}.")
         for variant in pipeline.info.variants:
             broke = result.figures.middle(f"{pipeline}.{variant}.breakpoint")
             if broke is None:
@@ -162,7 +163,7 @@ def _job_beside_workers(result: Result, job: Pipeline, workers: Pipeline) -> lis
     if job.info.windows is Windows.REDIS and workers.info.windows is Windows.NONE:
         has.insert(0, "windows in event time")
     return [
-        f"{_name(job)} beside {_name(workers)}, {'; '.join(parts)}.",
+        f"{name_of(job)} beside {name_of(workers)}, {'; '.join(parts)}.",
         f"For that it has {' and '.join(has)}. {_BOTH}",
     ]
 
@@ -181,13 +182,13 @@ def _enough(result: Result) -> list[str]:
         kept_up = [point for point in points if most is None or point[0] <= most]
         early = list(takewhile(lambda point: point[1].middle <= bound_us, kept_up))
         if not points:
-            parts.append(f"{_name(pipeline)} was not measured")
+            parts.append(f"{name_of(pipeline)} was not measured")
         elif not early:
-            parts.append(f"{_name(pipeline)} at no rate measured")
+            parts.append(f"{name_of(pipeline)} at no rate measured")
         else:
             # The highest that was measured is no end of it.
             least = "at least " if early == points else ""
-            parts.append(f"{_name(pipeline)} up to {least}{early[-1][0]:,.0f} orders/s")
+            parts.append(f"{name_of(pipeline)} up to {least}{early[-1][0]:,.0f} orders/s")
     return [f"99 of 100 orders on the dashboard within {duration(bound_us)}: {'; '.join(parts)}."]
 
 
@@ -198,15 +199,15 @@ def _answers(result: Result) -> list[str]:
     (best, first), *_, (worst, last) = ranked
     if worst < best * _ALIKE:
         return [f"A single client waits about as long for all of them: {duration(best)} to {duration(worst)}."]
-    waits = f"{_name(first)} answers a single client soonest, in {duration(best)}"
-    return [f"{waits}; {_name(last)} takes {worst / best:.1f} times as long, {duration(worst)}."]
+    waits = f"{name_of(first)} answers a single client soonest, in {duration(best)}"
+    return [f"{waits}; {name_of(last)} takes {worst / best:.1f} times as long, {duration(worst)}."]
 
 
 def _keeping_up(result: Result) -> list[str]:
     ranked = _by(result, "breakpoint")[::-1]
     if not ranked:
         return []
-    parts = ", ".join(f"{_name(pipeline)} with {value:,.0f}/s" for value, pipeline in ranked)
+    parts = ", ".join(f"{name_of(pipeline)} with {value:,.0f}/s" for value, pipeline in ranked)
     return [f"Clients, servers and workers sharing this machine, the highest rate kept up with: {parts}."]
 
 
@@ -219,7 +220,7 @@ def _cost(result: Result) -> list[str]:
     cheap = f"Of a million orders, the least processor time is that of {_either(first)}, {least:,.0f} s"
     if last in first:
         return [f"{cheap}: all about alike."]
-    return [f"{cheap}; {_name(last)} takes {most / least:.1f} times that, {most:,.0f} s."]
+    return [f"{cheap}; {name_of(last)} takes {most / least:.1f} times that, {most:,.0f} s."]
 
 
 def _cheapest(ranked: list[tuple[float, Pipeline]]) -> list[Pipeline]:
@@ -228,7 +229,7 @@ def _cheapest(ranked: list[tuple[float, Pipeline]]) -> list[Pipeline]:
 
 
 def _either(pipelines: list[Pipeline]) -> str:
-    return " or ".join(map(_name, sorted(pipelines)))
+    return " or ".join(map(name_of, sorted(pipelines)))
 
 
 def _burden(result: Result) -> list[str]:
@@ -241,10 +242,10 @@ def _burden(result: Result) -> list[str]:
     for own, pipeline in _by(result, "own.memory"):
         number = result.figures.middle(f"{pipeline}.own.parts") or 0
         more = f"{number:,.0f} more process{'es' * (number != 1)} with {own / 1e6:,.0f} MB"
-        sentences.append(f"{_name(pipeline)} needs, beside API, PostgreSQL and Redis, {more}, idle.")
+        sentences.append(f"{name_of(pipeline)} needs, beside API, PostgreSQL and Redis, {more}, idle.")
     ranked = _by(result, "recovery")
     if ranked:
-        parts = ", ".join(f"{_name(pipeline)} for {value:.2g} s" for value, pipeline in ranked)
+        parts = ", ".join(f"{name_of(pipeline)} for {value:.2g} s" for value, pipeline in ranked)
         sentences.append(f"With its worker killed under load, a dashboard stood still: {parts}.")
     return sentences
 
@@ -272,12 +273,12 @@ def _crossings(result: Result) -> list[str]:
             found = crossing(curve(result, one, kind), curve(result, other, kind))
             if len(found) > 1:
                 rates = f"between {found[0][0]:,.0f} and {found[-1][0]:,.0f} orders/s"
-                sentences.append(f"{_name(one)} and {_name(other)} change places {rates} more than once.")
+                sentences.append(f"{name_of(one)} and {name_of(other)} change places {rates} more than once.")
             elif found:
                 rate, first = found[0]
                 low, high = (one, other) if first else (other, one)
-                below = f"Below {rate:,.0f} orders/s, {_name(low)} has its orders {words} (p99)"
-                sentences.append(f"{below}; above, {_name(high)} does.")
+                below = f"Below {rate:,.0f} orders/s, {name_of(low)} has its orders {words} (p99)"
+                sentences.append(f"{below}; above, {name_of(high)} does.")
     if not sentences and len(result.pipelines) > 1:
         sentences.append("Between the rates measured here, no two of them change places beyond noise, by p99.")
     return sentences
@@ -321,11 +322,12 @@ def crossing(one: Curve, other: Curve) -> list[tuple[float, bool]]:
 
 
 def _apart(one: Figure, other: Figure) -> bool:
-    (low, high), (other_low, other_high) = _reach(one), _reach(other)
+    (low, high), (other_low, other_high) = reach(one), reach(other)
     return (high < other_low or other_high < low) and min(one.middle, other.middle) > 0
 
 
-def _reach(figure: Figure) -> tuple[float, float]:
+def reach(figure: Figure) -> tuple[float, float]:
+    """Return from where to where a figure may lie: its repetitions, and a little more."""
     # Of what was measured once, nobody knows the noise.
     factor = _ONCE if len(figure.values) == 1 else _ALIKE**0.5
     return figure.low / factor, figure.high * factor

@@ -23,10 +23,13 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text; the first is the head, the first cell of each is what the row is of."""
+    """Rows of text; the first is the head, the first cell of each is what the row is of.
+
+    A sentence among the cells leads to what it is about.
+    """
 
     caption: str
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Sentence]]
     is_raw: bool = False
     """Its rows can be linked to by their first cell, and it is shown on demand."""
 

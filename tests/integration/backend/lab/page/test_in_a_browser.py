@@ -6,6 +6,9 @@ import pytest
 
 from backend.lab.bench.html import bench_page
 from backend.lab.chaos.html import chaos_page
+from backend.lab.decide.decision import decide
+from backend.lab.decide.html import decide_page
+from backend.lab.decide.question import Loss, Question
 from backend.lab.page.page import Page, write
 from tests.browser import DESK, PHONE, Browser, open_browser
 from tests.unit.backend.lab.bench.made import result
@@ -35,7 +38,9 @@ async def _look(browser: Browser, path: Path) -> None:
 
 
 async def test_no_page_asks_for_anything_and_all_can_read_it(tmp_path: Path) -> None:
+    question = Question(20, 200, 40, Loss.SECONDS, round_trip_ms=1)
     pages: dict[str, Page] = {
+        "decide": decide_page(decide(question, result()), result(), "Made up."),
         "bench": bench_page(result()),
         "chaos": chaos_page(CELLS, "2026-01-15", "coffee chaos --all", ["freeze-kafka: did not come back"]),
     }

@@ -1,0 +1,208 @@
+"""The decision by recorded and made-up reports: the pick, why not the others, where it flips, what stays open."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.lab.bench.figures import Better, Figures
+from backend.lab.bench.result import Result
+from backend.lab.decide.decision import Decision, Fit, capacity, decide, lateness, read
+from backend.lab.decide.html import decide_page
+from backend.lab.decide.question import SERVERS, Loss, Question
+from backend.lab.page.page import render
+from coffee_core.pipelines.constants import V1, V2, V3
+from tests.unit.backend.lab.bench.made import FACTS, result
+
+_RECORDED = Path(__file__).parents[5] / "docs" / "bench"
+_V2 = read(result(), V2)
+_EVERYTHING = frozenset(SERVERS)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Result:
+    """A full bench of v1, v2 and v3."""
+    return Result.read(_RECORDED)
+
+
+def _figure(*values: float) -> dict[str, Any]:
+    return {"unit": "s per million", "better": "lower", "values": list(values)}
+
+
+def _texts(decision: Decision) -> list[str]:
+    return [sentence.text for sentence in decision.sentences]
+
+
+@pytest.mark.parametrize(
+    ("question", "pick", "close", "says"),
+    [
+        (
+            Question(200, 1_000, 50),
+            V2,
+            (),
+            (
+                "Take v2 (Streams): at 1,000 orders/s 99 of 100 orders are on its dashboard within 10.5 ms",
+                "Not v1 (Direct): at 1,000 orders/s 99 of 100 orders are on its dashboard after 9.99 s",
+                "COFFEE_DURABILITY=strict keeps them, and was not measured here.",
+                "Where 10.8 s are early enough, take v1 (Direct).",
+            ),
+        ),
+        (
+            Question(20, 200, 15_000),
+            V1,
+            (),
+            (
+                "of those that are enough it costs least",
+                "Not v2 (Streams): it is enough, but it costs 0.60 a month against 0.36.",
+                "Where it must be sooner than 10.8 s, it is too close to call between v1 (Direct) and v2",
+            ),
+        ),
+        (
+            Question(500, 4_000, 100, Loss.SECONDS, runs=_EVERYTHING),
+            V2,
+            (),
+            ("Not v3 (Kafka + Flink): it is enough, but it costs 23.24 a month against 12.33.",),
+        ),
+        (
+            Question(200, 1_000, 9),
+            None,
+            (V2,),
+            (
+                "Too close to call whether v2 (Streams) is enough",
+                "Where 12.4 ms are early enough, take v2 (Streams).",
+            ),
+        ),
+        (
+            Question(200, 1_000, 2),
+            None,
+            (),
+            ("Take none of them as they are", "Where 12.4 ms are early enough, take v2 (Streams)."),
+        ),
+    ],
+)
+def test_five_situations_asked_of_a_recorded_bench(
+    recorded: Result, question: Question, pick: str | None, close: tuple[str, ...], says: tuple[str, ...]
+) -> None:
+    decision = decide(question, recorded)
+    text = "\n".join(_texts(decision))
+    assert (decision.pick, decision.close) == (pick, close), text
+    for words in says:
+        assert words in text
+    assert decision.settled is not bool(close)
+
+
+def test_every_sentence_leads_to_a_part_of_the_page(recorded: Result) -> None:
+    for question in (Question(200, 1_000, 50), Question(20, 90_000, 9), Question(5, 5, 20_000, round_trip_ms=3)):
+        decision = decide(question, recorded)
+        html = render(decide_page(decision, recorded, "By a recorded bench."))
+        assert {sentence.about for sentence in decision.sentences} <= {
+            "late",
+            "month",
+            "faults",
+            "network",
+            "missing",
+        }
+        for sentence in decision.sentences:
+            assert f'href="#{sentence.about}"' in html
+            assert f'<section id="{sentence.about}"' in html
+        assert question.words() in html
+        assert len(html.encode()) < 2_000_000
+
+
+def test_of_those_that_are_enough_comes_first_who_wants_no_server_that_is_not_run() -> None:
+    made = result()
+    for pipeline, seconds in (("v2", 600), ("v3", 100)):
+        made.figures.add(f"{pipeline}.alone.200.cpu", seconds, "s per million")
+    question = Question(100, 200, 100, Loss.SECONDS, gb_hour=0)
+    decision = decide(question, made)
+    assert decision.pick == V2
+    assert any(
+        "Not v3 (Kafka + Flink): it is enough, but it wants Kafka and Flink, which you do not run" in text
+        for text in _texts(decision)
+    )
+    assert "Where you run Kafka and Flink already, take v3 (Kafka + Flink)." in _texts(decision)
+    assert decide(replace(question, runs=_EVERYTHING), made).pick == V3
+
+
+def test_above_the_rate_at_which_it_is_late_another_is_taken() -> None:
+    # v2 is shown within 60 ms at 1,000/s, v3 within 30 ms.
+    decision = decide(Question(20, 200, 40, Loss.SECONDS), result())
+    assert decision.pick == V2
+    (found,) = (sentence.text for sentence in decision.sentences if sentence.text.startswith("Up to"))
+    assert found == (
+        "Up to 640 orders/s at the peak it stays so; above, it is too close to call; from 790 on,"
+        " take v3 (Kafka + Flink)."
+    )
+    assert decide(Question(20, 1_000, 40, Loss.SECONDS), result()).pick == V3
+
+
+def test_costs_that_differ_by_less_than_their_repetitions_stay_open() -> None:
+    figures = Figures()
+    for pipeline, costs in (("v1", (400, 440)), ("v2", (420, 460))):
+        for late in (9_000, 9_500):
+            figures.add(f"{pipeline}.alone.100.dashboard.p99", late, "µs")
+        for cost in costs:
+            figures.add(f"{pipeline}.alone.100.cpu", cost, "s per million")
+        figures.add(f"{pipeline}.own.memory", 3e7, "bytes")
+        figures.add(f"{pipeline}.breakpoint", 1_000, "/s", Better.HIGHER)
+    made = result(figures=figures, pipelines=(V1, V2), rates=(100,))
+    decision = decide(Question(100, 100, 100), made)
+    assert (decision.pick, decision.close) == (None, (V1, V2))
+    assert "what they cost differs by less than repetitions do" in decision.sentences[0].text
+    for cost in (980, 990):
+        figures = Figures.from_json({**figures.as_json(), "v2.alone.100.cpu": _figure(cost, cost + 5)})
+        assert (
+            decide(Question(100, 100, 100), result(figures=figures, pipelines=(V1, V2), rates=(100,))).pick == V1
+        )
+
+
+@pytest.mark.parametrize(
+    ("changed", "kept"),
+    [
+        ({}, {V1, V2}),
+        ({"kafka": "acks=all, idempotent producer, log.flush.interval.messages=1"}, {V1, V2, V3}),
+        ({"kafka": "acks=all, idempotent producer, log.flush.interval.messages=10"}, {V1, V2}),
+        ({"appendfsync": "everysec"}, {V1}),
+        ({"synchronous_commit": "off", "fsync": "on"}, {V2}),
+    ],
+)
+def test_who_loses_at_a_power_cut_is_out_where_nothing_may_be_lost(
+    changed: dict[str, str], kept: set[str]
+) -> None:
+    facts: dict[str, Any] = {**FACTS, "durability": {**FACTS["durability"], **changed}}
+    decision = decide(Question(20, 200, 60_000), result(facts=facts))
+    assert {each.pipeline for each in decision.candidates if each.fit is not Fit.NO} == kept
+    decision = decide(Question(20, 200, 60_000, Loss.SECONDS), result(facts=facts))
+    assert {each.pipeline for each in decision.candidates if each.fit is not Fit.NO} == {V1, V2, V3}
+
+
+def test_a_network_adds_its_round_trips() -> None:
+    near, far = Question(20, 200, 100), Question(20, 200, 100, round_trip_ms=10)
+    one, other = (lateness(question, _V2, 200) for question in (near, far))
+    assert one is not None
+    assert other is not None
+    assert other.middle - one.middle == pytest.approx(V2.info.round_trips * 10_000)
+
+
+def test_between_two_rates_it_is_straight_on_logarithmic_axes() -> None:
+    late = lateness(Question(1, 1, 1), _V2, (20 * 200) ** 0.5)
+    assert late is not None
+    assert late.middle == pytest.approx((8_000 * 9_000) ** 0.5)
+    assert lateness(Question(1, 1, 1), _V2, 5) == lateness(Question(1, 1, 1), _V2, 20)
+    assert lateness(Question(1, 1, 100), _V2, 5_000) is None, "nobody knows"
+    assert lateness(Question(1, 1, 10), _V2, 5_000) is not None, "it was too late below that already"
+
+
+def test_capacity_ends_where_it_is_surely_too_late() -> None:
+    assert capacity(Question(1, 1, 20), _V2) == (200, 1_000)
+    assert capacity(Question(1, 1, 100), _V2) == (1_000, None)
+    assert capacity(Question(1, 1, 5), _V2) == (0, 20)
+
+
+def test_what_was_not_measured_is_not_decided() -> None:
+    decision = decide(Question(20, 200, 100), result(figures=Figures()))
+    assert decision.pick is None
+    assert set(decision.close) == {V1, V2}
+    assert "was not measured" in decision.sentences[0].text
+    assert decision.as_json()["candidates"][0]["month"] is None

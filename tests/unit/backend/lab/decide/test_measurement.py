@@ -1,0 +1,87 @@
+"""What a question has measured, and which reports spare that."""
+
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.lab.bench.result import Result
+from backend.lab.bench.usage import machine
+from backend.lab.decide.measure import Measurement, read_kept
+from backend.lab.decide.question import Loss, Question
+from coffee_core.pipelines.constants import V1, V2, V3
+from tests.unit.backend.lab.bench.made import FACTS, result
+
+_HERE: dict[str, Any] = {
+    **FACTS,
+    "machine": machine(),
+    "servers": {**FACTS["servers"], "coffee_rt": version("coffee-rt")},
+}
+_FLUSHED = {**FACTS["durability"], "kafka": "acks=all, idempotent producer, log.flush.interval.messages=1"}
+
+
+def _now(**changes: Any) -> Result:
+    return result(at=datetime.now(UTC).isoformat(timespec="seconds"), **{"facts": _HERE, **changes})
+
+
+def test_nothing_lost_is_measured_with_a_topic_that_is_synced() -> None:
+    assert Measurement.of(Question(20, 200, 50), (V1, V2)).durability == "default"
+    assert Measurement.of(Question(20, 200, 50), (V1, V2, V3)).durability == "strict"
+    assert Measurement.of(Question(20, 200, 50, Loss.SECONDS), (V1, V2, V3)).durability == "default"
+
+
+@pytest.mark.parametrize(("now", "peak"), [(1, 1), (20, 200), (50, 5_000), (300, 300)])
+def test_it_takes_a_quarter_of_an_hour_at_most(now: int, peak: int) -> None:
+    size = Measurement.of(Question(now, peak, 50), (V1, V2)).size
+    assert set(size.rates) == {now, peak}
+    assert size.ladder == (*sorted({now, peak}), *(round(peak * factor) for factor in (1.5, 2, 3)))
+    rounds_s = size.rounds * sum(size.load_s_at(rate) + 1 for rate in size.rates)
+    ladder_s = sum(size.step_s_at(rate) + 1 for rate in size.ladder)
+    assert 5 * (rounds_s + ladder_s + size.fault_s) + 120 < 15 * 60, "five pipelines, and a start"
+
+
+def test_a_report_of_today_and_of_this_machine_serves() -> None:
+    wanted = Measurement.of(Question(20, 200, 50), (V1, V2))
+    assert wanted.unusable(_now()) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"facts": FACTS}, "another machine"),
+        ({"facts": {**_HERE, "servers": FACTS["servers"] | {"coffee_rt": "0.0.1"}}}, "another version"),
+        ({"at": (datetime.now(UTC) - timedelta(hours=25)).isoformat()}, "older than a day"),
+        ({"pipelines": (V1, V2)}, "it has no v3"),
+        ({}, "other durability settings"),
+    ],
+)
+def test_another_report_does_not(changes: dict[str, Any], why: str) -> None:
+    wanted = Measurement.of(Question(20, 200, 50), (V1, V2, V3))
+    found = _now()
+    for name, value in changes.items():
+        setattr(found, name, value)
+    assert why in wanted.unusable(found)
+
+
+def test_durability_is_that_of_the_question() -> None:
+    synced = _now(facts={**_HERE, "durability": _FLUSHED})
+    for loss, report, serves in (
+        (Loss.NOTHING, synced, True),
+        (Loss.SECONDS, synced, False),
+        (Loss.NOTHING, _now(), False),
+        (Loss.SECONDS, _now(), True),
+    ):
+        wanted = Measurement.of(Question(20, 200, 50, loss), (V1, V2, V3))
+        assert (not wanted.unusable(report)) is serves, loss
+
+
+def test_what_was_kept_is_read_again_and_what_is_none_is_left(tmp_path: Path) -> None:
+    wanted = Measurement.of(Question(20, 200, 50), (V1, V2))
+    file = tmp_path / wanted.name
+    assert read_kept(wanted, file) is None
+    file.write_text('{"half": ', encoding="utf-8")
+    assert read_kept(wanted, file) is None
+    _now().write(file)
+    assert read_kept(wanted, file) is not None
