@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from backend.clients.daemon import open_postgres, open_redis
-from backend.lab.bench.figures import Better, Figures
+from backend.lab.bench.figures import QUANTILES, Better, Figures
 from coffee_core.errors import CoffeeError
 from coffee_core.ids import new_message_id
 from coffee_core.load.histogram import LatencyHistogram
@@ -54,7 +54,7 @@ def _fsync(figures: Figures, name: str, folder: Path, for_s: float, pause_s: flo
             histogram.record((time.perf_counter() - started_s) * 1e6)
             time.sleep(pause_s)
     path.unlink()
-    for quantile, percentile in (("p50", 50), ("p99", 99)):
+    for quantile, percentile in QUANTILES.items():
         figures.add(f"ceiling.{name}.{quantile}", histogram.percentile_us(percentile), "µs")
 
 
@@ -128,7 +128,7 @@ async def _both(figures: Figures, name: str, for_s: float, operation: Operation)
         started_s = time.perf_counter()
         await operation()
         histogram.record((time.perf_counter() - started_s) * 1e6)
-    for quantile, percentile in (("p50", 50), ("p99", 99)):
+    for quantile, percentile in QUANTILES.items():
         figures.add(f"ceiling.{name}.{quantile}", histogram.percentile_us(percentile), "µs")
     figures.add(f"ceiling.{name}.rate", await _rate(operation, for_s / 2), "/s", Better.HIGHER)
 

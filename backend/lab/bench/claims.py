@@ -45,7 +45,9 @@ def _latency(kind: str) -> Callable[[Result, Pipeline], str]:
         name = periodic(pipeline) if by_runs else f"{pipeline}.alone.{result.rates[0]}.{kind}"
         if result.figures.get(f"{name}.p50") is None:
             return NOT_MEASURED
-        return f"p50 {spread(result, f'{name}.p50', duration)}, p99 {spread(result, f'{name}.p99', duration)}"
+        parts = (("p50", "p50"), ("p99", "p99"), ("p99.9", "p999"))
+        found = [(words, f"{name}.{of}") for words, of in parts if result.figures.get(f"{name}.{of}") is not None]
+        return ", ".join(f"{words} {spread(result, of, duration)}" for words, of in found)
 
     return measured
 

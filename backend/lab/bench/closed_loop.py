@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
+from backend.lab.bench.figures import QUANTILES
 from coffee_core.load.histogram import LatencyHistogram
 
 _BODY = b'{"drink":"latte","store":"uptown","price":5.00,"timestamp":"2025-01-15T10:00:00Z"}'
@@ -83,13 +84,14 @@ async def _run(url: str, connections: int, for_s: float, authorization: str) -> 
     await asyncio.gather(*(loop.ended for loop in loops))
     seconds = time.perf_counter() - started_s
     taken = sum(loop.accepted for loop in loops)
-    measured = latency.total > 0
     return {
         "taken": taken,
         "failed": sum(loop.failed for loop in loops),
         "per_s": taken / seconds,
-        "p50": latency.percentile_us(50) if measured else None,
-        "p99": latency.percentile_us(99) if measured else None,
+        **{
+            name: latency.percentile_us(percentile) if latency.total else None
+            for name, percentile in QUANTILES.items()
+        },
     }
 
 

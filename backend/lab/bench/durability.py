@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backend.lab.bench.bench_stack import BenchStack
-from backend.lab.bench.figures import Figure, Figures
+from backend.lab.bench.figures import QUANTILES, Figure, Figures
 from backend.lab.bench.harness import measuring
 from backend.lab.bench.size import Size
 from backend.lab.bench.steps_idle import first_orders
@@ -12,7 +12,7 @@ from backend.lab.bench.steps_load import MANY, closed
 from coffee_core.durability import NOTCHES
 from coffee_core.pipelines import Pipeline
 
-_HEADINGS = ("", "durability", "1 client p50", "p99", f"{MANY} clients", "lowest to highest")
+_HEADINGS = ("", "durability", "1 client p50", "p99", "p99.9", f"{MANY} clients", "lowest to highest")
 
 
 async def bench_durability(
@@ -65,12 +65,11 @@ def _row(figures: Figures, pipeline: Pipeline, notch: str) -> tuple[str, ...]:
         assert found is not None, "every notch was measured, or an error was raised"
         return found
 
-    p50, p99, rate = figure("1.p50"), figure("1.p99"), figure(f"{MANY}.rate")
+    rate = figure(f"{MANY}.rate")
     return (
         pipeline,
         notch,
-        f"{p50.middle / 1_000:.2f} ms",
-        f"{p99.middle / 1_000:.2f} ms",
+        *(f"{figure(f'1.{quantile}').middle / 1_000:.2f} ms" for quantile in QUANTILES),
         f"{rate.middle:,.0f}/s",
         f"{rate.low:,.0f} to {rate.high:,.0f}/s",
     )

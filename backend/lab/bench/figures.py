@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+QUANTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
+"""Name in the names of figures → percentile."""
+
 
 class Better(StrEnum):
     """Which of two values of a figure is better."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from backend.lab.bench.bench_stack import BenchStack
-from backend.lab.bench.figures import Better, Figures
+from backend.lab.bench.figures import QUANTILES, Better, Figures
 from backend.lab.bench.load_clients import LoadClients
 from backend.lab.bench.load_run import Measured
 from backend.lab.bench.size import Size
@@ -27,7 +27,6 @@ _SETTLE_S = 60.0
 _SEED_STRIDE = 1_000
 """More than the numbers that clients and pipelines add to a seed (fewer than 64, and 100 for each pipeline)."""
 MILLION = 1_000_000
-QUANTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 
 
 def periodic(pipeline: Pipeline) -> str:

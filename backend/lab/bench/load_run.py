@@ -236,7 +236,7 @@ def as_json(loaded: LoadResult, plan: Plan, clients: int, unmet: Sequence[str]) 
 
 def as_table(loaded: LoadResult) -> list[str]:
     """Return lines for people."""
-    rows = [["", "offered/s", "achieved/s", "refused", "unknown", "late", "p50", "p90", "p99", "max"]]
+    rows = [["", "offered/s", "achieved/s", "refused", "unknown", "late", "p50", "p90", "p99", "p99.9", "max"]]
     for pipeline, measured in loaded.measured.items():
         counts = [f"{measured.offered_per_s:,.1f}", f"{measured.achieved_per_s:,.1f}"]
         counts += [f"{count:,}" for count in (measured.refused, measured.unknown, measured.late)]
@@ -261,7 +261,7 @@ def as_table(loaded: LoadResult) -> list[str]:
 
 
 def _latency(latency: Latency) -> list[str]:
-    return [duration(value) for value in (latency.p50, latency.p90, latency.p99, latency.max)]
+    return [duration(value) for value in (latency.p50, latency.p90, latency.p99, latency.p999, latency.max)]
 
 
 def duration(value_us: float | None) -> str:

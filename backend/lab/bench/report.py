@@ -19,16 +19,21 @@ _GROUPS = (
     *("cost", "drain", "drain2", "recovery", "table"),
 )
 """What the names begin with, in the order in which a reader asks for it."""
+_KAFKA = "bare Kafka (aiokafka)"
+"""Whose ceiling it is: a client of librdkafka or of Java has another one."""
+_STORE = ("ceiling.insert.rate", "bare INSERT")
+_COMPOSED = ("closed.32.rate", "breakpoint")
+"""Throughputs beside which the composed limit stands."""
 _CEILINGS: dict[LogKind, dict[str, tuple[str, str]]] = {
     LogKind.STREAM: {
         "closed.1.p50": ("ceiling.xadd.p50", "bare XADD"),
         "closed.32.rate": ("ceiling.xadd.rate", "bare XADD"),
-        "drain.rate": ("ceiling.insert.rate", "bare INSERT"),
+        "drain.rate": _STORE,
     },
     LogKind.TOPIC: {
-        "closed.1.p50": ("ceiling.kafka.p50", "bare Kafka"),
-        "closed.32.rate": ("ceiling.kafka.rate", "bare Kafka"),
-        "drain.rate": ("ceiling.consume.rate", "bare consume"),
+        "closed.1.p50": ("ceiling.kafka.p50", _KAFKA),
+        "closed.32.rate": ("ceiling.kafka.rate", _KAFKA),
+        "drain.rate": ("ceiling.consume.rate", "bare consume (aiokafka)"),
     },
 }
 """Figures of pipelines with such a log → the ceiling of its server, and the name of that in words."""
@@ -60,6 +65,8 @@ def pipeline_rows(result: Result) -> Rows:
     for rest in sorted(names, key=_place):
         cells = [_with_ratios(result, pipeline, rest) for pipeline in result.pipelines]
         rows.append([rest + (_PER_MILLION if rest.startswith("cost.") else ""), *cells])
+    limits = [composed_limit(result, pipeline) for pipeline in result.pipelines]
+    rows.append(["composed limit", *("–" if limit is None else f"{limit:,.0f}/s" for limit in limits)])
     return rows
 
 
@@ -87,6 +94,18 @@ def _place(name: str) -> tuple[int, list[tuple[int, str]]]:
     return place, [(int(part) if part.isdigit() else 0, part) for part in rest]
 
 
+def composed_limit(result: Result, pipeline: Pipeline) -> float | None:
+    """Return the orders a second that no-op, log and store alone would allow one after the other: 1 ÷ Σ 1/ceiling.
+
+    None where one of them was not measured. The ceilings are those of 32 clients, that of the store is by bulk.
+    """
+    log = pipeline.info.log
+    names = ["noop.closed.32.rate", *([_CEILINGS[log.kind]["closed.32.rate"][0]] if log else []), _STORE[0]]
+    rates = [result.figures.middle(name) for name in names]
+    found = [rate for rate in rates if rate]
+    return 1 / sum(1 / rate for rate in found) if len(found) == len(names) else None
+
+
 def _with_ratios(result: Result, pipeline: Pipeline, rest: str) -> str:
     figure = result.figures.get(f"{pipeline}.{rest}")
     if figure is None:
@@ -95,6 +114,8 @@ def _with_ratios(result: Result, pipeline: Pipeline, rest: str) -> str:
     ceilings = _CEILINGS[pipeline.info.log.kind] if pipeline.info.log else {}
     ratios += [ceilings[rest]] if rest in ceilings else []
     found = [(result.figures.middle(ceiling), words) for ceiling, words in ratios]
+    if rest in _COMPOSED:
+        found.append((composed_limit(result, pipeline), "composed limit"))
     return show(figure) + "".join(
         f" = {figure.middle / ceiling:.2f} × {words}" for ceiling, words in found if ceiling
     )

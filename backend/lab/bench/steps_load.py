@@ -8,8 +8,8 @@ from itertools import product
 from typing import Any
 
 from backend.lab.bench.bench_stack import free_ports
-from backend.lab.bench.figures import Better
-from backend.lab.bench.harness import MILLION, QUANTILES, Harness, live
+from backend.lab.bench.figures import QUANTILES, Better
+from backend.lab.bench.harness import MILLION, Harness, live
 from backend.lab.bench.load_run import Measured
 from backend.lab.bench.steps_drain import can_drain, fill
 from backend.lab.bench.usage import Kept, Usage, kept, usage
@@ -99,7 +99,7 @@ async def closed(harness: Harness, target: str, url: str) -> None:
                 f"{target}: {result['failed']:,} requests of {clients} clients in a closed loop failed"
             )
         name = f"{target}.closed.{clients}"
-        for quantile in ("p50", "p99"):
+        for quantile in QUANTILES:
             harness.figures.add(f"{name}.{quantile}", result[quantile], "µs")
         harness.figures.add(f"{name}.rate", result["per_s"], "/s", Better.HIGHER)
     await harness.settle(live(harness.pipelines))

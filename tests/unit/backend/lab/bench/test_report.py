@@ -13,11 +13,11 @@ from backend.lab.bench.changes import compare, unlike
 from backend.lab.bench.claims import ROWS
 from backend.lab.bench.figures import Better, Figure, Figures
 from backend.lab.bench.plots import draw
-from backend.lab.bench.report import as_markdown, as_text, changes_as_text, write
+from backend.lab.bench.report import as_markdown, as_text, changes_as_text, composed_limit, write
 from backend.lab.bench.result import Result
 from backend.lab.bench.verdict import Curve, crossing, curve, verdict
 from coffee_core.errors import ConfigError
-from coffee_core.pipelines.constants import V1, V2
+from coffee_core.pipelines.constants import V1, V2, V3
 from tests.unit.backend.lab.bench.made import result
 
 
@@ -50,6 +50,20 @@ def test_every_row_has_its_claims_and_measurements() -> None:
     assert "= 0.50 × no-op" in text, "v2's throughput"
     assert "9 ms ±5%" in text, "with its spread, in the table of all figures"
     assert "](latency.svg)" in page
+
+
+def test_beside_a_throughput_stands_what_its_parts_alone_would_allow() -> None:
+    made = result()
+    made.figures.add("ceiling.xadd.rate", 12_000, "/s", Better.HIGHER)
+    made.figures.add("ceiling.insert.rate", 60_000, "/s", Better.HIGHER)
+    # v1: 1 ÷ (1/12,000 + 1/60,000); v2: 1 ÷ (1/12,000 + 1/12,000 + 1/60,000).
+    assert composed_limit(made, V1) == pytest.approx(10_000)
+    assert composed_limit(made, V2) == pytest.approx(60_000 / 11)
+    assert composed_limit(made, V3) is None, "what Kafka takes was not measured"
+    page = as_markdown(made, [])
+    assert "| composed limit | 10,000/s | 5,455/s | – |" in page
+    assert "6,000/s = 0.50 × no-op = 0.67 × Starlette = 0.50 × bare XADD = 1.10 × composed limit" in page
+    assert "| breakpoint | 2,000/s = 0.20 × composed limit |" in page
 
 
 def test_what_was_not_measured_is_called_so() -> None:
