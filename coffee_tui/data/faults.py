@@ -41,6 +41,8 @@ class FaultInfo:
     """What there is to see, in one line."""
     here: bool = True
     """Whether the stack of this machine offers it."""
+    links: tuple[str, ...] = ()
+    """The links that it may be on alone, of one of the network in a network lab."""
 
 
 class Phase(StrEnum):
@@ -153,21 +155,23 @@ class Faults:
             self._menu = [fault for fault in await read_menu(self._start) if fault.here]
         return self._menu
 
-    async def run(self, name: str, *, no_load: bool = False) -> None:
+    async def run(self, name: str, link: str = "", *, no_load: bool = False) -> None:
         """Run one fault to its end; cancelled, ask it to end in order. Does nothing while one is under way.
 
-        With ``no_load`` it brings no load of its own.
+        One of the network is on every link where none is named. With ``no_load`` it brings no load of its own.
         """
         if self.view.running:
             return
-        self.view = FaultView(name, Phase.PREPARING, no_load, self._attachment.settings.pipelines)
+        called = f"{name} {link}".rstrip()
+        self.view = FaultView(called, Phase.PREPARING, no_load, self._attachment.settings.pipelines)
         load = ("--no-load",) if no_load else ("--rate", str(RATE_PER_S))
         try:
-            process = self._process = await self._start(name, "--lines", *load)
+            on_link = ("--link", link) if link else ()
+            process = self._process = await self._start(name, "--lines", *load, *on_link)
         except OSError as error:
             self._end(f"`coffee chaos` cannot be started: {error}")
             return
-        self._following = asyncio.create_task(self._follow(process), name=f"fault: {name}")
+        self._following = asyncio.create_task(self._follow(process), name=f"fault: {called}")
         try:
             # Where we are cancelled it reads on: a command that ends in order prints more lines.
             await asyncio.shield(self._following)
@@ -240,7 +244,10 @@ async def read_menu(start: Callable[[str], Awaitable[asyncio.subprocess.Process]
     if process.returncode:
         raise FaultError(_last_line(errors) or f"`coffee chaos` ended with code {process.returncode}")
     try:
-        return [FaultInfo(fault["name"], fault["teaches"], bool(fault["here"])) for fault in json.loads(out)]
+        return [
+            FaultInfo(fault["name"], fault["teaches"], bool(fault["here"]), tuple(fault["links"]))
+            for fault in json.loads(out)
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise FaultError(f"the list of `coffee chaos` cannot be read: {type(error).__name__}") from error
 

@@ -28,6 +28,15 @@ _TEXT_CELLS = 120
 _NAME, _RATE, _BACK = 4, 9, 20
 
 
+_LINK = Binding(
+    "n",
+    "link",
+    "another link",
+    tooltip="network lab: break the next link alone, after the last one all of them again",
+    id="faults-link",
+)
+
+
 class FaultsScreen(Page):
     """A menu; below it the run. It goes on where the page is left: Live shows its effect."""
 
@@ -47,6 +56,7 @@ class FaultsScreen(Page):
             tooltip="cancel the fault that runs: what is frozen goes on",
             id="faults-cancel",
         ),
+        _LINK,
     )
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
@@ -59,6 +69,8 @@ class FaultsScreen(Page):
         self._why_not = faults.why_not() if faults else _RECORDING
         """Why nothing can be broken here; empty where it can."""
         self._drawn: object = None
+        self._link = ""
+        """The link that faults of the network are on; empty: every one."""
 
     def body(self) -> Iterable[Widget]:
         """Return the menu and the run."""
@@ -68,8 +80,9 @@ class FaultsScreen(Page):
 
     def shown_keys(self) -> tuple[Binding, ...]:
         """Return the keys of this page; those that break something where something can be broken."""
-        keys = super().shown_keys()
-        return tuple(key for key in keys if key.action not in ("strike", "cancel")) if self._why_not else keys
+        hidden = set() if any(fault.links for fault in self._menu) else {"link"}
+        hidden |= {"strike", "cancel"} if self._why_not else set()
+        return tuple(key for key in super().shown_keys() if key.action not in hidden)
 
     def on_mount(self) -> None:
         """Ask for the menu; then follow the run."""
@@ -111,8 +124,20 @@ class FaultsScreen(Page):
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Show the whole of what the chosen fault teaches: the table has room for its beginning."""
-        if 0 <= event.cursor_row < len(self._menu):
-            self.query_one("#message", Static).update(self._menu[event.cursor_row].teaches)
+        self._tell(event.cursor_row)
+
+    def _tell(self, row: int) -> None:
+        if 0 <= row < len(self._menu):
+            fault = self._menu[row]
+            (key,) = self.bound((_LINK,))
+            where = f"on {self._link or 'every link'} ({key.key}: another): " if fault.links else ""
+            self.query_one("#message", Static).update(where + fault.teaches)
+
+    def action_link(self) -> None:
+        """Choose the next link for the faults of the network."""
+        links = ["", *next((fault.links for fault in self._menu if fault.links), ())]
+        self._link = links[(links.index(self._link) + 1) % len(links)]
+        self._tell(self.query_one(DataTable).cursor_row)
 
     def on_resize(self) -> None:
         """Fit the menu and the run to the cells there are."""
@@ -156,7 +181,8 @@ class FaultsScreen(Page):
         if self._faults.view.running:
             self.app.notify(f"{self._faults.view.name} is under way: k cancels it", timeout=3)
             return
-        run = self._faults.run(self._menu[row].name, no_load=self._under_load())
+        fault = self._menu[row]
+        run = self._faults.run(fault.name, self._link if fault.links else "", no_load=self._under_load())
         # Of the application, not of this page: it goes on where the page is left.
         self.app.run_worker(run, name="fault", exit_on_error=True)
 

@@ -21,8 +21,9 @@ def end(*_: object) -> None:
 def main() -> None:
     arguments = sys.argv[3:]
     if arguments == ["--json"]:
-        here = [{"name": "kill-redis", "teaches": "it comes back", "lasts": False, "here": True}]
-        sys.stdout.write(json.dumps([*here, {**here[0], "name": "kill-kafka", "here": False}]))
+        fault = {"name": "kill-redis", "teaches": "it comes back", "lasts": False, "here": True, "links": []}
+        of_network = {**fault, "name": "network-reset", "links": ["api:redis", "worker:redis"]}
+        sys.stdout.write(json.dumps([fault, of_network, {**fault, "name": "kill-kafka", "here": False}]))
         return
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)

@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.connection import Attachment
-from coffee_tui.data.faults import FaultView, Phase
+from coffee_tui.data.faults import FaultInfo, FaultView, Phase
 from coffee_tui.data.recording import Player
 from coffee_tui.data.sources import Sources
 from tests.integration.coffee_tui import page_scenes
@@ -26,9 +26,10 @@ class NotedFaults(page_scenes.StagedFaults):
     def __init__(self, attachment: Attachment) -> None:
         super().__init__(attachment)
         self.view = FaultView()
+        self._menu.append(FaultInfo("network-reset", "it is made anew", links=("api:redis",)))
         self.asked: list[str] = []
 
-    async def run(self, name: str, *, no_load: bool = False) -> None:
+    async def run(self, name: str, link: str = "", *, no_load: bool = False) -> None:
         self.asked.append(name)
         self.view = FaultView(name, Phase.STRUCK, struck_s=0.0)
 

@@ -44,7 +44,7 @@ def in_order(ended: Path) -> bool:
 
 
 async def test_what_is_here_is_listed(faults: Faults) -> None:
-    assert [fault.name for fault in await faults.menu()] == ["kill-redis"]
+    assert [fault.name for fault in await faults.menu()] == ["kill-redis", "network-reset"]
 
 
 async def test_a_list_that_cannot_be_had_says_why(faults: Faults) -> None:
@@ -137,7 +137,7 @@ async def test_the_page_breaks_goes_on_when_left_and_cancels(faults: Faults) -> 
         await until(lambda: running.live.orders.running)
         await until(lambda: "× kill-redis" in screen_text(running))
         await pilot.press("x")
-        await until(lambda: running.screen.query_one(DataTable).row_count == 1)
+        await until(lambda: running.screen.query_one(DataTable).row_count == 2)
         assert "it comes back" in screen_text(running)
         assert "nothing broken yet" in screen_text(running)
         await pilot.press("enter")
@@ -154,13 +154,35 @@ async def test_the_page_breaks_goes_on_when_left_and_cancels(faults: Faults) -> 
         await until(lambda: "cancelled: what was broken is whole again" in screen_text(running))
 
 
+async def test_a_fault_of_the_network_is_on_every_link_or_on_one(faults: Faults) -> None:
+    running, _, _ = _app(faults)
+    async with running.run_test(size=(120, 40)) as pilot:
+        await until(lambda: running.live.is_current)
+        await pilot.press("x")
+        await until(lambda: isinstance(running.screen, FaultsScreen))
+        await until(lambda: running.screen.query_one(DataTable).row_count == 2)
+        await pilot.press("down")
+        await until(lambda: "on every link (n: another): it comes back" in screen_text(running))
+        await pilot.press("n", "n")
+        await until(lambda: "on worker:redis (n: another)" in screen_text(running))
+        await pilot.press("enter")
+        await until(lambda: faults.view.phase is Phase.STRUCK)
+        assert faults.view.name == "network-reset worker:redis"
+        assert "--link worker:redis" in faults.view.progress
+        await pilot.press("n")
+        await until(lambda: "on every link" in screen_text(running))
+        await pilot.press("k", "up")
+        await until(lambda: faults.view.phase is Phase.ENDED)
+        await until(lambda: "on every link" not in screen_text(running), what="a part is no link")
+
+
 async def test_leaving_the_dashboard_under_a_fault_ends_it(faults: Faults, ended: Path) -> None:
     running, _, _ = _app(faults)
     async with running.run_test(size=(120, 40), notifications=True) as pilot:
         await until(lambda: running.live.is_current)
         await pilot.press("x")
         await until(lambda: isinstance(running.screen, FaultsScreen))
-        await until(lambda: running.screen.query_one(DataTable).row_count == 1)
+        await until(lambda: running.screen.query_one(DataTable).row_count == 2)
         await pilot.press("enter")
         await until(lambda: faults.view.phase is Phase.STRUCK)
         assert "--rate" in faults.view.progress

@@ -77,6 +77,7 @@ LOGS: dict[str, Effect] = {
 FAULTS: dict[str, Effect] = {
     "enter": lambda desk: desk.faults.asked == ["kill-postgres"],
     "enter k": lambda desk: desk.faults.asked == ["kill-postgres", "cancel"],
+    "pagedown n": lambda desk: "on api:redis (n: another)" in screen_text(desk.app),
 }
 LOAD: dict[str, Effect] = {
     "escape": lambda desk: desk.on_live and not desk.orders.asked,
