@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,19 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
 if TYPE_CHECKING:
+    from backend.lab.bench.figures import Figures
     from backend.lab.bench.result import Result
+
+
+def _read_round_trips(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...]:
+    """Read milliseconds, separated by commas; none where the option is not given."""
+    try:
+        found = tuple(float(part) for part in text.split(",")) if text is not None else ()
+    except ValueError:
+        found = (0.0,)
+    if not all(0.1 <= each <= 1_000 for each in found):
+        raise click.BadParameter("must be milliseconds from 0.1 to 1000, separated by commas")
+    return tuple(dict.fromkeys(found))
 
 
 @click.command("bench")
@@ -30,6 +43,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--pipelines", metavar="v1,v2,…", callback=read_pipelines, help="Default: those of the settings.")
 @click.option("--durability", is_flag=True, help="Only what each notch of COFFEE_DURABILITY costs, in turn.")
+@click.option(
+    "--rtt", "round_trips_ms", metavar="1,5,20", callback=_read_round_trips,
+    help="Only what a round trip of so many ms between every two parts costs.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of words: see docs/bench.md.")
 @click.option("--html", type=OutFile(), metavar="FILE", help="Write the report as one HTML file, too.")
 @click.option(
@@ -49,6 +66,7 @@ def bench_command(
     out: Path,
     pipelines: tuple[Pipeline, ...] | None,
     durability: bool,
+    round_trips_ms: tuple[float, ...],
     as_json: bool,
     html: Path | None,
     source: Path | None,
@@ -71,8 +89,7 @@ def bench_command(
 
         _write_page(Result.read(source), html)
         return
-    if durability and html is not None:
-        raise click.UsageError("--durability has no page: leave out --html")
+    _require_fitting(durability=durability, rtt=bool(round_trips_ms), html=html is not None)
     import uvloop
 
     from backend.lab.bench.bench import bench
@@ -92,8 +109,10 @@ def bench_command(
     chosen = tuple(pipeline for pipeline in pipelines or wanted.pipelines if pipeline in wanted.pipelines)
     if not chosen:
         raise click.UsageError("none of these pipelines can run here")
-    if durability:
-        _measure_durability(size, settings.home, chosen, announce, as_json=as_json)
+    if durability or round_trips_ms:
+        measure = partial(_measure_rtt, round_trips_ms) if round_trips_ms else _measure_durability
+        figures, lines = measure(size, settings.home, chosen, announce)
+        click.echo(json.dumps(figures.as_json()) if as_json else "\n".join(lines))
         return
     _require_writable(out)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -108,6 +127,14 @@ def bench_command(
     ctx.exit(0 if result.complete else FAILED)
 
 
+def _require_fitting(*, durability: bool, rtt: bool, html: bool) -> None:
+    """Raise UsageError where what was asked for does not go together."""
+    if durability and rtt:
+        raise click.UsageError("either --durability or --rtt")
+    if html and (durability or rtt):
+        raise click.UsageError(f"{'--durability' if durability else '--rtt'} has no page: leave out --html")
+
+
 def _write_page(result: "Result", path: Path) -> None:
     from backend.lab.bench.html import bench_page
     from backend.lab.page.page import write
@@ -116,8 +143,8 @@ def _write_page(result: "Result", path: Path) -> None:
 
 
 def _measure_durability(
-    size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None], *, as_json: bool
-) -> None:
+    size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None]
+) -> "tuple[Figures, list[str]]":
     import uvloop
 
     from backend.lab.bench.durability import as_table, bench_durability
@@ -125,7 +152,24 @@ def _measure_durability(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         figures = runner.run(bench_durability(SIZES[size], home, pipelines, announce))
-    click.echo(json.dumps(figures.as_json()) if as_json else "\n".join(as_table(figures, pipelines)))
+    return figures, as_table(figures, pipelines)
+
+
+def _measure_rtt(
+    round_trips_ms: tuple[float, ...],
+    size: str,
+    home: Path,
+    pipelines: tuple[Pipeline, ...],
+    announce: Callable[[str], None],
+) -> "tuple[Figures, list[str]]":
+    import uvloop
+
+    from backend.lab.bench.network import as_lines, bench_rtt
+    from backend.lab.bench.size import SIZES
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures = runner.run(bench_rtt(SIZES[size], home, pipelines, round_trips_ms, announce))
+    return figures, as_lines(figures, pipelines, round_trips_ms)
 
 
 def _require_writable(out: Path) -> None:

@@ -94,3 +94,12 @@ def test_what_is_done_when_it_is_interrupted_is_kept(bench: Bench) -> None:
     assert "not complete" in said
     assert "note: interrupted at" in said
     assert "ceiling.xadd.p50" in json.loads((bench.out / "report.json").read_text(encoding="utf-8"))["figures"]
+
+
+def test_distance_is_measured_between_every_two_parts(bench: Bench) -> None:
+    said, told = bench.start("--rtt", "20", "--json").communicate()
+    figures = json.loads(said or "{}")
+    assert figures["20ms.v2.closed.32.rate"]["values"], told
+    assert figures["relay.added"]["values"]
+    # An order is shown after a round trip of the API, one of the worker to Redis, and some to PostgreSQL.
+    assert figures["20ms.v2.alone.200.shown.p50"]["middle"] > 40_000

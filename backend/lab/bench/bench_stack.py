@@ -14,6 +14,7 @@ from typing import Self
 
 from backend.stack.log_files import open_log, text_since
 from backend.stack.parts import stack
+from backend.stack.ports import is_free
 from backend.stack.reason import reason_in
 from coffee_core.children import child_environ, python_module
 from coffee_core.errors import StackError
@@ -24,6 +25,8 @@ from coffee_core.settings import Settings
 _UP_WITHIN_S = 300.0
 _DOWN_WITHIN_S = 40.0
 _STEP_S = 0.05
+_FIRST_PORT, _LAST_PORT = 18_200, 32_000
+"""Below the ports that systems give to outgoing connections."""
 _PORTS = [
     name for field in fields(Settings) if field.type is int and (name := field.metadata["env"]).endswith("_PORT")
 ]
@@ -127,6 +130,14 @@ def _environment(home: Path, pipelines: Sequence[Pipeline]) -> dict[str, str]:
         | dict(zip(_PORTS, map(str, free_ports(len(_PORTS))), strict=True))
         | {"COFFEE_HOME": str(home), "COFFEE_PIPELINES": ",".join(pipelines)}
     )
+
+
+def free_range(number: int) -> int:
+    """Return the first of so many TCP ports in a row that nobody listens on now. Raises StackError."""
+    for first in range(_FIRST_PORT, _LAST_PORT - number, number):
+        if all(is_free(port) for port in range(first, first + number)):
+            return first
+    raise StackError(f"no {number} ports in a row are free between {_FIRST_PORT} and {_LAST_PORT}")
 
 
 def free_ports(number: int) -> list[int]:
