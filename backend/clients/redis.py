@@ -20,6 +20,9 @@ PING_TIMEOUT_S = 1.5
 Every outstanding command then raises OutcomeUnknownError, so no command needs a timer of its own."""
 WRITABLE = "#!lua\nreturn 1"
 """A script that may write and does not: refused, as writes are, by a full memory or disk and by a replica."""
+LATE_S = 0.02
+"""Seconds after which a late key is written. With ``appendfsync always`` each write is synced, and whatever is
+asked of Redis meanwhile waits for that: at 500 orders/s keys are synced 50 times a second in place of 500."""
 _WRITE_AT_ONCE = 8
 """Commands that are written without waiting for more: Redis works on them while the next are being made."""
 ReplyError = hiredis.ReplyError
@@ -43,6 +46,8 @@ class RedisClient:
         """Whether Redis is there."""
         self._url = url
         self._link: RedisLink | None = None
+        self.late_keys = LateKeys(self)
+        """Keys that need not be written at once."""
 
     async def run(self) -> None:
         """Keep a connection, forever; it is closed when this is cancelled."""
@@ -131,6 +136,46 @@ class RedisClient:
         if self.health.up and self._link is not None:
             self.health.went_down(reason)
             self.health.doubt()
+
+
+class LateKeys:
+    """Strings that are written together, a moment after they were set, and known here until they are.
+
+    For what may be forgotten: a process that dies, or finds no Redis, does not write them.
+    """
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self._unwritten: dict[str, tuple[str, int]] = {}
+        self._writing: asyncio.Task[None] | None = None
+
+    def get(self, name: str) -> str | None:
+        """Return what is yet to be written under a name; None where that is nothing: then Redis knows."""
+        found = self._unwritten.get(name)
+        return None if found is None else found[0]
+
+    def set(self, name: str, value: str, expiry_ms: int) -> None:
+        """Have a string written, unless there is one under its name."""
+        self._unwritten.setdefault(name, (value, expiry_ms))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+
+    async def _write_all(self) -> None:
+        while self._unwritten:
+            await asyncio.sleep(LATE_S)
+            names = list(self._unwritten)
+            # In one turn of the event loop, so that they go out together.
+            await asyncio.gather(*map(self._write, names))
+            for name in names:
+                del self._unwritten[name]
+        self._writing = None
+
+    async def _write(self, name: str) -> None:
+        value, expiry_ms = self._unwritten[name]
+        try:
+            await self._client.command("SET", name, value, "NX", "PX", expiry_ms)
+        except (UnavailableError, OutcomeUnknownError):
+            return  # the health of Redis tells
 
 
 def _retrieve(reply: "asyncio.Future[Any]") -> None:

@@ -34,14 +34,12 @@ class KafkaIngest:
         self._redis = redis
         self._keys = keys.MetricKeys(pipeline)
         self._horizon_ms = dedup_horizon_ms
-        self._writing: set[asyncio.Task[None]] = set()
         self.health = kafka.health
         """Kafka's."""
 
     async def submit(self, order: Order, keyed: bool) -> None:
         """Produce the order, also where it is a repeat: the first one may never have reached the log."""
-        if keyed and await self._is_another_orders_key(order):
-            raise KeyConflictError(order.message_id)
+        await self._check_keys([order] if keyed else [])
         try:
             await self._send(order)
         except OutcomeUnknownError:
@@ -76,38 +74,24 @@ class KafkaIngest:
 
     async def _check_keys(self, keyed: Sequence[Order]) -> None:
         self._kafka.health.require()
-        if not keyed:
-            return
-        known_keys = [self._keys.idempotency(str(order.message_id)) for order in keyed]
+        names = {self._keys.idempotency(str(order.message_id)): order for order in keyed}
+        seen = {name: content for name in names if (content := self._redis.late_keys.get(name)) is not None}
+        asked = [name for name in names if name not in seen]
         try:
-            seen = await self._redis.command("MGET", *known_keys, within_s=MEMORY_TIMEOUT_S)
+            answers = await self._redis.command("MGET", *asked, within_s=MEMORY_TIMEOUT_S) if asked else ()
         except (UnavailableError, OutcomeUnknownError):
-            return
-        for order, content in zip(keyed, seen, strict=True):
-            if content is not None and content != order.content.encode():
-                raise KeyConflictError(order.message_id)
-
-    async def _is_another_orders_key(self, order: Order) -> bool:
-        self._kafka.health.require()  # else a dead Kafka would still cost a round trip to Redis
-        try:
-            seen = await self._redis.command(
-                "GET", self._keys.idempotency(str(order.message_id)), within_s=MEMORY_TIMEOUT_S
-            )
-        except (UnavailableError, OutcomeUnknownError):
-            return False  # Redis' own health reports that, in its log line and in /readyz
-        return seen is not None and seen != order.content.encode()
+            answers = ()  # Redis' own health reports that, in its log line and in /readyz
+        seen |= {
+            name: content.decode(errors="replace")
+            for name, content in zip(asked, answers, strict=False)
+            if content is not None
+        }
+        for name, content in seen.items():
+            if content != names[name].content:
+                raise KeyConflictError(names[name].message_id)
 
     def _remember(self, order: Order, keyed: bool) -> None:
-        # Only now: an order that went nowhere must not occupy its key. The answer does not wait for it, and yet
-        # the client's next request finds it: this task runs before the event loop reads another request.
+        # Only now: an order that went nowhere must not occupy its key.
         if keyed:
-            task = asyncio.create_task(self._write(order))
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
-
-    async def _write(self, order: Order) -> None:
-        key = self._keys.idempotency(str(order.message_id))
-        try:
-            await self._redis.command("SET", key, order.content, "NX", "PX", self._horizon_ms)
-        except (UnavailableError, OutcomeUnknownError):
-            return  # best effort: see _is_another_orders_key
+            name = self._keys.idempotency(str(order.message_id))
+            self._redis.late_keys.set(name, order.content, self._horizon_ms)

@@ -17,9 +17,10 @@ class TopicLookup(LoggedLookup):
     async def find(self, message_id: UUID) -> Found | None:
         """Ask Redis and PostgreSQL."""
         known: bool | None
+        name = self._keys.idempotency(str(message_id))
         try:
-            known = bool(
-                await self._redis.command("EXISTS", self._keys.idempotency(str(message_id)), reading=True)
+            known = self._redis.late_keys.get(name) is not None or bool(
+                await self._redis.command("EXISTS", name, reading=True)
             )
         except AWAY:
             known = None

@@ -8,6 +8,8 @@ import pytest
 from backend.clients import redis
 from backend.clients.redis import RedisLink, ReplyError
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
+from coffee_core.tasks import end_tasks
+from tests.waiting import until
 
 
 class _Counting:
@@ -72,3 +74,21 @@ async def test_who_has_sent_before_the_end_learns_that_the_outcome_is_unknown(re
     assert not link.transport.writes
     with pytest.raises(UnavailableError):
         link.send("ECHO", "b")
+
+
+async def test_late_keys_are_known_at_once_and_written_unless_there_is_one(redis_url: str) -> None:
+    client = redis.RedisClient(redis_url)
+    running = asyncio.create_task(client.run())
+    try:
+        await until(lambda: client.health.up)
+        for content in ("first", "second"):
+            client.late_keys.set("late", content, 60_000)
+        assert client.late_keys.get("late") == "first"
+        assert await client.command("GET", "late") is None
+        await until(lambda: client.late_keys.get("late") is None)
+        client.late_keys.set("late", "third", 60_000)
+        await until(lambda: client.late_keys.get("late") is None)
+        assert await client.command("GET", "late") == b"first"
+        assert 0 < await client.command("PTTL", "late") <= 60_000
+    finally:
+        await end_tasks(running)

@@ -157,6 +157,7 @@ async def test_a_broker_that_hangs_leaves_the_outcome_unknown(api: Api, broker: 
         # The order may be on the log, so its key is taken.
         remembered = MetricKeys(V3).idempotency(key)
         async with Redis.from_url(redis_url, decode_responses=True) as client:
+            await until(lambda: client.get(remembered))
             assert await client.get(remembered) == "latte|uptown|500|1736935200000000"
     finally:
         broker.process.send_signal(signal.SIGCONT)
