@@ -19,7 +19,15 @@ from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.harness import Harness, measuring
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import Size
-from backend.lab.bench.steps_drain import can_drain, drain, drain_by_two, runs_on_flink, worker_of
+from backend.lab.bench.steps_drain import (
+    can_drain,
+    drain,
+    drain_by_textbook,
+    drain_by_two,
+    has_textbook,
+    runs_on_flink,
+    worker_of,
+)
 from backend.lab.bench.steps_idle import (
     first_orders,
     measure_idle_cpu,
@@ -281,6 +289,11 @@ def _drains(harness: Harness) -> Iterator[Step]:
             if worker_of(pipeline) is not None:
                 name = f"{pipeline}: two workers down, then draining"
                 yield Step(name, drain_s + 3, partial(drain_by_two, harness, pipeline))
+            if has_textbook(pipeline):
+                name = f"{pipeline}: a textbook consumer of the same topic"
+                yield Step(
+                    name, min(size.preload, 100_000) / 5_000 + 8, partial(drain_by_textbook, harness, pipeline)
+                )
     for topic in _topics(harness)[:1]:
         consume = partial(ceilings.consume, harness.figures, harness.settings, topic, size.preload)
         yield Step("bare consume of the topic", 2, consume)

@@ -7,6 +7,7 @@ import asyncio
 import json
 import random
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from backend.clients.daemon import open_redis
 from backend.lab.bench.figures import Better
 from backend.lab.bench.harness import Harness, NotSettledError
+from backend.lab.bench.textbook_consumer import SUMMED
 from backend.lab.chaos.restorer import frozen
 from backend.lab.chaos.target import TargetStack
 from backend.pipelines.faults import NotReadyError
@@ -39,6 +41,8 @@ _DRAIN_WITHIN_S = 300.0
 FLINK_TIMEOUT_S = 60.0
 """Seconds for an answer of Flink: a checkpoint in a backlog takes its time."""
 _POLL_S = 0.05
+_TEXTBOOK_ORDERS = 100_000
+"""Orders that a textbook consumer counts, at most: it is as fast at the first as at the last."""
 
 
 def runs_on_flink(pipeline: Pipeline) -> bool:
@@ -55,6 +59,12 @@ def worker_of(pipeline: Pipeline) -> Service | None:
     """Return the daemon that works on the orders of a pipeline, beside which another can run; None without one."""
     services = (service for service in pipeline.info.services if service.name == pipeline.info.processor)
     return next(services, None)
+
+
+def has_textbook(pipeline: Pipeline) -> bool:
+    """Tell whether a plain consumer of its topic is what a pipeline is to be compared with."""
+    log = pipeline.info.log
+    return log is not None and log.kind is LogKind.TOPIC and worker_of(pipeline) is not None
 
 
 async def drain(harness: Harness, pipeline: Pipeline) -> None:
@@ -77,6 +87,43 @@ async def drain_by_two(harness: Harness, pipeline: Pipeline) -> None:
                 await fill(harness.settings, pipeline, harness.size.preload)
                 let_go_s = time.monotonic()
         await _measure(harness, pipeline, "drain2", let_go_s)
+
+
+async def drain_by_textbook(harness: Harness, pipeline: Pipeline) -> None:
+    """Measure how fast a consumer as a textbook has it counts the same topic; and with each read added up.
+
+    Raises NotSettledError where one fails, or is not done in time.
+    """
+    await harness.settle([pipeline])
+    for name, options in (("textbook", ()), ("textbook.summed", (SUMMED,))):
+        rate = await _textbook_rate(harness, pipeline, *options)
+        harness.figures.add(f"{name}.drain.rate", rate, "/s", Better.HIGHER)
+
+
+async def _textbook_rate(harness: Harness, pipeline: Pipeline, *options: str) -> float:
+    log = pipeline.info.log
+    assert log is not None, f"{pipeline} has a log"
+    orders = min(harness.size.preload, _TEXTBOOK_ORDERS, harness.accepted[pipeline])
+    with open_log(harness.stack.home / "bench-textbook.log") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *(*python_module("backend.lab.bench.textbook_consumer"), log.name, str(orders), *options),
+            env=harness.stack.environ | harness.settings.addresses,
+            stdout=PIPE,
+            stderr=errors,
+            preexec_fn=dies_with_parent(),
+        )
+    try:
+        async with asyncio.timeout(_DRAIN_WITHIN_S):
+            answer, _ = await process.communicate()
+    except TimeoutError as error:
+        raise NotSettledError(f"the textbook consumer is not done after {_DRAIN_WITHIN_S:g} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise NotSettledError(f"the textbook consumer failed: bench-textbook.log in {harness.stack.home} tells")
+    return float(answer)
 
 
 async def fill(settings: Settings, pipeline: Pipeline, orders: int) -> None:

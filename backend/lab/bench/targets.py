@@ -5,6 +5,7 @@ The bars are those of the three built-in pipelines, set for this project: others
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
@@ -123,6 +124,13 @@ def _drains(result: Result) -> Iterator[Target]:
     yield _at_least(f"v3: drain of {orders:,} orders, last run", last, _DRAIN_PER_S, _per_s)
     rate = result.figures.middle("v4.drain.rate")
     yield _at_least(f"v4: drain of {orders:,} orders, one worker of each group", rate, _WORKERS_PER_S, _per_s)
+    rounds = [figure.values for name in ("v4", "textbook") if (figure := result.figures.get(f"{name}.drain.rate"))]
+    # Round by round: the two of one round met the machine as it was then.
+    ratios = [one / other for one, other in zip(*rounds, strict=False)] if len(rounds) == 2 else []
+    words = "v4: drain against a textbook consumer, median of its rounds"
+    if len(ratios) > 1:
+        words += f" ({min(ratios):.2f} × to {max(ratios):.2f} ×)"
+    yield _at_least(words, median(ratios) if ratios else None, 1.0, _times)
 
 
 def _memory(result: Result) -> Iterator[Target]:

@@ -89,6 +89,8 @@ def target(words: str, **figures: float) -> Target:
         ("v4: dashboard p50 from acceptance on at 500", {"v4__alone__500__shown__p50": 4_100}, "4.1 ms", False),
         ("v4: dashboard p99 from acceptance on at 20", {"v4__alone__20__shown__p99": 12_000}, "12 ms", True),
         ("v4: drain of", {"v4__drain__rate": 39_999}, "39,999/s", False),
+        ("v4: drain against", {"v4__drain__rate": 30_000, "textbook__drain__rate": 30_000}, "1.00 ×", True),
+        ("v4: drain against", {"v4__drain__rate": 29_000, "textbook__drain__rate": 30_000}, "0.97 ×", False),
         ("v4: memory (PSS) that it adds", {"v4__added__memory": 151e6}, "151 MB", False),
         ("whole stack, after", {"after__memory": 2.9e9}, "2.90 GB", True),
         ("v3: drain by two slots", {"v3__drain__rate": 10, "v3__drain2__rate": 10}, "1.00 ×", False),
@@ -122,6 +124,16 @@ def test_of_a_repeated_drain_of_v3_the_last_one_counts() -> None:
         made.add("v3.drain.rate", rate, "/s", Better.HIGHER)
     (found,) = [each for each in targets(result(figures=made)) if each.what.startswith("v3: drain of")]
     assert found.met
+
+
+def test_a_drain_and_the_textbook_are_compared_round_by_round() -> None:
+    made = Figures()
+    for one, other in ((30_000, 20_000), (10_000, 20_000), (24_000, 20_000)):
+        made.add("v4.drain.rate", one, "/s", Better.HIGHER)
+        made.add("textbook.drain.rate", other, "/s", Better.HIGHER)
+    (found,) = [each for each in targets(result(figures=made, pipelines=(V1, V4))) if "textbook" in each.what]
+    assert found.what.endswith("(0.50 × to 1.50 ×)")
+    assert (found.measured, found.met) == ("1.20 ×", True)
 
 
 @pytest.mark.parametrize(("pipelines", "measured"), [((V1, V4), "590 MB"), ((V1, V2, V4), "–")])
