@@ -132,6 +132,11 @@ class MetricKeys:
         return self._lab("offsets")
 
     @property
+    def last_records(self) -> str:
+        """Hash (v4): partition → offset, time and hash of the last record below its offset."""
+        return self._lab("last_records")
+
+    @property
     def stored(self) -> str:
         """Hash (v4): partition → the offset below which every record is stored, as of a second ago."""
         return self._lab("stored")

@@ -1,4 +1,7 @@
-"""Kafka for the backend: how a client connects, and logs as the audits read them."""
+"""Kafka for the backend: how a client connects, and logs as the audits read them.
+
+``connections_of`` reads a private part of aiokafka, the connections of a client; see ``kafka_producer``.
+"""
 
 import asyncio
 import contextlib
@@ -11,6 +14,7 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import (
     CorruptRecordException,
     GroupCoordinatorNotAvailableError,
@@ -57,6 +61,17 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
         }
     context = kafka_tls(settings)
     return options | ({"ssl_context": context} if context else {})
+
+
+def connections_of(consumer: AIOKafkaConsumer) -> frozenset[Any]:
+    """Return the connections by which a consumer fetches: as long as they are the same, so are its brokers."""
+    connections = consumer._client._conns.items()  # noqa: SLF001
+    # Coordinators have others, and the first one of all ends as soon as the brokers are known.
+    return frozenset(
+        connection
+        for (node, group), connection in connections
+        if group == ConnectionGroup.DEFAULT and node != "bootstrap"
+    )
 
 
 def kafka_tls(settings: Settings) -> ssl.SSLContext | None:

@@ -20,7 +20,7 @@ from backend.clients.daemon import OUTAGES, Database, open_postgres, open_redis,
 from backend.pipelines.balance import is_zero
 from backend.pipelines.v4_workers.member import NotOursError, run_member
 from backend.pipelines.v4_workers.reconcile import METRICS, PACKAGE, SCRIPT_KEYS, read_stored, reconcile
-from backend.pipelines.v4_workers.records import Portion, parse
+from backend.pipelines.v4_workers.records import Portion, Position, parse
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import AGGREGATOR_GROUP
 from coffee_core.menu import DRINKS, STORES
@@ -48,10 +48,15 @@ class Counting:
         self._horizon_us = dedup_horizon_ms * 1_000
         self._count = client.register_script(lua(PACKAGE, "count_batch"))
 
-    async def positions(self, partitions: Sequence[int]) -> Mapping[int, int]:
+    async def positions(self, partitions: Sequence[int]) -> Mapping[int, Position]:
         """Return where each of these partitions goes on. Raises an error of Redis."""
-        found = await self._client.hmget(METRICS.offsets, list(map(str, partitions)))  # type: ignore[misc]
-        return {number: int(offset or 0) for number, offset in zip(partitions, found, strict=True)}
+        fields = list(map(str, partitions))
+        async with self._client.pipeline(transaction=True) as read:
+            read.hmget(METRICS.offsets, fields)
+            read.hmget(METRICS.last_records, fields)
+            offsets, marks = await read.execute()
+        found = zip(partitions, offsets, marks, strict=True)
+        return {number: Position(int(offset or 0), mark or "") for number, offset, mark in found}
 
     async def publish(self, positions: Mapping[int, int]) -> None:
         """Do nothing: the offsets are in Redis already."""
@@ -62,7 +67,14 @@ class Counting:
         orders = [order for of_portion, _ in parsed for order in of_portion.orders]
         batch = {
             "portions": [
-                (portion.partition, portion.first_offset, portion.next_offset, len(of_portion), len(malformed))
+                (
+                    portion.partition,
+                    portion.first_offset,
+                    portion.next_offset,
+                    len(of_portion),
+                    len(malformed),
+                    portion.last_record,
+                )
                 for portion, (of_portion, malformed) in zip(portions, parsed, strict=True)
             ],
             "kinds": _KINDS,

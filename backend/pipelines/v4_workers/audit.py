@@ -29,6 +29,7 @@ from backend.pipelines.v4_workers.reconcile import (
     totals_below,
     wait_until_stored,
 )
+from backend.pipelines.v4_workers.records import Position, mark
 from coffee_core.clock import now_us
 from coffee_core.keys import WORKERS_DEAD_TOPIC, WORKERS_TOPIC
 from coffee_core.pipelines.constants import V4
@@ -57,6 +58,8 @@ class TopicCounts:
     """Offsets that were deleted before a worker had stored them."""
     missing: int = 0
     """Offsets that the workers have stored and the topic no longer has at its end."""
+    replaced: tuple[int, ...] = ()
+    """Partitions that hold another record where the last one that was stored was: they lost their end."""
 
 
 async def audit_v4(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
@@ -95,8 +98,31 @@ async def _count_topic(logs: KafkaLogs, cut: Cut, done: Stored) -> TopicCounts:
         letters=_length(await logs.bounds(WORKERS_DEAD_TOPIC)),
         uncommitted=sum(max(0, ends.get(number, 0) - last) for number, (_, last) in bounds.items()),
         deleted=sum(max(0, first - done.offsets.get(number, 0)) for number, (first, _) in bounds.items()),
+        replaced=await replaced_partitions(logs, bounds, done),
         missing=sum(max(0, offset - bounds.get(number, (0, 0))[1]) for number, offset in done.offsets.items()),
     )
+
+
+async def replaced_partitions(logs: KafkaLogs, bounds: Bounds, done: Stored) -> tuple[int, ...]:
+    """Return the partitions that reach beyond the last record that was stored of them, and no longer hold it.
+
+    Raises UnreachableError.
+    """
+    replaced = []
+    for number, known in done.last_records.items():
+        first, last = bounds.get(number, (0, 0))
+        offset = Position(0, known).last_offset
+        assert offset is not None, "there is none without"
+        if first <= offset and done.offsets[number] <= last:
+            within = {number: (offset, offset + 1)}
+            found = [
+                mark(record.offset, record.time_ms, record.key, record.value)
+                async for batch in logs.records(WORKERS_TOPIC, within)
+                for record in batch
+            ]
+            if found != [known]:
+                replaced.append(number)
+    return tuple(replaced)
 
 
 def _length(bounds: Bounds) -> int:
@@ -137,6 +163,11 @@ def balance_v4(
             f"{topic.unstored:,} wait for the group of the kafka-workers, {topic.uncounted:,} for that of the"
             " kafka-aggregators"
         )
+    if topic.replaced:
+        notes.append(
+            f"of {WORKERS_TOPIC} partition {', '.join(map(str, topic.replaced))} has lost its end and gone on with"
+            " other orders: how many were lost, and what it holds now, is known after `coffee replay v4`"
+        )
     if topic.uncommitted:
         notes.append(
             f"a transaction is open on the topic: both groups read no further until it has ended,"
@@ -158,6 +189,6 @@ def balance_v4(
         lost=max(0, rest - from_log) + letters_missing + topic.deleted,
         duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
         drift=drift,
-        log_short=off_log + max(max(0, from_log - rest), topic.missing),
+        log_short=off_log + max(max(0, from_log - rest), topic.missing, len(topic.replaced)),
         notes=tuple(notes),
     )

@@ -1,7 +1,7 @@
 #!lua
 -- include: shared.lua
 -- Add the drift found from a cut, unless the ground has moved.
--- KEYS  the eleven of shared.lua
+-- KEYS  the twelve of shared.lua
 -- ARGV  1 JSON {reconciled, suspect, shown_orders, orders: as cut; settled: the doubts that this settles; add_orders,
 --       add_revenue, hashes: [[[field, amount, whether it is on the menu]] of four]}
 --       2… message ids to forget, 16 bytes each

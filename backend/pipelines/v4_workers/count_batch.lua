@@ -1,8 +1,9 @@
 #!lua
 -- include: shared.lua
 -- Count a batch: of each partition only what follows on what was counted before, of each message id only the first.
--- KEYS  the eleven of shared.lua
--- ARGV  1 JSON {portions: [[partition, first offset, next offset, orders in it, dead letters in it]],
+-- KEYS  the twelve of shared.lua
+-- ARGV  1 JSON {portions: [[partition, first offset, next offset, orders in it, dead letters in it,
+--         mark of its last record, '' where it has none]],
 --       kinds: [[drink, store]], and of each order, portion after portion: kind: [index], cents: [], accepted_at_us: []}
 --       2 the message id of each order, 16 bytes each
 --       3 microseconds for which an id is remembered at least
@@ -19,7 +20,7 @@ local now = now_us()
 
 -- The fence. Two members of the group may have the same records in hand, for a moment after a rebalance or when one
 -- wakes that was taken for dead; and after a replay all begin again.
-local advanced, refused = {}, {}
+local advanced, marks, refused = {}, {}, {}
 local orders, texts, place, dead = {}, {}, 0, 0
 for _, portion in ipairs(batch.portions) do
     local partition, first, next_offset, count, letters = whole(portion[1]), portion[2], portion[3], portion[4], portion[5]
@@ -27,6 +28,10 @@ for _, portion in ipairs(batch.portions) do
     if expected == whole(first) then
         advanced[#advanced + 1] = partition
         advanced[#advanced + 1] = whole(next_offset)
+        if portion[6] ~= '' then
+            marks[#marks + 1] = partition
+            marks[#marks + 1] = portion[6]
+        end
         dead = dead + letters
         for i = place + 1, place + count do
             orders[#orders + 1] = i
@@ -92,6 +97,9 @@ for first = 1, #fresh, AT_ONCE do
     redis.call('SADD', new_ids, unpack(fresh, first, math.min(first + AT_ONCE - 1, #fresh)))
 end
 redis.call('HSET', offsets, unpack(advanced))
+if #marks > 0 then
+    redis.call('HSET', last_records, unpack(marks))
+end
 -- A replay shows again what became visible long ago: its latency was measured then.
 if shown_orders() >= counter('history_orders') then
     for bucket, count in pairs(buckets) do

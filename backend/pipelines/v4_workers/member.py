@@ -5,16 +5,16 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from backend.clients.daemon import OUTAGES, Outage, Report
-from backend.clients.kafka import kafka_options, naming_kafka
+from backend.clients.kafka import connections_of, kafka_options, naming_kafka
 from backend.clients.servers import UnreachableError
 from backend.pipelines.consumer_name import consumer_name
-from backend.pipelines.v4_workers.records import Portion
+from backend.pipelines.v4_workers.records import Portion, Position, Record, mark_of
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import WORKERS_TOPIC
 from coffee_core.runstate import tell_ready
@@ -43,6 +43,10 @@ class TopicChangedError(CoffeeError):
     """The topic is not the one that was read before."""
 
 
+Ask: TypeAlias = Callable[[Sequence[int]], Awaitable[Mapping[int, Position]]]
+"""Returns where these partitions go on. Raises the errors of the server that is asked."""
+
+
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is untyped
     """One member of a group, under a name that a successor has again: it gets the same partitions at once."""
 
@@ -54,6 +58,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
         self._consumer: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
         """Up to where each partition has been read."""
+        self._unproven: dict[TopicPartition, str] = {}
+        """Mark of the last record that was processed of each partition, until the log is seen to have it still."""
+        self._connections: frozenset[Any] = frozenset()
+        """Connections to brokers by which that was or will be seen."""
         self._processed: dict[TopicPartition, int] = {}
         """Up to where what was read has been processed."""
         self._committed: dict[TopicPartition, int] = {}
@@ -110,7 +118,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
         """Ask anew, before the next read, where each partition goes on."""
         self._sought = -1
 
-    async def read(self, positions: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]) -> list[Portion]:
+    async def read(self, positions: Ask) -> list[Portion]:
         """Return what has come, after at most half a second.
 
         ``positions`` returns where these partitions go on. Raises its errors, UnreachableError, TopicChangedError.
@@ -123,10 +131,16 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
             found = await self._consumer.getmany(timeout_ms=_BLOCK_MS, max_records=self._most_records)
             if self._sought != rebalances or rebalances != self._rebalances:
                 return []
+            # A broker that comes back may have lost the end of its log, and taken other records since.
+            if self._connections != connections_of(self._consumer):
+                self.look_up_positions()
+                return []
             portions = []
             # Where nothing has come a position may have moved on all the same: beyond a transaction's marker.
             for place in found or self._positions:
                 first, records = self._positions[place], found.get(place, [])
+                if place in self._unproven:
+                    records = await self._prove(self._consumer, place, records)
                 if records and records[0].offset < first:
                     raise TopicChangedError(_made_anew(place, first))
                 last = await self._consumer.position(place)
@@ -141,10 +155,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
             if (place := TopicPartition(WORKERS_TOPIC, portion.partition)) in self._processed:
                 self._processed[place] = portion.next_offset
 
-    async def stands(self, positions: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]) -> bool:
+    async def stands(self, positions: Ask) -> bool:
         """Tell whether this member stands where ``positions`` says, which a replay changes. Raises its errors."""
         known = {place.partition: position for place, position in self._processed.items()}
-        return not known or await positions(list(known)) == known
+        if not known:
+            return True
+        return {number: at.next_offset for number, at in (await positions(list(known))).items()} == known
 
     async def publish(self, work: "Work") -> None:
         """Say where this member stands, for whoever watches the lag of the group: nobody begins there.
@@ -159,28 +175,56 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
                     await self._consumer.commit(positions)
                 self._committed = positions
 
-    async def _seek(
-        self, consumer: AIOKafkaConsumer, positions: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
-    ) -> None:
+    async def _seek(self, consumer: AIOKafkaConsumer, positions: Ask) -> None:
         rebalances = self._rebalances
         assigned = sorted(consumer.assignment())
-        self._positions, self._processed = {}, {}
+        self._positions, self._processed, self._unproven = {}, {}, {}
+        begin: dict[TopicPartition, int] = {}
         if assigned:
             at = await positions([place.partition for place in assigned])
             with naming_kafka(self._settings.kafka_servers):
                 begins, ends = await consumer.beginning_offsets(assigned), await consumer.end_offsets(assigned)
             for place in assigned:
-                position = at.get(place.partition, 0)
-                if position > ends[place]:
-                    raise TopicChangedError(_made_anew(place, position))
-                self._positions[place] = position
+                position = at.get(place.partition, Position(0, ""))
+                if position.next_offset > ends[place]:
+                    raise TopicChangedError(_made_anew(place, position.next_offset))
+                self._positions[place] = position.next_offset
+                begin[place] = max(position.next_offset, begins[place])
+                if position.last_offset is not None and position.last_offset >= begins[place]:
+                    # Read once more, to see that it is there.
+                    begin[place] = position.last_offset
+                    self._unproven[place] = position.last_record
+            self._connections = connections_of(consumer)
             try:
-                for place, position in self._positions.items():
-                    consumer.seek(place, max(position, begins[place]))
+                for place, offset in begin.items():
+                    consumer.seek(place, offset)
             except IllegalStateError:
                 return  # shared out anew meanwhile
         self._processed = dict(self._positions)
         self._sought = rebalances
+
+    async def _prove(
+        self, consumer: AIOKafkaConsumer, place: TopicPartition, records: list[Record]
+    ) -> list[Record]:
+        """Return what comes after the last record that was processed. Raises TopicChangedError."""
+        mark, position = self._unproven[place], await consumer.position(place)
+        offset = Position(0, mark).last_offset
+        assert offset is not None, "there is none without"
+        if not records and position <= offset:
+            return []  # nothing has been read yet
+        if not (records and mark_of(records[0]) == mark):
+            begins = await consumer.beginning_offsets([place])
+            if begins[place] <= offset:  # else it was deleted since: by retention, or by hand
+                raise TopicChangedError(_cut_off(place, offset))
+        del self._unproven[place]
+        return [record for record in records if record.offset >= self._positions[place]]
+
+
+def _cut_off(place: TopicPartition, offset: int) -> str:
+    return (
+        f"partition {place.partition} of {place.topic} no longer holds the record at offset {offset:,} that was"
+        " read there: it has lost its end and gone on, `coffee replay v4` begins again with it"
+    )
 
 
 def _made_anew(place: TopicPartition, position: int) -> str:
@@ -196,8 +240,8 @@ class Work(Protocol):
     async def publish(self, positions: Mapping[int, int]) -> None:
         """Say up to where the records have been processed, for whoever watches. Nothing depends on it."""
 
-    async def positions(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Return the offset with which each of these partitions goes on, 0 where it is missing."""
+    async def positions(self, partitions: Sequence[int]) -> Mapping[int, Position]:
+        """Return where each of these partitions goes on."""
 
     async def process(self, portions: Sequence[Portion]) -> None:
         """Do all of it, or nothing. Raises NotOursError where somebody else has gone on with a partition."""

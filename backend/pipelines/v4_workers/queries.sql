@@ -7,14 +7,15 @@ insert into orders_v4_offsets (partition) select unnest($1::integer[]) on confli
 
 
 -- name: positions
--- How far all that was read has been stored. $1: partitions.
-select partition, next_offset from orders_v4_offsets where partition = any($1::integer[])
+-- How far all that was read has been stored, and the last record of it. $1: partitions.
+select partition, next_offset, last_record from orders_v4_offsets where partition = any($1::integer[])
 
 
 -- name: advance
 -- Move on, where nobody else has: the first statement of a transaction, so that of two workers with the same records
 -- one waits here for the other, and then finds that it has nothing left to do.
--- $1 to $5: of each portion its partition, first and next offset, records and malformed ones among them.
+-- $1 to $6: of each portion its partition, first and next offset, records and malformed ones among them, and the mark of
+-- its last record, '' where it has none.
 with locked as (
     select partition from orders_v4_offsets where partition = any($1::integer[]) order by partition for update
 )
@@ -23,9 +24,10 @@ update orders_v4_offsets as line
 set
     next_offset = portion.next_offset,
     records = line.records + portion.records,
-    dead = line.dead + portion.dead
-from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-    as portion (partition, first_offset, next_offset, records, dead),
+    dead = line.dead + portion.dead,
+    last_record = coalesce(nullif(portion.last_record, ''), line.last_record)
+from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
+    as portion (partition, first_offset, next_offset, records, dead, last_record),
     locked
 where line.partition = portion.partition and locked.partition = portion.partition
     and line.next_offset = portion.first_offset
@@ -107,7 +109,7 @@ update orders_v4_refused set forgotten = true where message_id = any($1::uuid[])
 
 -- name: offsets
 -- How far the workers have stored each partition, and what became of its records.
-select partition, next_offset, records, duplicates, dead, doubts from orders_v4_offsets
+select partition, next_offset, records, duplicates, dead, doubts, last_record from orders_v4_offsets
 
 
 -- name: totals_below
@@ -125,8 +127,8 @@ group by drink, store
 
 
 -- name: begin_again
--- Let the workers read partitions of a topic that was made anew from its beginning: rows that are there stay.
+-- Let the workers read partitions of a topic that was made anew, or has lost its end, from its beginning: rows that are there stay.
 -- $1: partitions.
 update orders_v4_offsets
-set next_offset = 0, records = 0, duplicates = 0, dead = 0
+set next_offset = 0, records = 0, duplicates = 0, dead = 0, last_record = ''
 where partition = any($1::integer[])

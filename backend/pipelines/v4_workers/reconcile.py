@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
@@ -28,7 +28,10 @@ from coffee_core.totals import Totals
 
 PACKAGE = "backend.pipelines.v4_workers"
 METRICS = MetricKeys(V4)
-SCRIPT_KEYS = (METRICS.offsets, METRICS.counters, METRICS.latency, *METRICS.ids, *METRICS.metrics)
+SCRIPT_KEYS = (
+    *(METRICS.offsets, METRICS.counters, METRICS.latency),
+    *(*METRICS.ids, *METRICS.metrics, METRICS.last_records),
+)
 """The keys of every script, in the order that ``shared.lua`` names."""
 _OFFSETS, _TOTALS_BELOW, _TO_FORGET, _FORGOTTEN = (
     sql(PACKAGE, name) for name in ("offsets", "totals_below", "to_forget", "forgotten")
@@ -49,6 +52,8 @@ class Stored:
     duplicates: int = 0
     dead: int = 0
     doubts: int = 0
+    last_records: Mapping[int, str] = field(default_factory=dict)
+    """Partition → ``mark_of`` the last record below its offset, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,9 @@ class Cut:
 async def read_stored(connection: Database) -> Stored:
     """Read the workers' offsets and counts. Raises asyncpg's errors."""
     rows = await connection.fetch(_OFFSETS)
-    counts = (sum(row[name] for row in rows) for name in ("records", "duplicates", "dead", "doubts"))
-    return Stored({row["partition"]: row["next_offset"] for row in rows}, *counts)
+    counts = {name: sum(row[name] for row in rows) for name in ("records", "duplicates", "dead", "doubts")}
+    marks = {row["partition"]: row["last_record"] for row in rows if row["last_record"]}
+    return Stored({row["partition"]: row["next_offset"] for row in rows}, **counts, last_records=marks)
 
 
 async def take_cut(client: Redis) -> Cut:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeAlias, cast
+from hashlib import blake2b
+from typing import Annotated, Literal, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
 import msgspec
@@ -18,6 +19,32 @@ Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 """A record as aiokafka hands it out (generic for the type checker alone); it may have no value."""
 
 
+class Position(NamedTuple):
+    """How far a group has come with a partition, as it is kept with what was done."""
+
+    next_offset: int
+    """Everything below has been processed."""
+    last_record: str
+    """``mark_of`` the last record below it; empty where there was none, or none was noted."""
+
+    @property
+    def last_offset(self) -> int | None:
+        """The offset of that record, None where it is not known."""
+        return int(self.last_record.partition(" ")[0]) if self.last_record else None
+
+
+def mark_of(record: Record) -> str:
+    """Return what tells a record from any other that may come to lie at its offset."""
+    return mark(record.offset, record.timestamp, record.key, record.value)
+
+
+def mark(offset: int, time_ms: int, key: bytes | None, value: bytes | None) -> str:
+    """Return the same of its parts."""
+    content = blake2b(key or b"", digest_size=8)
+    content.update(value or b"")
+    return f"{offset} {time_ms} {content.hexdigest()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Portion:
     """What one read has brought of one partition."""
@@ -28,6 +55,11 @@ class Portion:
     next_offset: int
     """Where it stands afterwards."""
     records: Sequence[Record]
+
+    @property
+    def last_record(self) -> str:
+        """``mark_of`` its last record; empty where it has none."""
+        return mark_of(self.records[-1]) if self.records else ""
 
 
 @dataclass(frozen=True, slots=True)

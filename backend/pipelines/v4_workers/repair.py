@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from backend.clients.kafka import KafkaLogs, open_logs
 from backend.clients.servers import Servers, open_servers
 from backend.pipelines.balance import summary_line
 from backend.pipelines.repair import Mended, Progress
-from backend.pipelines.v4_workers.audit import audit_v4
+from backend.pipelines.v4_workers.audit import audit_v4, replaced_partitions
 from backend.pipelines.v4_workers.reconcile import (
     PACKAGE,
     SCRIPT_KEYS,
@@ -93,8 +93,11 @@ async def replay_v4(settings: Settings, progress: Progress, stalled_after_s: flo
         await _wait_until_counted(servers, ends, progress, stalled_after_s)
         give_up_at_s = time.monotonic() + _SETTLE_S
         while True:
+            # Rows whose records are gone: no aggregator can count them.
+            await reconcile(servers.database, servers.client)
             balance = await audit_v4(servers, logs, unique_timestamps=False)
-            if balance.balanced and balance.shown.orders >= rows:
+            # A log that is short of orders stays so.
+            if replace(balance, log_short=0).balanced and balance.shown.orders >= rows:
                 break
             if time.monotonic() > give_up_at_s:
                 raise CoffeeError(f"the whole topic is counted, but not balanced: {summary_line(balance)}")
@@ -104,9 +107,10 @@ async def replay_v4(settings: Settings, progress: Progress, stalled_after_s: flo
 
 
 async def _follow_topic_made_anew(servers: Servers, logs: KafkaLogs) -> None:
-    """Let the workers begin again with partitions that end before what was stored: it was another topic."""
+    """Let the workers begin again with partitions that are not what they stored: another topic, or cut off."""
     bounds, stored = await logs.bounds(WORKERS_TOPIC), await read_stored(servers.database)
     anew = [number for number, offset in stored.offsets.items() if offset > bounds.get(number, (0, 0))[1]]
+    anew += await replaced_partitions(logs, bounds, stored)
     if anew:
         await servers.database.execute(_BEGIN_AGAIN, anew)
 

@@ -1,20 +1,21 @@
 -- What the scripts share.
 -- KEYS  1 offsets  2 counters  3 latency  4 message ids counted of late  5 those of the time before
 --       6 total_revenue  7 drink_counts  8 drink_revenue  9 store_counts  10 store_revenue  11 total_orders: the six
---       metrics in the order in which they are written
+--       metrics in the order in which they are written  12 the last record counted of each partition
 -- Fields of the counters: duplicates, dead; shown_orders, a second copy of total_orders by which a flush of the
 -- metrics is noticed; suspect, a count of reasons to reconcile; settled, the doubts of the workers that have been
 -- reconciled; reconciled, how often that or a replay was done; history_orders, how many were shown before a replay;
 -- ids_since_us, since when the younger ids are collected; last_update_us.
 local offsets, counters, latency, new_ids, old_ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local total_revenue, total_orders = KEYS[6], KEYS[11]
+local last_records = KEYS[12]
 local hashes = {KEYS[7], KEYS[8], KEYS[9], KEYS[10]} -- drink counts and revenue, store counts and revenue
 
 -- include: ../numbers.lua
 
 -- Lua does not roll back: whatever could make a write fail is looked for before the first one.
 local function find_fault()
-    local types = {'hash', 'hash', 'hash', 'set', 'set', 'string', 'hash', 'hash', 'hash', 'hash', 'string'}
+    local types = {'hash', 'hash', 'hash', 'set', 'set', 'string', 'hash', 'hash', 'hash', 'hash', 'string', 'hash'}
     for i, expected in ipairs(types) do
         local found = redis.call('TYPE', KEYS[i]).ok
         if found ~= 'none' and found ~= expected then

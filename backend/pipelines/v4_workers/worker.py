@@ -27,7 +27,7 @@ from backend.clients.kafka_producer import REQUEST_TIMEOUT_MS, close_producer
 from backend.pipelines.dead_letters import KEY_CONFLICT
 from backend.pipelines.topic.letters import LONGEST_TEXT
 from backend.pipelines.v4_workers.member import NotOursError, run_member
-from backend.pipelines.v4_workers.records import DeadLetter, Orders, Portion, Record, parse
+from backend.pipelines.v4_workers.records import DeadLetter, Orders, Portion, Position, Record, parse
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import WORKER_GROUP, WORKERS_DEAD_TOPIC, MetricKeys
 from coffee_core.order import Order
@@ -85,12 +85,12 @@ class Store:
         # One statement at a time: a rebalance asks for positions while a batch is on its way.
         self._turn = asyncio.Lock()
 
-    async def positions(self, partitions: Sequence[int]) -> Mapping[int, int]:
+    async def positions(self, partitions: Sequence[int]) -> Mapping[int, Position]:
         """Return where each of these partitions goes on. Raises asyncpg's errors."""
         async with self._turn:
             await self._connection.execute(_KNOW, partitions)
             rows = await self._connection.fetch(_POSITIONS, partitions)
-        return {row["partition"]: row["next_offset"] for row in rows}
+        return {row["partition"]: Position(row["next_offset"], row["last_record"]) for row in rows}
 
     async def publish(self, positions: Mapping[int, int]) -> None:
         """Say in Redis how far the rows have come. Raises an error of Redis."""
@@ -114,6 +114,7 @@ class Store:
             [portion.next_offset for portion in portions],
             [len(portion.records) for portion in portions],
             [len(malformed) for _, malformed in parsed],
+            [portion.last_record for portion in portions],
         )
         for insert in (self._insert_all_new, self._insert, self._insert_by_halves):
             try:
@@ -124,7 +125,7 @@ class Store:
 
     async def _commit(
         self,
-        advances: tuple[list[int], ...],
+        advances: tuple[list[Any], ...],
         orders: Orders,
         letters: Sequence[DeadLetter],
         insert: "_Insert",

@@ -72,7 +72,7 @@ async def test_a_drink_is_added_and_the_older_program_then_refuses(copy: Path, d
         older = await asyncio.to_thread(run, ROOT, "-m", "backend.db", DATABASE_URL=database_url)
         assert older.returncode == 1
         assert older.stderr.count("\n") == 1
-        assert "0004" in older.stderr
+        assert "0005" in older.stderr
         assert [tuple(row) for row in await connection.fetch(stored)] == [("latte", 1), ("mocha", 1)]
 
 

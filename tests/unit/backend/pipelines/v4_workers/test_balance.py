@@ -68,3 +68,10 @@ def test_what_waits_is_said_of_each_group() -> None:
 def test_a_topic_made_anew_is_a_log_that_was_lost() -> None:
     topic = TopicCounts(unstored=0, uncounted=0, unfinished=0, letters=1, missing=4)
     assert balance_v4(topic, cut(7), DONE, totals(7), totals(7), NOTHING, 0).log_short == 4
+
+
+def test_a_partition_that_holds_another_record_where_the_last_one_was_is_a_log_that_was_lost() -> None:
+    topic = TopicCounts(unstored=0, uncounted=0, unfinished=0, letters=1, replaced=(2,))
+    balance = balance_v4(topic, cut(7), DONE, totals(7), totals(7), NOTHING, 0)
+    assert (balance.log_short, balance.balanced) == (1, False)
+    assert "partition 2 has lost its end" in balance.notes[0]

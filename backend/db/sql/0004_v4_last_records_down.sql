@@ -1,0 +1,1 @@
+alter table orders_v4_offsets drop column last_record;
