@@ -58,6 +58,10 @@ def main() -> None:
 @click.option("--record", metavar="FILE", type=_FILE, help="Write what is shown to a file, to be replayed.")
 @click.option("--replay", metavar="FILE", type=_FILE, help="Play a recording; no stack is needed.")
 @click.option("--demo", is_flag=True, help="Play the recording that ships with coffee-rt; no stack is needed.")
+@click.option(
+    "--export", metavar="FILE.html", type=_FILE,
+    help="Write the recording of --replay or --demo as a page that plays in a browser, offline.",
+)  # fmt: skip
 @click.option("--speed", default="1", callback=_speed, metavar="N", help="Speed of --replay and --demo.")
 @click.option("--json", "as_json", is_flag=True, help="Write one snapshot a line instead, for scripts.")
 @click.option(
@@ -76,6 +80,7 @@ def command(
     record: Path | None,
     replay: Path | None,
     demo: bool,
+    export: Path | None,
     speed: float,
     as_json: bool,
     list_keys: bool,
@@ -90,8 +95,9 @@ def command(
     """
     if replay is not None and demo:
         raise click.UsageError("--replay and --demo: choose one")
-    if web and (record is not None or as_json):
+    if web and (record is not None or as_json or export is not None):
         raise click.UsageError("--web goes with --replay, --demo and --speed alone")
+    _require_fitting(export, has_recording=demo or replay is not None, others=record is not None or as_json)
     # Not at the top: --help and --version need none of it.
     from coffee_core.errors import CoffeeError
     from coffee_core.output import has_terminal
@@ -105,13 +111,16 @@ def command(
             raise click.ClickException(str(error)) from error
         return
     # The dashboards that --web starts have pipes.
-    if not (as_json or web or SERVER in os.environ or has_terminal()):
+    if not (as_json or web or export or SERVER in os.environ or has_terminal()):
         raise NoTerminalError("no terminal to show the dashboard in: --json writes lines, --web serves browsers")
     try:
         if demo or replay is not None:
             source = sources.demo(speed=speed) if replay is None else sources.replay(replay, speed=speed)
         else:
             source = sources.live()
+        if export is not None:
+            _export(source, export, "the demo" if replay is None else replay.name)
+            return
         if web:
             _serve(replay, host, port, guarded=port_guarded, demo=demo, speed=speed)
             return
@@ -120,6 +129,34 @@ def command(
     except CoffeeError as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(code)
+
+
+def _require_fitting(export: Path | None, *, has_recording: bool, others: bool) -> None:
+    """Raise UsageError where a page is asked for of nothing, or beside something else."""
+    if export is not None and (not has_recording or others):
+        raise click.UsageError(
+            "--export goes with --replay FILE or --demo alone: record a session by --record first"
+        )
+
+
+def _export(source: "Sources", path: Path, name: str) -> None:
+    """Write a recording as a page. Raises CoffeeError where the file cannot be written."""
+    from coffee_core.errors import CoffeeError
+    from coffee_tui.export import player_page
+
+    def announce(done_s: float, whole_s: float) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{done_s:5.0f} of {whole_s:.0f} s ", nl=False, err=True)
+
+    assert source.player is not None, "it is a recording"
+    try:
+        # Before the minutes that it takes: whether the file can be written.
+        path.touch()
+        page = asyncio.run(player_page(source.pipelines, source.player.frames, f"coffee-rt: {name}", announce))
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise CoffeeError(f"{path} cannot be written: {error.strerror}") from error
+    click.echo(f"{path}: {len(page) / 1e6:.2f} MB")
 
 
 def _list_keys() -> None:

@@ -73,6 +73,12 @@ class Browser:
         assert "exceptionDetails" not in answer, f"{expression[:80]}: {answer['exceptionDetails']}"
         return answer["result"].get("value")
 
+    async def press(self, key: str) -> None:
+        """Press a key, named as a browser does."""
+        text = {"text": key} if len(key) == 1 else {}
+        await self.send("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        await self.send("Input.dispatchKeyEvent", type="keyUp", key=key)
+
     async def faults(self) -> list[str]:
         """Return what axe-core finds serious or critical, the contrast of AA among its rules."""
         await self.ask((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8") + "; 0")

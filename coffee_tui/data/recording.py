@@ -154,7 +154,7 @@ class Player:
     """Plays a recording as if it were a stack: a feed, with speed, pause and step, and orders that take none."""
 
     def __init__(self, frames: Sequence[Frame], *, speed: float = 1.0, again: bool = False) -> None:
-        self._frames = frames
+        self.frames = frames
         self._again = again
         self.speed = speed
         self.paused = False
@@ -176,9 +176,9 @@ class Player:
             self._next = 0
 
     async def _play(self) -> None:
-        while self._next < len(self._frames):
-            frame = self._frames[self._next]
-            before_s = self._frames[max(0, self._next - 1)].at_s
+        while self._next < len(self.frames):
+            frame = self.frames[self._next]
+            before_s = self.frames[max(0, self._next - 1)].at_s
             if await self._reached(frame.at_s - before_s):
                 self._next += 1
                 self._show(frame)
@@ -205,7 +205,7 @@ class Player:
         if self._snapshot is None or self._publish is None:
             return
         speed = "paused" if self.paused else f"×{self.speed:g}"
-        at = self._frames[max(0, self._next - 1)].at_s
+        at = self.frames[max(0, self._next - 1)].at_s
         self._publish(replace(self._snapshot, mode=f"recording {at:3.0f} s {speed}"))
 
     def pause(self) -> None:
@@ -222,8 +222,8 @@ class Player:
     def step(self) -> None:
         """Pause and show the next snapshot."""
         self.paused = True
-        while self._next < len(self._frames):
-            frame = self._frames[self._next]
+        while self._next < len(self.frames):
+            frame = self.frames[self._next]
             self._next += 1
             self._show(frame)
             if isinstance(frame.value, Snapshot):

@@ -176,7 +176,7 @@ def test_the_shipped_recording_tells_its_story() -> None:
     source = demo()
     assert source.pipelines == ALL
     assert source.player is not None
-    frames = [frame for frame in source.player._frames if isinstance(frame.value, Snapshot)]
+    frames = [frame for frame in source.player.frames if isinstance(frame.value, Snapshot)]
     assert 45 <= frames[-1].at_s <= 120
     for name in ("stream-worker", "flink-taskmanager"):
         parts = [part for frame in frames for part in frame.value.parts if part.name.startswith(name)]
