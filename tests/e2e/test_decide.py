@@ -14,7 +14,21 @@ import pytest
 def test_what_was_interrupted_is_taken_up_again_and_then_used(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("COFFEE_")}
     env |= {"COFFEE_HOME": str(tmp_path / "home")}
-    words = ("--yes", "--tiny", "--json", "--now", "20", "--peak", "60", "--late", "30000", "--pipelines", "v2")
+    words = (
+        "--yes",
+        "--round-trip",
+        "2",
+        "--tiny",
+        "--json",
+        "--now",
+        "20",
+        "--peak",
+        "60",
+        "--late",
+        "30000",
+        "--pipelines",
+        "v2",
+    )
     page = tmp_path / "page.html"
     command = [sys.executable, "-m", "backend.cli", "decide", *words, "--html", str(page)]
     pipe = subprocess.PIPE
@@ -40,5 +54,8 @@ def test_what_was_interrupted_is_taken_up_again_and_then_used(tmp_path: Path) ->
 
     third = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert json.loads(third.stdout)["sentences"] == told_now["sentences"]
+    assert told_now["report"]["facts"]["round_trip_ms"] == 2
+    # Each order is stored and then counted: two round trips at the least.
+    assert all(each["late_us"]["middle"] > 4_000 for each in told_now["candidates"])
     assert third.stderr == "", "nothing was measured"
     assert "Measured for these rates earlier today." in page.read_text(encoding="utf-8")

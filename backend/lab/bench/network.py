@@ -17,7 +17,8 @@ from coffee_core.pipelines import Pipeline
 
 _RATE_PER_S = 200
 _LOAD = f"alone.{_RATE_PER_S}"
-_MOST_PORTS = 80
+MOST_PORTS = 80
+"""Ports in a row of which every relay gets its own."""
 _HEADINGS = ("", "round trip", "1 client p50", "p99", f"{MANY} clients", f"shown p50, {_RATE_PER_S}/s", "p99")
 RELAY = "relay.added"
 """Name of the figure of what a relay itself adds to a round trip."""
@@ -36,7 +37,7 @@ async def bench_rtt(
     """
     figures = Figures()
     distances = [0.0, *round_trips_ms]
-    port = free_range(_MOST_PORTS)
+    port = free_range(MOST_PORTS)
     lab = {"COFFEE_NETWORK_LAB": "yes", "COFFEE_NETWORK_LAB_PORT": str(port)}
     async with BenchStack(parent, pipelines, lab) as stack, measuring(size, stack) as harness:
         if (links := network(stack.settings)) is None:

@@ -21,6 +21,8 @@ from backend.lab.page.page import Sentence
 from coffee_core.durability import FLUSH_MESSAGES
 from coffee_core.pipelines import LogKind, Pipeline
 
+ROUND_TRIP = "round_trip_ms"
+"""Among the facts of a report: milliseconds between every two parts, where that was measured."""
 HOURS = 730
 """Of a month."""
 _FLUSHED = f"{FLUSH_MESSAGES}=1"
@@ -64,7 +66,7 @@ class Reading:
 
     pipeline: Pipeline
     late_us: tuple[tuple[float, Range], ...]
-    """p99 of its dashboard over the offered rate, in µs, without a network."""
+    """p99 of its dashboard over the offered rate, in µs, as it was measured."""
     breakpoint_per_s: float | None
     """The highest rate that it was seen to keep up with."""
     cpu_s: Mapping[float, Range]
@@ -72,6 +74,8 @@ class Reading:
     memory_bytes: float | None
     """Of its own parts, idle."""
     keeps_at_power_cut: bool
+    round_trip_ms: float
+    """Milliseconds between its parts while it was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,7 @@ def read(result: Result, pipeline: Pipeline) -> Reading:
         _cpu_s(result, pipeline),
         result.figures.middle(f"{pipeline}.own.memory"),
         keeps_at_power_cut(pipeline, result),
+        measured_round_trip_ms(result),
     )
 
 
@@ -276,6 +281,11 @@ def _judge(question: Question, reading: Reading, late_us: Range | None) -> tuple
     return Fit.YES, "", "late"
 
 
+def measured_round_trip_ms(result: Result) -> float:
+    """Return how many milliseconds there and back the parts of a report were apart."""
+    return float(result.facts.get(ROUND_TRIP, 0.0))
+
+
 def keeps_at_power_cut(pipeline: Pipeline, result: Result) -> bool:
     """Tell whether its answer meant, as it was measured, that a disk has the order."""
     policy, log = result.facts["durability"], pipeline.info.log
@@ -287,8 +297,8 @@ def keeps_at_power_cut(pipeline: Pipeline, result: Result) -> bool:
 
 
 def _points(question: Question, reading: Reading) -> list[tuple[float, Range]]:
-    """Return how late its dashboard is over the rate, with what the network adds, in µs."""
-    more_us = reading.pipeline.info.round_trips * question.round_trip_ms * 1e3
+    """Return how late its dashboard is over the rate, in µs, with what a network adds that was not measured."""
+    more_us = reading.pipeline.info.round_trips * (question.round_trip_ms - reading.round_trip_ms) * 1e3
     return [(rate, late_us.plus(more_us)) for rate, late_us in reading.late_us]
 
 

@@ -10,7 +10,7 @@ from backend.lab.bench.load_run import duration
 from backend.lab.bench.report import headline
 from backend.lab.bench.result import Result
 from backend.lab.bench.verdict import name_of
-from backend.lab.decide.decision import HOURS, TITLES, Decision, Range, money
+from backend.lab.decide.decision import HOURS, TITLES, Decision, Range, measured_round_trip_ms, money
 from backend.lab.decide.recorded import CUTS
 from backend.lab.page.page import Chart, Page, Section, Sentence, Table
 from backend.lab.page.svg import INK, NARROW, PAGE_STYLE, STYLE, colour_of, themed_svg
@@ -71,7 +71,7 @@ def decide_page(decision: Decision, result: Result, source: str) -> Page:
             ],
             "coffee chaos power-cut --durability default --pipeline v1,v2",
         ),
-        Section("network", "Between machines", _network_words(decision)),
+        Section("network", "Between machines", _network_words(decision, result)),
         Section("missing", "What was not measured", [Sentence(words) for words in _missing(decision, result)]),
         Section("raw", "Raw numbers", tables=raw_tables(result), command=command),
     ]
@@ -159,15 +159,18 @@ def _fault_words(result: Result) -> list[Sentence]:
     return [Sentence(killed), Sentence(cuts)]
 
 
-def _network_words(decision: Decision) -> list[Sentence]:
-    trip_ms = decision.question.round_trip_ms
+def _network_words(decision: Decision, result: Result) -> list[Sentence]:
+    measured_ms, asked_ms = measured_round_trip_ms(result), decision.question.round_trip_ms
+    where = "with all parts on one machine"
+    if measured_ms:
+        where = f"with {measured_ms:g} ms there and back between every two parts (docs/network.md)"
+    computed = "what another distance adds" if measured_ms == asked_ms else f"what {asked_ms:g} ms add"
     words = (
-        "Measured was one machine. What a network adds is computed: the round trips that an order waits for at"
-        " worst, counted in the code, times what one takes. What it takes of the capacity is not known."
+        f"Measured {where}; {computed} is computed: the round trips that an order waits for at worst, counted in"
+        " the code, times what one takes more. What that takes of the capacity is not known."
     )
     trips = [
-        f"{name_of(each.pipeline)}: {each.pipeline.info.round_trips:g} round trips"
-        + (f", {each.pipeline.info.round_trips * trip_ms:g} ms at {trip_ms:g} ms each." if trip_ms else ".")
+        f"{name_of(each.pipeline)}: {each.pipeline.info.round_trips:g} round trips."
         for each in decision.candidates
     ]
     return [Sentence(each) for each in (words, *trips)]

@@ -6,7 +6,8 @@ is taken up again, and one of today on this machine is not taken twice.
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,16 +16,20 @@ from pathlib import Path
 
 from backend.lab.bench import ceilings
 from backend.lab.bench.bench import Announce, Step, all_visible, concluded, run, started, until_signalled
-from backend.lab.bench.bench_stack import BenchStack
+from backend.lab.bench.bench_stack import BenchStack, free_range
 from backend.lab.bench.harness import Harness
+from backend.lab.bench.network import MOST_PORTS
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import DECIDE, TINY, Size
 from backend.lab.bench.steps_idle import measure_memory_after, measure_memory_before, wait_for_rest
 from backend.lab.bench.steps_kill import KillTimeline, kill_processors
 from backend.lab.bench.steps_load import baselines, breakpoint_of, closed, rate, warm
 from backend.lab.bench.usage import facts, machine
-from backend.lab.decide.decision import keeps_at_power_cut
+from backend.lab.decide.decision import ROUND_TRIP, keeps_at_power_cut, measured_round_trip_ms
 from backend.lab.decide.question import Loss, Question
+from backend.stack.links import network
+from backend.stack.network_lab import NetworkControl
+from backend.stack.relay import Condition
 from coffee_core.durability import DEFAULT
 from coffee_core.errors import ConfigError
 from coffee_core.pipelines import LogKind, Pipeline
@@ -47,6 +52,8 @@ class Measurement:
     pipelines: tuple[Pipeline, ...]
     durability: str
     """The notch at which nothing is lost that must not be."""
+    round_trip_ms: float = 0.0
+    """Milliseconds there and back between every two parts."""
     tiny: bool = False
     """For the tests of it: its figures mean nothing."""
 
@@ -55,7 +62,7 @@ class Measurement:
         """Return what a question needs of these pipelines."""
         rates = tuple(sorted({question.now_per_s, question.peak_per_s}))
         strict = question.loss is Loss.NOTHING and any(map(_on_topic, pipelines))
-        return cls(rates, tuple(pipelines), "strict" if strict else DEFAULT, tiny)
+        return cls(rates, tuple(pipelines), "strict" if strict else DEFAULT, question.round_trip_ms, tiny)
 
     @property
     def size(self) -> Size:
@@ -74,7 +81,8 @@ class Measurement:
     @property
     def name(self) -> str:
         """What its file is called."""
-        return f"{'-'.join(map(str, self.rates))}-{self.durability}-{'-'.join(self.pipelines)}.json"
+        apart = f"-{self.round_trip_ms:g}ms" * bool(self.round_trip_ms)
+        return f"{'-'.join(map(str, self.rates))}-{self.durability}{apart}-{'-'.join(self.pipelines)}.json"
 
     def unusable(self, result: Result) -> str:
         """Return why a report does not serve here; empty where it does."""
@@ -88,6 +96,8 @@ class Measurement:
             return f"it has no {', '.join(sorted(missing))}"
         if any(keeps_at_power_cut(each, result) is not self._must_keep(each) for each in self.pipelines):
             return "its servers had other durability settings"
+        if measured_round_trip_ms(result) != self.round_trip_ms:
+            return "its parts were another distance apart"
         return ""
 
     def _must_keep(self, pipeline: Pipeline) -> bool:
@@ -126,18 +136,43 @@ async def _measure(
     stopped: "asyncio.Task[bool]",
 ) -> Result:
     begun_s, timeline, size = time.monotonic(), KillTimeline(), wanted.size
-    stack = BenchStack(home, wanted.pipelines, {"COFFEE_DURABILITY": wanted.durability})
-    async with started(size, stack, announce, stopped) as harness, baselines() as urls:
+    extra = {"COFFEE_DURABILITY": wanted.durability}
+    if wanted.round_trip_ms:
+        extra |= {"COFFEE_NETWORK_LAB": "yes", "COFFEE_NETWORK_LAB_PORT": str(free_range(MOST_PORTS))}
+    stack = BenchStack(home, wanted.pipelines, extra)
+    async with (
+        started(size, stack, announce, stopped) as harness,
+        baselines() as urls,
+        _apart(stack, wanted.round_trip_ms) as control,
+    ):
         if so_far is not None:
             _take_up(harness, so_far, announce)
-        complete = await run(list(_steps(harness, urls["noop"], timeline, file)), harness, announce, stopped)
+        steps = list(_steps(harness, urls["noop"], timeline, file, wanted.round_trip_ms, control))
+        complete = await run(steps, harness, announce, stopped)
         result = await concluded(harness, timeline, announce, complete=complete)
+    result.facts[ROUND_TRIP] = wanted.round_trip_ms
     if so_far is not None:
         for name, counts in so_far.audit.items():
             result.audit[name] = {key: counts[key] + value for key, value in result.audit[name].items()}
     result.seconds = time.monotonic() - begun_s
     result.write(file)
     return result
+
+
+@asynccontextmanager
+async def _apart(stack: BenchStack, round_trip_ms: float) -> AsyncIterator[NetworkControl | None]:
+    """Hold what makes links slow for the length of the block: they are whole again without it."""
+    links = network(stack.settings) if round_trip_ms else None
+    if links is None:
+        yield None
+        return
+    async with NetworkControl(stack.home, links.control_port) as control:
+        yield control
+
+
+async def _take_apart(control: NetworkControl, round_trip_ms: float) -> None:
+    one_way = Condition(delay_s=round_trip_ms / 2_000)
+    await control.put(tuple((await control.overview()).connections), one_way, one_way)
 
 
 def _take_up(harness: Harness, so_far: Result, announce: Announce) -> None:
@@ -158,11 +193,21 @@ def _rounds_done(harness: Harness) -> int:
     return min(len(figure.values) if (figure := harness.figures.get(name)) else 0 for name in names)
 
 
-def _steps(harness: Harness, noop_url: str, timeline: KillTimeline, file: Path) -> Iterator[Step]:
+def _steps(
+    harness: Harness,
+    noop_url: str,
+    timeline: KillTimeline,
+    file: Path,
+    round_trip_ms: float,
+    control: NetworkControl | None,
+) -> Iterator[Step]:
     size, pipelines = harness.size, harness.pipelines
     yield Step("warming up", 8, partial(warm, harness))
     yield Step("the stack comes to rest", 20, partial(wait_for_rest, harness))
     yield Step("memory beforehand", 0.5, partial(measure_memory_before, harness))
+    if control is not None:
+        name = f"{round_trip_ms:g} ms between every two parts"
+        yield Step(name, 0.5, partial(_take_apart, control, round_trip_ms))
     for number in range(_rounds_done(harness) + 1, size.rounds + 1):
         label = f"round {number} of {size.rounds}"
         # Each round begins with another pipeline: none of them always comes first after the same one.
@@ -177,7 +222,7 @@ def _steps(harness: Harness, noop_url: str, timeline: KillTimeline, file: Path) 
             for pipeline in turn:
                 name = f"{label}: {pipeline} at {offered:,}/s"
                 yield Step(name, size.load_s_at(offered) + 1, partial(rate, harness, (pipeline,), offered))
-        yield Step(f"{label} is kept", 6, partial(_keep, harness, timeline, file))
+        yield Step(f"{label} is kept", 6, partial(_keep, harness, timeline, file, round_trip_ms))
     for pipeline in pipelines:
         ladder_s = sum(map(size.step_s_at, size.ladder))
         yield Step(f"where {pipeline} ends", ladder_s + 5, partial(breakpoint_of, harness, pipeline))
@@ -186,7 +231,7 @@ def _steps(harness: Harness, noop_url: str, timeline: KillTimeline, file: Path) 
     yield Step("memory afterwards", 0.5, partial(measure_memory_after, harness))
 
 
-async def _keep(harness: Harness, timeline: KillTimeline, file: Path) -> None:
+async def _keep(harness: Harness, timeline: KillTimeline, file: Path, round_trip_ms: float) -> None:
     await all_visible(harness)
-    known = await facts(harness.settings)
+    known = await facts(harness.settings) | {ROUND_TRIP: round_trip_ms}
     Result.of(harness, timeline, [], known, complete=False, seconds=0).write(file)

@@ -183,6 +183,8 @@ def test_a_network_adds_its_round_trips() -> None:
     assert one is not None
     assert other is not None
     assert other.middle - one.middle == pytest.approx(V2.info.round_trips * 10_000)
+    measured = read(result(facts={**FACTS, "round_trip_ms": 10.0}), V2)
+    assert lateness(far, measured, 200) == one, "it is in what was measured"
 
 
 def test_between_two_rates_it_is_straight_on_logarithmic_axes() -> None:

@@ -77,6 +77,14 @@ def test_durability_is_that_of_the_question() -> None:
         assert (not wanted.unusable(report)) is serves, loss
 
 
+def test_parts_that_are_apart_are_measured_apart() -> None:
+    near, far = (Measurement.of(Question(20, 200, 50, round_trip_ms=ms), (V1, V2)) for ms in (0, 2.5))
+    assert near.name != far.name
+    assert "apart" in far.unusable(_now())
+    apart = _now(facts={**_HERE, "round_trip_ms": 2.5})
+    assert (far.unusable(apart), near.unusable(apart)) == ("", "its parts were another distance apart")
+
+
 def test_what_was_kept_is_read_again_and_what_is_none_is_left(tmp_path: Path) -> None:
     wanted = Measurement.of(Question(20, 200, 50), (V1, V2))
     file = tmp_path / wanted.name
