@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.segment import Segment
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -136,4 +137,12 @@ async def _show(
     running.live.current = picture.current
     await pilot.press(*picture.keys)
     await until(lambda: picture.filled in screen_text(running))
-    await pilot.pause()
+    seen: list[list[list[Segment]]] = []
+
+    async def is_still() -> bool:
+        # Once is not enough: Textual believes that a process that gets no processor time has nothing to do.
+        await pilot.pause()
+        seen.append([list(strip) for strip in running.screen._compositor.render_strips()])
+        return seen[-2:-1] == seen[-1:]
+
+    await until(is_still)
