@@ -33,6 +33,9 @@ out what it still holds records of: after a stall of ours these wait for its end
 _METADATA_AGE_MS = 10_000
 """How long partitions that were added may stay unknown."""
 _PUBLISH_EVERY_S = 1.0
+_JOIN_WITHIN_S = 5.0
+"""Seconds that a member waits for its partitions before it says that it is ready: the first group of a cluster has
+its coordinator made first, and orders that came meanwhile would wait for that."""
 
 
 class NotOursError(CoffeeError):
@@ -66,6 +69,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
         """Up to where what was read has been processed."""
         self._committed: dict[TopicPartition, int] = {}
         """What the group has last been told of it."""
+        self._shared_out = asyncio.Event()
+        """Set once the group has given this member its partitions."""
         self._rebalances = 0
         self._sought = -1
         """Rebalances when the positions were last looked up."""
@@ -77,6 +82,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
     def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002
         """Look the positions up again (called by the consumer)."""
         self._rebalances += 1
+        self._shared_out.set()
 
     async def start(self) -> None:
         """Join the group, where that has not been done. Raises UnreachableError."""
@@ -98,6 +104,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
             auto_offset_reset="earliest",
             isolation_level="read_committed",
         )
+        self._shared_out.clear()
         consumer.subscribe([WORKERS_TOPIC], listener=self)
         try:
             with naming_kafka(self._settings.kafka_servers):
@@ -113,6 +120,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
         if consumer is not None:
             with contextlib.suppress(KafkaError, OSError):  # an error at its end changes nothing
                 await consumer.stop()
+
+    async def join(self, stop: asyncio.Event) -> None:
+        """Wait until the group has shared out its partitions, for a while at most or until ``stop`` is set."""
+        waiting = [asyncio.create_task(event.wait()) for event in (self._shared_out, stop)]
+        try:
+            await asyncio.wait(waiting, timeout=_JOIN_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end_tasks(*waiting)
 
     def look_up_positions(self) -> None:
         """Ask anew, before the next read, where each partition goes on."""
@@ -271,6 +286,7 @@ async def run_member(
                     async with AsyncExitStack() as stack:
                         work = await open_work(stack)
                         await member.start()
+                        await member.join(stop)
                         member.look_up_positions()
                         tell_ready(ready=True)
                         log.info("ready, as member %s of %s", name, group)

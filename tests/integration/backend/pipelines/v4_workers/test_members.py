@@ -5,8 +5,11 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 
 from backend.pipelines.audit import audit
@@ -14,10 +17,12 @@ from backend.pipelines.balance import Balance
 from backend.pipelines.operations import operations_of
 from backend.pipelines.v4_workers.aggregator import run_aggregator
 from backend.pipelines.v4_workers.worker import run_worker
-from coffee_core.keys import WORKERS_TOPIC
+from coffee_core.keys import AGGREGATOR_GROUP, WORKERS_TOPIC
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V4
+from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 from tests.integration.backend.pipelines.repairs import settle_dead_letters
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 from tests.integration.backend.pipelines.v4_workers.groups import encode
@@ -67,6 +72,25 @@ async def at_rest(settings: Settings, orders: int) -> Balance:
     found = await until(look, WITHIN_S)
     assert found is not None
     return found
+
+
+async def test_a_member_is_ready_once_it_has_its_partitions(
+    kafka_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready, stop = tmp_path / "ready", asyncio.Event()
+    monkeypatch.setenv(READY_FILE, str(ready))
+    async with AsyncExitStack() as stack:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_settings.kafka_servers)
+        await admin.start()
+        stack.push_async_callback(admin.close)
+        running = asyncio.create_task(run_aggregator(stop, kafka_settings))
+        stack.push_async_callback(end_tasks, running)
+        await until(ready.exists)
+        (described,) = await admin.describe_consumer_groups([AGGREGATOR_GROUP])
+        (group,) = described.to_object()["groups"]
+        assert group["state"] == "Stable"
+        stop.set()
+        await running
 
 
 async def test_members_come_and_crash_and_letters_go_back(kafka_settings: Settings, client: Redis) -> None:
