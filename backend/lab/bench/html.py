@@ -39,7 +39,7 @@ def bench_page(result: Result) -> Page:
             "targets",
             "Targets",
             [Sentence("What this project's own code is to reach on two cores with everything on one machine.")],
-            tables=[Table("Targets", target_rows(result))],
+            tables=[Table("Targets beside what was measured", target_rows(result))],
         ),
         Section(
             "figures",

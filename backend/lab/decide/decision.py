@@ -159,7 +159,12 @@ def decide(question: Question, result: Result) -> Decision:
     candidates = tuple(_candidate(question, reading) for reading in readings)
     pick, close = _chosen(candidates)
     sentences = [_first(question, candidates, pick, close)]
-    sentences += [_why_not(each, candidates, pick) for each in candidates if each.pipeline not in (pick, *close)]
+    first = pick or next(iter(close), None)
+    sentences += [
+        _why_not(each, candidates, first)
+        for each in candidates
+        if each.fit is not Fit.YES or each.pipeline not in (pick, *close)
+    ]
     sentences += _flips(question, readings, (pick, close))
     return Decision(question, candidates, pick, close, tuple(sentences))
 
@@ -376,11 +381,13 @@ def _first(
     if pick is not None:
         chosen, others = of[pick], [each for each in candidates if each.fit is Fit.YES and each.pipeline != pick]
         assert chosen.late_us is not None, "what is enough was measured"
-        why = "it alone is enough"
+        alone = "surely " * any(each.fit is Fit.OPEN for each in candidates)
+        why = f"it alone is {alone}enough"
         if others:
-            why = "of those that are enough it costs least"
-            if any(len(each.new_servers) > len(chosen.new_servers) for each in others):
-                why = "of those that are enough it wants the fewest servers that you do not run"
+            more = [len(each.new_servers) > len(chosen.new_servers) for each in others]
+            least = "it wants the fewest servers that you do not run" if all(more) else "it costs least"
+            those = "enough and want the fewest servers that you do not run" if any(more) else "enough"
+            why = f"of those that are {'enough' if all(more) else those} {least}"
         month = "" if chosen.month is None else f", for {money(chosen.month.middle)} a month"
         shown = f"99 of 100 orders are on its dashboard within {duration(chosen.late_us.middle)}"
         peak = f"at {question.peak_per_s:,} orders/s {shown} ({bound} were asked)"
@@ -388,32 +395,32 @@ def _first(
     if not close:
         return Sentence(f"Take none of them as they are: on this machine none is enough {where}.", "late")
     names = " or ".join(map(name_of, close))
-    if len(close) == 1:
-        return Sentence(
-            f"Too close to call whether {names} is enough {where}: {of[close[0]].why}.", of[close[0]].about
-        )
-    unsure = [f"{name_of(each)}: {of[each].why}" for each in close if of[each].fit is Fit.OPEN]
-    if unsure:
-        return Sentence(f"Too close to call: {names}. {'; '.join(unsure)}.", "late")
-    alike = "what they cost differs by less than repetitions do"
-    return Sentence(f"Too close to call: {names}. Each is enough {where}, and {alike}.", "month")
+    sure = [each for each in close if of[each].fit is Fit.YES]
+    if not sure:
+        which = f"whether {names}" if len(close) == 1 else f"which of {', '.join(map(name_of, close))}"
+        return Sentence(f"Too close to call {which} is enough {where}.", "late")
+    if len(sure) == len(close):
+        alike = "what they cost differs by less than repetitions do"
+        return Sentence(f"Too close to call: {names}. Each is enough {where}, and {alike}.", "month")
+    enough = " and ".join(map(name_of, sure))
+    return Sentence(f"Too close to call: {names}. Surely enough {where} is {enough}; the rest is open.", "late")
 
 
-def _why_not(candidate: Candidate, candidates: Sequence[Candidate], pick: Pipeline | None) -> Sentence:
+def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipeline | None) -> Sentence:
     name = name_of(candidate.pipeline)
     if candidate.fit is not Fit.YES:
         word = "Not" if candidate.fit is Fit.NO else "Open is"
         return Sentence(f"{word} {name}: {candidate.why}.", candidate.about)
-    chosen = next((each for each in candidates if each.pipeline == pick), None)
+    chosen = next((each for each in candidates if each.pipeline == first), None)
     reasons = []
     if chosen is not None and len(candidate.new_servers) > len(chosen.new_servers):
         reasons.append(
             f"it wants {' and '.join(TITLES[each] for each in candidate.new_servers)}, which you do not run"
         )
     if candidate.month is not None and chosen is not None and chosen.month is not None:
-        costs = f"{money(candidate.month.middle)} a month against {money(chosen.month.middle)}"
-        reasons.append(f"{'it costs ' if not reasons else ''}{costs}")
-    return Sentence(f"Not {name}: it is enough, but {', '.join(reasons) or 'another comes first'}.", "month")
+        costs = f"costs {money(candidate.month.middle)} a month against {money(chosen.month.middle)}"
+        reasons.append(costs if reasons else f"it {costs}")
+    return Sentence(f"Not {name}: it is enough, but {', and '.join(reasons) or 'another comes first'}.", "month")
 
 
 # Where it flips.

@@ -181,6 +181,7 @@ def _take_up(harness: Harness, so_far: Result, announce: Announce) -> None:
         for value in figure.values:
             so_far.figures.add(name, value, figure.unit, figure.better)
     harness.figures = so_far.figures
+    harness.notes += [note for note in so_far.notes if "left out" in note]
     done = _rounds_done(harness)
     announce(f"{done} of {harness.size.rounds} rounds were done before: taken up again")
     harness.notes.append(
