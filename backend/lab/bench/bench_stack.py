@@ -1,6 +1,7 @@
 """A stack of the bench's own: a fresh home, free ports, the default settings; the user's data is never touched."""
 
 import asyncio
+import os
 import shutil
 import socket
 import tempfile
@@ -134,7 +135,10 @@ def _environment(home: Path, pipelines: Sequence[Pipeline]) -> dict[str, str]:
 
 def free_range(number: int) -> int:
     """Return the first of so many TCP ports in a row that nobody listens on now. Raises StackError."""
-    for first in range(_FIRST_PORT, _LAST_PORT - number, number):
+    firsts = list(range(_FIRST_PORT, _LAST_PORT - number, number))
+    # Two that look at the same time do not find the same one.
+    begin = os.getpid() % len(firsts)
+    for first in firsts[begin:] + firsts[:begin]:
         if all(is_free(port) for port in range(first, first + number)):
             return first
     raise StackError(f"no {number} ports in a row are free between {_FIRST_PORT} and {_LAST_PORT}")

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from backend.cli.main import coffee
 from backend.lab.chaos.faults import FAULTS
+from backend.lab.chaos.network import on_link
 from backend.lab.chaos.target import NotLocalError, TargetStack
 from backend.pipelines.faults import Action, Fault
 from backend.pipelines.v3_kafka.faults import TASK_MANAGER
@@ -81,3 +82,30 @@ def test_addresses_come_from_the_stack_and_not_from_our_environment(
     settings = TargetStack.attach().settings
     assert settings.redis_url == "redis://127.0.0.1:1/0"
     assert settings.authorization == {"Authorization": "Bearer secret"}, "a stack publishes no token"
+
+
+@pytest.mark.parametrize(
+    ("link", "may_refuse"),
+    [
+        ("cafe-order-api:redis", {"v2"}),
+        ("cafe-order-api:postgres", {"v1", "v5"}),
+        ("cafe-order-api:kafka", {"v3", "v4"}),
+        ("stream-worker:redis", set[str]()),
+        ("flink-taskmanager-1:flink-jobmanager", set[str]()),
+    ],
+)
+def test_a_link_may_fail_the_requests_of_those_that_need_it_to_accept(link: str, may_refuse: set[str]) -> None:
+    fault = on_link(FAULTS["network-black-hole"], link)
+    assert {str(pipeline) for pipeline in fault.may_refuse} == may_refuse
+    assert fault.name == f"network-black-hole {link}"
+
+
+def test_faults_of_the_network_are_for_a_lab_that_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_state(tmp_path, PartState("redis", 7, 1, State.UP, wrapper_pid=os.getpid()))
+    monkeypatch.setenv("COFFEE_HOME", str(tmp_path))
+    for words in (("network-delay",), ("network-delay", "--link", "each")):
+        refused = CliRunner().invoke(coffee, ["chaos", *words])
+        assert (refused.exit_code, "`coffee up --network-lab`" in refused.output) == (2, True), refused.output
+    for words in (("kill-redis", "--link", "each"), ("--all", "--link", "each")):
+        refused = CliRunner().invoke(coffee, ["chaos", *words])
+        assert (refused.exit_code, "for the faults of the network" in refused.output) == (2, True), refused.output
