@@ -62,7 +62,11 @@ def main() -> None:
     "--export", metavar="FILE.html", type=_FILE,
     help="Write the recording of --replay or --demo as a page that plays in a browser, offline.",
 )  # fmt: skip
-@click.option("--speed", default="1", callback=_speed, metavar="N", help="Speed of --replay and --demo.")
+@click.option("--tour", is_flag=True, help="Give a talk that drives the lab; of a recording where no stack runs.")
+@click.option("--auto", is_flag=True, help="--tour goes on by itself, and ends the dashboard at its end.")
+@click.option(
+    "--speed", default="1", callback=_speed, metavar="N", help="Speed of --replay and --demo; of --auto."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write one snapshot a line instead, for scripts.")
 @click.option(
     "--keys", "list_keys", is_flag=True, help="List the keys as their file has them, and say where it is."
@@ -81,6 +85,8 @@ def command(
     replay: Path | None,
     demo: bool,
     export: Path | None,
+    tour: bool,
+    auto: bool,
     speed: float,
     as_json: bool,
     list_keys: bool,
@@ -93,11 +99,15 @@ def command(
 
     Finds the stack by API_URL and REDIS_URL, else by what a running stack has published under COFFEE_HOME.
     """
-    if replay is not None and demo:
-        raise click.UsageError("--replay and --demo: choose one")
-    if web and (record is not None or as_json or export is not None):
-        raise click.UsageError("--web goes with --replay, --demo and --speed alone")
-    _require_fitting(export, has_recording=demo or replay is not None, others=record is not None or as_json)
+    _require_fitting(
+        recording=(replay is not None) + demo,
+        record=record is not None,
+        export=export is not None,
+        as_json=as_json,
+        web=web,
+        tour=tour,
+        auto=auto,
+    )
     # Not at the top: --help and --version need none of it.
     from coffee_core.errors import CoffeeError
     from coffee_core.output import has_terminal
@@ -114,6 +124,7 @@ def command(
     if not (as_json or web or export or SERVER in os.environ or has_terminal()):
         raise NoTerminalError("no terminal to show the dashboard in: --json writes lines, --web serves browsers")
     try:
+        demo = demo or (tour and replay is None and not sources.stack_answers())
         if demo or replay is not None:
             source = sources.demo(speed=speed) if replay is None else sources.replay(replay, speed=speed)
         else:
@@ -125,18 +136,13 @@ def command(
             _serve(replay, host, port, guarded=port_guarded, demo=demo, speed=speed)
             return
         with sources.open_recorder(record, source.pipelines) as recorder:
-            code = asyncio.run(_lines(source, output, recorder) if as_json else show(source, recorder))
+            if as_json:
+                code = asyncio.run(_lines(source, output, recorder))
+            else:
+                code = asyncio.run(show(source, recorder, tour=tour, auto_speed=speed if auto else None))
     except CoffeeError as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(code)
-
-
-def _require_fitting(export: Path | None, *, has_recording: bool, others: bool) -> None:
-    """Raise UsageError where a page is asked for of nothing, or beside something else."""
-    if export is not None and (not has_recording or others):
-        raise click.UsageError(
-            "--export goes with --replay FILE or --demo alone: record a session by --record first"
-        )
 
 
 def _export(source: "Sources", path: Path, name: str) -> None:
@@ -159,6 +165,24 @@ def _export(source: "Sources", path: Path, name: str) -> None:
     click.echo(f"{path}: {len(page) / 1e6:.2f} MB")
 
 
+def _require_fitting(
+    *, recording: int, record: bool, export: bool, as_json: bool, web: bool, tour: bool, auto: bool
+) -> None:
+    """Raise UsageError where what was asked for does not go together; ``recording`` counts those named."""
+    if recording > 1:
+        raise click.UsageError("--replay and --demo: choose one")
+    if auto and not tour:
+        raise click.UsageError("--auto goes with --tour")
+    if tour and (web or as_json):
+        raise click.UsageError("--tour goes with neither --web nor --json")
+    if export and (not recording or record or as_json or tour):
+        raise click.UsageError(
+            "--export goes with --replay FILE or --demo alone: record a session by --record first"
+        )
+    if web and (record or as_json or export):
+        raise click.UsageError("--web goes with --replay, --demo and --speed alone")
+
+
 def _list_keys() -> None:
     """Write the file of keys as it would be if it named every action. Raises ConfigError."""
     from coffee_tui.app import screens
@@ -179,8 +203,13 @@ def _serve(replay: Path | None, host: str, port: int, *, guarded: bool, demo: bo
     serve([*chosen, "--speed", str(speed)], host, port, guarded=guarded)
 
 
-async def show(source: "Sources", recorder: "Recorder | None") -> int:
-    """Show the dashboard until it is left; return the exit code."""
+async def show(
+    source: "Sources", recorder: "Recorder | None", *, tour: bool = False, auto_speed: float | None = None
+) -> int:
+    """Show the dashboard until it is left, with a ``tour`` from the beginning on; return the exit code.
+
+    With ``auto_speed`` the tour goes on by itself, so many times as fast, and ends the dashboard.
+    """
     os.environ.setdefault("TEXTUAL_FPS", str(_PAINTS_PER_S))
     if sys.__stdout__ is not None and sys.__stdout__.isatty():
         # A shell may export the size of another terminal, and how others are to draw; this one knows its own.
@@ -208,7 +237,9 @@ async def show(source: "Sources", recorder: "Recorder | None") -> int:
         raise CoffeeError(f"{path} cannot be read: {error.strerror}") from error
     source.orders.restore(preferences)
     keys = read_keymap(keys_path(), screens())
-    app = CoffeeApp(source, recorder, welcome=preferences.first_run, keys=keys)
+    app = CoffeeApp(
+        source, recorder, welcome=preferences.first_run and not tour, keys=keys, tour=tour, auto_speed=auto_speed
+    )
     if preferences.theme in app.available_themes:
         app.theme = preferences.theme
     # Asked to end, it leaves the terminal as it found it and ends its load process.

@@ -15,6 +15,7 @@ from coffee_tui.keymap import BoundApp, Keymap
 from coffee_tui.screens.base_screen import CLOSE, HELP, BaseScreen, Page
 from coffee_tui.screens.live import KEYS, LiveScreen, OrdersChanged, SnapshotChanged
 from coffee_tui.theme import ThemedApp
+from coffee_tui.tour import HOLD_S
 
 
 def screens() -> dict[str, list[Binding]]:
@@ -41,11 +42,14 @@ class CoffeeApp(BoundApp, ThemedApp):
         *,
         welcome: bool = False,
         keys: Keymap | None = None,
+        tour: bool = False,
+        auto_speed: float | None = None,
     ) -> None:
         super().__init__()
         self.bind_keys(keys or {})
         self._sources = sources
         self._recorder = recorder
+        self._begins_with_tour, self._auto_speed = tour, auto_speed
         self.live = LiveScreen(sources, welcome=welcome)
 
     async def on_mount(self) -> None:
@@ -65,6 +69,14 @@ class CoffeeApp(BoundApp, ThemedApp):
         # A worker that fails ends the application with its error: nothing vanishes.
         self.run_worker(self._sources.feed.run(self._show_snapshot), name="feed", exit_on_error=True)
         self.run_worker(self._sources.orders.run(self._show_orders), name="orders", exit_on_error=True)
+        if self._begins_with_tour:
+            self.run_worker(self._talk(), name="tour", exit_on_error=True)
+
+    async def _talk(self) -> None:
+        hold_s = None if self._auto_speed is None else HOLD_S / self._auto_speed
+        await self.live.talk(hold_s)
+        if hold_s is not None:
+            self.exit(return_code=0)
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         if self._recorder is not None:

@@ -24,6 +24,8 @@ TEXT = "$c-text"
 RED = "$c-red"
 AMBER = "$c-amber"
 WELL = "$c-well"
+LOOK = "$c-look"
+"""Ground of what a talk speaks of."""
 FELT = "$c-felt"
 """Ground of the time in which a fault on purpose is felt."""
 
@@ -63,6 +65,7 @@ _DARK = {
     RED: "#f0605a",
     AMBER: "#e3b341",
     WELL: "#9fb8a3",
+    LOOK: "#2c3d4f",
     FELT: "#3a1c1e",
     **dict(zip(SLOTS, ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442"), strict=True)),
 }
@@ -76,6 +79,7 @@ _LIGHT = {
     RED: "#c1272d",
     AMBER: "#8a5a00",
     WELL: "#3f7050",
+    LOOK: "#d3e4f5",
     FELT: "#f8d9d6",
     **dict(zip(SLOTS, ("#9c5700", "#0069a6", "#a03a78", "#00704f", "#6b6100"), strict=True)),
 }
@@ -89,6 +93,7 @@ _TERMINAL = {
     RED: "red",
     AMBER: "yellow",
     WELL: "green",
+    LOOK: "default",
     FELT: "default",
     **dict(zip(SLOTS, ("yellow", "cyan", "magenta", "green", "bright_blue"), strict=True)),
 }
@@ -137,7 +142,8 @@ def variables(name: str, *, plain: bool = False) -> dict[str, str]:
 def styles(name: str, *, plain: bool = False) -> Styles:
     """Return the styles that texts may name: each colour, also bold and on a ground."""
     palette = _palette(name, plain=plain)
-    found: dict[str, Style] = {}
+    # By weight as well: where there are no grounds it must be seen all the same.
+    found: dict[str, Style] = {f"bold on {LOOK}": Style.parse(f"bold on {palette[LOOK]}")}
     for variable, colour in palette.items():
         for weight in ("", "bold ", "not bold "):
             found[f"{weight}{variable}"] = Style.parse(f"{weight}{colour}")

@@ -18,6 +18,7 @@ from backend.api import dashboard, openapi, orders, status
 from backend.api.admission import ADMISSIONS, BATCH_WEIGHT, Admission, InFlight
 from backend.api.answer_counters import AnswerCounts, RequestCounts, accepted
 from backend.api.dashboard import DashboardFeed
+from backend.api.lag import lag_route
 from backend.api.live_audit import LiveAudit
 from backend.api.metrics import RequestMetrics, ShownMetrics
 from backend.api.middleware import BearerAuth, DirectRoutes, Observe, OriginCheck
@@ -74,6 +75,7 @@ def create_app(
             feed.ending(),
             live_audit.ending(),
             standstills.watching(on_crash),
+            running.closing_lags(),
         ):
             yield {ADMISSIONS: admissions}
 
@@ -98,7 +100,12 @@ def create_app(
         routes=[
             *routes,
             *(orders.status_route(pipeline, lookup) for pipeline, lookup in running.lookups.items()),
+            *(
+                orders.xray_route(pipeline, xray, running.lookups[pipeline])
+                for pipeline, xray in running.xrays.items()
+            ),
             *(dashboard.windows_route(pipeline, source) for pipeline, source in running.windows.items()),
+            *(lag_route(pipeline, source) for pipeline, source in running.lags.items()),
             *dashboard.routes(running.redis, feed),
             *openapi.routes(settings.pipelines),
             *status.health_routes(running, standstills),
@@ -117,7 +124,7 @@ def create_app(
 
 
 _PIPELINE_PATH = re.compile(
-    rf"/(?:readyz/({'|'.join(PIPELINES)})|api/({'|'.join(PIPELINES)})/(?:orders?(?:/[^/]+)?|windows))"
+    rf"/(?:readyz/({'|'.join(PIPELINES)})|api/({'|'.join(PIPELINES)})/(?:orders?(?:/[^/]+)?(?:/xray)?|windows|lag))"
 )
 
 

@@ -1,4 +1,4 @@
-"""Orders over HTTP, for each pipeline: POST one, POST up to a thousand, GET the state of one.
+"""Orders over HTTP, for each pipeline: POST one, POST up to a thousand, GET the state of one, or its way.
 
 The endpoints of POST are ASGI applications without request and response objects, which cost more than the order.
 """
@@ -6,6 +6,7 @@ The endpoints of POST are ASGI applications without request and response objects
 import logging
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import asdict
 from functools import partial
 from time import perf_counter_ns
 from uuid import UUID
@@ -31,6 +32,7 @@ from backend.api.problems import (
 )
 from backend.pipelines.operations import Ingest
 from backend.pipelines.status import Lookup
+from backend.pipelines.xray import XRay
 from coffee_core.errors import KeyConflictError, OrderError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order, parse_idempotency_key
 from coffee_core.pipelines import Pipeline
@@ -186,10 +188,7 @@ def status_route(pipeline: Pipeline, lookup: Lookup) -> Route:
     """Return GET /api/v…/order/{message_id}: accepted, stored, shown; it raises ProblemError."""
 
     async def status(request: Request) -> Response:
-        try:
-            message_id = parse_idempotency_key(request.path_params["message_id"])
-        except OrderError as error:
-            raise ProblemError(INVALID, f"message_id: {error.reason}", field="message_id") from error
+        message_id = _asked_for(request)
         try:
             found = await lookup.find(message_id)
         except UnavailableError as error:
@@ -200,6 +199,33 @@ def status_route(pipeline: Pipeline, lookup: Lookup) -> Route:
         return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
     return Route(f"{_status_path(pipeline)}{{message_id}}", status, methods=["GET"])
+
+
+def xray_route(pipeline: Pipeline, xray: XRay, lookup: Lookup) -> Route:
+    """Return GET /api/v…/order/{message_id}/xray: the order as what it really was; it raises ProblemError.
+
+    An order that was taken and is no row yet has no steps yet.
+    """
+
+    async def steps(request: Request) -> Response:
+        message_id = _asked_for(request)
+        try:
+            found = await xray.steps(message_id)
+            if found is None and await lookup.find(message_id) is None:
+                raise ProblemError(NOT_FOUND, f"Nothing is known of an order {message_id} of {pipeline}")
+        except (UnavailableError, OutcomeUnknownError) as error:
+            raise ProblemError(UNAVAILABLE, str(error)) from error
+        content = {"message_id": str(message_id), "steps": [asdict(step) for step in found or ()]}
+        return JSONResponse(content, headers={"Cache-Control": "no-store"})
+
+    return Route(f"{_status_path(pipeline)}{{message_id}}/xray", steps, methods=["GET"])
+
+
+def _asked_for(request: Request) -> UUID:
+    try:
+        return parse_idempotency_key(request.path_params["message_id"])
+    except OrderError as error:
+        raise ProblemError(INVALID, f"message_id: {error.reason}", field="message_id") from error
 
 
 def _status_path(pipeline: Pipeline) -> str:

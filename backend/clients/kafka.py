@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import ConnectionGroup
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     CorruptRecordException,
     GroupCoordinatorNotAvailableError,
@@ -183,6 +184,20 @@ class KafkaLogs:
             return None
         return {place.partition: at.offset for place, at in found.items() if place.topic == topic}
 
+    async def members(self, group: str, topic: str) -> dict[int, str]:
+        """Return which client reads each partition; empty of a group without members. Raises UnreachableError."""
+        with naming_kafka(self._servers):
+            answers = await self._admin.describe_consumer_groups([group])
+        found: dict[int, str] = {}
+        for answer in answers:
+            for described in answer.to_object()["groups"]:
+                for member in described["members"]:
+                    if member["member_assignment"]:
+                        assigned = ConsumerProtocolMemberAssignment.decode(member["member_assignment"])
+                        places = (place for place in assigned.partitions() if place.topic == topic)
+                        found |= dict.fromkeys((place.partition for place in places), member["client_id"])
+        return found
+
     async def _offsets_of(self, group: str) -> Any:
         for _ in range(_COORDINATOR_ATTEMPTS):
             try:
@@ -325,6 +340,14 @@ class LogEnd:
     async def read(self) -> LogState | None:
         """Return the state of the topic, or None where Kafka does not answer."""
         return await self._ask(self._read)
+
+    async def members(self) -> dict[int, str] | None:
+        """Return which client of the group reads each partition, or None where Kafka does not answer."""
+
+        async def members(logs: KafkaLogs) -> dict[int, str]:
+            return await logs.members(self._group, self._topic)
+
+        return await self._ask(members)
 
     async def count(self, bounds: Bounds) -> int | None:
         """Count the records within these bounds by reading them, or return None where Kafka does not answer."""

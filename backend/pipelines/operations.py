@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
+    from backend.pipelines.lag import LagSource
     from backend.pipelines.live import LiveLog
     from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
     from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
+    from backend.pipelines.xray import RowXRay, XRay
     from coffee_core.order import Order
     from coffee_core.pipelines import Pipeline
     from coffee_core.settings import Settings
@@ -74,6 +76,20 @@ class PipelineOperations(ABC):
 
     def open_windows(self, connections: Connections) -> WindowsSource | None:  # noqa: ARG002
         """Return where to ask for windows; None of a pipeline that keeps none."""
+        return None
+
+    def open_xray(self, connections: Connections) -> XRay:
+        """Return where to ask for the way of an order; unless overridden, the request, the row and the keys."""
+        from backend.pipelines.xray import RowXRay
+
+        return self._open_xray(connections, RowXRay)
+
+    def _open_xray(self, connections: Connections, kind: type[RowXRay]) -> RowXRay:
+        token = bool(connections.settings.api_token)
+        return kind(connections.postgres, connections.redis, self.pipeline, token=token)
+
+    def open_lag(self, connections: Connections) -> LagSource | None:  # noqa: ARG002
+        """Return where to ask how far its consumers are behind; None of a pipeline whose rows are its log."""
         return None
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:  # noqa: ARG002

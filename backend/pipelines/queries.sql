@@ -8,6 +8,13 @@ from orders
 where version = $1 and message_id = $2
 
 
+-- name: select_order
+-- One order as it is stored. $1: version; $2: message id.
+select drink, store, price_cents, ordered_at, accepted_at, stored_at, source_id
+from orders
+where version = $1 and message_id = $2
+
+
 -- name: select_status_by_snapshot
 -- One order of a pipeline whose totals are those of a snapshot: whether that one has it, and its times.
 -- $1: version; $2: message id; $3: the snapshot, or null where it is not known.

@@ -159,6 +159,10 @@ class Player:
         self.speed = speed
         self.paused = False
         self._next = 0
+        self._until_s: float | None = None
+        """Where it pauses by itself; None: nowhere."""
+        self.stands = asyncio.Event()
+        """Set where it has come to where it was to pause by itself."""
         self._moved = asyncio.Event()
         self._snapshot: Snapshot | None = None
         self._publish: Publish | None = None
@@ -170,8 +174,11 @@ class Player:
         self._publish = publish
         while True:
             await self._play()
-            if not self._again:
-                await asyncio.Event().wait()
+            if not self._again or self._until_s is not None:
+                self.stands.set()
+                self._moved.clear()
+                await self._moved.wait()  # somebody may go back
+                continue
             await asyncio.sleep(_PAUSE_AT_END_S)
             self._next = 0
 
@@ -179,7 +186,11 @@ class Player:
         while self._next < len(self.frames):
             frame = self.frames[self._next]
             before_s = self.frames[max(0, self._next - 1)].at_s
-            if await self._reached(frame.at_s - before_s):
+            if self._until_s is not None and frame.at_s > self._until_s and not self.paused:
+                self.paused = True
+                self.stands.set()
+                self._publish_snapshot()
+            elif await self._reached(frame.at_s - before_s):
                 self._next += 1
                 self._show(frame)
 
@@ -228,6 +239,22 @@ class Player:
             self._show(frame)
             if isinstance(frame.value, Snapshot):
                 break
+        self._change()
+
+    def seek(self, at_s: float, until_s: float) -> None:
+        """Show what was there at a moment, and play on up to another, both in seconds since the beginning."""
+        at = next((index for index, frame in enumerate(self.frames) if frame.at_s >= at_s), len(self.frames))
+        for kind in (OrdersView, Snapshot):
+            before = (frame for frame in reversed(self.frames[: at + 1]) if isinstance(frame.value, kind))
+            if (frame := next(before, None)) is not None:
+                self._show(frame)
+        self._next, self._until_s, self.paused = at, until_s, False
+        self.stands.clear()
+        self._change()
+
+    def play_on(self) -> None:
+        """Play on to the end, from wherever it stands."""
+        self._until_s, self.paused = None, False
         self._change()
 
     def _change(self) -> None:

@@ -120,6 +120,24 @@ class CostView:
 
 
 @dataclass(frozen=True, slots=True)
+class PartCost:
+    """What one part costs, rounded as it is shown."""
+
+    name: str
+    """Process name, as in the Procfile."""
+    serves: str = ""
+    """The one pipeline that it runs for; empty where several share it."""
+    percent: int | None = None
+    """Processor time in per cent of a core; None until it has been measured over a while."""
+    rest_percent: int | None = None
+    """The same while no order came; None where that has not been seen."""
+    us_per_order: int | None = None
+    """What an order that passes costs beyond that: µs of processor time; None where not known."""
+    megabytes: int = 0
+    """Resident memory in MB."""
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineView:
     """One column."""
 
@@ -184,6 +202,8 @@ class Snapshot:
 
     shared: tuple[CostView, ...] = ()
     """Processes that serve every pipeline; empty where nobody knows."""
+    costs: tuple[PartCost, ...] = ()
+    """Each part that the API knows the processes of; empty where it knows none."""
 
     @property
     def coming_up(self) -> bool:

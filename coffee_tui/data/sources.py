@@ -1,10 +1,12 @@
 """Where an app's figures come from: a running stack or a recording, with a recorder beside either."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Pipeline
@@ -14,6 +16,7 @@ from coffee_tui.data.live import Feed, LiveFeed
 from coffee_tui.data.orders import LiveOrders, Orders
 from coffee_tui.data.recording import Player, Recorder, read_recording
 
+_ANSWERS_WITHIN_S = 2.0
 DEMO = "demo.jsonl.gz"
 """The recording that ships with the package."""
 
@@ -42,6 +45,17 @@ def live() -> Sources:
     faults = Faults(attachment)
     feed, orders = LiveFeed(attachment, lambda: faults.felt), LiveOrders(attachment)
     return Sources(attachment.settings.pipelines, feed, orders, attachment=attachment, faults=faults)
+
+
+def stack_answers() -> bool:
+    """Tell whether an API listens where the settings say. Raises ConfigError where a setting cannot be used."""
+    url = urlsplit(Attachment().settings.api_url)
+    port = url.port or {"https": 443}.get(url.scheme, 80)
+    try:
+        socket.create_connection((url.hostname or "", port), _ANSWERS_WITHIN_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def replay(path: Path, *, speed: float = 1.0, again: bool = False) -> Sources:

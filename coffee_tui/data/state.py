@@ -10,6 +10,7 @@ from coffee_core.pipelines.declaration import Stage as DeclaredStage
 from coffee_core.runstate import Cost, PartState, State
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.history import LAST_UPDATE, SLOTS, Moment, PipelineHistory
+from coffee_tui.data.load_costs import LoadCosts
 from coffee_tui.data.readings import LabReading, MetricsReading, RedisReading, stream_of
 from coffee_tui.data.snapshot import CostView, Health, Link, PartView, PipelineView, Quantiles, Snapshot, Stage
 from coffee_tui.data.status_line import StatusInputs, status_line
@@ -94,6 +95,7 @@ class DashboardState:
         self.mode = "connecting"
         self.fault = ""
         self._faults: deque[bool] = deque(maxlen=SLOTS)
+        self._load_costs = LoadCosts()
 
     def read_metrics(self, moment: Moment, reading: RedisReading) -> None:
         """Take a reading of Redis."""
@@ -113,6 +115,8 @@ class DashboardState:
         for pipeline, column in self._columns.items():
             column.history.add_api(moment.at_s, reading.latency.get(pipeline, {}), reading.accepted(pipeline))
             column.stall.note_accepted(moment, reading.accepted(pipeline))
+        accepted = {str(pipeline): reading.accepted(pipeline) for pipeline in map(Pipeline, reading.answers)}
+        self._load_costs.note(moment.at_s, reading.costs, accepted)
 
     def read_parts(self, parts: Sequence[PartState]) -> None:
         """Take the parts as the run files have them, while the API does not answer."""
@@ -149,6 +153,7 @@ class DashboardState:
             fault=self.fault,
             faults=tuple(self._faults),
             shared=shared_costs(lab.costs) if lab else (),
+            costs=self._load_costs.parts if lab else (),
         )
 
     def _view(

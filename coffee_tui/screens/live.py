@@ -15,13 +15,19 @@ from textual.reactive import reactive
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.data.snapshot import OrdersView, PipelineView, Snapshot, largest_count, largest_rate
 from coffee_tui.data.sources import Sources
+from coffee_tui.data.tour import Look, TourStep
 from coffee_tui.screens.base_screen import HELP, BaseScreen
 from coffee_tui.screens.compare import CompareScreen
+from coffee_tui.screens.costs import CostsScreen
 from coffee_tui.screens.faults import FaultsScreen
+from coffee_tui.screens.lag import LagScreen
 from coffee_tui.screens.load import LoadScreen
 from coffee_tui.screens.logs import LogsScreen, local_logs
 from coffee_tui.screens.sent_orders import SentOrdersScreen
 from coffee_tui.screens.windows import WindowsScreen
+from coffee_tui.screens.xray import XRayScreen
+from coffee_tui.tour import Tour
+from coffee_tui.widgets.caption import CAPTION_ROWS, CaptionView, TourCaption
 from coffee_tui.widgets.column import PipelineColumn, shared_costs_text
 from coffee_tui.widgets.format import UNKNOWN, in_words, latency, money, rate
 from coffee_tui.widgets.header import Header
@@ -60,8 +66,15 @@ KEYS: tuple[Binding, ...] = (
         tooltip="orders a minute by their own time, and those that came late",
         id="windows",
     ),
+    Binding("r", "xray", "x-ray", tooltip="the last order as what it really was, line by line", id="xray"),
+    Binding("k", "lag", "lag", tooltip="what waits, by partition and by consumer, and until when", id="lag"),
+    Binding("u", "costs", "costs", tooltip="what the load costs, part by part", id="costs"),
     Binding("l", "logs", "logs", tooltip="the log of each process", id="logs"),
     Binding("p", "pause", "pause", tooltip="hold the view, or the recording; data goes on", id="pause"),
+    Binding("T", "tour", "tour", tooltip="a talk of ten minutes that drives the lab, or the recording", id="tour"),
+    Binding("right", "tour_move(1)", "on", show=False, tooltip="talk: on", key_display="→", id="tour-on"),
+    Binding("left", "tour_move(-1)", "back", show=False, tooltip="talk: back", key_display="←", id="tour-back"),
+    Binding("escape", "tour", "end", show=False, tooltip="talk: end it", key_display="esc", id="tour-end"),
     *BaseScreen.COMMON_KEYS,
     Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on", id="step"),
     Binding(
@@ -103,6 +116,8 @@ _FEWEST = 3
 _HEADER, _TABS, _ORDERS, _FRAME, _KEYS = 1, 1, 3, 2, 1
 _COLUMN = 21
 """Rows of a column whose sections stand one below the other: 2 + 3 + 4 + 3 + 4 + 3 + 2."""
+_BREAKDOWNS = 7
+"""Rows of them, of which a talk does not speak."""
 _ALONE = 14
 """Rows of one whose breakdowns stand beside its figures: 2 + 7 + 3 + 2."""
 COLUMNS_ROWS = _HEADER + _FRAME + _COLUMN + _ORDERS + _KEYS
@@ -166,6 +181,10 @@ class LiveScreen(BaseScreen):
         self._orders = sources.orders
         self._panel = OrdersPanel(self._pipelines, welcome=welcome)
         self._header, self._band = Header(), LatencyBar()
+        self._caption = TourCaption()
+        self._tour: Tour | None = None
+        self._step: TourStep | None = None
+        """What the talk speaks of; None: there is no talk."""
         self._room = layout_for(80, 24, len(self._pipelines))
         self._band.styles.height = band_rows(len(self._pipelines))
         self._newest: Snapshot | None = None
@@ -180,6 +199,7 @@ class LiveScreen(BaseScreen):
         with Horizontal(id="columns"):
             yield from self._columns.values()
         yield self._panel.data_bind(LiveScreen.orders)
+        yield self._caption
         yield KeyBar(self.bound(KEYS), lambda key: self.check_action(*parse(key.action)[1:]) is not False)
 
     def on_snapshot_changed(self, message: SnapshotChanged) -> None:
@@ -217,6 +237,9 @@ class LiveScreen(BaseScreen):
             chart_rows=room.chart_rows,
             gaps=room.gaps,
             alone=room.alone,
+            brief=self._step is not None,
+            looks=frozenset(map(str, self._step.looks)) if self._step else frozenset(),
+            looked_at=frozenset(self._step.pipelines) if self._step else frozenset(),
             silent=frozenset(name for name, link in links if link.up is False),
         )
         for view in snapshot.pipelines:
@@ -234,8 +257,11 @@ class LiveScreen(BaseScreen):
 
     def on_resize(self, event: Resize) -> None:
         """Fit the layout to the cells there are."""
+        self._fit(*event.size)
+
+    def _fit(self, cells: int, rows: int) -> None:
         columns = len(self._pipelines)
-        self._room = layout_for(event.size.width, event.size.height, columns)
+        self._room = layout_for(cells, rows, columns, talk=self._step is not None)
         hint = f"all {in_words(columns)} from {columns_cells(columns)} × {COLUMNS_ROWS}"
         self._header.hint = hint if self._room.alone else ""
         for name in ("alone", "band", "framed", "lifted", "airy", "wide"):
@@ -246,6 +272,8 @@ class LiveScreen(BaseScreen):
         """Hide the keys of pipelines that are not run here, and those of a recording where there is none."""
         if action in ("step", "faster"):
             return self._sources.player is not None
+        if action == "tour_move":
+            return self._tour is not None
         return action != "order" or bool(self._named(str(parameters[0])))
 
     def _named(self, names: str) -> list[Pipeline]:
@@ -263,6 +291,45 @@ class LiveScreen(BaseScreen):
     def action_rate(self, steps: int) -> None:
         """Choose another rate."""
         self._orders.change_rate(steps)
+
+    def action_tour(self) -> None:
+        """Begin the talk; end it where one is under way."""
+        if self._tour is not None:
+            self._tour.end()
+        else:
+            self.app.run_worker(self.talk(), name="tour", exit_on_error=True)
+
+    def action_tour_move(self, by: int) -> None:
+        """Go on in the talk, or back."""
+        if self._tour is not None:
+            self._tour.move(by)
+
+    async def talk(self, hold_s: float | None = None) -> None:
+        """Give the talk to its end; with ``hold_s`` by itself, so many seconds a step once it is done."""
+        self._tour = Tour(
+            self._sources, lambda: self._newest or self.snapshot, lambda: self.orders, self._show_step
+        )
+        try:
+            await self._tour.run(hold_s)
+            self.app.notify("the talk is over: T begins it again", timeout=3)
+        finally:
+            self._tour = None
+            self.query_one(KeyBar).redraw()
+
+    def _read_newest(self) -> Snapshot:
+        return self._newest or self.snapshot
+
+    def _show_step(self, step: TourStep | None, caption: CaptionView) -> None:
+        changed, self._step = step is not self._step, step
+        self._caption.show(caption)
+        if not changed:
+            return
+        self.set_class(step is not None, "talk")
+        self._band.set_class(step is not None and Look.BAND in step.looks, "look")
+        if step is not None and step.pipelines:
+            self.current = self._pipelines.index(step.pipelines[0])
+        self._fit(*self.size)
+        self.query_one(KeyBar).redraw()
 
     def action_into(self) -> None:
         """Choose the next set of pipelines."""
@@ -323,6 +390,27 @@ class LiveScreen(BaseScreen):
         attachment = self._sources.attachment
         self.app.push_screen(WindowsScreen(lambda: attachment.settings if attachment else None))
 
+    def action_xray(self) -> None:
+        """Show the last order of each pipeline as what it really was."""
+        attachment = self._sources.attachment
+        self.app.push_screen(
+            XRayScreen(
+                self._pipelines,
+                self._orders.journal,
+                lambda: attachment.settings if attachment else None,
+                lambda pipeline: self._orders.order([pipeline]),
+            )
+        )
+
+    def action_lag(self) -> None:
+        """Show what waits before each consumer."""
+        attachment = self._sources.attachment
+        self.app.push_screen(LagScreen(lambda: attachment.settings if attachment else None, lambda: self.snapshot))
+
+    def action_costs(self) -> None:
+        """Show what each part costs."""
+        self.app.push_screen(CostsScreen(self._pipelines, lambda: self.snapshot))
+
     def action_logs(self) -> None:
         """Show the log of each process."""
         attachment = self._sources.attachment
@@ -368,12 +456,16 @@ class Layout:
     """Rows of the latency chart; 0: there is none."""
 
 
-def layout_for(cells: int, rows: int, columns: int = _FEWEST) -> Layout:
-    """Share out a terminal of so many cells and rows between so many columns."""
-    alone = cells < columns_cells(columns) or rows < COLUMNS_ROWS
-    left = rows - _HEADER - _ORDERS - _KEYS - (_TABS + _ALONE if alone else _FRAME + _COLUMN)
+def layout_for(cells: int, rows: int, columns: int = _FEWEST, *, talk: bool = False) -> Layout:
+    """Share out a terminal of so many cells and rows between so many columns.
+
+    In a ``talk`` its caption stands in the place of the order panel, and of the breakdowns.
+    """
+    column, below = (_COLUMN - _BREAKDOWNS, CAPTION_ROWS) if talk else (_COLUMN, _ORDERS)
+    alone = cells < columns_cells(columns) or rows < _HEADER + _FRAME + column + below + _KEYS
+    left = rows - _HEADER - below - _KEYS - (_TABS + _ALONE if alone else _FRAME + column)
     band, left = _take(left, band_rows(columns))
-    framed, left = _take(left, _FRAME)
+    framed, left = (False, left) if talk else _take(left, _FRAME)
     gaps = min(MOST_GAPS, max(0, left))
     left -= gaps
     airy, left = _take(left if gaps == MOST_GAPS else 0, _AIR)

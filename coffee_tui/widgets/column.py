@@ -14,7 +14,8 @@ from coffee_core.pipelines import Stage as DeclaredStage
 from coffee_core.totals import PipelineCounts
 from coffee_tui.data.snapshot import CostView, Health, Mood, PipelineView, Stage
 from coffee_tui.data.status_line import ago
-from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, MOOD, RED, TEXT, slot
+from coffee_tui.data.tour import Look
+from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, LOOK, MOOD, RED, TEXT, slot
 from coffee_tui.widgets.charts import LATENCY_LABELS, LATENCY_SCALE, LatencyChart, bar, sparkline, with_fault_marks
 from coffee_tui.widgets.format import UNKNOWN, clip, compact, count, latency, memory, money, rate
 from coffee_tui.widgets.rows import RowsWidget, Section, Shared, accent
@@ -54,26 +55,30 @@ class PipelineColumn(RowsWidget):
     def rows(self, width: int) -> list[Text]:
         """Return the rows of all sections."""
         view, shared = self._view, self._shared
+
+        def drawn_rows(section: Section, cells: int, look: str = "") -> list[Text]:
+            rows = section.cached_rows(view, cells, shared)
+            marked = look in shared.looks and (not shared.looked_at or view.pipeline in shared.looked_at)
+            return [_looked_at(row, cells) for row in rows] if marked else rows
+
+        figures = ((self._totals, Look.TOTALS), (self._rates, Look.RATES))
+        breakdowns = () if shared.brief else (self._drinks, self._stores)
         if shared.alone:
-            left = (width - _BETWEEN) * _FIGURES_PERCENT // 100
-            figures = [
-                row for section in (self._totals, self._rates) for row in section.cached_rows(view, left, shared)
-            ]
+            left = (width - _BETWEEN) * _FIGURES_PERCENT // 100 if breakdowns else width
             right = width - _BETWEEN - left
-            breakdowns = [
-                row for section in (self._drinks, self._stores) for row in section.cached_rows(view, right, shared)
-            ]
-            body = [_Block(_NO_GAP, _beside(figures, breakdowns, left + _BETWEEN))]
+            beside = [row for section in breakdowns for row in drawn_rows(section, right)]
+            rows = [row for section, look in figures for row in drawn_rows(section, left, look)]
+            body = [_Block(_NO_GAP, _beside(rows, beside, left + _BETWEEN) if beside else rows)]
         else:
-            sections = (self._totals, self._rates, self._drinks, self._stores)
+            sections = (*figures, *((section, "") for section in breakdowns))
             body = [
-                _Block(priority, section.cached_rows(view, width, shared))
-                for priority, section in zip(_GAP_PRIORITIES, sections, strict=True)
+                _Block(priority, drawn_rows(section, width, look))
+                for priority, (section, look) in zip(_GAP_PRIORITIES, sections, strict=False)
             ]
-        body.append(_Block(_FIRST_GAP, self._chart.cached_rows(view, width, shared)))
-        body.append(_Block(_FIRST_GAP, self._audit.cached_rows(view, width, shared)))
-        drawn = list(self._chain.cached_rows(view, width, shared))
-        status = self._status.cached_rows(view, width, shared)
+        body.append(_Block(_FIRST_GAP, drawn_rows(self._chart, width)))
+        body.append(_Block(_FIRST_GAP, drawn_rows(self._audit, width, Look.AUDIT)))
+        drawn = list(drawn_rows(self._chain, width, Look.CHAIN))
+        status = drawn_rows(self._status, width, Look.STATUS)
         # A standstill is told in full at the expense of empty rows.
         gaps = shared.gaps - (len(status) - _STATUS_ROWS)
         for block in body:
@@ -81,6 +86,14 @@ class PipelineColumn(RowsWidget):
                 drawn.append(Text())
             drawn += block.rows
         return drawn + status
+
+
+def _looked_at(row: Text, width: int) -> Text:
+    """Return a row on the ground of what a talk speaks of."""
+    marked = row.copy()
+    marked.pad_right(max(0, width - marked.cell_len))
+    marked.stylize(f"bold on {LOOK}")
+    return marked
 
 
 class _Block(NamedTuple):

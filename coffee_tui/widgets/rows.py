@@ -201,6 +201,12 @@ class Shared:
     """Empty rows between the sections."""
     alone: bool = False
     """Whether the column has the whole width, and no frame."""
+    brief: bool = False
+    """Whether the breakdowns make room for the caption of a talk."""
+    looks: frozenset[str] = frozenset()
+    """Sections that a talk speaks of, as ``coffee_tui.data.tour.Look`` calls them."""
+    looked_at: frozenset[Pipeline] = frozenset()
+    """Columns that it speaks of; empty: all."""
     silent: frozenset[str] = frozenset()
     """Sources that do not answer: ``redis``, ``api``."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
+    from backend.pipelines.xray import XRay
     from coffee_core.settings import Settings
 
 
@@ -49,6 +50,12 @@ class DirectOperations(PipelineOperations):
         from backend.pipelines.windows import RowWindows
 
         return RowWindows(connections.postgres, V1)
+
+    def open_xray(self, connections: Connections) -> XRay:
+        """Return the insert and the last run."""
+        from backend.pipelines.v1_direct.xray import DirectXRay
+
+        return self._open_xray(connections, DirectXRay)
 
     def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
         """Return the watch of the aggregator's runs."""

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
+    from backend.pipelines.lag import LagSource
     from backend.pipelines.live import LiveLog
     from backend.pipelines.operations import Ingest
     from backend.pipelines.repair import Mended, Progress, Replay
     from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
+    from backend.pipelines.xray import XRay
     from coffee_core.settings import Settings
 
 
@@ -44,6 +46,18 @@ class StreamOperations(PipelineOperations):
         from backend.pipelines.v2_streams.status import StreamsLookup
 
         return StreamsLookup(connections.postgres, connections.redis)
+
+    def open_xray(self, connections: Connections) -> XRay:
+        """Return the entry and what the worker makes of it."""
+        from backend.pipelines.v2_streams.xray import StreamXRay
+
+        return self._open_xray(connections, StreamXRay)
+
+    def open_lag(self, connections: Connections) -> LagSource:
+        """Return the lag of the stream's group and its consumers."""
+        from backend.pipelines.v2_streams.lag import StreamLag
+
+        return StreamLag(connections.redis)
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
         """Return the stream as the log; its counters are in Redis, whether v2 runs here or not."""

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
+    from backend.pipelines.lag import LagSource
     from backend.pipelines.live import LiveLog
     from backend.pipelines.operations import Ingest
     from backend.pipelines.repair import Mended, Progress, Replay, Savepoint
     from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
+    from backend.pipelines.xray import XRay
     from coffee_core.settings import Settings
 
 
@@ -52,6 +54,18 @@ class KafkaFlinkOperations(PipelineOperations):
         from backend.pipelines.windows import JobWindows
 
         return JobWindows(connections.redis, V3)
+
+    def open_xray(self, connections: Connections) -> XRay:
+        """Return the record and the row."""
+        from backend.pipelines.topic.xray import TopicXRay
+
+        return self._open_xray(connections, TopicXRay)
+
+    def open_lag(self, connections: Connections) -> LagSource:
+        """Return the lag of the job, as far as Kafka knows it."""
+        from backend.pipelines.topic.lag import TopicLag
+
+        return TopicLag(connections.settings, TOPIC, {FLINK_GROUP: "of the job's last checkpoint"})
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
         """Return the topic as the log; Kafka is asked for its length only where v3 runs here."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backend.pipelines.operations import PipelineOperations
-from coffee_core.keys import WORKERS_TOPIC
+from coffee_core.keys import AGGREGATOR_GROUP, WORKER_GROUP, WORKERS_TOPIC
 from coffee_core.pipelines.constants import V4
 
 if TYPE_CHECKING:
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from backend.clients.servers import Servers
     from backend.pipelines.balance import Balance
     from backend.pipelines.dead_letters import Letter
+    from backend.pipelines.lag import LagSource
     from backend.pipelines.live import LiveLog
     from backend.pipelines.operations import Ingest
     from backend.pipelines.repair import Mended, Progress, Replay
     from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
+    from backend.pipelines.xray import XRay
     from coffee_core.settings import Settings
 
 
@@ -47,6 +49,19 @@ class KafkaWorkersOperations(PipelineOperations):
         from backend.pipelines.v4_workers.status import WorkersLookup
 
         return WorkersLookup(connections.postgres, connections.redis, V4)
+
+    def open_xray(self, connections: Connections) -> XRay:
+        """Return the record and the row."""
+        from backend.pipelines.topic.xray import TopicXRay
+
+        return self._open_xray(connections, TopicXRay)
+
+    def open_lag(self, connections: Connections) -> LagSource:
+        """Return the lag of both groups."""
+        from backend.pipelines.topic.lag import TopicLag
+
+        groups = {WORKER_GROUP: "not stored", AGGREGATOR_GROUP: "not counted"}
+        return TopicLag(connections.settings, WORKERS_TOPIC, groups)
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
         """Return the topic as the log; Kafka is asked for its length only where v4 runs here."""

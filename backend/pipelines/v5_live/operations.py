@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backend.pipelines.standstill import StandstillWatch
     from backend.pipelines.status import Lookup
     from backend.pipelines.windows import WindowsSource
+    from backend.pipelines.xray import XRay
     from coffee_core.settings import Settings
 
 
@@ -53,6 +54,12 @@ class LiveOperations(PipelineOperations):
         from backend.pipelines.windows import RowWindows
 
         return RowWindows(connections.postgres, V5)
+
+    def open_xray(self, connections: Connections) -> XRay:
+        """Return the statement that stores and counts."""
+        from backend.pipelines.v5_live.xray import LiveXRay
+
+        return self._open_xray(connections, LiveXRay)
 
     def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
         """Return the watch of the projector."""

@@ -1,8 +1,14 @@
 """What stands on the pages beside Live, still: orders and a journey, a fault that is felt, windows, logs."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
 
+from backend.pipelines.v2_streams.xray import StreamXRay
+from backend.pipelines.xray import StoredOrder
 from coffee_core.menu import STORES
+from coffee_core.order import Order
 from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
@@ -11,7 +17,9 @@ from coffee_tui.data.api_reader import Journey
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.event_windows import WindowsView
 from coffee_tui.data.faults import FaultInfo, Faults, FaultView, Phase
+from coffee_tui.data.lag import LagHistory, LagRow, LagView
 from coffee_tui.data.orders import Journal, SentOrder
+from coffee_tui.data.xray import StepView, XRayView
 from tests.integration.coffee_tui.scenes import NOW_US
 
 V1, V2, V3 = DEFAULT_PIPELINES
@@ -113,3 +121,37 @@ async def windows(_: Settings, __: Pipeline, ___: WindowsView) -> WindowsView:
 
 def _sums(counts: dict[str, int]) -> StoreSums:
     return StoreSums(counts, {store: 470 * orders for store, orders in counts.items()})
+
+
+_STREAM = LagRow("order-workers", "orders:stream", "", 9_600, "not read yet")
+_LAGS = {
+    V1: (),
+    V2: (_STREAM, LagRow("order-workers", "orders:stream", "host-1", 400, "in hand, asked 12 s ago")),
+    V3: tuple(
+        LagRow("flink-processors", str(number), None, waiting, "of the job's last checkpoint")
+        for number, waiting in enumerate((120, 0, None, 45))
+    ),
+}
+
+
+async def lag(_: Settings, pipeline: Pipeline, __: LagView) -> LagView:
+    """Tell of a backlog that drains, and of a partition of which nobody knows."""
+    return LagView(_LAGS[pipeline])
+
+
+def lag_history() -> LagHistory:
+    """Return the minute before: a backlog that came, and drains by 800 a second."""
+    history = LagHistory()
+    for second in range(60):
+        waiting = 600 * second if second < 40 else 24_000 - 800 * (second - 40)
+        history.add(second - 60.0, [replace(_STREAM, waiting=waiting)])
+    return history
+
+
+async def xray(_: Settings, pipeline: Pipeline, message_id: str) -> XRayView:
+    """Tell the way of an order of v2, as the API does."""
+    order = Order(UUID(message_id), "latte", "uptown", 500, NOW_US, NOW_US + 2_100)
+    way = StreamXRay(cast("Any", None), cast("Any", None), pipeline)
+    stored = StoredOrder(order, "1700000000002-0", NOW_US + 9_300)
+    steps = [way._request(order), *await way.between(stored), *way._keys_read()]
+    return XRayView(message_id, tuple(StepView(**asdict(step)) for step in steps))

@@ -14,6 +14,7 @@ from coffee_tui.data.snapshot import (
     Link,
     Mood,
     OrdersView,
+    PartCost,
     PartView,
     PipelineView,
     Quantiles,
@@ -104,6 +105,21 @@ def healthy() -> Snapshot:
         761,
         shared=(CostView("api", 12, 84), CostView("postgres", 9, 120), CostView("redis", 3, 12)),
     )
+
+
+def loaded() -> Snapshot:
+    """Return the same, with what each part costs."""
+    parts = (
+        PartCost("cafe-order-api", "", 31, 2, 480, 84),
+        PartCost("cafe-order-aggregator", "v1", 1, 0, 15, 61),
+        PartCost("flink-jobmanager", "v3", 4, 3, 49, 410),
+        PartCost("flink-taskmanager-1", "v3", 38, 6, 1_600, 690),
+        PartCost("kafka", "v3", 17, 4, 640, 520),
+        PartCost("postgres", "", 22, 1, 350, 120),
+        PartCost("redis", "", 8, 1, 110, 12),
+        PartCost("stream-worker-1", "v2", 11, None, None, 58),
+    )
+    return replace(healthy(), costs=parts)
 
 
 def part_down() -> Snapshot:

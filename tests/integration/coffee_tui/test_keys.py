@@ -15,13 +15,16 @@ from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_tui.data.load_plan import LoadPlan
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.screens.compare import CompareScreen
+from coffee_tui.screens.costs import CostsScreen
 from coffee_tui.screens.faults import FaultsScreen
 from coffee_tui.screens.help import HelpScreen
+from coffee_tui.screens.lag import LagScreen
 from coffee_tui.screens.live import LiveScreen
 from coffee_tui.screens.load import LoadScreen
 from coffee_tui.screens.logs import LogsScreen
 from coffee_tui.screens.sent_orders import SentOrdersScreen
 from coffee_tui.screens.windows import WindowsScreen
+from coffee_tui.screens.xray import XRayScreen
 from tests.integration.coffee_tui.desk import Desk, desk_at
 from tests.unit.coffee_tui.scripted import ALL, screen_text
 from tests.waiting import until
@@ -43,6 +46,9 @@ LIVE: dict[str, Effect] = {
     "c": lambda desk: desk.at(CompareScreen),
     "o": lambda desk: desk.at(SentOrdersScreen),
     "w": lambda desk: desk.at(WindowsScreen),
+    "r": lambda desk: desk.at(XRayScreen),
+    "k": lambda desk: desk.at(LagScreen),
+    "u": lambda desk: desk.at(CostsScreen),
     "l": lambda desk: desk.at(LogsScreen),
     "p": lambda desk: desk.player.paused,
     "y": lambda desk: "v2" in desk.app.clipboard,
@@ -55,6 +61,10 @@ LIVE: dict[str, Effect] = {
     "less_than_sign": lambda desk: desk.player.speed == 0.5,
     "left_square_bracket": lambda desk: desk.player.speed == 0.5,
     "tab": lambda desk: desk.app.live.current == 1,
+    "T": lambda desk: "1/6" in screen_text(desk.app),
+    "T right": lambda desk: "2/6" in screen_text(desk.app),
+    "T right left": lambda desk: "1/6" in screen_text(desk.app),
+    "T right escape": lambda desk: "the talk is over" in str([each.message for each in desk.app._notifications]),
     "question_mark": lambda desk: desk.at(HelpScreen),
     "q": lambda desk: desk.app.return_code == 0,
 }
@@ -79,6 +89,12 @@ FAULTS: dict[str, Effect] = {
     "enter k": lambda desk: desk.faults.asked == ["kill-postgres", "cancel"],
     "pagedown n": lambda desk: "on api:redis (n: another)" in screen_text(desk.app),
 }
+XRAY: dict[str, Effect] = {
+    # Nothing answers under the desk's addresses: the order is sent all the same.
+    "n": lambda desk: desk.asked(("order", V1)),
+    **dict.fromkeys(("right", "tab"), lambda desk: desk.app.screen._pipeline == V2),
+    **dict.fromkeys(("left", "shift+tab"), lambda desk: desk.app.screen._pipeline == V3),
+}
 LOAD: dict[str, Effect] = {
     "escape": lambda desk: desk.on_live and not desk.orders.asked,
     "ctrl+s": lambda desk: desk.on_live and desk.asked(LoadPlan()),
@@ -94,6 +110,9 @@ SCREENS: dict[type[Screen[Any]], tuple[str, dict[str, Effect]]] = {
     SentOrdersScreen: ("o", SENT),
     LogsScreen: ("l", LOGS),
     WindowsScreen: ("w", {}),
+    XRayScreen: ("r", XRAY),
+    LagScreen: ("k", {}),
+    CostsScreen: ("u", {}),
     FaultsScreen: ("x", FAULTS),
     LoadScreen: ("g", LOAD),
     HelpScreen: ("question_mark", HELP),

@@ -19,7 +19,7 @@ from textual.widgets import Input
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.snapshot import Snapshot
 from coffee_tui.data.sources import Sources
-from coffee_tui.screens import faults, sent_orders, windows
+from coffee_tui.screens import faults, lag, sent_orders, windows, xray
 from coffee_tui.theme import PALETTES
 from coffee_tui.widgets.screenshot import self_contained
 from tests.integration.coffee_tui import page_scenes, scenes
@@ -59,6 +59,9 @@ PICTURES = {
     "logs": Picture(("l", "left"), filled="redis is back"),
     "windows": Picture(("w",), filled="watermark"),
     "faults": Picture(("x",), scenes.part_down, "not back yet"),
+    "x-ray": Picture(("r", "right"), filled="counted once", sizes=(*ROOM, (80, 24))),
+    "lag": Picture(("k",), filled="draining", sizes=(*ROOM, (80, 24))),
+    "costs": Picture(("u",), scenes.loaded, "all parts", sizes=(*ROOM, (80, 24))),
     "load": Picture(("g",), filled="shape"),
     "help": Picture(("question_mark",)),
     "help of a page": Picture(("l", "question_mark"), sizes=STATE),
@@ -72,6 +75,8 @@ PICTURES = {
     "API silent": Picture(scene=scenes.api_silent, sizes=STATE),
     "recording's orders": Picture(("o",), filled="nobody to ask", attached=False, sizes=((80, 24),)),
     "recording's logs": Picture(("l",), filled="has no logs", attached=False, sizes=((80, 24),)),
+    "recording's x-ray": Picture(("r",), filled="start a lab", attached=False, sizes=((80, 24),)),
+    "recording's lag": Picture(("k",), filled="has no lags", attached=False, sizes=((80, 24),)),
     "recording's windows": Picture(("w",), filled="has no windows", attached=False, sizes=((80, 24),)),
     "recording's faults": Picture(
         ("x", "down"),
@@ -95,6 +100,10 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(CoffeeApp, "export_screenshot", lambda *args, **how: self_contained(export(*args, **how)))
     monkeypatch.setattr(faults, "whole_menu", page_scenes.whole_menu)
     monkeypatch.setattr(sent_orders, "fetch_journey", page_scenes.journey)
+    monkeypatch.setattr(lag, "read_lag", page_scenes.lag)
+    monkeypatch.setattr(lag, "LagHistory", page_scenes.lag_history)
+    monkeypatch.setattr(lag, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(xray, "fetch_xray", page_scenes.xray)
     monkeypatch.setattr(windows, "_SOURCES", dict.fromkeys(windows._SOURCES, (page_scenes.windows, 3_600)))
     monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: page_scenes.STRUCK_S + 4))
     monkeypatch.setenv("TZ", "UTC")
@@ -137,6 +146,11 @@ async def _show(
     running.live.current = picture.current
     await pilot.press(*picture.keys)
     await until(lambda: picture.filled in screen_text(running))
+    await drawn(running, pilot)
+
+
+async def drawn(running: CoffeeApp, pilot: Pilot[Any]) -> None:
+    """Wait until two looks have seen the same."""
     seen: list[list[list[Segment]]] = []
 
     async def is_still() -> bool:

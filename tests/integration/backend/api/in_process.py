@@ -18,14 +18,14 @@ class LocalApi:
     """Speaks as ``process.Api`` does."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self.app = app
 
     async def order(
         self, pipeline: str, order: Mapping[str, Any] = ORDER, key: str = "", headers: Mapping[str, str] = {}
     ) -> tuple[int, dict[str, Any]]:
         """Post an order; return the status and the JSON of the answer."""
         sent = {**dict([JSON]), **({"Idempotency-Key": key} if key else {}), **headers}
-        answer = await ask(self._app, f"/api/{pipeline}/order", json.dumps(order).encode(), sent.items())
+        answer = await ask(self.app, f"/api/{pipeline}/order", json.dumps(order).encode(), sent.items())
         return answer.status, answer.json
 
     async def batch(
@@ -33,17 +33,17 @@ class LocalApi:
     ) -> tuple[int, Any]:
         """Post orders; return the status and the JSON of the answer."""
         sent = {"content-type": media_type, **headers}
-        answer = await ask(self._app, f"/api/{pipeline}/orders", body, sent.items())
+        answer = await ask(self.app, f"/api/{pipeline}/orders", body, sent.items())
         return answer.status, answer.json
 
     async def get(self, path: str) -> tuple[int, Any]:
         """Return the status and the JSON of a page."""
-        answer = await ask(self._app, path, method="GET")
+        answer = await ask(self.app, path, method="GET")
         return answer.status, answer.json
 
     async def text(self, path: str) -> str:
         """Return a page as text."""
-        return (await ask(self._app, path, method="GET")).body.decode()
+        return (await ask(self.app, path, method="GET")).body.decode()
 
     async def is_ready(self, pipeline: str) -> bool:
         """Tell what /readyz says of a pipeline."""

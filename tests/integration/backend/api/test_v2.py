@@ -4,7 +4,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
-from coffee_core.keys import STREAM, MetricKeys
+from coffee_core.keys import STREAM, STREAM_GROUP, MetricKeys
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V2
 from tests.integration.backend.api.in_process import LocalApi
@@ -68,3 +68,22 @@ async def test_nothing_is_added_of_what_is_refused(api: LocalApi, redis: "Redis[
     for bad in ({"drink": "tea"}, {"price": -1}, {"timestamp": "2025-01-15T10:00:00"}, {"size": 1}):
         assert (await api.order("v2", {**ORDER, **bad}, KEY))[0] == 422
     assert await redis.keys("*") == []
+
+
+async def test_its_lag_is_what_none_has_read_and_what_each_has_in_hand(api: LocalApi, redis: "Redis[str]") -> None:
+    for orders in (0, 5):
+        for _ in range(orders):
+            await api.order("v2")
+        _, said = await api.get("/api/v2/lag")
+        assert said["lags"] == [], "before the first worker there is no group"
+    await redis.xgroup_create(STREAM, STREAM_GROUP, "0")
+    await redis.xreadgroup(STREAM_GROUP, "one", {STREAM: ">"}, count=2)
+    status, said = await api.get("/api/v2/lag")
+    assert status == 200
+    rows = [(row["partition"], row["consumer"], row["waiting"], row["note"]) for row in said["lags"]]
+    assert rows == [(STREAM, "", 3, "not read yet"), (STREAM, "one", 2, rows[1][3])]
+    assert rows[1][3].startswith("in hand")
+    # A group that was set on: how many it has passed over is not known to Redis.
+    await redis.xgroup_setid(STREAM, STREAM_GROUP, (await redis.xrange(STREAM))[3][0])
+    _, said = await api.get("/api/v2/lag")
+    assert said["lags"][0]["waiting"] is None

@@ -138,6 +138,8 @@ def test_a_pipeline_of_another_package_has_the_paths_of_the_template(monkeypatch
         "/api/toy/order",
         "/api/toy/orders",
         "/api/toy/order/{message_id}",
+        "/api/toy/order/{message_id}/xray",
+        "/api/toy/lag",
         "/api/toy/windows",
     ]
     order = paths["/api/toy/order"]["post"]

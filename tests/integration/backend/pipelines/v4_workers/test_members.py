@@ -15,9 +15,11 @@ from redis.asyncio import Redis
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from backend.pipelines.operations import operations_of
+from backend.pipelines.topic.lag import TopicLag
 from backend.pipelines.v4_workers.aggregator import run_aggregator
 from backend.pipelines.v4_workers.worker import run_worker
-from coffee_core.keys import AGGREGATOR_GROUP, WORKERS_TOPIC
+from coffee_core.errors import UnavailableError
+from coffee_core.keys import AGGREGATOR_GROUP, WORKER_GROUP, WORKERS_TOPIC
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V4
 from coffee_core.runstate import READY_FILE
@@ -29,6 +31,7 @@ from tests.integration.backend.pipelines.v4_workers.groups import encode
 from tests.waiting import until
 
 WITHIN_S = 60.0
+GROUPS = (WORKER_GROUP, AGGREGATOR_GROUP)
 
 
 @asynccontextmanager
@@ -164,3 +167,33 @@ async def test_two_members_under_one_name_are_exact(kafka_settings: Settings) ->
         await accept(producer, *orders[40:])
         balance = await at_rest(kafka_settings, 60)
         assert (balance.accepted, balance.duplicates_dropped) == (65, 5)
+
+
+async def test_lag_is_of_each_partition_and_names_who_reads_it(kafka_settings: Settings) -> None:
+    lag = TopicLag(kafka_settings, WORKERS_TOPIC, dict.fromkeys(GROUPS, ""))
+
+    async def waits() -> list[int]:
+        rows = await lag.read()
+        return [sum(row.waiting or 0 for row in rows if row.group == group) for group in GROUPS]
+
+    async def nothing_waits() -> bool:
+        # Offsets that the groups have of an older topic of this name say nothing.
+        return all(row.waiting == 0 for row in await lag.read())
+
+    try:
+        async with producing(kafka_settings) as producer:
+            await accept(producer, *mixed(30)[:20])
+            async with members(kafka_settings):
+                await until(nothing_waits)
+                rows = await lag.read()
+            await accept(producer, *mixed(30)[20:])
+            assert await waits() == [10, 10]
+        assert {row.group for row in rows} == set(GROUPS)
+        assert all(row.consumer and row.consumer.startswith("coffee-") for row in rows)
+        away = TopicLag(
+            replace(kafka_settings, given_kafka_servers="127.0.0.1:9"), WORKERS_TOPIC, {WORKER_GROUP: ""}
+        )
+        with pytest.raises(UnavailableError):
+            await away.read()
+    finally:
+        await lag.close()
