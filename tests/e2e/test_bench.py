@@ -69,6 +69,9 @@ def test_a_whole_run_is_reported_as_its_schema_says(bench: Bench) -> None:
         *("toy.closed.1.rate", "toy.first.visible", "v5.hot.closed.32.rate", "v5.hot.breakpoint"),
     ):
         assert report["figures"][name]["values"], name
+    # Who keeps up with nothing on a busy machine has nothing to catch up with, and says so.
+    told_of = [note for note in report["notes"] if "catching up" in note or "was not level" in note]
+    assert ("v2.catch_up.50" in report["figures"]) is not bool(told_of), report["notes"]
     assert report["facts"]["durability"]["appendfsync"] == "always"
     assert {"report.md", "report.json", "flow.png", "flow.svg"} <= {path.name for path in bench.out.iterdir()}
     compared = subprocess.run(

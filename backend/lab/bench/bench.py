@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.harness import Harness, measuring
 from backend.lab.bench.result import Result
 from backend.lab.bench.size import Size
+from backend.lab.bench.steps_catch_up import catch_up
 from backend.lab.bench.steps_drain import (
     can_drain,
     drain,
@@ -294,6 +296,10 @@ def _drains(harness: Harness) -> Iterator[Step]:
                 yield Step(
                     name, min(size.preload, 100_000) / 5_000 + 8, partial(drain_by_textbook, harness, pipeline)
                 )
+    for share, pipeline in product(size.catch_up, pipelines):
+        name = f"{pipeline}: catching up while orders come at {share} % of its breakpoint"
+        about_s = size.backlog_s + size.catch_up_within_s + 5
+        yield Step(name, about_s, partial(catch_up, harness, pipeline, share))
     for topic in _topics(harness)[:1]:
         consume = partial(ceilings.consume, harness.figures, harness.settings, topic, size.preload)
         yield Step("bare consume of the topic", 2, consume)

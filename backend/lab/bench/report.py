@@ -16,7 +16,7 @@ from coffee_core.pipelines import LogKind, Pipeline
 _PER_MILLION = " per million"
 _GROUPS = (
     *("first", "own", "added", "closed", "alone", "any", "together", "ladder", "breakpoint"),
-    *("cost", "drain", "drain2", "recovery", "table"),
+    *("cost", "drain", "drain2", "catch_up", "recovery", "table"),
 )
 """What the names begin with, in the order in which a reader asks for it."""
 _KAFKA = "bare Kafka (aiokafka)"

@@ -34,6 +34,12 @@ class Size:
     """How often they pile up and are drained; the first time finds a JVM that has never been in a hurry."""
     down_s: float = 0.0
     """Seconds for which it is down, at least."""
+    catch_up: tuple[int, ...] = ()
+    """Shares of the breakpoint, in percent, at which orders go on coming while a backlog is worked off."""
+    backlog_s: float = 60.0
+    """Seconds of orders that have piled up by then."""
+    catch_up_within_s: float = 30.0
+    """Seconds for which it is watched."""
     fault_s: float = 4.0
     """Seconds of load after each fault."""
     fault_rate: int = 200
@@ -67,6 +73,7 @@ FULL = Size(
     preload=500_000,
     drains=2,
     down_s=60,
+    catch_up=(50, 80, 95),
     fault_s=15,
     other_stacks=True,
 )
@@ -83,6 +90,9 @@ TINY = Size(
     preload=500,
     drains=2,
     down_s=0.5,
+    catch_up=(50,),
+    backlog_s=0.5,
+    catch_up_within_s=1.0,
     fault_s=1.0,
     fault_rate=50,
     table_rows=10_000,

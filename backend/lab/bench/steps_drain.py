@@ -71,7 +71,7 @@ async def drain(harness: Harness, pipeline: Pipeline) -> None:
     """Let orders pile up while the processor of a pipeline is down, then measure how fast it catches up."""
     await harness.settle([pipeline])
     down_s = time.monotonic()
-    async with _down(harness, pipeline):
+    async with down(harness, pipeline):
         await fill(harness.settings, pipeline, harness.size.preload)
         await asyncio.sleep(max(0.0, harness.size.down_s - (time.monotonic() - down_s)))
         let_go_s = time.monotonic()
@@ -82,7 +82,7 @@ async def drain_by_two(harness: Harness, pipeline: Pipeline) -> None:
     """Do the same with a second worker beside the stack's own."""
     await harness.settle([pipeline])
     async with _second_worker(harness, pipeline) as second:
-        async with _down(harness, pipeline):
+        async with down(harness, pipeline):
             with frozen(second):
                 await fill(harness.settings, pipeline, harness.size.preload)
                 let_go_s = time.monotonic()
@@ -176,7 +176,7 @@ def _order() -> Order:
 
 
 @asynccontextmanager
-async def _down(harness: Harness, pipeline: Pipeline) -> AsyncIterator[None]:
+async def down(harness: Harness, pipeline: Pipeline) -> AsyncIterator[None]:
     """Keep the processor of a pipeline from its work for the length of the block.
 
     A process is frozen. A job of Flink is cancelled, and is submitted again from its checkpoint after the block.

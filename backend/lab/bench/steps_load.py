@@ -25,7 +25,8 @@ _BASELINES = ("noop", "starlette")
 """Endpoints of ``baseline_apps``; their names begin those of their figures."""
 BOUND_US = 100_000
 """A pipeline keeps up while the p99 of its answers, and of what it shows at once, stay below this."""
-_BACKLOG_S = 0.25
+BACKLOG_S = 0.25
+"""A pipeline is level while no more waits than is offered in so many seconds."""
 _SERVED_WITHIN_S = 20.0
 _WARM_S = 4.0
 MANY = 32
@@ -184,7 +185,7 @@ def _overload(pipeline: Pipeline, measured: Measured, backlog: int) -> str:
         (measured.failed > 0, f"{measured.failed:,} requests refused or without an answer"),
         (late_us >= BOUND_US, f"p99 {late_us / 1e3:,.0f} ms, the bound is {BOUND_US / 1e3:g} ms"),
         (
-            not pipeline.info.shown_in_runs and backlog > _BACKLOG_S * measured.offered_per_s,
+            not pipeline.info.shown_in_runs and backlog > BACKLOG_S * measured.offered_per_s,
             f"a backlog of {backlog:,} orders when the last was offered",
         ),
     )

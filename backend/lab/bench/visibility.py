@@ -109,6 +109,16 @@ class TotalHistory:
         """Return how often another total was seen in a time."""
         return bisect_right(self.times_s, to_s) - bisect_left(self.times_s, from_s)
 
+    def level_s(self, base: int, intended: Sequence[float], from_s: float, allowed: int) -> float:
+        """Return from when on, not before ``from_s``, at most so many of the orders due by then were not visible.
+
+        ``base`` is the total before the first of them, ``intended`` are their times, sorted. Infinite: never.
+        """
+        for at_s, total in zip(self.times_s, self.totals, strict=True):
+            if at_s >= from_s and bisect_right(intended, at_s) - (total - base) <= allowed:
+                return at_s
+        return math.inf
+
     def longest_still_s(self, from_s: float, to_s: float) -> float:
         """Return the longest time without a change that ended within, or reached into, this one.
 

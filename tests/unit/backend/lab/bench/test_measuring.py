@@ -1,5 +1,6 @@
 """How what was seen becomes a figure: visible latency of totals, samples of several clients, conditions."""
 
+import math
 import time
 
 import pytest
@@ -20,6 +21,16 @@ def flow(*seen: tuple[float, int]) -> TotalHistory:
     for at_s, total in seen:
         made.note(at_s, total)
     return made
+
+
+def test_a_backlog_is_gone_once_no_more_waits_than_is_allowed() -> None:
+    # Ten orders a second; nothing is shown until 5.0, then twenty at once, then twenty more.
+    intended = [each / 10 for each in range(100)]
+    seen = flow((0.0, 7), (5.0, 27), (5.5, 47), (6.0, 65), (6.5, 72))
+    assert seen.level_s(7, intended, 5.0, 3) == 6.0, "61 were due, 58 are shown"
+    assert seen.level_s(7, intended, 5.0, 2) == 6.5
+    assert seen.level_s(7, intended, 5.0, 0) == math.inf, "66 were due, 65 are shown"
+    assert seen.level_s(7, intended, 6.2, 100) == 6.5, "not before it was let go"
 
 
 def test_the_kth_order_is_late_until_the_total_has_reached_it() -> None:
