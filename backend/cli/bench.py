@@ -31,6 +31,19 @@ def _read_round_trips(_ctx: click.Context, _option: click.Parameter, text: str |
     return tuple(dict.fromkeys(found))
 
 
+def _read_span(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """Read a length such as ``90s``, ``15m`` or ``2h``; return its seconds."""
+    if text is None:
+        return None
+    try:
+        seconds = float(text[:-1]) * {"s": 1, "m": 60, "h": 3_600}[text[-1:]]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 3 <= seconds <= 7 * 24 * 3_600:
+        raise click.BadParameter("must be a length from 3s to a week, as 90s, 15m or 2h")
+    return seconds
+
+
 @click.command("bench")
 @click.option("--quick", "size", flag_value="quick", default=True, help="About five minutes. The default.")
 @click.option(
@@ -46,6 +59,10 @@ def _read_round_trips(_ctx: click.Context, _option: click.Parameter, text: str |
 @click.option(
     "--rtt", "round_trips_ms", metavar="1,5,20", callback=_read_round_trips,
     help="Only what a round trip of so many ms between every two parts costs.",
+)  # fmt: skip
+@click.option(
+    "--soak", "soak_s", metavar="2h", callback=_read_span,
+    help="Only how it stands after hours of the same load: what drifts, with the error of that.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of words: see docs/bench.md.")
 @click.option("--html", type=OutFile(), metavar="FILE", help="Write the report as one HTML file, too.")
@@ -67,6 +84,7 @@ def bench_command(
     pipelines: tuple[Pipeline, ...] | None,
     durability: bool,
     round_trips_ms: tuple[float, ...],
+    soak_s: float | None,
     as_json: bool,
     html: Path | None,
     source: Path | None,
@@ -89,7 +107,8 @@ def bench_command(
 
         _write_page(Result.read(source), html)
         return
-    _require_fitting(durability=durability, rtt=bool(round_trips_ms), html=html is not None)
+    alone = {"--durability": durability, "--rtt": bool(round_trips_ms), "--soak": soak_s is not None}
+    _require_fitting([name for name, given in alone.items() if given], html=html is not None)
     import uvloop
 
     from backend.lab.bench.bench import bench
@@ -109,8 +128,9 @@ def bench_command(
     chosen = tuple(pipeline for pipeline in pipelines or wanted.pipelines if pipeline in wanted.pipelines)
     if not chosen:
         raise click.UsageError("none of these pipelines can run here")
-    if durability or round_trips_ms:
+    if any(alone.values()):
         measure = partial(_measure_rtt, round_trips_ms) if round_trips_ms else _measure_durability
+        measure = measure if soak_s is None else partial(_measure_soak, soak_s)
         figures, lines = measure(size, settings.home, chosen, announce)
         click.echo(json.dumps(figures.as_json()) if as_json else "\n".join(lines))
         return
@@ -127,12 +147,12 @@ def bench_command(
     ctx.exit(0 if result.complete else FAILED)
 
 
-def _require_fitting(*, durability: bool, rtt: bool, html: bool) -> None:
-    """Raise UsageError where what was asked for does not go together."""
-    if durability and rtt:
-        raise click.UsageError("either --durability or --rtt")
-    if html and (durability or rtt):
-        raise click.UsageError(f"{'--durability' if durability else '--rtt'} has no page: leave out --html")
+def _require_fitting(alone: list[str], *, html: bool) -> None:
+    """Raise UsageError where what was asked for does not go together: each of these is a run of its own."""
+    if len(alone) > 1:
+        raise click.UsageError(f"either {' or '.join(alone)}")
+    if html and alone:
+        raise click.UsageError(f"{alone[0]} has no page: leave out --html")
 
 
 def _write_page(result: "Result", path: Path) -> None:
@@ -170,6 +190,19 @@ def _measure_rtt(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         figures = runner.run(bench_rtt(SIZES[size], home, pipelines, round_trips_ms, announce))
     return figures, as_lines(figures, pipelines, round_trips_ms)
+
+
+def _measure_soak(
+    soak_s: float, size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None]
+) -> "tuple[Figures, list[str]]":
+    import uvloop
+
+    from backend.lab.bench.size import SIZES
+    from backend.lab.bench.soak import as_lines, soak
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures = runner.run(soak(SIZES[size], home, pipelines, soak_s, announce))
+    return figures, as_lines(figures, soak_s)
 
 
 def _require_writable(out: Path) -> None:

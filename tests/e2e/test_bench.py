@@ -85,6 +85,14 @@ def test_a_whole_run_is_reported_as_its_schema_says(bench: Bench) -> None:
     assert compared.stdout.strip() == "nothing has changed beyond noise"
 
 
+@pytest.mark.slow
+def test_a_soak_has_a_value_a_slice(bench: Bench) -> None:
+    said, told = bench.start("--soak", "3s", "--json").communicate()
+    figures = json.loads(said)
+    for name in ("soak.memory", "v2.soak.dashboard.p999", "v2.soak.disk", "v2.soak.failed"):
+        assert len(figures[name]["values"]) == 3, told
+
+
 def test_what_is_done_when_it_is_interrupted_is_kept(bench: Bench) -> None:
     process = bench.start()
     assert process.stderr is not None

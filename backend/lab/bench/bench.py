@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import ClientError
 from aiokafka.errors import KafkaError
@@ -55,6 +55,7 @@ _TROUBLE = (CoffeeError, *OUTAGES, KafkaError, ClientError)
 STEADINESS_FIGURE = "noop.closed.32.rate"
 _STEADY = 1.25
 """Highest rate over the lowest at which a machine still counts as steady."""
+Measured = TypeVar("Measured")
 Announce = Callable[[str], None]
 """Takes a line of progress."""
 
@@ -79,7 +80,7 @@ async def bench(size: Size, parent: Path, pipelines: Sequence[Pipeline], announc
     return await until_signalled(lambda stopped: _bench(size, parent, pipelines, announce, stopped))
 
 
-async def until_signalled(work: Callable[["asyncio.Task[bool]"], Coroutine[Any, Any, Result]]) -> Result:
+async def until_signalled(work: Callable[["asyncio.Task[bool]"], Coroutine[Any, Any, Measured]]) -> Measured:
     """Do some work with a task that is done once SIGINT, SIGTERM or SIGHUP asks it to end with what it has."""
     stop = asyncio.Event()
     stop_on_signals(stop.set)

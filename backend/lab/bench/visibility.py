@@ -95,6 +95,10 @@ class TotalHistory:
             self.times_s.append(now_s)
             self.totals.append(total)
 
+    def forget(self) -> None:
+        """Forget all but what is shown now: hours of it fill the memory."""
+        del self.times_s[:-1], self.totals[:-1]
+
     def first_s(self, total: int) -> float:
         """Return when at least so many orders were first seen, monotonic seconds; infinity where never."""
         place = next((place for place, shown in enumerate(self.totals) if shown >= total), None)
