@@ -54,7 +54,7 @@ class PreciseSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait as the selector of the system does."""
-        if timeout is not None and 0 < timeout < _PRECISE_BELOW_S:
+        if hasattr(select, "epoll") and timeout is not None and 0 < timeout < _PRECISE_BELOW_S:
             select.select([self.fileno()], [], [], timeout)
             timeout = 0
         return super().select(timeout)
