@@ -19,6 +19,7 @@ import pytest
 from tests.waiting import until
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_ENDS_WITHIN_S = 10
 PHONE, DESK = 360, 1280
 """Widths of a window in CSS pixels."""
 
@@ -132,4 +133,8 @@ async def open_browser(folder: Path) -> AsyncIterator[Browser]:
     finally:
         if process.returncode is None:
             process.terminate()
-        await process.wait()
+        try:
+            await asyncio.wait_for(process.wait(), _ENDS_WITHIN_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
