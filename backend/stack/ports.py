@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
 
+from backend.stack.links import network
 from backend.stack.part import LOOPBACK, Part
 from coffee_core.errors import ConfigError, StackError
 from coffee_core.settings import Settings
+
+_NETWORK_LAB = "COFFEE_NETWORK_LAB_PORT"
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -74,7 +77,11 @@ def setting_of(settings: Settings, port: int) -> str:
 
 def _settings_of(settings: Settings, port: int) -> list[str]:
     names = (setting.metadata["env"] for setting in fields(settings) if getattr(settings, setting.name) == port)
-    return [name for name in names if name.endswith("_PORT")]
+    found = [name for name in names if name.endswith("_PORT")]
+    links = network(settings)
+    if links and _NETWORK_LAB not in found and port in (*links.ports, *links.brokers_listeners()):
+        found.append(_NETWORK_LAB)  # which counts on from its own
+    return found
 
 
 def require_different(settings: Settings, parts: Iterable[Part]) -> None:

@@ -64,7 +64,7 @@ def test_no_port_is_given_twice_and_all_are_checked(tmp_path: Path) -> None:
 
 
 def test_a_port_of_a_relay_that_another_part_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="COFFEE_REDIS_PORT"):
+    with pytest.raises(ConfigError, match="COFFEE_REDIS_PORT and COFFEE_NETWORK_LAB_PORT are both 18102"):
         stack(settings_of(tmp_path, "v1", COFFEE_REDIS_PORT="18102"))
 
 
