@@ -112,7 +112,9 @@ def test_a_page_is_made_of_a_report_on_the_command_line(tmp_path: Path) -> None:
     words = ["bench", "--from", str(tmp_path), "--html", str(page)]
     done = CliRunner().invoke(coffee, words, standalone_mode=False)
     assert (done.exit_code, done.output) == (0, "")
-    assert page.read_text(encoding="utf-8") == render(bench_page(Result.read(tmp_path)))
+    html = page.read_text(encoding="utf-8")
+    assert "coffee bench --quick --pipelines v1,v2,v3" in html
+    assert '<tr id="v3.cost.cpu">' in html
 
 
 @pytest.mark.parametrize(
