@@ -30,6 +30,9 @@ EMBEDDED_ONLY = {
     "COFFEE_POSTGRES_SYNCHRONOUS_COMMIT",
     "COFFEE_REDIS_APPENDFSYNC",
     "COFFEE_KAFKA_FLUSH_MESSAGES",
+    # Between containers there is a network, to be broken by other means.
+    "COFFEE_NETWORK_LAB",
+    "COFFEE_NETWORK_LAB_PORT",
     # Containers are multiplied, not the processes in one; what stands before them ends TLS.
     "COFFEE_API_PORT_SHARED",
     "COFFEE_TLS_CERTIFICATE",
