@@ -52,7 +52,8 @@ class LoadCosts:
             None if cost.cores is None else round(100 * cost.cores),
             None if rest is None else round(100 * rest),
             per_order,
-            round(cost.memory_bytes / 1e6),
+            # Of the rest, nothing is drawn again for a digit that nobody needs.
+            _two_digits(cost.memory_bytes / 1e6),
         )
 
 

@@ -65,7 +65,7 @@ class KafkaFlinkOperations(PipelineOperations):
         """Return the lag of the job, as far as Kafka knows it."""
         from backend.pipelines.topic.lag import TopicLag
 
-        return TopicLag(connections.settings, TOPIC, {FLINK_GROUP: "of the job's last checkpoint"})
+        return TopicLag(connections.settings, TOPIC, {FLINK_GROUP: "at most, since the job's last checkpoint"})
 
     def open_live_log(self, settings: Settings, *, runs_here: bool) -> LiveLog:
         """Return the topic as the log; Kafka is asked for its length only where v3 runs here."""

@@ -128,7 +128,7 @@ _LAGS = {
     V1: (),
     V2: (_STREAM, LagRow("order-workers", "orders:stream", "host-1", 400, "in hand, asked 12 s ago")),
     V3: tuple(
-        LagRow("flink-processors", str(number), None, waiting, "of the job's last checkpoint")
+        LagRow("flink-processors", str(number), None, waiting, "at most, since the job's last checkpoint")
         for number, waiting in enumerate((120, 0, None, 45))
     ),
 }
