@@ -4,7 +4,6 @@ The orders are put straight into the log: the API would be the bottleneck.
 """
 
 import asyncio
-import json
 import random
 import time
 from asyncio.subprocess import PIPE
@@ -21,6 +20,7 @@ from backend.lab.bench.textbook_consumer import SUMMED
 from backend.lab.chaos.restorer import frozen
 from backend.lab.chaos.target import TargetStack
 from backend.pipelines.faults import NotReadyError
+from backend.pipelines.topic.records import encode_order
 from backend.stack.links import SUBMITTER
 from backend.stack.log_files import open_log
 from backend.stack.polling import poll
@@ -156,8 +156,7 @@ async def _fill_topic(settings: Settings, topic: str, orders: int) -> None:
             sent = []
             for _ in range(min(_AT_ONCE, orders - first)):
                 order = _order()
-                key, value = str(order.message_id).encode(), json.dumps(order.to_fields()).encode()
-                sent.append(await producer.send(topic, value, key))
+                sent.append(await producer.send(topic, encode_order(order), str(order.message_id).encode()))
             await asyncio.gather(*sent)
     finally:
         await producer.stop()

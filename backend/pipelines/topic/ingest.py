@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from uuid import UUID
 
-import msgspec
-
 from backend.clients.kafka_producer import TopicProducer
 from backend.clients.redis import RedisClient
 from backend.clients.tracing import CURRENT, FIELD
+from backend.pipelines.topic.records import encode_order
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
 from coffee_core.order import Order
@@ -17,8 +16,6 @@ from coffee_core.pipelines import Pipeline
 
 MEMORY_TIMEOUT_S = 0.25
 """Seconds that an order waits for Redis, which it can do without."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class KafkaIngest:
@@ -69,8 +66,7 @@ class KafkaIngest:
     def _send(self, order: Order) -> "asyncio.Future[None]":
         traceparent = CURRENT.get()
         headers = [(FIELD, traceparent.encode())] if traceparent else []
-        fields = order.to_fields()
-        return self._kafka.send(str(fields["message_id"]).encode(), _encode(fields), headers)
+        return self._kafka.send(str(order.message_id).encode(), encode_order(order), headers)
 
     async def _check_keys(self, keyed: Sequence[Order]) -> None:
         self._kafka.health.require()
