@@ -178,17 +178,17 @@ class Settings:
     """Every setting of coffee-rt."""
 
     home: Path = _setting("COFFEE_HOME", ".coffee", _home, "folder of the embedded stack's data, logs and state")
-    pipelines: tuple[Pipeline, ...] = _setting(
-        "COFFEE_PIPELINES",
-        ",".join(DEFAULT_PIPELINES),
-        parse_pipelines,
-        "pipelines to run, with the servers that they need; all: every one; +v2: those of the default and v2",
-    )
     pipeline_packages: tuple[str, ...] = _setting(
         PACKAGES_SETTING,
         "",
         load_packages,
         "packages that declare pipelines of your own, separated by commas: see docs/architecture.md; empty: none",
+    )
+    pipelines: tuple[Pipeline, ...] = _setting(
+        "COFFEE_PIPELINES",
+        ",".join(DEFAULT_PIPELINES),
+        parse_pipelines,
+        "pipelines to run, with the servers that they need; all: every one; +v2: those of the default and v2",
     )
     given_database_url: str = _setting(
         "DATABASE_URL",

@@ -121,7 +121,7 @@ class Declaration:
     chain: tuple[Stage, ...]
     """The stages that an order passes, in order; it waits before the third."""
     colour: int
-    """Slot of its accent colour, from 0: see ``coffee_tui.theme``."""
+    """Slot of its accent colour, 0 to 4, others wrap: see ``coffee_tui.theme``."""
     servers: tuple[str, ...] = ("postgres", "redis")
     """Servers it stands on, of postgres, redis, kafka and flink."""
     services: tuple[Service, ...] = ()
