@@ -104,10 +104,11 @@ async def _textbook_rate(harness: Harness, pipeline: Pipeline, *options: str) ->
     log = pipeline.info.log
     assert log is not None, f"{pipeline} has a log"
     orders = min(harness.size.preload, _TEXTBOOK_ORDERS, harness.accepted[pipeline])
+    environ = harness.stack.environ | harness.settings.addresses
     with open_log(harness.stack.home / "bench-textbook.log") as errors:
         process = await asyncio.create_subprocess_exec(
             *(*python_module("backend.lab.bench.textbook_consumer"), log.name, str(orders), *options),
-            env=harness.stack.environ | harness.settings.addresses,
+            env=environ,
             stdout=PIPE,
             stderr=errors,
             preexec_fn=dies_with_parent(),
