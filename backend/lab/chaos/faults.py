@@ -25,7 +25,7 @@ _SERVERS = (
     ),
     *part_faults(
         "redis",
-        "an acknowledged XADD survives (AOF, fsync always); logs elsewhere go on accepting, their metrics catch up",
+        "an acknowledged XADD survives (AOF, fsync always); logs elsewhere go on accepting, metrics catch up",
         "v2 cannot say whether its XADD took place: unknown answers, that a repeat under the same key resolves",
         "Redis ends in the middle of a write, with all it acknowledged on disk; logs elsewhere go on accepting",
         may_refuse=refused_without("redis"),
