@@ -12,7 +12,7 @@ from coffee_tui.app import CoffeeApp
 from coffee_tui.data.snapshot import Health, KeyOrder, Link, Mood, OrdersView, PartView, Snapshot, StatusLine
 from coffee_tui.theme import DIM as DIM_NAME
 from coffee_tui.theme import PALETTES
-from tests.unit.coffee_tui.scripted import NOW_US, app, column, screen_text, snapshot
+from tests.unit.coffee_tui.scripted import NOW_US, app, column, screen_strips, screen_text, snapshot
 from tests.waiting import until
 
 DIM = PALETTES["dark"][DIM_NAME]
@@ -101,7 +101,7 @@ def _colours(running: CoffeeApp, words: str) -> set[str]:
     """Return the colours in which something is written."""
     return {
         segment.style.color.name
-        for strip in running.screen._compositor.render_strips()
+        for strip in screen_strips(running)
         for segment in strip
         if words in segment.text and segment.style is not None and segment.style.color is not None
     }

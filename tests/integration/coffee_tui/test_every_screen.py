@@ -17,7 +17,16 @@ from coffee_tui.data.sources import Sources
 from coffee_tui.screens.faults import FaultsScreen
 from coffee_tui.screens.live import KEYS
 from coffee_tui.theme import PALETTES, TEXT
-from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, app, column, screen_text, snapshot
+from tests.unit.coffee_tui.scripted import (
+    ALL,
+    NotedOrders,
+    ScriptedFeed,
+    app,
+    column,
+    screen_strips,
+    screen_text,
+    snapshot,
+)
 from tests.waiting import until
 
 
@@ -159,7 +168,7 @@ async def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
         await until(lambda: "12:41" in screen_text(running))
         colours = {
             segment.style.color.triplet
-            for strip in running.screen._compositor.render_strips()
+            for strip in screen_strips(running)
             for segment in strip
             if segment.style is not None and segment.style.color is not None
         }
@@ -217,7 +226,7 @@ def _inks(running: CoffeeApp, words: str) -> set[str]:
     """Return the colours in which something is written."""
     return {
         segment.style.color.name
-        for strip in running.screen._compositor.render_strips()
+        for strip in screen_strips(running)
         for segment in strip
         if words in segment.text and segment.style is not None and segment.style.color is not None
     }

@@ -23,7 +23,7 @@ from coffee_tui.screens import faults, lag, sent_orders, windows, xray
 from coffee_tui.theme import PALETTES
 from coffee_tui.widgets.screenshot import self_contained
 from tests.integration.coffee_tui import page_scenes, scenes
-from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, screen_text
+from tests.unit.coffee_tui.scripted import ALL, NotedOrders, ScriptedFeed, screen_strips, screen_text
 from tests.waiting import until
 
 Size = tuple[int, int]
@@ -103,6 +103,7 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(lag, "read_lag", page_scenes.lag)
     monkeypatch.setattr(lag, "LagHistory", page_scenes.lag_history)
     monkeypatch.setattr(lag, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(lag, "_EVERY_S", 3_600)
     monkeypatch.setattr(xray, "fetch_xray", page_scenes.xray)
     monkeypatch.setattr(windows, "_SOURCES", dict.fromkeys(windows._SOURCES, (page_scenes.windows, 3_600)))
     monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: page_scenes.STRUCK_S + 4))
@@ -156,7 +157,7 @@ async def drawn(running: CoffeeApp, pilot: Pilot[Any]) -> None:
     async def is_still() -> bool:
         # Once is not enough: Textual believes that a process that gets no processor time has nothing to do.
         await pilot.pause()
-        seen.append([list(strip) for strip in running.screen._compositor.render_strips()])
+        seen.append([list(strip) for strip in screen_strips(running)])
         return seen[-2:-1] == seen[-1:]
 
     await until(is_still)

@@ -11,7 +11,7 @@ from coffee_tui.screens.help import HelpScreen
 from coffee_tui.screens.live import LiveScreen
 from tests.integration.coffee_tui.desk import Desk, desk_at
 from tests.integration.coffee_tui.test_keys import EVERY_PAGE, FAULTS, LIVE, LOGS, SCREENS, Effect, own_bindings
-from tests.unit.coffee_tui.scripted import screen_text
+from tests.unit.coffee_tui.scripted import screen_strips, screen_text
 from tests.waiting import until
 
 WITH_KEYS = [screen for screen in SCREENS if issubclass(screen, BaseScreen) and screen is not Page]
@@ -28,7 +28,7 @@ async def test_every_action_is_in_the_palette_and_under_the_mouse(
         assert {each.tooltip for each in bindings if each.action != "app.command_palette"} == titles
         await _click(desk, "? help")
         await until(lambda: desk.at(HelpScreen) and "A last line" in screen_text(desk.app))
-        strips = desk.app.screen._compositor.render_strips()
+        strips = screen_strips(desk.app)
         under = {one.style.meta.get("pressed") for strip in strips for one in strip if one.style is not None}
         assert under - {None} == {each.action for each in bindings}
 

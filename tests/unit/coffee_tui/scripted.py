@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
+from textual._context import visible_screen_stack
+from textual.strip import Strip
+
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_tui.app import CoffeeApp
@@ -126,7 +129,13 @@ def app(
     return CoffeeApp(Sources(pipelines, feed, orders), keys=keys), feed, orders
 
 
+def screen_strips(running: CoffeeApp) -> list[Strip]:
+    """Return what is on the screen, row by row."""
+    # Else what lies below a form is drawn as nothing, and kept so for the next who draws it.
+    visible_screen_stack.set(running._background_screens)
+    return running.screen._compositor.render_strips()
+
+
 def screen_text(running: CoffeeApp) -> str:
     """Return what is on the screen, as text."""
-    strips = running.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips)
+    return "\n".join(strip.text.rstrip() for strip in screen_strips(running))
