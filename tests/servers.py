@@ -50,6 +50,12 @@ def tail(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")[-2000:]
 
 
+def halt(process: "subprocess.Popen[bytes] | asyncio.subprocess.Process") -> None:
+    """Stop a child by SIGSTOP, and return once it stands still: until then its other threads may still answer."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+
 @contextlib.contextmanager
 def serving(
     part: Part, settings: Settings, log: Path, within_s: float = 30.0

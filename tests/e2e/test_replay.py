@@ -8,6 +8,7 @@ import subprocess
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from redis.asyncio import Redis
 
 from coffee_core.clock import now_us
@@ -108,6 +109,7 @@ async def test_a_replay_ends_on_the_same_numbers_while_orders_keep_flowing(lab: 
     assert audited.returncode == 0, audited.stdout
 
 
+@pytest.mark.slow
 async def test_a_drift_is_mended_by_a_replay_whose_submitter_is_killed_in_the_middle(lab: Lab) -> None:
     before = await posted(lab, mixed_attempts(V3, 100, seed=43))
     redis: Redis = Redis.from_url(lab.settings.redis_url)

@@ -1,6 +1,7 @@
 """Pictures of every screen, compared with those that somebody has looked at.
 
-After a change that is meant: ``pytest tests/integration/coffee_tui/test_pictures.py --snapshot-update``, and look.
+After a change that is meant: ``pytest tests/integration/coffee_tui/test_pictures.py --slow --snapshot-update``,
+and look.
 """
 
 import time
@@ -85,8 +86,19 @@ PICTURES = {
         sizes=((80, 24), (100, 30), (160, 48)),
     ),
 }
+DARK = next(iter(PALETTES))
+
+
+def _marks(picture: Picture, size: Size, theme: str) -> tuple[pytest.MarkDecorator, ...]:
+    """Draw every size in dark and one in every theme; the rest is the same again, a quarter of a second each."""
+    in_every_theme = (120, 40) if (120, 40) in picture.sizes else picture.sizes[-1]
+    return () if theme == DARK or size == in_every_theme else (pytest.mark.slow,)
+
+
 DRAWN = [
-    pytest.param(picture, size, theme, id=f"{name} {size[0]}x{size[1]} {theme}")
+    pytest.param(
+        picture, size, theme, id=f"{name} {size[0]}x{size[1]} {theme}", marks=_marks(picture, size, theme)
+    )
     for name, picture in PICTURES.items()
     for size in picture.sizes
     for theme in (THEMES if size == (120, 40) and not picture.keys else PALETTES)

@@ -11,6 +11,7 @@ from backend.clients.kafka_producer import MAX_BATCH_BYTES, TopicProducer, parti
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import TOPIC
 from tests.integration.backend.api.broker import Broker, records
+from tests.servers import halt
 from tests.waiting import until
 
 
@@ -54,7 +55,7 @@ async def test_who_waits_behind_a_group_that_hangs_is_certainly_nowhere(
     backend: TopicProducer, broker: Broker
 ) -> None:
     hanging, behind, after = _keys(broker, 3)
-    broker.process.send_signal(signal.SIGSTOP)
+    halt(broker.process)
     try:
         first = backend.send(hanging, b"", [])
         await asyncio.sleep(0)  # one turn of the loop, and it is on its way
@@ -76,7 +77,7 @@ async def test_partitions_of_one_broker_take_turns_but_nobody_waits_twice_for_on
     groups = backend._groups
     assert groups is not None
     (hanging, again), others = _keys(broker, 2), _keys(broker, 2, partition=1)
-    broker.process.send_signal(signal.SIGSTOP)
+    halt(broker.process)
     try:
         sent = [groups.add(hanging, b"", [])]
         await asyncio.sleep(0)  # one turn of the loop, and it is on its way

@@ -11,7 +11,7 @@ from backend.stack import redis as redis_stack
 from coffee_core.keys import STREAM
 from coffee_core.settings import Settings
 from tests.integration.backend.api.process import KEY, Api, running, taken
-from tests.servers import free_port, serving
+from tests.servers import free_port, halt, serving
 from tests.waiting import until
 
 
@@ -82,7 +82,7 @@ async def test_a_redis_that_hangs_leaves_the_outcome_unknown(tmp_path: Path, own
     with serving(redis_stack.part(own), own, tmp_path / "redis.log") as server:
         async with running(tmp_path, REDIS_URL=own.redis_url, COFFEE_PIPELINES="v2") as api:
             await until(lambda: api.is_ready("v2"))
-            server.send_signal(signal.SIGSTOP)
+            halt(server)
             try:
                 status, problem = await api.order("v2", key=KEY)
                 assert (status, problem["type"], problem["message_id"]) == (

@@ -18,7 +18,7 @@ from coffee_core.order import Order
 from coffee_core.pipelines.constants import V3
 from tests.integration.backend.api.broker import Broker, records
 from tests.integration.backend.api.process import ORDER, OTHER, Api, running, taken
-from tests.servers import free_port
+from tests.servers import free_port, halt
 from tests.unit.backend.clients.test_trace_context import GOOD
 from tests.waiting import until
 
@@ -90,7 +90,7 @@ async def test_a_batch_is_produced_and_awaited(api: Api, broker: Broker) -> None
 
 
 async def test_a_batch_that_nobody_acknowledges_names_every_order(api: Api, broker: Broker) -> None:
-    broker.process.send_signal(signal.SIGSTOP)
+    halt(broker.process)
     try:
         status, problem = await api.batch("v3", json.dumps([ORDER] * 3).encode())
         assert (status, problem["type"]) == (504, "/problems/outcome-unknown")
@@ -135,7 +135,7 @@ async def test_it_does_without_redis_and_postgres(tmp_path: Path, broker: Broker
 
 async def test_a_key_in_flight_is_a_conflict_of_its_own(api: Api, broker: Broker) -> None:
     key = "01900000-0000-7000-8000-000000000009"
-    broker.process.send_signal(signal.SIGSTOP)
+    halt(broker.process)
     try:
         answers = await asyncio.gather(api.order("v3", key=key), api.order("v3", key=key))
     finally:
@@ -148,7 +148,7 @@ async def test_a_key_in_flight_is_a_conflict_of_its_own(api: Api, broker: Broker
 
 async def test_a_broker_that_hangs_leaves_the_outcome_unknown(api: Api, broker: Broker, redis_url: str) -> None:
     key = "01900000-0000-7000-8000-000000000005"
-    broker.process.send_signal(signal.SIGSTOP)
+    halt(broker.process)
     try:
         status, problem = await api.order("v3", key=key)
         assert (status, problem["type"], problem["message_id"]) == (504, "/problems/outcome-unknown", key)

@@ -10,6 +10,7 @@ from backend.pipelines.v2_streams.batch import METRICS
 from coffee_core import keys
 from tests.integration.backend.pipelines.v2_streams.bench import assert_exact, counters, mixed, post
 from tests.integration.daemons import daemon, log_of
+from tests.servers import halt
 from tests.waiting import until
 
 WORKER = "backend.pipelines.v2_streams.worker"
@@ -39,7 +40,7 @@ async def test_a_thawed_worker_has_no_effect_on_what_another_has_finished(
                 return waiting > 0
 
             await until(inserts, 60)
-            frozen.send_signal(signal.SIGSTOP)
+            halt(frozen)
         async with daemon(
             WORKER, tmp_path / "other", database_url, redis_url, COFFEE_WORKER_NAME="other", **limit
         ):
