@@ -1,6 +1,5 @@
 """``coffee bench``."""
 
-import asyncio
 import json
 import os
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backend.cli.main import FAILED, OutFile, announcer, read_pipelines
+from backend.cli.main import FAILED, OutFile, announcer, read_pipelines, run_quickly
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -109,8 +108,6 @@ def bench_command(
         return
     alone = {"--durability": durability, "--rtt": bool(round_trips_ms), "--soak": soak_s is not None}
     _require_fitting([name for name, given in alone.items() if given], html=html is not None)
-    import uvloop
-
     from backend.lab.bench.bench import bench
     from backend.lab.bench.plots import draw
     from backend.lab.bench.report import as_text, write
@@ -135,8 +132,7 @@ def bench_command(
         click.echo(json.dumps(figures.as_json()) if as_json else "\n".join(lines))
         return
     _require_writable(out)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        result = runner.run(bench(SIZES[size], settings.home, chosen, announce))
+    result = run_quickly(bench(SIZES[size], settings.home, chosen, announce))
     out.mkdir(parents=True, exist_ok=True)
     write(result, out, draw(result, out))
     click.echo(json.dumps(result.as_json()) if as_json else as_text(result))
@@ -165,13 +161,10 @@ def _write_page(result: "Result", path: Path) -> None:
 def _measure_durability(
     size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None]
 ) -> "tuple[Figures, list[str]]":
-    import uvloop
-
     from backend.lab.bench.durability import as_table, bench_durability
     from backend.lab.bench.size import SIZES
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        figures = runner.run(bench_durability(SIZES[size], home, pipelines, announce))
+    figures = run_quickly(bench_durability(SIZES[size], home, pipelines, announce))
     return figures, as_table(figures, pipelines)
 
 
@@ -182,26 +175,20 @@ def _measure_rtt(
     pipelines: tuple[Pipeline, ...],
     announce: Callable[[str], None],
 ) -> "tuple[Figures, list[str]]":
-    import uvloop
-
     from backend.lab.bench.network import as_lines, bench_rtt
     from backend.lab.bench.size import SIZES
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        figures = runner.run(bench_rtt(SIZES[size], home, pipelines, round_trips_ms, announce))
+    figures = run_quickly(bench_rtt(SIZES[size], home, pipelines, round_trips_ms, announce))
     return figures, as_lines(figures, pipelines, round_trips_ms)
 
 
 def _measure_soak(
     soak_s: float, size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None]
 ) -> "tuple[Figures, list[str]]":
-    import uvloop
-
     from backend.lab.bench.size import SIZES
     from backend.lab.bench.soak import as_lines, soak
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        figures = runner.run(soak(SIZES[size], home, pipelines, soak_s, announce))
+    figures = run_quickly(soak(SIZES[size], home, pipelines, soak_s, announce))
     return figures, as_lines(figures, soak_s)
 
 

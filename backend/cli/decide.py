@@ -1,6 +1,5 @@
 """``coffee decide``."""
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backend.cli.main import FAILED, Number, OutFile, WholeNumber, announcer, read_pipelines
+from backend.cli.main import FAILED, Number, OutFile, WholeNumber, announcer, read_pipelines, run_quickly
 from backend.lab.decide.question import SERVERS, Loss, Question
 from coffee_core.errors import ConfigError
 from coffee_core.pipelines import Pipeline
@@ -145,8 +144,6 @@ def _measured(
     question: Question, pipelines: tuple[Pipeline, ...] | None, *, again: bool, tiny: bool
 ) -> tuple["Result", str]:
     """Return a report that answers, and where it comes from: one that is there, else measured now."""
-    import uvloop
-
     from backend.lab.decide.measure import Measurement, measure
     from backend.stack import locks
     from backend.stack.supported_pipelines import supported_pipelines
@@ -168,8 +165,7 @@ def _measured(
     if locks.holders(settings.home):
         announce(f"a stack runs in {settings.home}: it takes its share of this machine from what is measured")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        result = runner.run(measure(wanted, settings.home, file, announce))
+    result = run_quickly(measure(wanted, settings.home, file, announce))
     return result, "Measured for this question."
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backend.cli.main import NOT_RUNNING, Number, WholeNumber, read_pipelines
+from backend.cli.main import NOT_RUNNING, Number, WholeNumber, read_pipelines, run_quickly
 from coffee_core.errors import StackError
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.numbers import parse_number
@@ -178,8 +178,6 @@ def load_command(
     """
     import asyncio  # here and not above: `coffee order` starts without it
 
-    import uvloop
-
     from backend.lab.bench.load_run import as_json as report
     from backend.lab.bench.load_run import as_table, load
 
@@ -188,8 +186,7 @@ def load_command(
     if missing := asyncio.run(_not_ready(settings, plan)):
         click.echo(f"coffee: {missing}: `coffee status` tells what runs", err=True)
         ctx.exit(NOT_RUNNING)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        loaded = runner.run(load(settings, plan, clients, settle_s, _progress(plan)))
+    loaded = run_quickly(load(settings, plan, clients, settle_s, _progress(plan)))
     unmet = _unmet(loaded, fail_if, require)
     if as_json:
         click.echo(json.dumps(report(loaded, plan, clients, unmet), indent=2))

@@ -4,8 +4,9 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -15,6 +16,7 @@ from coffee_core.output import protect_output
 from coffee_core.pipelines import Pipeline, parse_pipelines
 
 FAILED, MISUSED, NOT_RUNNING = 1, 2, 3
+T = TypeVar("T")
 
 COMMANDS = {
     "up": ("stack", "Start everything and open the dashboard (--headless: without it)."),
@@ -54,6 +56,16 @@ def announcer() -> Callable[[str], None]:
         click.echo(f"{time.monotonic() - started:6.1f} s  {text}", err=True)
 
     return announce
+
+
+def run_quickly(work: Coroutine[Any, Any, T]) -> T:
+    """Run this to its end on uvloop: what measures must cost little itself."""
+    import asyncio
+
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 class Number(click.ParamType[float]):
