@@ -84,7 +84,7 @@ class PipelineOperations(ABC):
 
         return self._open_xray(connections, RowXRay)
 
-    def _open_xray(self, connections: Connections, kind: type[RowXRay]) -> RowXRay:
+    def _open_xray(self, connections: Connections, kind: Callable[..., RowXRay]) -> RowXRay:
         token = bool(connections.settings.api_token)
         return kind(connections.postgres, connections.redis, self.pipeline, token=token)
 

@@ -14,28 +14,16 @@ from uuid import UUID
 from backend.clients.postgres import PostgresPool
 from backend.clients.redis import RedisClient
 from coffee_core.clock import from_datetime, to_datetime
+from coffee_core.errors import UnavailableError
 from coffee_core.keys import MetricKeys
+from coffee_core.metrics import parse_totals
 from coffee_core.order import Order
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
+from coffee_core.totals import Totals
+from coffee_core.xray import Step
 
 _SELECT = sql("backend.pipelines", "select_order")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of an order's way."""
-
-    what: str
-    """What it is, in a few words."""
-    line: str
-    """What was sent, as a command of a shell; of a step without a tool, what was written."""
-    tool: str = ""
-    """``curl``, ``psql`` or ``redis-cli``; empty: no command, a record to look at."""
-    at_us: int | None = None
-    """When, by the clock of who did it: microseconds since the epoch; None where that is not known."""
-    note: str = ""
-    """What it does when it is run again, or what else there is to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +77,22 @@ class RowXRay:
         """Return the pipeline's own steps between the request and the row."""
         return []
 
+    async def _shown(self, *more: tuple[str, ...]) -> tuple[str | None, Totals, list[Any]]:
+        """Return the fence, the totals, and the replies of ``more`` at one moment. Raises UnavailableError."""
+        orders, revenue, *replies = await self._redis.read_at_once(
+            ("GET", self._keys.total_orders),
+            ("GET", self._keys.total_revenue),
+            *(("HGETALL", key) for key in self._keys.hashes),
+            ("GET", self._keys.fence),
+            *more,
+        )
+        hashes = [fields_of(reply) for reply in replies[:4]]
+        try:
+            totals = parse_totals(text_of(orders), text_of(revenue), hashes)
+        except ValueError as error:
+            raise UnavailableError(f"redis holds what is no total: {error}") from error
+        return text_of(replies[4]), totals, replies[5:]
+
     def _keys_read(self) -> list[Step]:
         strings, note = (self._keys.total_orders, self._keys.total_revenue), "one of the six that are shown"
         return [
@@ -116,19 +120,52 @@ _PRICE = "<price>"
 """Stands for a number that JSON would write without its second decimal."""
 
 
+def text_of(reply: bytes | None) -> str | None:
+    """Return what a key or a field holds, as text; None where it is missing."""
+    return None if reply is None else reply.decode(errors="replace")
+
+
+def fields_of(reply: list[bytes]) -> dict[str, str]:
+    """Return what HGETALL has found."""
+    texts = [each.decode(errors="replace") for each in reply]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
 def redis_cli(what: str, *command: object, at_us: int | None = None, note: str = "") -> Step:
-    """Return a command of Redis as a step."""
-    arguments = " ".join(shlex.quote(str(argument)) for argument in command)
-    return Step(what, f'redis-cli -u "$REDIS_URL" {arguments}', "redis-cli", at_us, note)
+    """Return a command of Redis as a step; bytes that are no text in the form that --quoted-input reads."""
+    quoted = any(isinstance(argument, bytes) for argument in command)
+    options = " --quoted-input" * quoted
+    arguments = " ".join(shlex.quote(_quoted(each) if quoted else str(each)) for each in command)
+    return Step(what, f'redis-cli -u "$REDIS_URL"{options} {arguments}', "redis-cli", at_us, note)
+
+
+def _quoted(argument: object) -> str:
+    """Return an argument as redis-cli unquotes it: every byte by its number, of a text what it must."""
+    if isinstance(argument, bytes):
+        text = "".join(f"\\x{byte:02x}" for byte in argument)
+    else:
+        text = str(argument).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 def psql(what: str, statement: str, *args: Any, at_us: int | None = None, note: str = "") -> Step:
-    """Return a statement with its arguments as a step: on one line, without its comments."""
+    """Return a statement with its arguments as a step."""
+    return transaction(what, (statement, *args), at_us=at_us, note=note)
+
+
+def transaction(what: str, *statements: tuple[Any, ...], at_us: int | None = None, note: str = "") -> Step:
+    """Return statements, each with its arguments, as one step: what psql gets at once is one transaction."""
+    text = "; ".join(_filled_in(*each) for each in statements)
+    return Step(what, f'psql "$DATABASE_URL" -c "{_in_double_quotes(text)}"', "psql", at_us, note)
+
+
+def _filled_in(statement: str, *args: Any) -> str:
+    """Return a statement with its arguments, on one line, without its comments."""
     lines = (line.split("--")[0].strip() for line in statement.splitlines())
     text = " ".join(filter(None, lines))
     for number, value in reversed(list(enumerate(args, 1))):
         text = text.replace(f"${number}", _literal(value))
-    return Step(what, f'psql "$DATABASE_URL" -c "{_in_double_quotes(text)}"', "psql", at_us, note)
+    return text
 
 
 def _in_double_quotes(text: str) -> str:

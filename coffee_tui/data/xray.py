@@ -9,6 +9,7 @@ from coffee_core.metrics import parse_totals
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 from coffee_core.totals import Totals
+from coffee_core.xray import Step
 from coffee_tui.data.connection import one_line
 
 if TYPE_CHECKING:
@@ -20,28 +21,12 @@ _NOT_STORED = "accepted, and no row yet: its way is shown once it is stored"
 
 
 @dataclass(frozen=True, slots=True)
-class StepView:
-    """One step of an order's way, as the API describes it."""
-
-    what: str
-    """What it is."""
-    line: str
-    """A command for a shell; without a tool, what was written."""
-    tool: str = ""
-    """``curl``, ``psql``, ``redis-cli``, or none."""
-    at_us: int | None = None
-    """When: microseconds since the epoch; None where not known."""
-    note: str = ""
-    """What it does when it is run again."""
-
-
-@dataclass(frozen=True, slots=True)
 class XRayView:
     """What is known of one order's way."""
 
     message_id: str = ""
     """Which order."""
-    steps: tuple[StepView, ...] = ()
+    steps: tuple[Step, ...] = ()
     """Its steps; none before it is stored."""
     trouble: str = ""
     """Why there are none."""
@@ -61,7 +46,7 @@ async def fetch_xray(settings: Settings, pipeline: Pipeline, message_id: str) ->
             if answer.status != 200:
                 detail = body.get("detail") if isinstance(body, dict) else None
                 return XRayView(message_id, trouble=str(detail or f"the API answers {answer.status}"))
-            steps = tuple(StepView(**step) for step in body["steps"])
+            steps = tuple(Step(**step) for step in body["steps"])
             return XRayView(message_id, steps, "" if steps else _NOT_STORED)
     except (ClientError, OSError, TimeoutError) as error:
         return XRayView(message_id, trouble=one_line(error))

@@ -12,8 +12,9 @@ from textual.widgets import DataTable, Static
 
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
+from coffee_core.xray import Step
 from coffee_tui.data.orders import Journal, SentOrder
-from coffee_tui.data.xray import KeysWatch, StepView, XRayView, fetch_xray
+from coffee_tui.data.xray import KeysWatch, XRayView, fetch_xray
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.screens.sent_orders import clock
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, TEXT
@@ -109,7 +110,7 @@ class XRayScreen(Page):
             self._views[pipeline] = last, await fetch_xray(settings, pipeline, last.message_id)
         self._show()
 
-    def _steps(self) -> tuple[StepView, ...]:
+    def _steps(self) -> tuple[Step, ...]:
         known = self._views.get(self._pipeline)
         return known[1].steps if known else ()
 
@@ -136,7 +137,7 @@ class XRayScreen(Page):
     def _accepted_us(self) -> int | None:
         return next((step.at_us for step in self._steps() if step.at_us is not None), None)
 
-    def _chosen(self) -> StepView | None:
+    def _chosen(self) -> Step | None:
         steps, row = self._steps(), self.query_one(DataTable).cursor_row
         return steps[row] if 0 <= row < len(steps) else None
 
@@ -202,7 +203,7 @@ class XRayScreen(Page):
         return step.line if step else self.text()
 
 
-def _cells(step: StepView, accepted_us: int | None, changes: dict[str, str], room: int) -> list[Text]:
+def _cells(step: Step, accepted_us: int | None, changes: dict[str, str], room: int) -> list[Text]:
     after = ""
     if step.at_us is not None and accepted_us is not None and step.at_us != accepted_us:
         after = f"+{latency(step.at_us - accepted_us)}" if step.at_us > accepted_us else ""
@@ -219,11 +220,11 @@ def _cells(step: StepView, accepted_us: int | None, changes: dict[str, str], roo
     ]
 
 
-def _change(step: StepView, changes: dict[str, str]) -> str:
+def _change(step: Step, changes: dict[str, str]) -> str:
     return changes.get(step.line.rsplit(" ", 1)[-1], "") if step.what == "key" else ""
 
 
-def _line(step: StepView) -> Text:
+def _line(step: Step) -> Text:
     text = Text(step.line, TEXT, overflow="fold").append(f"\n{step.note}", GREY)
     where = f"after `{_SHELL}` it can be pasted into a shell; y copies it" if step.tool else "y copies it"
     return text.append(f"\n{where}", DIM)

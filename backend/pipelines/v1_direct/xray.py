@@ -4,10 +4,10 @@ import json
 
 from backend.clients.redis import Script
 from backend.pipelines.v1_direct.fence import Fence
-from backend.pipelines.xray import RowXRay, Step, StoredOrder, psql, redis_cli
+from backend.pipelines.xray import RowXRay, StoredOrder, psql, redis_cli
 from coffee_core.clock import to_datetime
-from coffee_core.metrics import parse_totals
 from coffee_core.resources import lua, sql
+from coffee_core.xray import Step
 
 _PACKAGE = "backend.pipelines.v1_direct"
 _INSERT = sql(_PACKAGE, "insert_order")
@@ -29,18 +29,10 @@ class DirectXRay(RowXRay):
             at_us=stored.stored_us,
             note="committed before the answer; the row is there: INSERT 0 0",
         )
-        fence, orders, revenue, *flat = await self._redis.read_at_once(
-            ("GET", self._keys.fence),
-            ("GET", self._keys.total_orders),
-            ("GET", self._keys.total_revenue),
-            *(("HGETALL", key) for key in self._keys.hashes),
-        )
+        fence, totals, _ = await self._shown()
         if fence is None:
             return [insert]
-        text = fence.decode(errors="replace")
-        last = Fence.parse(text)
-        hashes = [dict(zip(map(_text, each[::2]), map(_text, each[1::2]), strict=True)) for each in flat]
-        totals = parse_totals(_text(orders), _text(revenue), hashes)
+        last = Fence.parse(fence)
         values = {
             "orders": totals.orders,
             "revenue": totals.revenue_cents,
@@ -59,12 +51,16 @@ class DirectXRay(RowXRay):
             ),
             redis_cli(
                 "script",
-                *("EVALSHA", _WRITE.digest, len(keys), *keys, "", text, json.dumps(values, separators=(",", ":"))),
+                *(
+                    "EVALSHA",
+                    _WRITE.digest,
+                    len(keys),
+                    *keys,
+                    "",
+                    fence,
+                    json.dumps(values, separators=(",", ":")),
+                ),
                 at_us=last.taken_at_us,
                 note="the six keys as a whole; the fence has moved since: 0, and nothing is written",
             ),
         ]
-
-
-def _text(value: bytes | None) -> str:
-    return "0" if value is None else value.decode(errors="replace")

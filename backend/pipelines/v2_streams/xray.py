@@ -4,9 +4,10 @@ import json
 from itertools import chain
 
 from backend.clients.redis import Script
-from backend.pipelines.xray import RowXRay, Step, StoredOrder, psql, redis_cli
+from backend.pipelines.xray import RowXRay, StoredOrder, psql, redis_cli
 from coffee_core import keys
 from coffee_core.resources import lua, sql
+from coffee_core.xray import Step
 
 _PACKAGE = "backend.pipelines.v2_streams"
 _INSERT = f"{sql(_PACKAGE, 'insert')}\n{sql(_PACKAGE, 'insert_keep_first')}"

@@ -56,10 +56,10 @@ class KafkaFlinkOperations(PipelineOperations):
         return JobWindows(connections.redis, V3)
 
     def open_xray(self, connections: Connections) -> XRay:
-        """Return the record and the row."""
-        from backend.pipelines.topic.xray import TopicXRay
+        """Return the record, the row and the totals."""
+        from backend.pipelines.v3_kafka.xray import JobXRay
 
-        return self._open_xray(connections, TopicXRay)
+        return self._open_xray(connections, JobXRay)
 
     def open_lag(self, connections: Connections) -> LagSource:
         """Return the lag of the job, as far as Kafka knows it."""

@@ -8,6 +8,7 @@ answer for the API, ``audit`` and ``repair`` are for the command line.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from backend.pipelines.operations import PipelineOperations
@@ -51,10 +52,11 @@ class KafkaWorkersOperations(PipelineOperations):
         return WorkersLookup(connections.postgres, connections.redis, V4)
 
     def open_xray(self, connections: Connections) -> XRay:
-        """Return the record and the row."""
-        from backend.pipelines.topic.xray import TopicXRay
+        """Return the record and what both groups make of it."""
+        from backend.pipelines.v4_workers.xray import WorkersXRay
 
-        return self._open_xray(connections, TopicXRay)
+        horizon_ms = connections.settings.dedup_horizon_ms
+        return self._open_xray(connections, partial(WorkersXRay, dedup_horizon_ms=horizon_ms))
 
     def open_lag(self, connections: Connections) -> LagSource:
         """Return the lag of both groups."""

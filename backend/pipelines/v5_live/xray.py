@@ -1,7 +1,8 @@
 """v5 under X-ray: one statement that stores the order and adds up the totals, and the projector's question."""
 
-from backend.pipelines.xray import RowXRay, Step, StoredOrder, psql
+from backend.pipelines.xray import RowXRay, StoredOrder, psql
 from coffee_core.resources import sql
+from coffee_core.xray import Step
 
 _PACKAGE = "backend.pipelines.v5_live"
 _ADD = sql(_PACKAGE, "add_orders")

@@ -1,6 +1,6 @@
 """What stands on the pages beside Live, still: orders and a journey, a fault that is felt, windows, logs."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -19,7 +19,7 @@ from coffee_tui.data.event_windows import WindowsView
 from coffee_tui.data.faults import FaultInfo, Faults, FaultView, Phase
 from coffee_tui.data.lag import LagHistory, LagRow, LagView
 from coffee_tui.data.orders import Journal, SentOrder
-from coffee_tui.data.xray import StepView, XRayView
+from coffee_tui.data.xray import XRayView
 from tests.integration.coffee_tui.scenes import NOW_US
 
 V1, V2, V3 = DEFAULT_PIPELINES
@@ -154,4 +154,4 @@ async def xray(_: Settings, pipeline: Pipeline, message_id: str) -> XRayView:
     way = StreamXRay(cast("Any", None), cast("Any", None), pipeline)
     stored = StoredOrder(order, "1700000000002-0", NOW_US + 9_300)
     steps = [way._request(order), *await way.between(stored), *way._keys_read()]
-    return XRayView(message_id, tuple(StepView(**asdict(step)) for step in steps))
+    return XRayView(message_id, tuple(steps))

@@ -123,6 +123,18 @@ def test_an_older_row_is_refused_and_counted(client: "redis.Redis[str]", sink: R
     assert sink.show(row(5)) == SHOWN
 
 
+def test_a_row_of_as_many_orders_after_fewer_records_is_older(
+    client: "redis.Redis[str]", sink: RedisTotals
+) -> None:
+    sink.show(row(5, valid=8, dead=1))
+    assert sink.show(row(5, valid=7, dead=1)) == OLDER
+    assert (counter(client, "duplicates"), counter(client, "dead"), counter(client, "refused")) == (3, 1, 1)
+    assert sink.show(row(5, valid=8, dead=2)) == SHOWN
+    # More orders are newer, whatever came before: a log may have lost its repeats.
+    assert sink.show(row(6, valid=6)) == SHOWN
+    assert (counter(client, "duplicates"), counter(client, "dead")) == (0, 0)
+
+
 def test_what_is_too_high_is_brought_down(client: "redis.Redis[str]", sink: RedisTotals) -> None:
     sink.show(row(5))
     client.incrby(KEYS.total_revenue, 999)
