@@ -1,5 +1,6 @@
 """Real servers for the integration tests: one of each a session, a fresh database and an empty Redis a test."""
 
+import gc
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -63,6 +64,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in slow:
         if item.path not in chosen:
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what is loaded from garbage collection: a scan of all of it takes 0.15 s."""
+    gc.freeze()
 
 
 def _group_of(item: pytest.Item) -> str:

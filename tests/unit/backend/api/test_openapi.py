@@ -29,9 +29,10 @@ from coffee_core.pipelines.constants import V2
 from coffee_core.windows import LATE_AFTER_S, MOST_MINUTES, SHOWN_MINUTES, WINDOW_S, StoreSums, Windows
 from tests.unit.backend.api.asgi import ask
 
-_DOCUMENT = json.loads(json.dumps(document(DEFAULT_PIPELINES)), parse_float=Decimal)
+_DESCRIBED = document(DEFAULT_PIPELINES)
+_DOCUMENT = json.loads(json.dumps(_DESCRIBED), parse_float=Decimal)
 _SCHEMAS = _DOCUMENT["components"]["schemas"]
-_BODIES = document(DEFAULT_PIPELINES)["paths"]["/api/v2/order"]["post"]["requestBody"]["content"]
+_BODIES = _DESCRIBED["paths"]["/api/v2/order"]["post"]["requestBody"]["content"]
 ORDER = _BODIES["application/json"]["example"]
 
 
