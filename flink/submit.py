@@ -9,8 +9,11 @@ import contextlib
 import logging
 import signal
 import sys
+import time
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -25,18 +28,27 @@ from coffee_core.server_urls import Endpoint, HttpUrl, PostgresUrl, RedisUrl, pa
 from coffee_core.settings import Settings
 from coffee_core.tasks import end_tasks
 from flink.checkpoint_store import checkpoint_store
-from flink.checkpoints import epoch_of
+from flink.checkpoints import CHECKPOINT_EVERY_RECORDS, CHECKPOINT_EVERY_S, epoch_of
 from flink.failures import Failure, JobFailedError
 from flink.options import EPOCH_PARAMETER
 from flink.outage import Outage
 from flink.plans import Plans, SubmitError
-from flink.rest import ENDED, FlinkRest, FlinkUnavailableError, Job, RefusedError, TaskManager
+from flink.rest import (
+    ENDED,
+    FlinkOperationError,
+    FlinkRest,
+    FlinkUnavailableError,
+    Job,
+    RefusedError,
+    TaskManager,
+)
 from flink.statements import JdbcTarget
 
 EPOCH_KEY = MetricKeys(V3).epoch
 """A job writes to Redis only while this key holds the epoch that it was submitted with."""
 _FIRST_EPOCH = "1"
 _PRESENCE = MetricKeys(V3).watched
+_COUNTERS = MetricKeys(V3).counters
 _PART = "flink-job"
 """Name of the submitter among the parts of the stack."""
 _CHECK_EVERY_S = 0.5
@@ -83,6 +95,7 @@ class Submitter:
         self._plans = Plans(settings)
         self._checkpoints = checkpoint_store(settings, rest, redis)
         self._standby = WarmStandby(rest, self._plans)
+        self._by_volume = CheckpointsByVolume(rest, redis)
 
     async def check(self) -> bool:
         """Compare the jobs on the cluster with the one that should run; cancel or submit.
@@ -117,6 +130,7 @@ class Submitter:
 
     async def close(self) -> None:
         """End what runs in the background."""
+        await self._by_volume.close()
         await self._standby.close()
         await self._plans.close()
 
@@ -144,6 +158,7 @@ class Submitter:
         if self._running != job.id:
             self._running = job.id
             log.info("job %s runs, in epoch %s", job.id, epoch)
+        await self._by_volume.check(job)
         if self._epochs.get(job.id) == epoch:
             await self._checkpoints.note_completed(epoch, job.id)
         restore = self._checkpoints.stable_uri(epoch)
@@ -269,6 +284,55 @@ def _read_epoch(file: Path) -> str:
         return ""
     # What a power cut has left empty, or full of zeros, is no epoch.
     return text if text.isascii() and text.isdecimal() else ""
+
+
+class CheckpointsByVolume:
+    """Has the job take a checkpoint once many records were counted within the interval of its own ones.
+
+    After a crash what came since the last one is read again, by a TaskManager that is warm and not yet fast.
+    """
+
+    def __init__(self, rest: FlinkRest, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` returns seconds."""
+        self._rest = rest
+        self._redis = redis
+        self._clock = clock
+        self._begun: tuple[int, float] | None = None
+        """Records that had been counted when the interval began, and when that was (s)."""
+        self.task: asyncio.Task[None] | None = None
+        """The last checkpoint that was begun here."""
+
+    async def check(self, job: Job) -> None:
+        """Begin a checkpoint where one is due and none is under way; call it while the job runs.
+
+        Raises RedisError.
+        """
+        if self.task is not None and not self.task.done():
+            return
+        records, now_s = await self._counted(), self._clock()
+        before, since_s = self._begun or (records, now_s)
+        due = records - before >= CHECKPOINT_EVERY_RECORDS
+        if due:
+            self.task = asyncio.create_task(self._take(job))
+        # After an interval the job has taken one by itself. Fewer records: a flush of Redis, or another epoch.
+        over = due or records < before or now_s - since_s >= CHECKPOINT_EVERY_S
+        self._begun = (records, now_s) if over else (before, since_s)
+
+    async def close(self) -> None:
+        """Wait no longer for a checkpoint that is under way."""
+        if self.task is not None:
+            await end_tasks(self.task)
+
+    async def _counted(self) -> int:
+        found: Any = self._redis.hmget(_COUNTERS, ["shown_orders", "duplicates", "dead"])
+        return sum(int(value) for value in await found if value is not None and value.isdecimal())
+
+    async def _take(self, job: Job) -> None:
+        try:
+            await self._rest.checkpoint(job)
+        except (FlinkOperationError, FlinkUnavailableError, OSError, TimeoutError) as error:
+            # The next check finds out what has become of the job.
+            log.info("no checkpoint before its time: %s", error)
 
 
 class WarmStandby:

@@ -14,13 +14,14 @@ from coffee_core.pipelines.constants import V3
 from coffee_core.runstate import NOT_RUNNING, read_remarks
 from coffee_core.settings import Settings
 from coffee_core.standstill import Standstill
-from flink.checkpoints import checkpoints_uri
+from flink.checkpoints import CHECKPOINT_EVERY_RECORDS, CHECKPOINT_EVERY_S, checkpoints_uri
 from flink.failures import JobFailedError
 from flink.options import EPOCH_PARAMETER, JOB_NAME
 from flink.outage import AFTER_S, Outage
 from flink.plans import client_arguments, fingerprint
-from flink.rest import FlinkRest
-from flink.submit import Submitter
+from flink.rest import FlinkRest, Job
+from flink.submit import CheckpointsByVolume, Submitter
+from tests.waiting import until
 
 STANDSTILL = MetricKeys(V3).standstill
 DAMAGED = """java.lang.Exception: Exception while creating StreamOperatorStateContext.
@@ -44,6 +45,10 @@ class JobManager:
         """Jobs that high availability has brought back: Flink shows none of their parameters."""
         self.task_managers: list[dict[str, Any]] = []
         self.submitted = 0
+        self.triggered = 0
+        """Checkpoints that were asked for by hand."""
+        self.completes = True
+        """Whether these complete."""
         self._start_ms = itertools.count(1)
 
     def put(self, job_id: str, state: str = "RUNNING", running: int = 0, failures: tuple[str, ...] = ()) -> None:
@@ -57,6 +62,8 @@ class JobManager:
         app.router.add_get("/jobs/{id}/config", self._config)
         app.router.add_get("/jobs/{id}/exceptions", self._exceptions)
         app.router.add_get("/jobs/{id}/checkpoints", self._checkpoints)
+        app.router.add_post("/jobs/{id}/checkpoints", self._trigger)
+        app.router.add_get("/jobs/{id}/checkpoints/{request}", self._triggered)
         app.router.add_get("/taskmanagers", self._task_managers)
         app.router.add_patch("/jobs/{id}", self._cancel)
         app.router.add_post("/v1/jobs", self._submit)
@@ -88,6 +95,14 @@ class JobManager:
         of_it = None if restored is None else {"id": 1, "external_path": restored}
         return web.json_response({"latest": {"completed": None, "savepoint": None, "restored": of_it}})
 
+    async def _trigger(self, _request: web.Request) -> web.Response:
+        self.triggered += 1
+        return web.json_response({"request-id": str(self.triggered)}, status=202)
+
+    async def _triggered(self, _request: web.Request) -> web.Response:
+        cause = {} if self.completes else {"failureCause": {"stack-trace": "x.CheckpointException: not all run"}}
+        return web.json_response({"status": {"id": "COMPLETED"}, "operation": cause})
+
     async def _task_managers(self, _request: web.Request) -> web.Response:
         return web.json_response({"taskmanagers": self.task_managers})
 
@@ -108,6 +123,7 @@ class Scene:
         self.manager = manager
         self.now_s = 0.0
         self.outage = Outage(settings, redis, lambda: self.now_s)
+        self.rest = rest
         self.submitter = Submitter(settings, rest, redis, self.outage)
         self.folder = Path(checkpoints_uri(settings, "1").removeprefix("file://"))
         self.link = self.folder / "restore-from"
@@ -353,3 +369,71 @@ async def test_one_whose_checkpoints_are_of_an_epoch_before_is_cancelled(scene: 
     scene.manager.jobs["b" * 32]["restored"] = f"s3://coffee/checkpoints/epoch-0-0123abcd/{'b' * 32}/chk-3"
     await scene.submitter.check()
     assert scene.state("b" * 32) == "CANCELED"
+
+
+class Backlog:
+    """A running job whose records are counted in Redis as a test says, and a clock."""
+
+    def __init__(self, manager: JobManager, rest: FlinkRest, redis: Redis) -> None:
+        self.manager = manager
+        self.now_s = 0.0
+        self._checkpoints = CheckpointsByVolume(rest, redis, lambda: self.now_s)
+        self._redis = redis
+
+    async def checkpoints_at(self, orders: int, duplicates: int = 0, dead: int = 0) -> int:
+        """Return how many checkpoints were asked for once so many records are counted, and none is under way."""
+        counted = {"shown_orders": orders, "duplicates": duplicates, "dead": dead}
+        await self._redis.hset(MetricKeys(V3).counters, mapping=counted)
+        await self._checkpoints.check(Job("b" * 32, JOB_NAME, "RUNNING", 1, all_running=True))
+        if self._checkpoints.task is not None:
+            await self._checkpoints.task
+        return self.manager.triggered
+
+
+@pytest.fixture
+def backlog(scene: Scene, client: Redis) -> Backlog:
+    return Backlog(scene.manager, scene.rest, client)
+
+
+async def test_a_checkpoint_is_taken_whenever_so_many_records_have_been_counted(backlog: Backlog) -> None:
+    many = CHECKPOINT_EVERY_RECORDS
+    assert await backlog.checkpoints_at(5 * many) == 0  # counted before the submitter began
+    assert await backlog.checkpoints_at(6 * many - 1) == 0
+    assert await backlog.checkpoints_at(6 * many) == 1
+    assert await backlog.checkpoints_at(7 * many - 1) == 1
+    assert await backlog.checkpoints_at(9 * many) == 2
+
+
+async def test_repeats_and_dead_letters_are_read_again_like_orders(backlog: Backlog) -> None:
+    third = CHECKPOINT_EVERY_RECORDS // 3 + 1
+    assert await backlog.checkpoints_at(0) == 0
+    assert await backlog.checkpoints_at(third, third) == 0
+    assert await backlog.checkpoints_at(third, third, third) == 1
+
+
+async def test_of_fewer_records_in_its_interval_the_job_takes_a_checkpoint_by_itself(backlog: Backlog) -> None:
+    for number in range(4):
+        assert await backlog.checkpoints_at(number * (CHECKPOINT_EVERY_RECORDS - 1)) == 0
+        backlog.now_s += CHECKPOINT_EVERY_S
+
+
+async def test_after_a_flush_of_redis_records_are_counted_from_what_is_left(backlog: Backlog) -> None:
+    many = CHECKPOINT_EVERY_RECORDS
+    assert await backlog.checkpoints_at(5 * many) == 0
+    assert await backlog.checkpoints_at(0) == 0
+    assert await backlog.checkpoints_at(many) == 1
+
+
+async def test_a_checkpoint_that_fails_is_asked_for_again_after_as_many_records(backlog: Backlog) -> None:
+    backlog.manager.completes = False
+    assert await backlog.checkpoints_at(0) == 0
+    assert await backlog.checkpoints_at(CHECKPOINT_EVERY_RECORDS) == 1
+    assert await backlog.checkpoints_at(2 * CHECKPOINT_EVERY_RECORDS) == 2
+
+
+async def test_a_running_job_has_its_checkpoints_by_volume(scene: Scene, client: Redis) -> None:
+    scene.manager.put("b" * 32, "RUNNING", 2)
+    for records in (0, CHECKPOINT_EVERY_RECORDS):
+        await client.hset(MetricKeys(V3).counters, "shown_orders", str(records))
+        await scene.submitter.check()
+    await until(lambda: scene.manager.triggered == 1)
