@@ -359,6 +359,12 @@ class Settings:
         _by_notch(_one_of("all", "1")),
         "what the API waits for: all, 1; also of your own Kafka; empty: by COFFEE_DURABILITY, of your own all",
     )
+    evidence_mb: int = _setting(
+        "COFFEE_EVIDENCE_MB",
+        "500",
+        _whole_number(0, 1_000_000),
+        "most MB of what `coffee chaos` keeps of its runs in COFFEE_HOME/evidence; the oldest goes first; 0: none",
+    )
     log_format: str = _setting(
         "COFFEE_LOG_FORMAT", "text", _one_of("text", "json"), "log of the services: lines of text, or of json"
     )

@@ -6,13 +6,14 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from backend.cli.main import FAILED, NOT_RUNNING, Number, OutFile, read_pipelines
 from coffee_core.durability import NOTCHES
@@ -55,6 +56,12 @@ _EACH = "each"
 @click.option(
     "--link", metavar="CLIENT:SERVER", help="network-…: on this link alone; each: on every one, in turn."
 )
+@click.option(
+    "--check",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Judge a run that was kept again, from its history alone: see docs/evidence.md.",
+)
 @click.option("--no-load", is_flag=True, help="The fault alone: others send the orders, the audit judges.")
 @click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
 @click.option("--html", type=OutFile(), metavar="FILE", help="Write the verdicts as one HTML file, too.")
@@ -71,6 +78,7 @@ def chaos_command(
     durability: str | None,
     torn: int | None,
     link: str | None,
+    check: Path | None,
     no_load: bool,
     as_json: bool,
     html: Path | None,
@@ -80,21 +88,24 @@ def chaos_command(
 
     Without a fault: list them. power-cut has a stack of its own, in a fresh folder on a file system that forgets
     what was not synced. Exit code 0: not one order lost, duplicated or adrift; 1: some were, or the run was cut
-    short; 3: no stack runs here that may be broken.
+    short; 3: no stack runs here that may be broken. What was seen is kept in COFFEE_HOME/evidence.
     """
-    from backend.lab.chaos.experiment import Plan, run_all
-    from backend.lab.chaos.faults import FAULTS, FROZEN_S
-    from backend.lab.chaos.target import NotLocalError, TargetStack
-
+    announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
+    if check is not None:
+        ctx.exit(_recheck(ctx, check, as_json=as_json))
     if name == _POWER_CUT:
         if every or no_load or link or lasts_s is not None:
             raise click.UsageError(f"{_POWER_CUT} is a run of its own: without --all, --for, --link and --no-load")
-        announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
         ctx.exit(_cut_power(pipelines, durability, rate_per_s, torn, announce, html, as_json=as_json))
     if name is None and not every:
         _list(html, as_json=as_json)
         return
     _require_fitting(name, every=every, lasts_s=lasts_s, link=link, only_power_cut=(durability, torn))
+    from backend.lab.chaos.evidence import Shelf
+    from backend.lab.chaos.experiment import Plan, run_all
+    from backend.lab.chaos.faults import FROZEN_S
+    from backend.lab.chaos.target import NotLocalError, TargetStack
+
     try:
         target = TargetStack.attach()
     except NotLocalError as error:
@@ -103,22 +114,50 @@ def chaos_command(
     chosen = pipelines or target.pipelines
     if missing := [pipeline for pipeline in chosen if pipeline not in target.pipelines]:
         raise click.UsageError(f"{', '.join(missing)} does not run here")
-    faults = [fault for fault in FAULTS.values() if target.offers(fault)]
-    if name is not None:
-        faults = [fault for fault in faults if fault.name == name]
-    if not faults:
-        raise click.UsageError(f"{name} {_why_not_here(FAULTS[name or ''])}")
-    plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, no_load)
-    announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
-    if link is not None:
-        faults = _on_links(faults, link, target, announce)
-    result = asyncio.run(run_all(faults, target, plan, announce))
+    plan = Plan(chosen, rate_per_s, lasts_s or FROZEN_S, no_load, shelf=Shelf.of(Settings.from_env()))
+    result = asyncio.run(run_all(_chosen(name, link, target, announce), target, plan, announce))
     if html is not None:
         words = f"{name or '--all'} --rate {rate_per_s:g}{' --no-load' * no_load}"
         failures = [*result.failures, *(["interrupted"] * result.interrupted)]
         _write_page(html, [each.as_json() for each in result.results], words, chosen, failures)
     _print_result(result, as_json=as_json, as_lines=as_lines)
     ctx.exit(0 if result.exact and result.complete else FAILED)
+
+
+def _chosen(name: str | None, link: str | None, target: "TargetStack", announce: "Announce") -> "list[Fault]":
+    """Return the fault of this name, or all; on links where one is named. Raises UsageError where none is here."""
+    from backend.lab.chaos.faults import FAULTS
+
+    faults = [fault for fault in FAULTS.values() if target.offers(fault) and name in (None, fault.name)]
+    if not faults:
+        raise click.UsageError(f"{name} {_why_not_here(FAULTS[name or ''])}")
+    return faults if link is None else _on_links(faults, link, target, announce)
+
+
+def _recheck(ctx: click.Context, folder: Path, *, as_json: bool) -> int:
+    """Judge the evidence in a folder; print what was found and return the exit code. Raises UsageError."""
+    from backend.lab.recheck.recheck import NoEvidenceError, recheck
+
+    given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if given - {"check", "as_json"}:
+        raise click.UsageError("--check judges what is there: with --json alone")
+    try:
+        judged = recheck(folder)
+    except NoEvidenceError as error:
+        raise click.UsageError(str(error)) from error
+    exact = not any(each.findings for each in judged)
+    if as_json:
+        report = {"exact": exact, "pipelines": [asdict(each) for each in judged]}
+        click.echo(json.dumps(report, indent=2))
+        return 0 if exact else FAILED
+    for each in judged:
+        what = ", ".join(f"{found.kind}: {found.count:,}" for found in each.findings) or "nothing is wrong"
+        counts = f"{each.accepted:,} of {each.attempted:,} orders acknowledged, {each.stored:,} stored"
+        click.echo(f"{each.pipeline}: {counts}, {each.observations:,} totals seen: {what}")
+        for found in each.findings:
+            more = " …" * (found.count > len(found.examples))
+            click.echo(f"    {found.kind}: {'; '.join(found.examples)}{more}")
+    return 0 if exact else FAILED
 
 
 def _require_fitting(
@@ -175,6 +214,7 @@ def _cut_power(
     as_json: bool,
 ) -> int:
     """Cut the power of a stack of its own; print what came of it and return the exit code."""
+    from backend.lab.chaos.evidence import Shelf
     from backend.lab.chaos.fault_result import as_table
     from backend.lab.power_cut.power_cut import power_cut
     from backend.stack.supported_pipelines import supported_pipelines
@@ -184,7 +224,8 @@ def _cut_power(
     if missing:
         announce(missing)
     notch = durability or settings.durability
-    results = asyncio.run(power_cut(settings.home, wanted.pipelines, notch, rate_per_s, torn, announce))
+    shelf = Shelf.of(settings)
+    results = asyncio.run(power_cut(settings.home, wanted.pipelines, notch, rate_per_s, torn, shelf, announce))
     kept = all(each.kept for each in results)
     cells = [each.as_json() for each in results]
     if html is not None:

@@ -10,7 +10,7 @@ from backend.stack import locks
 from coffee_core.errors import StackError
 from coffee_core.passwords import FOLDER as PASSWORDS
 
-_DATA = ("postgres", "postgres.new", "redis", "kafka", "flink", "locks", "logs", "run", PASSWORDS)
+_DATA = ("postgres", "postgres.new", "redis", "kafka", "flink", "locks", "logs", "run", "evidence", PASSWORDS)
 """What the stack makes in a home. COFFEE_HOME may be a folder that holds other things too: they are left alone."""
 _WITHIN_S = 30.0
 _POLL_S = 0.05

@@ -70,6 +70,8 @@ def test_nothing_is_lost_or_counted_twice(lab: Lab, fault: str, pipelines: str) 
         assert cell["visible_again_s"] is not None, cell
         if cell["pipeline"] not in FAULTS[fault].may_refuse:
             assert (cell["refused"], cell["unknown"]) == (0, 0), cell
+    checked = lab.coffee("chaos", "--check", told["cells"][0]["evidence"])
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_an_end_in_the_middle_leaves_nothing_frozen(lab: Lab) -> None:

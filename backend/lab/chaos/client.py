@@ -22,7 +22,9 @@ from coffee_core.load.generator import Generator
 from coffee_core.load.orders import Attempt, Kind, OrderMix, RandomOrders
 from coffee_core.load.sender import Sender
 from coffee_core.load.statistics import Answer, Outcome
+from coffee_core.metrics import parse_totals
 from coffee_core.pipelines import Pipeline
+from coffee_core.totals import Totals
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IN_FLIGHT = 128
@@ -39,13 +41,20 @@ class Client:
     A pipeline's client has connections of its own: one that hangs does not hold up another.
     """
 
-    def __init__(self, api_url: str, pipeline: Pipeline, authorization: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        pipeline: Pipeline,
+        authorization: Mapping[str, str] | None = None,
+        on_answer: Callable[[Answer, float], None] | None = None,
+    ) -> None:
+        """``on_answer`` is called with each answer, and when its request was begun (monotonic seconds)."""
         self.pipeline = pipeline
         """Where everything goes."""
         self.answers: list[Answer] = []
         """Every answer, in the order in which they came."""
         self._mix = RandomOrders(OrderMix(keyless=_KEYLESS), remember=True)
-        self._sender = Sender(api_url, connections=_IN_FLIGHT, authorization=authorization)
+        self._sender = _TimedSender(api_url, authorization, on_answer)
         self._generator = Generator(self._sender, self._mix, on_answer=self.answers.append, in_flight=_IN_FLIGHT)
         self._repeated: list[Attempt] = []
         self._opened = AsyncExitStack()
@@ -106,6 +115,26 @@ class Client:
         self.answers += await asyncio.gather(*map(self._sender.send, repeats))
 
 
+class _TimedSender(Sender):
+    """Tells of each answer, and when its request was begun."""
+
+    def __init__(
+        self,
+        api_url: str,
+        authorization: Mapping[str, str] | None,
+        on_answer: Callable[[Answer, float], None] | None,
+    ) -> None:
+        super().__init__(api_url, connections=_IN_FLIGHT, authorization=authorization)
+        self._on_answer = on_answer
+
+    async def send(self, attempt: Attempt, intended_s: float | None = None) -> Answer:
+        sent_s = time.monotonic()
+        answer = await super().send(attempt, intended_s)
+        if self._on_answer is not None:
+            self._on_answer(answer, sent_s)
+        return answer
+
+
 class Watcher:
     """The shown totals of some pipelines, read many times a second. Use it as an asynchronous context manager.
 
@@ -119,7 +148,12 @@ class Watcher:
         redis_url: str,
         pipelines: Iterable[Pipeline],
         on_visible: Callable[[Pipeline, float], None] | None = None,
+        on_shown: Callable[[Pipeline, Totals, float, float], None] | None = None,
     ) -> None:
+        """``on_shown`` is called with what a watcher sees: totals that have changed, all six keys at one moment.
+
+        With them come the moments before and after they were read, in monotonic seconds.
+        """
         self._client: Redis = Redis.from_url(
             redis_url,
             decode_responses=True,
@@ -128,6 +162,8 @@ class Watcher:
         )
         self._pipelines = tuple(pipelines)
         self._on_visible = on_visible
+        self._on_shown = on_shown
+        self._seen: dict[Pipeline, Totals] = {}
         self.shown: dict[Pipeline, int] = dict.fromkeys(self._pipelines, 0)
         """The totals when they could last be read."""
         self.visible_s: dict[Pipeline, float] = {}
@@ -168,20 +204,40 @@ class Watcher:
             self._task.result()
 
     async def _watch(self) -> None:
-        keys = [MetricKeys(pipeline).total_orders for pipeline in self._pipelines]
         while not self._ended:
+            asked_s = time.monotonic()
             try:
-                totals = await self._client.mget(keys)
+                totals = await self._read()
             except (RedisError, OSError):
                 # Redis itself may be what was broken: nothing is visible then.
-                totals = None
-            if totals is not None:
-                self._note([int(total or 0) for total in totals])
+                pass
+            else:
+                self._note(totals, asked_s)
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    def _note(self, totals: list[int]) -> None:
+    async def _read(self) -> list[Totals]:
+        """Return the totals of each pipeline, its six keys as they were at one moment."""
+        keys = [MetricKeys(pipeline) for pipeline in self._pipelines]
+        async with self._client.pipeline(transaction=True) as read:
+            for each in keys:
+                read.get(each.total_orders)
+                read.get(each.total_revenue)
+                for hash_ in each.hashes:
+                    read.hgetall(hash_)
+            replies = await read.execute()
+        step = len(replies) // len(keys)
+        return [
+            parse_totals(replies[first], replies[first + 1], replies[first + 2 : first + step])
+            for first in range(0, len(replies), step)
+        ]
+
+    def _note(self, read: list[Totals], asked_s: float) -> None:
         now_s = time.monotonic()
-        for pipeline, total in zip(self._pipelines, totals, strict=True):
+        for pipeline, totals in zip(self._pipelines, read, strict=True):
+            if self._on_shown is not None and totals != self._seen.get(pipeline):
+                self._seen[pipeline] = totals
+                self._on_shown(pipeline, totals, asked_s, now_s)
+            total = totals.orders
             if total != self.shown[pipeline] and pipeline in self._moved_s:
                 self.still_s[pipeline] = max(self.still_s[pipeline], now_s - self._moved_s[pipeline])
                 self._moved_s[pipeline] = now_s

@@ -25,6 +25,12 @@ class Row:
     """Price in cents."""
     ordered_at_us: int
     """Time of order, microseconds since the epoch: it identifies an intended order."""
+    accepted_at_us: int = 0
+    """When the API took it, microseconds since the epoch."""
+    stored_at_us: int = 0
+    """When it was inserted, by the clock of PostgreSQL, microseconds since the epoch."""
+    source_id: str = ""
+    """Its place on the log; empty where it has none."""
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from backend.clients.servers import Servers, UnreachableError, open_servers
 from backend.lab.chaos.actions import Context, strike
 from backend.lab.chaos.client import Client, Watcher
 from backend.lab.chaos.comparison import Row, Verdict, compare
+from backend.lab.chaos.evidence import Evidence, Shelf
 from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.target import TargetStack
 from backend.pipelines.audit import audit
@@ -68,6 +69,8 @@ class Plan:
     """Whether the fault comes alone, without any load of our own."""
     settled_within_s: float = _SETTLED_WITHIN_S
     """Seconds that each pipeline has to come into step afterwards; where orders are lost, it never does."""
+    shelf: Shelf | None = None
+    """Where the evidence of each fault under load is kept; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,29 +193,47 @@ async def run_under_load(fault: Fault, target: TargetStack, plan: Plan, announce
     """
     await _require_up(target)
     before = {pipeline: await quiet(target.settings, pipeline, _QUIET_WITHIN_S) for pipeline in plan.pipelines}
+    with Evidence(plan.shelf, fault.name) as evidence:
+        evidence.describe(plan.rate_per_s, {pipeline: balance.shown for pipeline, balance in before.items()})
+        results = await _load_and_strike(fault, target, plan, before, evidence, announce)
+        await asyncio.to_thread(evidence.conclude, [result.as_json() for result in results])
+    return results
+
+
+async def _load_and_strike(
+    fault: Fault,
+    target: TargetStack,
+    plan: Plan,
+    before: Mapping[Pipeline, Balance],
+    evidence: Evidence,
+    announce: Announce,
+) -> list[FaultResult]:
     async with AsyncExitStack() as stack:
 
         def on_visible(pipeline: Pipeline, after_s: float) -> None:
             text = f"{fault.name}: {pipeline} visible again after {after_s:.2f} s"
             announce(text, pipeline=str(pipeline), visible_again_s=round(after_s, 3))
 
-        watcher = await stack.enter_async_context(Watcher(target.settings.redis_url, plan.pipelines, on_visible))
-        clients = {
-            pipeline: await stack.enter_async_context(
-                Client(target.settings.api_url, pipeline, target.settings.authorization)
-            )
-            for pipeline in plan.pipelines
-        }
-        announce(f"{fault.name}: {plan.rate_per_s:g} orders/s each into {', '.join(plan.pipelines)}")
-        effect = await _strike_under_load(fault, target, plan, clients, watcher, before, announce)
-        still_s = dict(watcher.still_s)
-        announce(f"{fault.name}: waiting for the last answers")
-    announce(f"{fault.name}: comparing row by row")
-    results = []
-    for pipeline, client in clients.items():
-        settled = await settle(target.settings, client, plan.settled_within_s)
-        result = _result(fault, settled, before[pipeline], effect, client, watcher.visible_s.get(pipeline))
-        results.append(replace(result, still_s=still_s[pipeline]))
+        watcher = Watcher(target.settings.redis_url, plan.pipelines, on_visible, evidence.shown)
+        await stack.enter_async_context(watcher)
+        async with AsyncExitStack() as load:
+            clients = {
+                pipeline: await load.enter_async_context(
+                    Client(target.settings.api_url, pipeline, target.settings.authorization, evidence.request)
+                )
+                for pipeline in plan.pipelines
+            }
+            announce(f"{fault.name}: {plan.rate_per_s:g} orders/s each into {', '.join(plan.pipelines)}")
+            effect = await _strike_under_load(fault, target, plan, clients, watcher, before, evidence, announce)
+            still_s = dict(watcher.still_s)
+            announce(f"{fault.name}: waiting for the last answers")
+        announce(f"{fault.name}: comparing row by row")
+        results = []
+        for pipeline, client in clients.items():
+            settled = await settle(target.settings, client, plan.settled_within_s)
+            evidence.rows(pipeline, settled.rows, settled.shown)
+            result = _result(fault, settled, before[pipeline], effect, client, watcher.visible_s.get(pipeline))
+            results.append(replace(result, still_s=still_s[pipeline], evidence=evidence.folder))
     return results
 
 
@@ -223,6 +244,7 @@ async def _strike_under_load(
     clients: Mapping[Pipeline, Client],
     watcher: Watcher,
     before: Mapping[Pipeline, Balance],
+    evidence: Evidence,
     announce: Announce,
 ) -> Effect:
     for client in clients.values():
@@ -253,9 +275,12 @@ async def _strike_under_load(
 
     def struck() -> None:
         watcher.struck({name: before[name].shown.orders + client.begun for name, client in clients.items()})
-        announce(f"{fault.name}: now", moment="struck", lasts_s=plan.lasts_s if fault.lasts else None)
+        lasts_s = plan.lasts_s if fault.lasts else None
+        evidence.fault(fault, "struck", fault.teaches, lasts_s)
+        announce(f"{fault.name}: now", moment="struck", lasts_s=lasts_s)
 
     effect = await strike(fault, Context(target, clients, struck, tuple(clients)), plan.lasts_s)
+    evidence.fault(fault, "over", effect.what)
     announce(f"{fault.name}: {effect.what}", moment="over")
 
     moves = dict(watcher.moves)
@@ -309,6 +334,10 @@ class Settled:
     """Shown minus stored."""
     balance: Balance
     """The balance by the pipeline's own log: a second witness."""
+    shown: Totals = field(default_factory=Totals)
+    """The six keys."""
+    rows: Sequence[Row] = ()
+    """What is stored of the client's orders."""
 
 
 async def quiet(settings: Settings, pipeline: Pipeline, within_s: float) -> Balance:
@@ -338,14 +367,14 @@ async def settle(settings: Settings, client: Client, within_s: float) -> Settled
             # The balance comes first: with nothing in flight before, nothing can join the rows afterwards.
             balance = await _balance(settings, client.pipeline)
             async with open_servers(settings) as servers:
-                verdict, drift = await _compare(servers, client)
+                verdict, drift, shown, rows = await _compare(servers, client)
         except UnreachableError:
             if time.monotonic() > deadline:
                 raise
         else:
             done = verdict.exact and is_zero(drift) and balance.balanced and not balance.in_flight
             if done or time.monotonic() > deadline:
-                return Settled(verdict, drift, balance)
+                return Settled(verdict, drift, balance, shown, rows)
         await asyncio.sleep(_SETTLE_POLL_S)
 
 
@@ -354,8 +383,8 @@ async def _balance(settings: Settings, pipeline: Pipeline) -> Balance:
     return balance
 
 
-async def _compare(servers: Servers, client: Client) -> tuple[Verdict, Totals]:
-    """Hold the stored rows against the client's list; return the verdict, and shown minus stored."""
+async def _compare(servers: Servers, client: Client) -> tuple[Verdict, Totals, Totals, list[Row]]:
+    """Hold the rows against the client's list; return the verdict, shown minus stored, what is shown, the rows."""
     attempts = client.attempts
     times = [attempt.ordered_at_us for attempt in attempts]
     first, last = to_datetime(min(times)), to_datetime(max(times))
@@ -367,12 +396,15 @@ async def _compare(servers: Servers, client: Client) -> tuple[Verdict, Totals]:
             row["store"],
             row["price_cents"],
             from_datetime(row["ordered_at"]),
+            from_datetime(row["accepted_at"]),
+            from_datetime(row["stored_at"]),
+            row["source_id"],
         )
         for row in fetched
     ]
     shown, _, _ = await read_shown(servers.client, MetricKeys(client.pipeline))
     drift = difference(shown, await stored(servers.database, client.pipeline))
-    return compare(attempts, client.answers, rows), drift
+    return compare(attempts, client.answers, rows), drift, shown, rows
 
 
 # A fault alone: whoever sends orders goes on, and afterwards each pipeline's own log is the witness.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from backend.lab.chaos.comparison import Verdict
@@ -40,6 +41,8 @@ class FaultResult:
     """Other remarks, in sentences."""
     still_s: float = 0.0
     """Longest time after the fault in which nothing new was visible, in seconds, under load."""
+    evidence: Path | None = None
+    """Folder of its history; None where none is kept."""
 
     @property
     def exact(self) -> bool:
@@ -89,6 +92,7 @@ class FaultResult:
             "standstill_s": round(self.still_s, 3),
             "wrong": list(self.wrong),
             "notes": list(self.notes),
+            "evidence": None if self.evidence is None else str(self.evidence),
         }
 
 

@@ -30,7 +30,10 @@ def chaos_page(cells: Sequence[Cell], about: str, command: str, failures: Sequen
         Section(
             _TABLE,
             "Every verdict",
-            [Sentence(line, _TABLE) for cell in cells for line in _remarks(cell)],
+            [
+                Sentence(line, _TABLE)
+                for line in (*(line for cell in cells for line in _remarks(cell)), *_kept(cells))
+            ],
             tables=[Table("What each fault did to each pipeline", _rows(cells))],
             command=command,
         )
@@ -139,6 +142,11 @@ def _rows(cells: Sequence[Cell]) -> list[list[str]]:
 def _remarks(cell: Cell) -> list[str]:
     lines = [*cell.get("wrong", ()), *cell.get("notes", ())]
     return [f"{cell['fault']} {cell['pipeline']}: {line}" for line in lines]
+
+
+def _kept(cells: Sequence[Cell]) -> list[str]:
+    folders = {cell["evidence"]: cell["fault"] for cell in cells if cell.get("evidence")}
+    return [f"{fault}: its history and pictures are in {folder}" for folder, fault in folders.items()]
 
 
 def _count(value: Any) -> str:

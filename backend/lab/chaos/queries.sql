@@ -1,6 +1,6 @@
 -- name: rows
 -- What is stored of the orders of one client. $1: version; $2, $3: first and last time of order.
-select message_id, drink, store, price_cents, ordered_at
+select message_id, drink, store, price_cents, ordered_at, accepted_at, stored_at, source_id
 from orders
 where version = $1 and ordered_at between $2 and $3
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.lab.bench.bench_stack import BenchStack
+from backend.lab.chaos.evidence import Shelf
 from backend.lab.chaos.experiment import Announce, Plan, run_under_load
 from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.target import TargetStack
@@ -72,18 +73,20 @@ async def power_cut(
     durability: str,
     rate_per_s: float,
     torn: int | None,
+    shelf: Shelf | None,
     announce: Announce,
 ) -> list[CutResult]:
     """Cut the power of a stack in a fresh folder within ``parent``, under load, and compare row by row.
 
-    ``torn``: a seed by which sectors that were not synced have reached the disk, or not. SIGINT, SIGTERM and
-    SIGHUP end it; nothing stays behind. Raises CoffeeError where it cannot be run to its end.
+    ``torn``: a seed by which sectors that were not synced have reached the disk, or not. ``shelf``: where its
+    evidence is kept. SIGINT, SIGTERM and SIGHUP end it; nothing else stays behind. Raises CoffeeError where it
+    cannot be run to its end.
     """
     assert durability in NOTCHES, "a notch of the dial"
     stop = asyncio.Event()
     stop_on_signals(stop.set)
     stopped = asyncio.create_task(stop.wait())
-    running = asyncio.create_task(_run(parent, pipelines, durability, rate_per_s, torn, announce))
+    running = asyncio.create_task(_run(parent, pipelines, durability, rate_per_s, torn, shelf, announce))
     await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not running.done():
@@ -98,6 +101,7 @@ async def _run(
     durability: str,
     rate_per_s: float,
     torn: int | None,
+    shelf: Shelf | None,
     announce: Announce,
 ) -> list[FaultResult]:
     with ForgetfulMount(parent, torn) as mount:
@@ -112,7 +116,7 @@ async def _run(
                 may_refuse=PIPELINES,
                 strike=partial(_cut, stack, mount, announce),
             )
-            plan = Plan(tuple(pipelines), rate_per_s, 0.0, settled_within_s=_SETTLED_WITHIN_S)
+            plan = Plan(tuple(pipelines), rate_per_s, 0.0, settled_within_s=_SETTLED_WITHIN_S, shelf=shelf)
             return await run_under_load(fault, TargetStack(stack.settings), plan, announce)
 
 

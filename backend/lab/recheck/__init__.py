@@ -1,0 +1,1 @@
+"""Judges a stored run again, with nothing of the program that ran it."""
