@@ -118,7 +118,7 @@ def main() -> int:
 
     _raise_descriptor_limit()
     closing = asyncio.Event()
-    app = create_app(settings, on_crash, closing, counters)
+    app = create_app(settings, on_crash, closing, counters, with_short_ways=spans is None)
     if spans is not None:
         from backend.api.middleware import SpanMiddleware
 

@@ -21,7 +21,7 @@ from backend.api.dashboard import DashboardFeed
 from backend.api.lag import lag_route
 from backend.api.live_audit import LiveAudit
 from backend.api.metrics import RequestMetrics, ShownMetrics
-from backend.api.middleware import BearerAuth, DirectRoutes, Observe, OriginCheck
+from backend.api.middleware import SHORT_WAYS, BearerAuth, DirectRoutes, Observe, OriginCheck, ShortWay
 from backend.api.orders import BatchEndpoint, OrderEndpoint, OrderSubmitter
 from backend.api.pipelines import RunningPipelines
 from backend.api.problems import (
@@ -45,12 +45,15 @@ def create_app(
     on_crash: Callable[[], None],
     closing: asyncio.Event | None = None,
     counters: Counters | None = None,
+    *,
+    with_short_ways: bool = True,
 ) -> ASGIApp:
     """Build the API for the pipelines of the settings.
 
     ``on_crash`` is called where the API can no longer work and must be restarted; setting ``closing`` disconnects
     the watchers of the dashboard, before the server waits for its connections to end; ``counters`` are shared
-    by all processes behind the port, where there may be more than this one.
+    by all processes behind the port, where there may be more than this one; ``with_short_ways`` lets orders pass
+    by ASGI, and by what is around this application.
     """
     running = RunningPipelines(settings)
     counters = Counters() if counters is None else counters
@@ -77,7 +80,7 @@ def create_app(
             standstills.watching(on_crash),
             running.closing_lags(),
         ):
-            yield {ADMISSIONS: admissions}
+            yield {ADMISSIONS: admissions, SHORT_WAYS: short_ways}
 
     shown = ShownMetrics(running.redis, running.healths, live_audit, standstills, counters)
     registry.register(shown)
@@ -88,14 +91,19 @@ def create_app(
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     routes: list[Route] = []
+    short_ways: dict[bytes, ShortWay] = {}
     admissions: dict[bytes, Admission] = {}
+    ways: list[tuple[str, OrderEndpoint, AnswerCounts]] = []
     for pipeline, ingest in running.ingests.items():
         # Limits of its own: a pipeline that stalls takes nothing from the others.
         submitter, counted, in_flight = OrderSubmitter(ingest), answers[pipeline], InFlight()
-        for name, endpoint, weight in (("order", OrderEndpoint, 1), ("orders", BatchEndpoint, BATCH_WEIGHT)):
-            path = f"/api/{pipeline}/{name}"
-            routes.append(Route(path, endpoint(pipeline, submitter, counted, in_flight), methods=["POST"]))
-            admissions[path.encode()] = Admission(path, in_flight, weight, counted, counts)
+        path = f"/api/{pipeline}/order"
+        order = OrderEndpoint(pipeline, submitter, counted, in_flight)
+        ways.append((path, order, counted))
+        batches = BatchEndpoint(pipeline, submitter, counted, in_flight)
+        for at, endpoint, weight in ((path, order, 1), (f"{path}s", batches, BATCH_WEIGHT)):
+            routes.append(Route(at, endpoint, methods=["POST"]))
+            admissions[at.encode()] = Admission(at, in_flight, weight, counted, counts)
     app = Starlette(
         routes=[
             *routes,
@@ -118,9 +126,11 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.pipelines = settings.pipelines
     direct = DirectRoutes(app, routes)
-    if settings.api_token:
-        return Observe(BearerAuth(direct, settings.api_token), counts)
-    return Observe(OriginCheck(direct, settings.host), counts)
+    guard = BearerAuth(direct, settings.api_token) if settings.api_token else OriginCheck(direct, settings.host)
+    if with_short_ways:
+        for path, order, counted in ways:
+            short_ways[path.encode()] = ShortWay(path, order, guard, counts, counted)
+    return Observe(guard, counts)
 
 
 _PIPELINE_PATH = re.compile(

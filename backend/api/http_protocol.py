@@ -1,5 +1,8 @@
 """uvicorn's HTTP and websocket protocols, stricter, and with limits to what a client may send.
 
+An order whose request came in one piece is answered here, without ASGI (``ShortWay``): of what the API spends on an
+order, uvicorn's cycle, scope and messages were a quarter.
+
 Built on private parts of uvicorn: the classes ``HttpToolsProtocol``, ``RequestResponseCycle`` and ``WSProtocol``,
 with their attributes, have no promise to stay. pyproject.toml pins the minor version that this was tested with
 (0.54): when it changes, read these classes again and run tests/unit/backend/api.
@@ -17,12 +20,13 @@ from typing import Any, cast
 
 import httptools
 import uvloop
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.events import Ping
 
 from backend.api.admission import ADMISSIONS, HOLD, Admission
-from backend.api.middleware import REQUEST_ID_HEADER, choose_request_id
+from backend.api.middleware import REQUEST_ID_HEADER, SHORT_WAYS, ShortWay, choose_request_id
 from backend.api.parsing import CYCLE
 from backend.api.problems import (
     LONG_HEADERS,
@@ -50,6 +54,7 @@ HOLD_S = float(RETRY_AFTER_S)
 _RESERVED = 128
 """Descriptors that no client can have: for files, and for PostgreSQL, Redis and Kafka to be reached again."""
 _HOP_BY_HOP = (b"connection", b"upgrade", b"http2-settings")
+_CLOSE = (b"connection", b"close")
 _ANSWERED = cast("RequestResponseCycle", SimpleNamespace(response_complete=True, message_event=asyncio.Event()))
 """Stands for a request that was answered without the application; the rest of its body is ignored."""
 
@@ -59,6 +64,18 @@ def most_connections() -> int:
     """Return how many connections there may be: nearly as many as the process may have descriptors."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if descriptors == resource.RLIM_INFINITY else max(descriptors - _RESERVED, _RESERVED)
+
+
+class WholeRequest:
+    """Stands for a request that is answered without the application, in place of uvicorn's cycle."""
+
+    more_body = False
+    message_event = asyncio.Event()
+    """Nobody waits for it."""
+
+    def __init__(self) -> None:
+        self.response_complete = self.disconnected = False
+        self.keep_alive = True
 
 
 class HeadWithBody:
@@ -131,6 +148,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._admissions: Mapping[bytes, Admission] = self.app_state.get(ADMISSIONS, {})
+        self._short_ways: Mapping[bytes, ShortWay] = self.app_state.get(SHORT_WAYS, {})
+        self._short_way: ShortWay | None = None
+        """Where the request goes if the rest of it is in the data being parsed."""
+        self._whole_body = b""
+        """What is here of its body."""
         self._data = b""
         """The data being parsed."""
         self._in_headers = True
@@ -187,6 +209,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._data = data
             super().data_received(data)
             self._data = b""
+            if self._short_way is not None and not self.transport.is_closing():
+                # The rest is still on its way: the application waits for it.
+                self._short_way = None
+                self._hand_over()
+                if self._whole_body:
+                    super().on_body(self._whole_body)
         if self._in_headers and not self.transport.is_closing():
             self._unfinished_bytes += len(data) if began_in_headers else 0
             if self._unfinished_bytes > MAX_HEADERS_BYTES:
@@ -233,21 +261,35 @@ class LimitedProtocol(HttpToolsProtocol):
         admission = self._admissions.get(self.url)
         if admission is not None and self._refused_at_once(admission):
             return
+        way = self._short_ways.get(self.url)
+        if way is not None and self._is_plain_post() and way.passes(self.headers):
+            self._short_way, self._whole_body = way, b""
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             self._unanswered.append(self.cycle)
-        super().on_headers_complete()
-        if self.cycle is not None:
-            if self.scope["method"] == "POST" and not self.expect_100_continue:
-                self.cycle.transport = cast("asyncio.Transport", HeadWithBody(self.transport, self.end))
-            # Not itself: it has the scope, and a circle of both would be left to the garbage collector.
-            self.scope[CYCLE] = weakref.ref(self.cycle)  # type: ignore[literal-required]
+        self._hand_over()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        if self._short_way is None:
+            super().on_body(body)
+        else:
+            self._whole_body += body
 
     def on_message_complete(self) -> None:
-        """Note that there is no more of the request."""
+        """Note that there is no more of the request, and answer it where it has come in one piece."""
         if self.parser.should_upgrade() and self._offers_unsupported_upgrade():
             return
-        super().on_message_complete()
         self._request_unfinished = False
+        if self._short_way is not None:
+            way, self._short_way = self._short_way, None
+            self.cycle = cast("RequestResponseCycle", WholeRequest())
+            answering = self._answer(self.cycle, way, cast("Scope", self.scope), self._whole_body)
+            task = self.loop.create_task(answering)
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+            return
+        super().on_message_complete()
         if self._rest_timer is not None:
             self._rest_timer.cancel()
             self._rest_timer = None
@@ -300,14 +342,43 @@ class LimitedProtocol(HttpToolsProtocol):
             detail = "The request could be understood in more than one way, or in none"
             self.refuse(ProblemError(NOT_HTTP, detail))
 
+    def _hand_over(self) -> None:
+        """Hand the request to the application."""
+        super().on_headers_complete()
+        if self.cycle is not None:
+            if self.scope["method"] == "POST" and not self.expect_100_continue:
+                self.cycle.transport = cast("asyncio.Transport", HeadWithBody(self.transport, self.end))
+            # Not itself: it has the scope, and a circle of both would be left to the garbage collector.
+            self.scope[CYCLE] = weakref.ref(self.cycle)  # type: ignore[literal-required]
+
+    async def _answer(self, request: RequestResponseCycle, way: ShortWay, scope: Scope, body: bytes) -> None:
+        """Answer a request that has come in one piece."""
+        request_id, (status, headers, text) = await way.answer(scope, body)
+        if self.flow.write_paused and not request.disconnected:
+            await self.flow.drain()
+        if request.disconnected:
+            return
+        request.response_complete = True
+        if not request.keep_alive and _CLOSE not in headers:
+            headers = [*headers, _CLOSE]
+        self._write(status, headers, request_id, text)
+        if _CLOSE in headers:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _is_plain_post(self) -> bool:
+        return (
+            self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+            and not self.expect_100_continue
+            and (self.cycle is None or self.cycle.response_complete)
+        )
+
     def _refused_at_once(self, admission: Admission) -> bool:
         # Only a plain POST is refused here; the application refuses the rest.
-        if (
-            self.parser.get_method() != b"POST"
-            or not self.parser.should_keep_alive()
-            or self.expect_100_continue
-            or not (self.cycle is None or self.cycle.response_complete)
-        ):
+        if not self._is_plain_post():
             return False
         problem = admission.refusal(self.client[0] if self.client else "")
         if problem is None:
@@ -321,14 +392,17 @@ class LimitedProtocol(HttpToolsProtocol):
     def _write_problem(self, problem: ProblemError, headers: Headers) -> None:
         request_id = choose_request_id(self.headers or [])
         body = problem_body(problem, request_id.decode("ascii"))
+        self._write(problem.type.status, headers, request_id, body)
+
+    def _write(self, status: int, headers: Headers, request_id: bytes, body: bytes) -> None:
         lines = [
             *self.server_state.default_headers,
             *headers,
             (b"content-length", b"%d" % len(body)),
             (REQUEST_ID_HEADER, request_id),
         ]
-        head = b"".join(b"%b: %b\r\n" % line for line in lines)
-        self.transport.write(STATUS_LINE[problem.type.status] + head + b"\r\n" + body)
+        head = b"".join([b"%b: %b\r\n" % line for line in lines])
+        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + body)
 
     def _finish_earlier_request(self) -> bool:
         """Where an earlier request is unanswered, ignore further input and close after its answer.

@@ -1,32 +1,41 @@
 """Pure ASGI middleware around the routes: request ids and counts, access, the short way for orders, spans."""
 
 import hmac
+import logging
 import random
 import re
 from collections.abc import Awaitable, Iterable
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import logs
-from backend.api.answer_counters import RequestCounts
+from backend.api.answer_counters import AnswerCounts, RequestCounts
+from backend.api.orders import OrderEndpoint
 from backend.api.problems import (
     INTERNAL,
     MISDIRECTED,
     REQUEST_ID,
     UNAUTHORIZED,
+    Answer,
     Headers,
     ProblemError,
     answer_problem,
+    problem_answer,
 )
 from backend.clients import tracing
 from coffee_core.origin_check import refusal
+
+_log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = b"x-request-id"
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 POLICY_VIOLATION = 1008
 """Code of a websocket that is refused."""
+SHORT_WAYS = "coffee.short_ways"
+"""Key in the state of the application of its ``ShortWay`` by path."""
+_SEE_LOG = "The log of the API says more"
 
 
 def choose_request_id(headers: Headers) -> bytes:
@@ -35,6 +44,23 @@ def choose_request_id(headers: Headers) -> bytes:
         if name == REQUEST_ID_HEADER and _SANE_ID.fullmatch(value):
             return value
     return b"%016x" % random.getrandbits(64)
+
+
+def _begin(headers: Headers) -> bytes:
+    """Return the id of a request, and add it and its trace to the logs of the current task."""
+    value = choose_request_id(headers)
+    context = {"request_id": value.decode("ascii")}
+    traceparent = trace_id = ""
+    for name, text in headers:
+        if name == tracing.HEADER:
+            traceparent = text.decode("latin-1")
+            trace_id = tracing.trace_id(traceparent)
+            break
+    if trace_id:
+        context["trace_id"] = trace_id
+    tracing.CURRENT.set(traceparent if trace_id else "")
+    logs.CONTEXT.set(context)
+    return value
 
 
 class Observe:
@@ -49,19 +75,8 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        value = choose_request_id(scope["headers"])
-        request_id = scope[REQUEST_ID] = value.decode("ascii")
-        context = {"request_id": request_id}
-        traceparent = trace_id = ""
-        for name, text in scope["headers"]:
-            if name == tracing.HEADER:
-                traceparent = text.decode("latin-1")
-                trace_id = tracing.trace_id(traceparent)
-                break
-        if trace_id:
-            context["trace_id"] = trace_id
-        tracing.CURRENT.set(traceparent if trace_id else "")
-        logs.CONTEXT.set(context)
+        value = _begin(scope["headers"])
+        scope[REQUEST_ID] = value.decode("ascii")
         status = 500
 
         async def observed_send(message: Message) -> None:
@@ -94,23 +109,26 @@ class BearerAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
-        if scope["type"] in ("http", "websocket") and not self._may_pass(scope):
+        if scope["type"] in ("http", "websocket") and not (
+            self._is_open(scope["path"]) or self.passes(scope["headers"])
+        ):
             problem = ProblemError(UNAUTHORIZED, "COFFEE_API_TOKEN is set: send 'Authorization: Bearer …'")
             await _refuse(scope, send, problem)
             return
         await self._app(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
-        path = scope["path"]
-        if path in self._OPEN_PATHS or path.startswith(("/readyz/", "/problems/")):
-            return True
-        for name, value in scope["headers"]:
+    def passes(self, headers: Headers) -> bool:
+        """Tell whether a request with these headers has the token."""
+        for name, value in headers:
             if name == b"authorization":
                 scheme, _, given = value.partition(b" ")
                 # Constant time: the duration of the answer must not reveal the token.
                 if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token):
                     return True
         return False
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._OPEN_PATHS or path.startswith(("/readyz/", "/problems/"))
 
 
 class OriginCheck:
@@ -128,20 +146,29 @@ class OriginCheck:
         """Pass one request on, or refuse it."""
         if scope["type"] == "lifespan":
             return self._app(scope, receive, send)
-        host, origin = b"", None
-        for name, value in reversed(scope["headers"]):  # the first of each name counts
-            if name == b"host":
-                host = value
-            # A page of another site cannot read the answers to other requests: no CORS header is ever sent.
-            elif name == b"origin" and scope["type"] == "websocket":
-                origin = value.decode("latin-1")
-        if origin is None and host in self._known_hosts:
-            return self._app(scope, receive, send)
-        if reason := refusal(self._bound_to, host.decode("latin-1"), origin):
+        origin = None
+        # A page of another site cannot read the answers to other requests: no CORS header is ever sent.
+        if scope["type"] == "websocket":
+            origin = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
+        if reason := self._refusal(scope["headers"], origin):
             return _refuse(scope, send, ProblemError(MISDIRECTED, f"{reason}, or set COFFEE_API_TOKEN"))
-        if len(self._known_hosts) < self._MAX_KNOWN_HOSTS:
-            self._known_hosts.add(host)
         return self._app(scope, receive, send)
+
+    def passes(self, headers: Headers) -> bool:
+        """Tell whether a request with these headers, of no websocket, is for this API."""
+        for name, value in headers:
+            if name == b"host" and value in self._known_hosts:  # there is one, or the parser had refused
+                return True
+        return not self._refusal(headers, None)
+
+    def _refusal(self, headers: Headers, origin: str | None) -> str:
+        host = next((value for name, value in headers if name == b"host"), b"")
+        if origin is None and host in self._known_hosts:
+            return ""
+        reason = refusal(self._bound_to, host.decode("latin-1"), origin)
+        if not reason and len(self._known_hosts) < self._MAX_KNOWN_HOSTS:
+            self._known_hosts.add(host)
+        return reason
 
 
 async def _refuse(scope: Scope, send: Send, problem: ProblemError) -> None:
@@ -172,8 +199,51 @@ class DirectRoutes:
         try:
             await route.app(scope, receive, send)
         except Exception:
-            await answer_problem(scope, send, ProblemError(INTERNAL, "The log of the API says more"))
+            await answer_problem(scope, send, ProblemError(INTERNAL, _SEE_LOG))
             raise  # the server logs it, with its traceback
+
+
+class ShortWay:
+    """The way of an order whose request came in one piece: past ASGI, which costs more than the rest of its way.
+
+    Does for it what the middleware above does, and hands it to the same endpoint.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: OrderEndpoint,
+        guard: BearerAuth | OriginCheck,
+        counts: RequestCounts,
+        answers: AnswerCounts,
+    ) -> None:
+        self._path = path
+        self._endpoint = endpoint
+        self._counts = counts
+        self._answers = answers
+        self.passes = guard.passes
+        """Tells by its headers whether a request may go this way; what may not is refused on the long one."""
+
+    async def answer(self, scope: Scope, raw: bytes) -> tuple[bytes, Answer]:
+        """Return the id of the request and its answer; its scope needs no more than headers and client."""
+        counts, status = self._counts, INTERNAL.status
+        request_id = _begin(scope["headers"])
+        started = perf_counter()
+        counts.values[counts.in_flight] += 1
+        try:
+            answer = await self._endpoint.take(scope, raw, perf_counter_ns())
+            status = answer[0]
+        except ProblemError as problem:
+            status = problem.type.status
+            self._answers.count(status, 0)
+            answer = problem_answer(problem, request_id)
+        except Exception:  # noqa: BLE001  as the server does on the long way: logged, with its traceback
+            _log.exception("an order could not be answered")
+            answer = problem_answer(ProblemError(INTERNAL, _SEE_LOG), request_id)
+        finally:
+            counts.values[counts.in_flight] -= 1
+            counts.count(self._path, "POST", status, perf_counter() - started)
+        return request_id, answer
 
 
 class SpanMiddleware:

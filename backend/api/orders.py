@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from backend.api.admission import BATCH_WEIGHT, InFlight
 from backend.api.answer_counters import AnswerCounts
-from backend.api.parsing import JSON, ClientGoneError, read_batch, read_order
+from backend.api.parsing import JSON, ClientGoneError, read_batch, read_order, read_order_body
 from backend.api.problems import (
     CONFLICT,
     IN_FLIGHT,
@@ -26,6 +26,7 @@ from backend.api.problems import (
     NOT_FOUND,
     UNAVAILABLE,
     UNKNOWN,
+    Answer,
     ProblemError,
     answer,
     answer_problem,
@@ -60,29 +61,32 @@ class OrderEndpoint:
         """Read one order, submit it, answer with its id, and count the answer."""
         started_ns = perf_counter_ns()
         try:
-            order, keyed = await read_order(scope, receive)
-            # After the body: a client that sends slowly takes no place in flight.
-            client = self._in_flight.enter(scope, 1)
-            try:
-                await self._submitter.submit(order, keyed)
-            finally:
-                self._in_flight.leave(client, 1)
+            raw = await read_order_body(scope, receive)
+            status, headers, body = await self.take(scope, raw, started_ns)
         except ProblemError as problem:
-            status = problem.type.status
             await answer_problem(scope, send, problem)
+            self._answers.count(problem.type.status, 0)
         except ClientGoneError:
             return
         else:
-            status, message_id = self._status, str(order.message_id)
-            body = (self._body % (message_id, message_id)).encode()
-            headers = [
-                _CONTENT_TYPE,
-                (b"location", (self._location + message_id).encode()),
-                (b"content-length", b"%d" % len(body)),
-            ]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-        self._answers.count(status, (perf_counter_ns() - started_ns) // 1_000)
+            await answer(send, status, headers, body)
+
+    async def take(self, scope: Scope, raw: bytes, started_ns: int) -> Answer:
+        """Submit the order in this body, count its answer and return it.
+
+        ``started_ns`` is when the request came, by ``perf_counter_ns``. Raises ProblemError: to be counted.
+        """
+        order, keyed = read_order(scope["headers"], raw)
+        # After the body: a client that sends slowly takes no place in flight.
+        client = self._in_flight.enter(scope, 1)
+        try:
+            await self._submitter.submit(order, keyed)
+        finally:
+            self._in_flight.leave(client, 1)
+        self._answers.count(self._status, (perf_counter_ns() - started_ns) // 1_000)
+        message_id = str(order.message_id)
+        headers = [_CONTENT_TYPE, (b"location", (self._location + message_id).encode())]
+        return self._status, headers, (self._body % (message_id, message_id)).encode()
 
 
 class BatchEndpoint:

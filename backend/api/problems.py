@@ -202,6 +202,8 @@ class ProblemError(CoffeeError):
 
 
 Headers = list[tuple[bytes, bytes]]
+Answer = tuple[int, Headers, bytes]
+"""Status, headers without the body's length, and body."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -230,6 +232,11 @@ def problem_body(problem: ProblemError, request_id: str) -> bytes:
         if (value := getattr(problem, name)) is not None:
             members[name] = value
     return _encode(members)
+
+
+def problem_answer(problem: ProblemError, request_id: bytes) -> Answer:
+    """Return the answer to a request with this id."""
+    return problem.type.status, problem_headers(problem.type), problem_body(problem, request_id.decode("ascii"))
 
 
 REQUEST_ID = "coffee.request_id"

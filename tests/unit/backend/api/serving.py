@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -60,6 +61,10 @@ class Served:
         """Tell whether there is neither a connection nor a request."""
         return not self.state.connections and not self.state.tasks
 
+    def is_at_rest(self) -> bool:
+        """Tell whether there is no request."""
+        return not self.state.tasks
+
     def leave(self) -> None:
         """Close every connection from this side."""
         for writer in self._writers:
@@ -67,15 +72,15 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[Served]:
-    """Serve an application for the length of the block."""
+async def serving(app: ASGIApp, app_state: Mapping[str, Any] | None = None) -> AsyncIterator[Served]:
+    """Serve an application for the length of the block; ``app_state`` is what its lifespan would yield."""
     config = uvicorn.Config(
         app, interface="asgi3", ws=LimitedWSProtocol, ws_per_message_deflate=False, lifespan="off", log_config=None
     )
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
-        lambda: LimitedProtocol(config, state, {}), "127.0.0.1", 0
+        lambda: LimitedProtocol(config, state, dict(app_state or {})), "127.0.0.1", 0
     )
     served = Served(state, server.sockets[0].getsockname()[1])
     try:
