@@ -1,7 +1,7 @@
 """uvicorn's HTTP and websocket protocols, stricter, and with limits to what a client may send.
 
-An order whose request came in one piece is answered here, without ASGI (``ShortWay``): of what the API spends on an
-order, uvicorn's cycle, scope and messages were a quarter.
+An order whose request came in one piece is answered here, without ASGI (``ShortWay``): of what the API spends on
+an order, uvicorn's cycle, scope and messages were a quarter.
 
 Built on private parts of uvicorn: the classes ``HttpToolsProtocol``, ``RequestResponseCycle`` and ``WSProtocol``,
 with their attributes, have no promise to stay. pyproject.toml pins the minor version that this was tested with
