@@ -65,6 +65,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class JobStart:
+    """When a job began: seconds since the epoch."""
+
+    submitted_s: float
+    deployed_s: float
+    """All of its tasks had slots."""
+    runs_s: float
+    """All of them were restored and ran."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskManager:
     """A TaskManager as the JobManager lists it."""
 
@@ -151,6 +162,16 @@ class FlinkRest:
             found = await self._ask("GET", f"/jobs/{job.id}/vertices/{vertex['id']}/taskmanagers")
             names += [str(entry["taskmanager-id"]) for entry in found["taskmanagers"]]
         return list(dict.fromkeys(names))
+
+    async def started(self, job: Job) -> JobStart:
+        """Return when a job began that runs, at its first start or, since, at its last one."""
+        deployed, runs = [], []
+        for vertex in (await self._ask("GET", f"/jobs/{job.id}"))["vertices"]:
+            for task in (await self._ask("GET", f"/jobs/{job.id}/vertices/{vertex['id']}"))["subtasks"]:
+                took = task["status-duration"]
+                deployed.append(task["start-time"])
+                runs.append(task["start-time"] + took["DEPLOYING"] + took["INITIALIZING"])
+        return JobStart(job.start_ms / 1000, max(deployed) / 1000, max(runs) / 1000)
 
     async def submit(self, plan: Path) -> str:
         """Submit a planned job under a new id and return it.

@@ -25,17 +25,25 @@ _GOOD = (State.UP, State.EXTERNAL)
 )
 @click.option("--pipelines", metavar="v1,v2,…", help="Pipelines to run; all; +v4: besides the usual ones.")
 @click.option("--network-lab", is_flag=True, help="A relay on every link between two parts, to break them.")
+@click.option("--timings", is_flag=True, help="As --headless, with a chart of what waited for what.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="--timings: a list of {part, phase, begin_s, end_s, detail}."
+)
 @click.pass_context
-def up_command(ctx: click.Context, *, headless: bool, pipelines: str | None, network_lab: bool) -> None:
+def up_command(
+    ctx: click.Context, *, headless: bool, pipelines: str | None, network_lab: bool, timings: bool, as_json: bool
+) -> None:
     """Start everything, open the dashboard in this terminal, and stop everything when it is left."""
+    if as_json and not timings:
+        raise click.UsageError("--json is for --timings")
     chosen = {} if pipelines is None else {"COFFEE_PIPELINES": pipelines}
     if network_lab:
         chosen["COFFEE_NETWORK_LAB"] = "yes"
     settings = Settings.from_env({**os.environ, **chosen})
-    if headless:
-        from backend.stack.supervisor import supervise
+    if headless or timings:
+        from backend.stack.supervisor import Timings, supervise
 
-        supervise(settings)
+        supervise(settings, timings=Timings("json" if as_json else "chart") if timings else None)
     from backend.stack.up import up
 
     ctx.exit(up(settings))

@@ -35,7 +35,7 @@ def prune_cache() -> int:
 
 def _unneeded(cache: Path) -> Iterator[Path]:
     for path in (cache / "cds").glob("*"):
-        if _age_s(path) > (UNUSED_S if path.suffix == ".jsa" else _ABANDONED_S):
+        if _age_s(path) > (UNUSED_S if path.suffix in (".jsa", ".classpath") else _ABANDONED_S):
             yield path
     for path in (cache / "bytecode").glob("[0-9a-f]*"):
         if _age_s(path) > UNUSED_S:

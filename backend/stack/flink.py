@@ -22,6 +22,7 @@ from backend.stack.jvm import Archive, Background, java, join, write_argument_fi
 from backend.stack.links import JOB_MANAGER, SUBMITTER, TASK_MANAGERS, network
 from backend.stack.part import Part, no_remark, report_progress
 from backend.stack.places import cache_dir
+from backend.stack.timings import Phase, Span
 from coffee_core.children import python_module
 from coffee_core.errors import StackError
 from coffee_core.parent_death_signal import die_with
@@ -29,7 +30,7 @@ from coffee_core.runstate import NOT_RUNNING, read_remarks, write_private, write
 from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 from flink.checkpoints import NUM_RETAINED
-from flink.rest import FlinkRest, FlinkUnavailableError
+from flink.rest import FlinkRest, FlinkUnavailableError, JobStart
 from flink.statements import JdbcTarget
 
 T = TypeVar("T")
@@ -488,6 +489,16 @@ def submitter(settings: Settings) -> Part:
     async def settle() -> None:
         _background.start(await _client_archive())
 
+    async def inside(starts: Span) -> list[Span]:
+        found = await _ask(settings, _begun)
+        if found is None:
+            return []
+        return [
+            Span("  the job", Phase.STARTS, starts.begin_s, found.submitted_s, "until it is submitted"),
+            Span("  the job", Phase.WAITS, found.submitted_s, found.deployed_s, "for slots"),
+            Span("  the job", Phase.SETTLES, found.deployed_s, found.runs_s, "in its TaskManager"),
+        ]
+
     if settings.given_database_url:
         JdbcTarget.of_url(settings.given_database_url)  # raises where Flink's driver cannot use it
     conf = folder(settings) / "conf"
@@ -510,9 +521,16 @@ def submitter(settings: Settings) -> Part:
         settle=settle,
         remark=lambda: read_remarks(settings.home).get(SUBMITTER, ""),
         trouble=lambda: read_remarks(settings.home).get(NOT_RUNNING, ""),
+        inside=inside,
         # Not the TaskManagers: the job is planned while they start, and waits for its slots by itself.
         needs=("kafka", "postgres", "redis", JOB_MANAGER),
     )
+
+
+async def _begun(flink: FlinkRest) -> JobStart:
+    """Return when the job of the orders began. Raises LookupError where there is none."""
+    running = [job for job in await flink.jobs() if job.all_running]
+    return await flink.started(running[0])
 
 
 async def _client_archive() -> Archive:

@@ -50,7 +50,7 @@ class Archive:
         """The archive; its name changes with the runtime and with any jar, not with where they lie.
 
         The JVM itself compares sizes and times of modification, and allows class paths to begin differently: all
-        environments with the same wheels share one archive.
+        environments with the same wheels share one archive, for as long as the one that made it is there.
         """
         digest = hashlib.sha256()
         for file in (java().parent.parent / "lib" / "modules", *self.classpath):
@@ -58,6 +58,23 @@ class Archive:
             digest.update(f"{file.parent.name}/{file.name}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
         digest.update(" ".join(self.flags).encode())
         return cache_dir() / "cds" / f"{self.name}-{digest.hexdigest()[:16]}.jsa"
+
+    @property
+    def _made_with(self) -> Path:
+        """The class path with which the archive was made."""
+        return self.path.with_suffix(".classpath")
+
+    def _is_there(self) -> bool:
+        """Tell whether there is an archive that a JVM takes.
+
+        It wants every jar also where it was when the archive was made. Else it starts without one, in silence,
+        and takes twice as long.
+        """
+        try:
+            jars = self._made_with.read_text(encoding="utf-8").split(os.pathsep)
+        except FileNotFoundError:
+            return False
+        return self.path.exists() and all(Path(jar).exists() for jar in jars)
 
     @property
     def _class_lists(self) -> Path:
@@ -72,14 +89,15 @@ class Archive:
     def options(self) -> tuple[str, ...]:
         """Return the JVM options that use the archive, or, while there is none, that list the classes."""
         path = self.path
-        if path.exists():
-            os.utime(path)  # in use: what nobody has used for a month is deleted
+        if self._is_there():
+            for file in (path, self._made_with):
+                os.utime(file)  # in use: what nobody has used for a month is deleted
             return ("-Xshare:auto", f"-XX:SharedArchiveFile={path}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return ("-Xshare:auto", f"-XX:DumpLoadedClassList={self.class_list}")
 
     def _is_due(self, listed: Path) -> bool:
-        return listed.exists() and not self.path.exists()
+        return listed.exists() and not self._is_there()
 
     def _is_complete(self, listed: Path) -> bool:
         return self._is_due(listed) and self.complete_with in listed.read_text(encoding="utf-8")
@@ -114,7 +132,9 @@ class Archive:
             if await process.wait() == 0:
                 # With pages of zeros in it, after a power cut, every JVM that uses it would crash.
                 await asyncio.to_thread(sync_file, partial)
+                self._made_with.unlink(missing_ok=True)
                 partial.replace(self.path)
+                write_private(self._made_with, join(self.classpath))
         finally:
             if process.returncode is None:
                 process.kill()

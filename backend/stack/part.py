@@ -1,10 +1,12 @@
 """What the process wrapper needs to know of a part: how to start it, when it is ready, how to stop it."""
 
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from backend.stack.timings import Span
 
 Announce = Callable[[str, bool], None]
 """Called with a line and whether it is passing (progress, soon replaced by another)."""
@@ -15,6 +17,11 @@ LOOPBACK = "127.0.0.1"
 
 async def nothing() -> None:
     """Do nothing: the default of a part that has nothing to prepare."""
+
+
+async def nothing_inside(_last: Span) -> Sequence[Span]:
+    """Return nothing: the default of a part whose start has no parts of its own."""
+    return ()
 
 
 def no_remark() -> str:
@@ -66,6 +73,8 @@ class Part:
     """Return a remark for the status of a part that is up; called after each ``ready``."""
     trouble: Callable[[], str] = no_remark
     """Return why a part that runs is not ready, empty where that is not known; called after each ``ready``."""
+    inside: Callable[[Span], Awaitable[Sequence[Span]]] = nothing_inside
+    """Return, once it is up, what happened inside it at its start, the last phase of which is given."""
     external: bool = False
     """Given by a URL: not started here."""
     given: str = ""

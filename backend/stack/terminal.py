@@ -38,7 +38,9 @@ def print_line(text: str) -> None:
 class Terminal:
     """Prints lines with the seconds since the start and the name of the part; progress stays in its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """``stream`` takes the lines that stay; standard output where there is none."""
+        self._stream = stream or sys.stdout
         self._began = time.monotonic()
         self._in_place = sys.stderr.isatty()
         self._progress_at_s: dict[str, float] = {}
@@ -62,7 +64,7 @@ class Terminal:
     def line(self, name: str, text: str) -> None:
         """Print a line that stays."""
         self._clear()
-        print_line(self._format(name, text))
+        print_to(self._stream, f"{self._format(name, text)}\n")
 
     def _print_progress(self, name: str, text: str) -> None:
         """Print progress: over the last one on a terminal, else a line every two seconds for each part."""

@@ -14,6 +14,7 @@ from backend.stack.log_files import log_path, open_log, rotate
 from backend.stack.part import Announce, Part, progress_listener
 from backend.stack.polling import poll
 from backend.stack.process import KilledError, PartProcess
+from backend.stack.timings import PartTimer, Phase, Span
 from coffee_core.backoff import Backoff
 from coffee_core.clock import now_us
 from coffee_core.errors import StackError
@@ -55,6 +56,7 @@ class Wrapper:
         self._settings = settings
         self._dependents = dependents
         self._publisher = Publisher(settings.home, part.name, part.port, announce)
+        self._timer = PartTimer(part.name)
         self._backoff = RestartBackoff()
         self._last_failure = ""
         self._process: PartProcess | None = None
@@ -63,6 +65,11 @@ class Wrapper:
     def stop(self) -> None:
         """Ask ``run`` to end the part and return."""
         self._stopping.set()
+
+    async def start_spans(self) -> list[Span]:
+        """Return the phases of the first start, and those of what happened inside the part meanwhile."""
+        spans = self._timer.spans
+        return [*spans, *(await self._part.inside(spans[-1]) if spans else ())]
 
     async def run(self) -> None:
         """Keep the part running until ``stop``; then end it in order."""
@@ -100,12 +107,15 @@ class Wrapper:
     async def _await_needs(self) -> None:
         while missing := [name for name in self._part.needs if self._state_of(name) not in _USABLE]:
             self._publisher.move(State.WAITING, f"for {', '.join(missing)}")
+            self._timer.begin(Phase.WAITS, f"for {', '.join(missing)}")
             await asyncio.sleep(_NEEDS_POLL_S)
 
     async def _run_once(self) -> None:
         """Run one process from its start to its end. Raises StackError with how it ended."""
         self._publisher.move(State.STARTING, self._last_failure and f"after: {self._last_failure}")
+        self._timer.begin(Phase.PREPARES)
         await self._part.prepare()
+        self._timer.begin(Phase.STARTS)
         if self._part.external:
             await self._watch(None)
         self._process = process = await PartProcess.start(self._part, self._settings)
@@ -119,7 +129,9 @@ class Wrapper:
         publisher.move(pending, self._last_failure and f"after: {self._last_failure}", pid)
         while True:
             await self._wait_until_ready(pending, pid, began)
+            self._timer.begin(Phase.SETTLES)
             await self._wait_until_settled(pending, pid)
+            self._timer.up()
             self._backoff.note_up()
             self._last_failure = ""
             publisher.move(usable, part.remark(), pid)

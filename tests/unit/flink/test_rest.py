@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from flink.options import JOB_NAME
-from flink.rest import FlinkOperationError, FlinkRest, FlinkUnavailableError, Job, TaskManager
+from flink.rest import FlinkOperationError, FlinkRest, FlinkUnavailableError, Job, JobStart, TaskManager
 
 JOB = Job("a" * 32, JOB_NAME, "RUNNING", 1, all_running=True)
 
@@ -124,3 +124,17 @@ async def test_the_taskmanagers_of_a_job_are_named_once_each() -> None:
     }
     async with flink(answers) as client:
         assert await client.task_managers_of(JOB) == ["two", "one"]
+
+
+async def test_a_job_has_begun_when_the_last_of_its_tasks_has() -> None:
+    def task(start_ms: int, deploying: int, initializing: int) -> dict[str, Any]:
+        took = {"SCHEDULED": 7, "DEPLOYING": deploying, "INITIALIZING": initializing, "RUNNING": 1_000_000}
+        return {"start-time": start_ms, "status-duration": took}
+
+    answers = {
+        f"GET /jobs/{JOB.id}": [{"vertices": [{"id": "one"}, {"id": "two"}]}],
+        f"GET /jobs/{JOB.id}/vertices/one": [{"subtasks": [task(3_000, 100, 2_000), task(3_500, 0, 0)]}],
+        f"GET /jobs/{JOB.id}/vertices/two": [{"subtasks": [task(3_200, 500, 100)]}],
+    }
+    async with flink(answers) as client:
+        assert await client.started(JOB) == JobStart(submitted_s=0.001, deployed_s=3.5, runs_s=5.1)

@@ -95,8 +95,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 async def test_up_status_env_order_and_down(home: Home) -> None:
-    home.start()
+    home.start(*COFFEE, "up", "--timings", "--pipelines", "v1,v2")
     parts = await home.all_up()
+    chart = await until(lambda: home.log().partition("up at  the longest of it\n")[2].partition("· waits")[0])
+    assert {line.split()[0] for line in chart.splitlines()} == PARTS
     for name in ("postgres", "redis", "cafe-order-api"):
         assert psutil.Process(parts[name]["pid"]).is_running()
         assert parts[name]["port"] is not None

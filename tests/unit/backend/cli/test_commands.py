@@ -147,6 +147,10 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     assert output.count("\n") == 1
 
 
+def test_json_of_a_start_is_for_its_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert leave(monkeypatch, "up", "--json") == 2
+
+
 def test_a_working_folder_that_has_gone_is_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

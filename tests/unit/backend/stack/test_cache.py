@@ -79,13 +79,15 @@ def test_an_archive_that_is_used_is_kept_and_shared_by_environments_with_the_sam
 
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
-    first = environment("one").path
-    second = environment("two")
+    maker, second = environment("one"), environment("two")
+    first = maker.path
     assert second.path == first
     _write(first, days_ago=31)
+    _write(first.with_suffix(".classpath"), days_ago=31, text=jvm.join(maker.classpath))
     assert f"-XX:SharedArchiveFile={first}" in second.options()
     prune_cache()
     assert first.exists()
+    assert first.with_suffix(".classpath").exists()
     _write(second.classpath[0], days_ago=1)
     assert second.path != first, "another jar is another archive"
 
