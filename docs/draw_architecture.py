@@ -24,6 +24,7 @@ BOXES = {
     "backend.lab.bench": "backend/lab/bench<br>measurements and reports",
     "backend.lab.power_cut": "backend/lab/power_cut<br>what outlives a power cut",
     "backend.lab.decide": "backend/lab/decide<br>which pipeline, why, until when",
+    "backend.lab.storm": "backend/lab/storm<br>several faults at once",
     "backend.lab.recheck": "backend/lab/recheck<br>the second judge of a run",
     "backend.lab.page": "backend/lab/page<br>a report as one HTML file",
     "backend.stack": "backend/stack<br>processes and servers",

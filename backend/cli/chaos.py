@@ -17,6 +17,8 @@ from click.core import ParameterSource
 
 from backend.cli.main import FAILED, NOT_RUNNING, Number, OutFile, read_pipelines
 from coffee_core.durability import NOTCHES
+from coffee_core.errors import CoffeeError
+from coffee_core.numbers import parse_number, parse_whole_number
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -28,12 +30,37 @@ if TYPE_CHECKING:
 _RATE_PER_S = 300.0
 _POWER_CUT = "power-cut"
 _EACH = "each"
+_STORM_S = 60.0
+
+
+def _read_length(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """Read seconds, or a length such as ``90s`` or ``10m``; return its seconds."""
+    if text is None:
+        return None
+    unit = {"s": 1.0, "m": 60.0}.get(text[-1:])
+    try:
+        return parse_number(text if unit is None else text[:-1], 0.1, 600 / (unit or 1.0)) * (unit or 1.0)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} {error}") from error
+
+
+def _read_numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> frozenset[int] | None:
+    """Read whole numbers separated by commas, or ``none`` for no number."""
+    if text in (None, "none"):
+        return None if text is None else frozenset()
+    try:
+        return frozenset(parse_whole_number(part, 1, 10_000) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: each {error}") from error
 
 
 @click.command("chaos")
 @click.argument("name", required=False, metavar="[FAULT]")
 @click.option("--all", "every", is_flag=True, help="Run every fault, one after the other.")
-@click.option("--for", "lasts_s", type=Number(0.1, 600), metavar="S", help="Seconds of a fault that lasts.")
+@click.option(
+    "--for", "lasts_s", callback=_read_length, metavar="S",
+    help="Seconds of a fault that lasts, or of a storm (60): 90, or 10m.",
+)  # fmt: skip
 @click.option(
     "--pipeline",
     "pipelines",
@@ -62,6 +89,14 @@ _EACH = "each"
     metavar="FOLDER",
     help="Judge a run that was kept again, from its history alone: see docs/evidence.md.",
 )
+@click.option(
+    "--storm", "seed", type=int, metavar="SEED",
+    help="Several faults at once, drawn from the seed, on a stack of its own.",
+)  # fmt: skip
+@click.option(
+    "--only", metavar="N,N,…", callback=_read_numbers,
+    help="--storm: these of its faults alone, by their numbers; none: not one.",
+)  # fmt: skip
 @click.option("--no-load", is_flag=True, help="The fault alone: others send the orders, the audit judges.")
 @click.option("--json", "as_json", is_flag=True, help="{exact, complete, cells: […]}: see docs/chaos.md.")
 @click.option("--html", type=OutFile(), metavar="FILE", help="Write the verdicts as one HTML file, too.")
@@ -79,6 +114,8 @@ def chaos_command(
     torn: int | None,
     link: str | None,
     check: Path | None,
+    seed: int | None,
+    only: frozenset[int] | None,
     no_load: bool,
     as_json: bool,
     html: Path | None,
@@ -92,15 +129,20 @@ def chaos_command(
     """
     announce = partial(_print_json_line if as_lines else _print_line, time.monotonic())
     if check is not None:
-        ctx.exit(_recheck(ctx, check, as_json=as_json))
+        _require_alone(ctx, "--check judges what is there: with --json alone", "check", "as_json")
+        ctx.exit(_recheck(check, as_json=as_json))
+    if seed is not None:
+        words = "--storm is a run of its own: with --for, --only, --pipeline, --rate, --json and --lines"
+        _require_alone(ctx, words, "seed", "lasts_s", "only", "pipelines", "rate_per_s", "as_json", "as_lines")
+        ctx.exit(_weather(seed, lasts_s or _STORM_S, only, pipelines, rate_per_s, announce, as_json=as_json))
     if name == _POWER_CUT:
-        if every or no_load or link or lasts_s is not None:
+        if every or no_load or link or only is not None or lasts_s is not None:
             raise click.UsageError(f"{_POWER_CUT} is a run of its own: without --all, --for, --link and --no-load")
         ctx.exit(_cut_power(pipelines, durability, rate_per_s, torn, announce, html, as_json=as_json))
+    _require_fitting(name, every=every, lasts_s=lasts_s, link=link, only_power_cut=(durability, torn), only=only)
     if name is None and not every:
         _list(html, as_json=as_json)
         return
-    _require_fitting(name, every=every, lasts_s=lasts_s, link=link, only_power_cut=(durability, torn))
     from backend.lab.chaos.evidence import Shelf
     from backend.lab.chaos.experiment import Plan, run_all
     from backend.lab.chaos.faults import FROZEN_S
@@ -134,13 +176,17 @@ def _chosen(name: str | None, link: str | None, target: "TargetStack", announce:
     return faults if link is None else _on_links(faults, link, target, announce)
 
 
-def _recheck(ctx: click.Context, folder: Path, *, as_json: bool) -> int:
+def _require_alone(ctx: click.Context, words: str, *together: str) -> None:
+    """Raise UsageError with these words where anything but these parameters was given."""
+    given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if given - set(together):
+        raise click.UsageError(words)
+
+
+def _recheck(folder: Path, *, as_json: bool) -> int:
     """Judge the evidence in a folder; print what was found and return the exit code. Raises UsageError."""
     from backend.lab.recheck.recheck import NoEvidenceError, recheck
 
-    given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    if given - {"check", "as_json"}:
-        raise click.UsageError("--check judges what is there: with --json alone")
     try:
         judged = recheck(folder)
     except NoEvidenceError as error:
@@ -161,7 +207,13 @@ def _recheck(ctx: click.Context, folder: Path, *, as_json: bool) -> int:
 
 
 def _require_fitting(
-    name: str | None, *, every: bool, lasts_s: float | None, link: str | None, only_power_cut: tuple[object, ...]
+    name: str | None,
+    *,
+    every: bool,
+    lasts_s: float | None,
+    link: str | None,
+    only_power_cut: tuple[object, ...],
+    only: frozenset[int] | None,
 ) -> None:
     """Raise UsageError where what was asked for does not go together."""
     from backend.lab.chaos.faults import FAULTS
@@ -169,6 +221,8 @@ def _require_fitting(
 
     if any(option is not None for option in only_power_cut):
         raise click.UsageError(f"--durability and --torn are for {_POWER_CUT}")
+    if only is not None:
+        raise click.UsageError("--only is for --storm")
     if name is not None and (every or name not in FAULTS):
         raise click.UsageError(
             "either a fault or --all" if every else f"no fault {name!r}: `coffee chaos` lists them"
@@ -241,6 +295,56 @@ def _cut_power(
         lines = [*as_table([each.result for each in results]), "", *(each.sentence() for each in results)]
         click.echo("\n".join(lines))
     return 0 if kept else FAILED
+
+
+def _weather(
+    seed: int,
+    for_s: float,
+    only: frozenset[int] | None,
+    pipelines: tuple[Pipeline, ...] | None,
+    rate_per_s: float,
+    announce: "Announce",
+    *,
+    as_json: bool,
+) -> int:
+    """Run a storm, and make a failing one smaller; print what came of it and return the exit code."""
+    from backend.lab.chaos.evidence import Shelf
+    from backend.lab.chaos.fault_result import as_table
+    from backend.lab.storm.storm import StormPlan, run_storm, smallest
+    from backend.stack.stop_signal import run_unless_stopped
+    from backend.stack.supported_pipelines import supported_pipelines
+
+    settings = Settings.from_env()
+    wanted, missing = supported_pipelines(replace(settings, pipelines=pipelines or settings.pipelines))
+    if missing:
+        announce(missing)
+    run = partial(run_storm, settings.home, shelf=Shelf.of(settings), announce=announce)
+    plan = StormPlan(seed, for_s, wanted.pipelines, rate_per_s, only)
+    storm = asyncio.run(run_unless_stopped(run(plan)))
+    if storm is None:
+        raise CoffeeError("interrupted: nothing was compared")
+    smaller = None
+    if not storm.exact:
+        announce(f"not exact: {'; '.join(storm.findings()) or 'see below'}")
+        smaller = asyncio.run(run_unless_stopped(smallest(storm, run, announce)))
+    least = smaller or storm
+    if as_json:
+        report = {
+            "exact": storm.exact,
+            "seed": seed,
+            "faults": [gust.as_json() for gust in storm.gusts],
+            "cells": [result.as_json() for result in storm.results],
+            "findings": [asdict(found) for judged in storm.judged for found in judged.findings],
+            "command": plan.command,
+            "smallest": None if storm.exact else {"command": least.plan.command, "findings": least.findings()},
+        }
+        click.echo(json.dumps(report, indent=2))
+    else:
+        click.echo("\n".join([*as_table(storm.results), *storm.findings()]))
+        if not storm.exact:
+            click.echo(f"\nthe smallest that was seen to fail, {len(least.gusts)} faults:")
+            click.echo("\n".join([*map(str, least.gusts), *least.findings(), least.plan.command]))
+    return 0 if storm.exact else FAILED
 
 
 def _write_page(

@@ -43,6 +43,7 @@ class Action(StrEnum):
     REBALANCE = "rebalance"
     KILL_EVERYTHING = "kill everything"
     POWER_CUT = "power cut"
+    SEVERAL = "several"
 
 
 _LASTING = (

@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from backend.stack.polling import poll
+from coffee_core.tasks import end_tasks
 
 if TYPE_CHECKING:
     import psutil
@@ -16,6 +17,7 @@ _LAUNCHERS = ("uv", "uvx", "honcho")
 child behind, a killed honcho its children's parents."""
 _POLL_S = 0.3
 _TASKS_END_WITHIN_S = 1.0
+T = TypeVar("T")
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
@@ -25,6 +27,19 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
     loop.add_signal_handler(signal.SIGINT, stop)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         loop.add_signal_handler(signal.SIGHUP, stop)
+
+
+async def run_unless_stopped(main: Coroutine[Any, Any, T]) -> T | None:
+    """Run a program to its end and return what it returns; None where a signal ended it, in order."""
+    stop = asyncio.Event()
+    stop_on_signals(stop.set)
+    stopped, running = asyncio.create_task(stop.wait()), asyncio.create_task(main)
+    await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if running.done():
+        return running.result()
+    await end_tasks(running)
+    return None
 
 
 def stop_at_eof(stop: Callable[[], None]) -> None:

@@ -36,6 +36,10 @@ _STORM_ORDERS, _STORM_TIMES = 300, 5
 _REDIS_TIMEOUT_S = 5
 
 
+def _not_kept(_fault: Fault, _moment: str, _text: str, _lasts_s: float | None) -> None:
+    """Keep nothing: a fault alone has no evidence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Where a fault strikes, and whom to notify of it: a ``StrikeContext``, and more."""
@@ -49,6 +53,8 @@ class Context:
     """Pipelines that are watched."""
     lasts_s: float = 0.0
     """For how long a lasting fault is to last, in seconds."""
+    note: Callable[[Fault, str, str, float | None], None] = _not_kept
+    """Keeps in the evidence that a fault has struck or is over: ``Evidence.fault``."""
 
     @property
     def settings(self) -> Settings:

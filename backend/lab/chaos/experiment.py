@@ -279,7 +279,8 @@ async def _strike_under_load(
         evidence.fault(fault, "struck", fault.teaches, lasts_s)
         announce(f"{fault.name}: now", moment="struck", lasts_s=lasts_s)
 
-    effect = await strike(fault, Context(target, clients, struck, tuple(clients)), plan.lasts_s)
+    context = Context(target, clients, struck, tuple(clients), note=evidence.fault)
+    effect = await strike(fault, context, plan.lasts_s)
     evidence.fault(fault, "over", effect.what)
     announce(f"{fault.name}: {effect.what}", moment="over")
 

@@ -27,6 +27,8 @@ def draw(folder: Path) -> None:
     """Draw ``totals.svg``, ``lag.svg`` and ``way.svg`` into a folder of evidence."""
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     history, shown, faults, rows = (lines(folder, name) for name in ("history", "shown", "faults", "rows"))
+    # Of a storm its faults, not the time that it takes as a whole.
+    faults = [line for line in faults if line["fault"] != about["name"]] or faults
     pipelines = [pipeline_named(name) for name in about["pipelines"]]
     with mpl.rc_context(STYLE | _FONT):
         seen = {name: _seen(name, shown, about["shown_before"][name]["orders"]) for name in pipelines}

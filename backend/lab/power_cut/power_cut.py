@@ -15,12 +15,11 @@ from backend.lab.chaos.target import TargetStack
 from backend.lab.chaos.whole_stack import kill_all
 from backend.lab.power_cut.mount import ForgetfulMount
 from backend.pipelines.faults import Action, Effect, Fault, StrikeContext
-from backend.stack.stop_signal import stop_on_signals
+from backend.stack.stop_signal import run_unless_stopped
 from coffee_core.durability import DEFAULT, NOTCHES
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
 from coffee_core.runstate import sync_file
-from coffee_core.tasks import end_tasks
 
 NAME = "power-cut"
 _TEACHES = "every process killed at once, and what was not synced forgotten: what an answer was worth"
@@ -83,16 +82,10 @@ async def power_cut(
     cannot be run to its end.
     """
     assert durability in NOTCHES, "a notch of the dial"
-    stop = asyncio.Event()
-    stop_on_signals(stop.set)
-    stopped = asyncio.create_task(stop.wait())
-    running = asyncio.create_task(_run(parent, pipelines, durability, rate_per_s, torn, shelf, announce))
-    await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not running.done():
-        await end_tasks(running)
+    results = await run_unless_stopped(_run(parent, pipelines, durability, rate_per_s, torn, shelf, announce))
+    if results is None:
         raise CoffeeError("interrupted: nothing was compared")
-    return [CutResult(durability, result) for result in running.result()]
+    return [CutResult(durability, result) for result in results]
 
 
 async def _run(

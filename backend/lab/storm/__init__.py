@@ -1,0 +1,1 @@
+"""Storms: several faults at once, drawn from a seed."""
