@@ -197,12 +197,11 @@ def _recheck(folder: Path, *, as_json: bool) -> int:
         click.echo(json.dumps(report, indent=2))
         return 0 if exact else FAILED
     for each in judged:
-        what = ", ".join(f"{found.kind}: {found.count:,}" for found in each.findings) or "nothing is wrong"
+        what = "NOT EXACT" if each.findings else "nothing is wrong"
         counts = f"{each.accepted:,} of {each.attempted:,} orders acknowledged, {each.stored:,} stored"
         click.echo(f"{each.pipeline}: {counts}, {each.observations:,} totals seen: {what}")
         for found in each.findings:
-            more = " …" * (found.count > len(found.examples))
-            click.echo(f"    {found.kind}: {'; '.join(found.examples)}{more}")
+            click.echo(f"    {found}")
     return 0 if exact else FAILED
 
 
@@ -325,7 +324,7 @@ def _weather(
         raise CoffeeError("interrupted: nothing was compared")
     smaller = None
     if not storm.exact:
-        announce(f"not exact: {'; '.join(storm.findings()) or 'see below'}")
+        announce(f"not exact: {'; '.join(storm.wrong())}")
         smaller = asyncio.run(run_unless_stopped(smallest(storm, run, announce)))
     least = smaller or storm
     if as_json:
@@ -334,16 +333,15 @@ def _weather(
             "seed": seed,
             "faults": [gust.as_json() for gust in storm.gusts],
             "cells": [result.as_json() for result in storm.results],
-            "findings": [asdict(found) for judged in storm.judged for found in judged.findings],
             "command": plan.command,
-            "smallest": None if storm.exact else {"command": least.plan.command, "findings": least.findings()},
+            "smallest": None if storm.exact else {"command": least.plan.command, "wrong": least.wrong()},
         }
         click.echo(json.dumps(report, indent=2))
     else:
-        click.echo("\n".join([*as_table(storm.results), *storm.findings()]))
+        click.echo("\n".join(as_table(storm.results)))
         if not storm.exact:
             click.echo(f"\nthe smallest that was seen to fail, {len(least.gusts)} faults:")
-            click.echo("\n".join([*map(str, least.gusts), *least.findings(), least.plan.command]))
+            click.echo("\n".join([*map(str, least.gusts), *least.wrong(), least.plan.command]))
     return 0 if storm.exact else FAILED
 
 

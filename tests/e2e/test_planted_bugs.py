@@ -207,7 +207,9 @@ def test_a_planted_bug_is_found_and_named(tmp_path: Path, names: tuple[str, ...]
 def test_an_aggregator_without_a_fence_is_found_by_what_was_seen(tmp_path: Path) -> None:
     with planted(tmp_path / "without", "v1,v2", *TWO_AGGREGATORS, NO_FENCE).running() as lab:
         result, judged = cell(lab, "freeze-stream-worker", V1, lasts_s=6)
-    assert result.exact, "all is well in the end: the next run has it right"
+    assert result.verdict.exact, "all is well in the end: the next run has it right"
+    assert result.drift.orders == 0
+    assert [line.partition(": ")[0] for line in result.wrong] == ["judged again"], result.wrong
     assert [found.kind for found in judged.findings] == [recheck.WENT_BACK], judged
 
 

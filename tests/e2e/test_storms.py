@@ -30,7 +30,6 @@ def test_a_storm_of_a_fresh_seed_is_exact(tmp_path: Path, _turn: int) -> None:
     done = storm(home, str(secrets.randbelow(1_000_000)), "--for", "20", "--pipeline", "v1,v2,v5")
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
-    assert told["findings"] == []
     assert told["smallest"] is None
     assert len(told["cells"]) == 3
     for cell in told["cells"]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from backend.lab.chaos.comparison import Row, Verdict, compare
 from backend.lab.chaos.evidence import Evidence, Shelf
 from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.target import TargetStack
+from backend.lab.recheck.recheck import NoEvidenceError, recheck
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, difference, is_zero, read_shown, stored, summary_line
 from backend.pipelines.faults import Action, Effect, Fault, NotReadyError
@@ -197,7 +199,22 @@ async def run_under_load(fault: Fault, target: TargetStack, plan: Plan, announce
         evidence.describe(plan.rate_per_s, {pipeline: balance.shown for pipeline, balance in before.items()})
         results = await _load_and_strike(fault, target, plan, before, evidence, announce)
         await asyncio.to_thread(evidence.conclude, [result.as_json() for result in results])
-    return results
+    return results if evidence.folder is None else await asyncio.to_thread(_judge_again, results, evidence.folder)
+
+
+def _judge_again(results: Sequence[FaultResult], folder: Path) -> list[FaultResult]:
+    """Return the results with what the second judge has found in what was kept. Raises CoffeeError."""
+    try:
+        found = {judged.pipeline: judged.findings for judged in recheck(folder)}
+    except NoEvidenceError as error:
+        raise CoffeeError(str(error)) from error
+    return [
+        replace(
+            result,
+            wrong=(*result.wrong, *(f"judged again: {finding}" for finding in found[result.pipeline])),
+        )
+        for result in results
+    ]
 
 
 async def _load_and_strike(

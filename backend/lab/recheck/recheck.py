@@ -47,6 +47,10 @@ class Finding:
     examples: list[str] = field(default_factory=list)
     """The first few, in words."""
 
+    def __str__(self) -> str:
+        more = " …" * (self.count > len(self.examples))
+        return f"{self.kind}: {self.count:,}: {'; '.join(self.examples)}{more}"
+
 
 @dataclass(slots=True)
 class Judged:

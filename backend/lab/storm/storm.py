@@ -1,7 +1,7 @@
 """Storms: several faults at once, their kind, place, time and length drawn from a seed, on a stack of its own.
 
-What a storm does is one ``Fault`` to the experiment: load, strike, the way back and the comparison are those of
-every fault. Afterwards the second judge looks at what was kept of it.
+What a storm does is one ``Fault`` to the experiment: load, strike, the way back and both judges are those of every
+fault.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.faults import FAULTS
 from backend.lab.chaos.network import on_link
 from backend.lab.chaos.target import TargetStack
-from backend.lab.recheck.recheck import Judged, recheck
 from backend.pipelines.faults import Action, Effect, Fault, StrikeContext
 from backend.stack.links import network
 from backend.stack.network_lab import NAME as NETWORK_LAB
@@ -108,21 +107,15 @@ class StormResult:
     """The faults that came."""
     results: list[FaultResult]
     """One for each pipeline."""
-    judged: list[Judged]
-    """What the second judge says of each pipeline."""
 
     @property
     def exact(self) -> bool:
         """Whether neither judge has found anything."""
-        return all(result.exact for result in self.results) and not any(judged.findings for judged in self.judged)
+        return all(result.exact for result in self.results)
 
-    def findings(self) -> list[str]:
-        """Return what the second judge has found, in sentences."""
-        return [
-            f"{found.pipeline}: {found.kind}: {found.count:,}: {'; '.join(found.examples)}"
-            for judged in self.judged
-            for found in judged.findings
-        ]
+    def wrong(self) -> list[str]:
+        """Return what either judge has found, in one line for each pipeline that is not exact."""
+        return [result.summary_line() for result in self.results if not result.exact]
 
 
 def draw(seed: int, for_s: float, faults: Sequence[Fault], links: Sequence[str]) -> list[Gust]:
@@ -182,9 +175,7 @@ async def run_storm(parent: Path, plan: StormPlan, shelf: Shelf | None, announce
             ),
             announce,
         )
-        evidence = results[0].evidence
-        assert evidence is not None, "it has a shelf"
-        return StormResult(plan, gusts, results, recheck(evidence))
+        return StormResult(plan, gusts, results)
 
 
 def _may_come(fault: Fault) -> bool:

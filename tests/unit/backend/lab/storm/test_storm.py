@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from backend.cli.chaos import chaos_command
+from backend.lab.chaos.comparison import Verdict
+from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.faults import FAULTS
-from backend.lab.recheck.recheck import Finding, Judged
 from backend.lab.storm.storm import Gust, StormPlan, StormResult, _may_come, draw, smallest
 from backend.pipelines.faults import Action
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines.constants import V1, V2
+from coffee_core.totals import Totals
 
 WEATHER = [fault for fault in FAULTS.values() if _may_come(fault)]
 LINKS = ["cafe-order-api:postgres", "cafe-order-api:redis", "stream-worker:redis"]
@@ -55,10 +56,13 @@ def test_what_wants_the_lab_to_itself_is_not_drawn() -> None:
     assert "kill-network-lab" not in {fault.name for fault in WEATHER}
 
 
+VERDICT = Verdict(10, 10, 10, (), (), (), 0, 0, ())
+
+
 def result(plan: StormPlan, numbers: AbstractSet[int], fails: bool) -> StormResult:
     gusts = tuple(Gust(number, number, FAULTS["kill-redis"], 0) for number in sorted(numbers))
-    findings = [Finding("v2", "lost", 1, ["an order"])] if fails else []
-    return StormResult(plan, gusts, [], [Judged("v2", findings=findings)])
+    wrong = ("judged again: lost: 1: an order",) if fails else ()
+    return StormResult(plan, gusts, [FaultResult("storm-7", V2, VERDICT, Totals(), 1.0, wrong)])
 
 
 def shrink(faults: int, fails: Callable[[AbstractSet[int]], bool]) -> tuple[StormResult, list[AbstractSet[int]]]:
@@ -87,7 +91,7 @@ def shrink(faults: int, fails: Callable[[AbstractSet[int]], bool]) -> tuple[Stor
 def test_a_failing_storm_ends_on_what_it_takes(needed: set[int], faults: int, command: str) -> None:
     smaller, tried = shrink(faults, lambda numbers: numbers >= needed)
     assert {gust.number for gust in smaller.gusts} == needed
-    assert not smaller.exact
+    assert [line.endswith("NOT EXACT") for line in smaller.wrong()] == [True]
     assert len(tried) <= 24
     assert command in smaller.plan.command
     assert smaller.plan.command.startswith("coffee chaos --storm 7 --for 60")
@@ -109,12 +113,6 @@ def test_a_run_that_does_not_end_proves_nothing() -> None:
     storm = result(PLAN, {1, 2}, fails=True)
     smaller = asyncio.run(smallest(storm, run, lambda text, **facts: None))
     assert [gust.number for gust in smaller.gusts] == [2]
-
-
-def test_a_storm_is_exact_where_neither_judge_finds_anything() -> None:
-    fine = result(PLAN, {1}, fails=False)
-    assert fine.exact
-    assert not replace(fine, judged=result(PLAN, {1}, fails=True).judged).exact
 
 
 @pytest.mark.parametrize(
