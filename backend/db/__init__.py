@@ -1,5 +1,5 @@
 """The table of orders and its migrations."""
 
-from backend.db.migrations import HEAD, current_revision, migrate
+from backend.db.migrations import HEAD, current_revision, is_current, migrate
 
-__all__ = ["HEAD", "current_revision", "migrate"]
+__all__ = ["HEAD", "current_revision", "is_current", "migrate"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import asyncpg
 
-from coffee_core.errors import StackError
+from coffee_core.errors import CoffeeError, StackError
 from coffee_core.pipelines import PIPELINES
 from coffee_core.resources import sql
 from coffee_core.server_urls import PostgresUrl
@@ -35,6 +35,14 @@ async def current_revision(database_url: str) -> str | None:
         await connection.close()
 
 
+async def is_current(database_url: str) -> bool:
+    """Tell whether ``migrate`` would find nothing to do; no, where the database cannot be asked."""
+    try:
+        return not _schemas() and await current_revision(database_url) == HEAD
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, CoffeeError):
+        return False  # what is wrong is told by whoever migrates
+
+
 async def migrate(database_url: str) -> None:
     """Apply what is missing, in one transaction; safe when several processes do so at once.
 
@@ -52,9 +60,7 @@ async def migrate(database_url: str) -> None:
 
 async def _make_schemas(database_url: str) -> None:
     """Make what the rows of pipelines need that the migrations do not know."""
-    statements = [
-        sql(pipeline.info.package, pipeline.info.schema) for pipeline in PIPELINES if pipeline.info.schema
-    ]
+    statements = _schemas()
     if not statements:
         return
     connection = await asyncpg.connect(database_url)
@@ -65,6 +71,10 @@ async def _make_schemas(database_url: str) -> None:
                 await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def _schemas() -> list[str]:
+    return [sql(pipeline.info.package, pipeline.info.schema) for pipeline in PIPELINES if pipeline.info.schema]
 
 
 async def _upgrade(database_url: str) -> None:

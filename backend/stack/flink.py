@@ -535,7 +535,9 @@ async def _begun(flink: FlinkRest) -> JobStart:
 
 async def _client_archive() -> Archive:
     home: Path = await asyncio.to_thread(flink_home, await fetch_jars())
-    return Archive("client", client_classpath(home), _CLIENT_FLAGS)
+    # What a client loads at its end: a list that was taken before, on a busy machine, had half of its classes.
+    submits = "org/apache/flink/client/program/rest/RestClusterClient"
+    return Archive("client", client_classpath(home), _CLIENT_FLAGS, submits)
 
 
 async def _task_managers(settings: Settings) -> dict[str, str]:

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from backend.db import migrations
-from backend.db.migrations import HEAD, current_revision, migrate
+from backend.db.migrations import HEAD, current_revision, is_current, migrate
 from coffee_core.errors import StackError
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
 from tests.database import connected
@@ -39,9 +39,21 @@ async def test_migrating_again_changes_nothing_and_asks_no_more_than_it_must(
         assert await connection.fetchval("select count(*) from orders") == 1
 
 
+async def test_only_at_this_very_revision_there_is_nothing_to_migrate(
+    database_url: str, empty_database_url: str
+) -> None:
+    assert await is_current(database_url)
+    assert not await is_current(empty_database_url)
+    assert not await is_current("postgresql://coffee@127.0.0.1:1/coffee")
+    async with connected(database_url) as connection:
+        await connection.execute("update alembic_version set version_num = '0001'")
+    assert not await is_current(database_url)
+
+
 async def test_a_newer_schema_is_refused(database_url: str) -> None:
     async with connected(database_url) as connection:
         await connection.execute("update alembic_version set version_num = '9999'")
+    assert not await is_current(database_url)
     with pytest.raises(StackError, match="9999"):
         await migrate(database_url)
 
