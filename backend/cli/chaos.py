@@ -134,7 +134,8 @@ def chaos_command(
     if seed is not None:
         words = "--storm is a run of its own: with --for, --only, --pipeline, --rate, --json and --lines"
         _require_alone(ctx, words, "seed", "lasts_s", "only", "pipelines", "rate_per_s", "as_json", "as_lines")
-        ctx.exit(_weather(seed, lasts_s or _STORM_S, only, pipelines, rate_per_s, announce, as_json=as_json))
+        printed = {"as_json": as_json, "as_lines": as_lines}
+        ctx.exit(_weather(seed, lasts_s or _STORM_S, only, pipelines, rate_per_s, announce, **printed))
     if name == _POWER_CUT:
         if every or no_load or link or only is not None or lasts_s is not None:
             raise click.UsageError(f"{_POWER_CUT} is a run of its own: without --all, --for, --link and --no-load")
@@ -305,6 +306,7 @@ def _weather(
     announce: "Announce",
     *,
     as_json: bool,
+    as_lines: bool,
 ) -> int:
     """Run a storm, and make a failing one smaller; print what came of it and return the exit code."""
     from backend.lab.chaos.evidence import Shelf
@@ -327,15 +329,17 @@ def _weather(
         announce(f"not exact: {'; '.join(storm.wrong())}")
         smaller = asyncio.run(run_unless_stopped(smallest(storm, run, announce)))
     least = smaller or storm
-    if as_json:
-        report = {
-            "exact": storm.exact,
-            "seed": seed,
-            "faults": [gust.as_json() for gust in storm.gusts],
-            "cells": [result.as_json() for result in storm.results],
-            "command": plan.command,
-            "smallest": None if storm.exact else {"command": least.plan.command, "wrong": least.wrong()},
-        }
+    report = {
+        "exact": storm.exact,
+        "seed": seed,
+        "faults": [gust.as_json() for gust in storm.gusts],
+        "cells": [result.as_json() for result in storm.results],
+        "command": plan.command,
+        "smallest": None if storm.exact else {"command": least.plan.command, "wrong": least.wrong()},
+    }
+    if as_lines:
+        click.echo(json.dumps({"ended": report}))
+    elif as_json:
         click.echo(json.dumps(report, indent=2))
     else:
         click.echo("\n".join(as_table(storm.results)))

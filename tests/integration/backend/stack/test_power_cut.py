@@ -54,10 +54,48 @@ async def test_zeros_at_the_end_of_the_append_only_file_are_cut_off(tmp_path: Pa
         with serving(part, settings, tmp_path / "log"), redis.Redis.from_url(settings.redis_url) as client:
             assert client.get("acknowledged") == b"\0" * 5
         assert file.read_bytes() == whole
-    assert redis_stack.cut_zeros(file.parent) == 0
+    assert redis_stack.cut_unsynced(file.parent) == 0
     file.write_bytes(b"\0" * 10)
-    assert redis_stack.cut_zeros(file.parent) == 10
-    assert redis_stack.cut_zeros(tmp_path / "nothing here") == 0
+    assert redis_stack.cut_unsynced(file.parent) == 10
+    assert redis_stack.cut_unsynced(tmp_path / "nothing here") == 0
+
+
+def command(*words: bytes) -> bytes:
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
+async def test_a_last_write_with_a_sector_missing_is_cut_off(tmp_path: Path) -> None:
+    port = free_port()
+    settings = Settings(home=tmp_path, redis_port=port)
+    part = redis_stack.part(settings)
+    settings = Settings(home=tmp_path, redis_port=port)
+    with serving(part, settings, tmp_path / "log"), redis.Redis.from_url(settings.redis_url) as client:
+        client.set("acknowledged", b"\0" * 2_000)  # of whole sectors of zeros, and as it must be
+        client.set("last", 1)
+    (file,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
+    whole = file.read_bytes()
+    assert redis_stack.cut_unsynced(file.parent) == 0
+    write = (
+        command(b"MULTI") + b"".join(command(b"SET", b"last", b"%d" % n) for n in range(200)) + command(b"EXEC")
+    )
+    first = -(-len(whole) // 512) * 512
+    for sector in (first, first + 512, first + 3 * 512):
+        torn = bytearray(whole + write)
+        torn[sector : sector + 512] = bytes(512)
+        file.write_bytes(torn)
+        with serving(part, settings, tmp_path / "log"), redis.Redis.from_url(settings.redis_url) as client:
+            assert client.get("acknowledged") == b"\0" * 2_000
+            assert client.get("last") == b"1", "of a transaction that is not whole nothing is there"
+        assert file.read_bytes() == whole
+
+
+def test_a_file_that_is_damaged_before_its_last_write_is_left_to_its_owner(tmp_path: Path) -> None:
+    (tmp_path / "appendonly.aof.manifest").write_text("file a.incr.aof seq 1 type i\n", encoding="utf-8")
+    file = tmp_path / "a.incr.aof"
+    damaged = bytes(1_024) + command(b"SET", b"key", b"x" * 1_000_000) * 20 + bytes(512) + command(b"PING")
+    file.write_bytes(damaged)
+    assert redis_stack.cut_unsynced(tmp_path) == 0
+    assert file.read_bytes() == damaged
 
 
 async def _rows(settings: Settings) -> int:
