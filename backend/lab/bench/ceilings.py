@@ -80,10 +80,16 @@ async def kafka(figures: Figures, settings: Settings, for_s: float) -> None:
 
 
 async def insert(figures: Figures, settings: Settings, for_s: float) -> None:
-    """Measure bulk INSERTs into the orders' table, a commit each batch, as the stream worker makes them."""
+    """Measure INSERTs into the orders' table: of one row by one client, then of a batch as the stream worker's."""
     connection = await open_postgres(settings.database_url)
     try:
         await connection.execute(sql("backend.lab.bench", "partition"))
+        await _one_by_one(
+            figures,
+            "insert_one",
+            for_s / 2,
+            lambda: connection.execute(sql("backend.lab.bench", "insert"), [new_message_id()]),
+        )
         rows, busy_s, until_s = 0, 0.0, time.monotonic() + for_s
         while time.monotonic() < until_s:
             batch = [new_message_id() for _ in range(_BATCH_ROWS)]
@@ -122,15 +128,19 @@ async def consume(figures: Figures, settings: Settings, topic: str, most: int) -
 
 
 async def _both(figures: Figures, name: str, for_s: float, operation: Operation) -> None:
+    await _one_by_one(figures, name, for_s / 2, operation)
+    figures.add(f"ceiling.{name}.rate", await _rate(operation, for_s / 2), "/s", Better.HIGHER)
+
+
+async def _one_by_one(figures: Figures, name: str, for_s: float, operation: Operation) -> None:
     histogram = LatencyHistogram()
-    until_s = time.monotonic() + for_s / 2
+    until_s = time.monotonic() + for_s
     while time.monotonic() < until_s:
         started_s = time.perf_counter()
         await operation()
         histogram.record((time.perf_counter() - started_s) * 1e6)
     for quantile, percentile in QUANTILES.items():
         figures.add(f"ceiling.{name}.{quantile}", histogram.percentile_us(percentile), "µs")
-    figures.add(f"ceiling.{name}.rate", await _rate(operation, for_s / 2), "/s", Better.HIGHER)
 
 
 async def _rate(operation: Operation, for_s: float) -> float:

@@ -15,6 +15,7 @@ from coffee_core.pipelines.constants import V1, V2, V3, V4, V5
 
 _DRAIN_PER_S = 50_000
 _OF_INSERT = 0.7
+_OF_BARE_PARTS = 1.5
 _WORKERS_PER_S = 40_000
 _DASHBOARDS_US = (
     (V2, (3_000, 15_000)),
@@ -82,10 +83,26 @@ def _answers(result: Result) -> Iterator[Target]:
         for pipeline, least in ((V1, 0.30), (V2, 0.50), (V3, 0.40)):
             ratio = _ratio(result, f"{pipeline}.closed.32.rate", f"{other}.closed.32.rate")
             yield _at_least(f"{pipeline}: throughput, 32 clients, against {words}", ratio, least, _times)
-
+    yield from _answers_against_bare_parts(result)
     ratio = _ratio(result, f"{V5}.closed.32.rate", f"{V1}.closed.32.rate")
     if V1 in result.pipelines:
         yield _at_least(f"{V5}: throughput, 32 clients, against {V1}", ratio, 0.80, _times)
+
+
+def _answers_against_bare_parts(result: Result) -> Iterator[Target]:
+    """Yield for each pipeline its answer against a textbook endpoint plus the one call that makes it durable."""
+    endpoint = result.figures.middle("starlette.closed.1.p50")
+    for pipeline, call, words in (
+        (V1, "insert_one", "INSERT"),
+        (V2, "xadd", "XADD"),
+        (V3, "kafka", "Kafka send"),
+    ):
+        answer, store = (
+            result.figures.middle(name) for name in (f"{pipeline}.closed.1.p50", f"ceiling.{call}.p50")
+        )
+        ratio = answer / (endpoint + store) if answer and store and endpoint else None
+        what = f"{pipeline}: answer p50, one client, against its bare parts: Starlette + {words}"
+        yield _at_most(what, ratio, _OF_BARE_PARTS, _times)
 
 
 def _dashboards(result: Result) -> Iterator[Target]:

@@ -38,6 +38,18 @@ def target(words: str, **figures: float) -> Target:
             False,
         ),
         (
+            "v1: answer p50, one client, against its bare parts: Starlette + INSERT",
+            {"v1__closed__1__p50": 450, "starlette__closed__1__p50": 100, "ceiling__insert_one__p50": 200},
+            "1.50 ×",
+            True,
+        ),
+        (
+            "v3: answer p50, one client, against its bare parts: Starlette + Kafka send",
+            {"v3__closed__1__p50": 453, "starlette__closed__1__p50": 100, "ceiling__kafka__p50": 200},
+            "1.51 ×",
+            False,
+        ),
+        (
             "v3: throughput, 32 clients, against no-op",
             {"v3__closed__32__rate": 5_000, "noop__closed__32__rate": 12_000},
             "0.42 ×",
