@@ -11,7 +11,6 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from enum import StrEnum
-from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -190,10 +189,13 @@ def _log_context(batch: Batch, entry_id: str) -> dict[str, dict[str, str]]:
     return {"context": {"trace_id": trace_id(traceparent)} if traceparent else {}}
 
 
-def _outcomes(batch: Batch) -> list[tuple[str, Outcome, UUID | None]]:
+def _outcomes(batch: Batch) -> list[tuple[str, Outcome, str | None]]:
     """Return the id and the outcome of each entry, and the message id of those that are shown."""
     return [
-        *((entry.entry_id, Outcome.SHOWN, entry.order.message_id) for entry in batch.orders),
+        *(
+            (entry_id, Outcome.SHOWN, message_id)
+            for entry_id, message_id in zip(batch.orders.entry_ids, batch.orders.message_ids, strict=True)
+        ),
         *((entry_id, Outcome.DUPLICATE, None) for entry_id in batch.duplicates),
         *((letter.entry_id, Outcome.DEAD_LETTER, None) for letter in batch.dead_letters),
     ]

@@ -1,7 +1,9 @@
+from itertools import chain
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.pipelines.v2_streams.batch import Batch, parse, printable
+from backend.pipelines.v2_streams.batch import Batch, Entry, parse, printable
 from coffee_core.clock import MAX_TIME_US
 from coffee_core.ids import new_message_id
 from coffee_core.menu import MAX_PRICE_CENTS
@@ -11,9 +13,15 @@ ORDER = Order(new_message_id(), "latte", "uptown", 500, 1, 2)
 FIELDS = {name: str(value) for name, value in ORDER.to_fields().items()}
 
 
+def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
+    return entry_id, list(chain.from_iterable(fields.items()))
+
+
 def test_entries_are_sorted_by_what_they_hold() -> None:
-    batch = parse([("1-1", FIELDS), ("1-2", {}), ("1-3", {**FIELDS, "drink": "tea"}), ("1-4", FIELDS)])
-    assert [(each.entry_id, each.order) for each in batch.orders] == [("1-1", ORDER), ("1-4", ORDER)]
+    contents = [FIELDS, {}, {**FIELDS, "drink": "tea"}, FIELDS]
+    batch = parse([_entry(f"1-{number}", fields) for number, fields in enumerate(contents, 1)])
+    assert batch.orders.entry_ids == ["1-1", "1-4"]
+    assert next(zip(*batch.orders, strict=True))[:-1] == tuple(ORDER.to_fields().values())
     assert batch.deleted == ["1-2"]
     assert [(letter.entry_id, letter.reason) for letter in batch.dead_letters] == [("1-3", "malformed")]
     assert batch.dead_letters[0].detail.startswith("drink: must be one of")
@@ -33,7 +41,8 @@ _uuid = st.sampled_from(
         "0" * 36,
     ]
 )
-_text = st.sampled_from(["tea", "Latte", "", "latte ", "\udce9", "uptown"])
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+_text = st.sampled_from(["tea", TRACE, "Latte", "", "latte ", "\udce9", "uptown"])
 _spoilt = st.fixed_dictionaries(
     {},
     optional={
@@ -54,13 +63,14 @@ _fields = st.one_of(
 
 @given(contents=st.lists(_fields, min_size=1, max_size=3))
 def test_a_batch_is_read_at_once_as_strictly_as_one_entry_after_another(contents: list[dict[str, str]]) -> None:
-    entries = [(f"1-{number}", fields) for number, fields in enumerate(contents)]
+    entries = [_entry(f"1-{number}", fields) for number, fields in enumerate(contents)]
     expected = Batch()
     for each in entries:
         # Beside one that is certainly no order, none is read with the others.
-        single = parse([each, ("2-1", {"drink": "tea"})])
-        expected.orders += single.orders
+        single = parse([each, _entry("2-1", {"drink": "tea"})])
+        expected.orders = expected.orders.joined(single.orders)
         expected.dead_letters += single.dead_letters[:-1]
+        expected.traceparents |= single.traceparents
     assert parse(entries) == expected
 
 
