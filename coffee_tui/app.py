@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import chain
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
@@ -11,7 +12,7 @@ from textual.screen import Screen
 from coffee_tui.data.recording import Recorder
 from coffee_tui.data.snapshot import OrdersView, Snapshot
 from coffee_tui.data.sources import Sources
-from coffee_tui.keymap import BoundApp, Keymap
+from coffee_tui.keymap import BoundApp, Keymap, key_name
 from coffee_tui.screens.base_screen import CLOSE, HELP, BaseScreen, Page
 from coffee_tui.screens.live import KEYS, LiveScreen, OrdersChanged, SnapshotChanged
 from coffee_tui.theme import ThemedApp
@@ -46,7 +47,7 @@ class CoffeeApp(BoundApp, ThemedApp):
         auto_speed: float | None = None,
     ) -> None:
         super().__init__()
-        self.bind_keys(keys or {})
+        self.bind_keys(keys or {}, chain.from_iterable(screens().values()))
         self._sources = sources
         self._recorder = recorder
         self._begins_with_tour, self._auto_speed = tour, auto_speed
@@ -63,7 +64,7 @@ class CoffeeApp(BoundApp, ThemedApp):
         for key in on.shown_keys():
             if key.action != "app.command_palette":
                 run = partial(on.run_action, key.action)
-                yield SystemCommand(key.tooltip or key.description, f"key {key.key_display or key.key}", run)
+                yield SystemCommand(key.tooltip or key.description, f"key {key_name(key)}", run)
 
     def _start(self) -> None:
         # A worker that fails ends the application with its error: nothing vanishes.

@@ -1,5 +1,6 @@
 """Keys of the user's own: a file that gives actions other keys, checked before anything is shown."""
 
+import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 from textual.app import App
 from textual.binding import Binding, BindingsMap
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, format_key, key_to_character
+from textual.message_pump import MessagePump
 
 from coffee_core.errors import ConfigError
 
@@ -18,6 +20,7 @@ _COMMENT_AT = 46
 _MODIFIERS = ("ctrl", "shift", "alt")
 _RESERVED = ("ctrl+c", "ctrl+q")
 """Ends the dashboard, whatever else is bound: nobody shall be locked in."""
+_NAMED = re.compile(r"\{([a-z0-9-]+)\}")
 
 
 class BoundApp(App[None]):
@@ -27,11 +30,32 @@ class BoundApp(App[None]):
         super().__init__(*args, **kwargs)
         self.keys: Keymap = {}
         """What is bound otherwise than by default."""
+        self._names: dict[str, str] = {}
 
-    def bind_keys(self, keys: Keymap) -> None:
-        """Bind these actions to these keys instead of their own."""
+    def bind_keys(self, keys: Keymap, bindings: Iterable[Binding]) -> None:
+        """Bind these actions to these keys instead of their own; ``bindings`` are those of all screens."""
         self.keys = keys
+        self._names = {binding.id: key_name(binding) for binding in as_bound(bindings, keys) if binding.id}
         self.set_keymap(dict(keys))
+
+    def named(self, text: str) -> str:
+        """Return a text with keys in the place of its actions: ``{load}`` is what starts the load here.
+
+        Raises KeyError of an action that there is none of.
+        """
+        return _NAMED.sub(lambda found: self._names[found[1]], text)
+
+
+def named(node: MessagePump, text: str) -> str:
+    """Return the same, of the app that a widget or a screen is in."""
+    app = node.app
+    assert isinstance(app, BoundApp), "whoever names keys is in an app that knows them"
+    return app.named(text)
+
+
+def key_name(binding: Binding) -> str:
+    """Return what a binding's key is called on the screen: of several the first."""
+    return binding.key_display or binding.key.split(",")[0]
 
 
 def as_bound(bindings: Iterable[Binding], keys: Keymap) -> list[Binding]:

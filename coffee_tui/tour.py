@@ -35,11 +35,14 @@ class Tour:
         snapshot: Callable[[], Snapshot],
         orders: Callable[[], OrdersView],
         show: Callable[[TourStep | None, CaptionView], None],
+        named: Callable[[str], str],
     ) -> None:
+        """``named`` puts keys in the place of actions, as they are bound here."""
         self._sources = sources
         self._snapshot = snapshot
         self._orders = orders
         self._show = show
+        self._named = named
         self._steps: tuple[TourStep, ...] = ()
         self._moments: Sequence[float | None] = ()
         self._at = 0
@@ -177,7 +180,8 @@ class Tour:
             await end_tasks(running)
         view = faults.view
         exact = view.phase is Phase.ENDED and not view.trouble and all(each.exact for each in view.verdicts)
-        said = "not one order lost, duplicated or adrift" if exact else view.trouble or "NOT EXACT: x says more"
+        not_exact = view.trouble or self._named("NOT EXACT: {faults} says more")
+        said = "not one order lost, duplicated or adrift" if exact else not_exact
         self._say(f"{step.fault}: {said}", Doing.DONE if exact else Doing.FAILED)
 
     async def _level(self) -> None:
@@ -218,14 +222,15 @@ class Tour:
         step, following = self._steps[self._at : self._at + 1], self._steps[self._at + 1 : self._at + 2]
         if not step:
             return
-        by_hand = f"by hand: {step[0].key}, {step[0].does}" if step[0].key else ""
+        first, second = map(self._named, step[0].lines)
+        by_hand = self._named(f"by hand: {{{step[0].action}}}, {step[0].does}") if step[0].action else ""
         self._show(
             step[0],
             CaptionView(
                 self._at + 1,
                 len(self._steps),
                 step[0].title,
-                step[0].lines,
+                (first, second),
                 goes_on or by_hand,
                 state,
                 following[0].title if following else "",

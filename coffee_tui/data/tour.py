@@ -43,13 +43,13 @@ class TourStep:
     title: str
     """A few words."""
     lines: tuple[str, str]
-    """Two lines, each at most ``LINE_CELLS`` cells."""
+    """Two lines, each at most ``LINE_CELLS`` cells; ``{compare}`` stands for the key of that action."""
     looks: tuple[Look, ...]
     """Where to look."""
-    key: str
-    """The key that does the same by hand; empty where none does."""
+    action: str
+    """Name of the action that does the same by hand; empty where none does."""
     does: str = ""
-    """What that key does, in two or three words."""
+    """What it does, in two or three words."""
     deed: Deed = Deed.NOTHING
     fault: str = ""
     """Name of the fault, of ``Deed.FAULT``."""
@@ -82,7 +82,7 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
                 "An answer says the order is safe. That it is shown is another moment, and the price of each way.",
             ),
             (Look.TOTALS,),
-            "a",
+            "order-all",
             "one order into each",
             Deed.ORDER,
             shows=lambda shown: isinstance(shown, OrdersView) and bool(shown.keys),
@@ -94,7 +94,7 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
                 "on one scale from a millisecond to a minute. A cron is seconds late by design; a log is not.",
             ),
             (Look.BAND, Look.RATES),
-            "space",
+            "load",
             "the load",
             Deed.LOAD,
             shows=lambda shown: isinstance(shown, OrdersView) and shown.running,
@@ -106,7 +106,7 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
                 "the link before the worker fills, then drains. Without a log the customers wait instead.",
             ),
             (Look.CHAIN, Look.STATUS),
-            "b",
+            "burst",
             "a burst",
             Deed.BURST,
             shows=lambda shown: isinstance(shown, OrdersView) and bool(shown.burst),
@@ -122,7 +122,7 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
                     "Orders are still taken, and wait. When it is back: not one is lost, not one counted twice.",
                 ),
                 (Look.CHAIN, Look.STATUS, Look.AUDIT),
-                "x",
+                "faults",
                 "the faults",
                 Deed.FAULT,
                 f"kill-{broken.info.processor}",
@@ -139,7 +139,7 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
                     "Nobody is called: each way finds it out by itself, and counts from what is stored.",
                 ),
                 (Look.TOTALS, Look.AUDIT),
-                "x",
+                "faults",
                 "the faults",
                 Deed.FAULT,
                 "flush-metrics",
@@ -157,7 +157,7 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
                     "It ends on the same numbers, to the cent, or it would be no proof.",
                 ),
                 (Look.TOTALS, Look.STATUS),
-                "x",
+                "faults",
                 "the faults",
                 Deed.FAULT,
                 f"replay-{again}",
@@ -170,10 +170,10 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
             "The verdict",
             (
                 "Every order that was answered is a row, and every row is counted: lost 0, duplicated 0, drift 0.",
-                "They differ in when, and in what that costs. c compares them, `coffee bench` measures them.",
+                "They differ in when, and at what cost. {compare} compares them, `coffee bench` measures them.",
             ),
             (Look.AUDIT,),
-            "c",
+            "compare",
             "compare",
             Deed.REST,
             shows=lambda shown: isinstance(shown, OrdersView) and not shown.running and bool(shown.burst),

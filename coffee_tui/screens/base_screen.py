@@ -9,7 +9,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from coffee_tui.keymap import BoundApp, as_bound
+from coffee_tui.keymap import BoundApp, as_bound, named
 from coffee_tui.screens.help import HelpScreen
 from coffee_tui.widgets.keybar import KeyBar
 from coffee_tui.widgets.screenshot import copy_text, picture, save
@@ -70,7 +70,7 @@ CLOSE = Binding("escape,q", "close", "back", key_display="esc", tooltip="back", 
 
 
 class Page(BaseScreen):
-    """A screen over Live: a title, a body, its keys; Escape leads back."""
+    """A screen over Live: a title, a body, its keys; Escape leads back. Its title may name keys, see ``named``."""
 
     KEYS: ClassVar[tuple[Binding, ...]] = ()
     """Keys of this page, beside the one that closes it."""
@@ -82,7 +82,7 @@ class Page(BaseScreen):
 
     def compose(self) -> ComposeResult:
         """Lay out the title, the body and the keys."""
-        yield Static(self._title, id="title")
+        yield Static(named(self, self._title), id="title")
         yield from self.body()
         yield KeyBar(self.shown_keys(), lambda _: True)
 
@@ -105,4 +105,4 @@ class Page(BaseScreen):
 
     def set_title(self, title: str) -> None:
         """Change the title."""
-        self.query_one("#title", Static).update(title)
+        self.query_one("#title", Static).update(named(self, title))

@@ -12,10 +12,11 @@ from textual.widgets import Static
 from coffee_core.pipelines import Pipeline
 from coffee_tui.data.snapshot import PipelineView, Quantiles, Snapshot
 from coffee_tui.data.status_line import ago
+from coffee_tui.keymap import named
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, DIM, GREY, TEXT
 from coffee_tui.widgets.format import clip, in_words, latency, listed
-from coffee_tui.widgets.orders import order_key
+from coffee_tui.widgets.orders import order_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Claim:
     measured: Callable[[PipelineView], Quantiles | str] | None
     """What this dashboard has measured just now; None of a row that is a fact."""
     see: str
-    """How to see it."""
+    """How to see it; ``{load}`` stands for the key of that action."""
 
     def claimed(self, pipelines: Iterable[Pipeline]) -> tuple[str, ...]:
         """Return what is claimed of each pipeline."""
@@ -78,46 +79,47 @@ def claims(pipelines: Sequence[Pipeline]) -> tuple[Claim, ...]:
             "API Response Time",
             "api_response",
             lambda view: view.api,
-            "space sends a load; the figures are of the last 10 s",
+            "{load} sends a load; the figures are of the last 10 s",
         ),
         Claim(
             "Dashboard Latency",
             "dashboard_latency",
             lambda view: view.dashboard,
-            f"{listed([order_key(each) for each in pipelines])} send one order each: watch when its total moves",
+            f"{listed(order_keys(pipelines))} send one order each: watch when its total moves",
         ),
         Claim(
             "Delivery Guarantee",
             "delivery",
             _audited,
-            "x, kill-stream-worker: every order is compared with its row; in effect all "
+            "{faults}, kill-stream-worker: every order is compared with its row; in effect all "
             f"{in_words(len(pipelines))} are exactly once",
         ),
         Claim(
             "Message Persistence",
             "persistence",
             _logged,
-            "x, kill-redis or kill-kafka; coffee down, then coffee up: every order and every total is there again",
+            "{faults}, kill-redis or kill-kafka; coffee down, then coffee up: "
+            "every order and every total is there again",
         ),
         Claim(
             "Replay Capability",
             "replay",
             None,
-            "x, replay-v2: what a dead worker had in hand is handed on; "
-            "x, replay-v3: the whole topic is counted anew",
+            "{faults}, replay-v2: what a dead worker had in hand is handed on; "
+            "{faults}, replay-v3: the whole topic is counted anew",
         ),
         Claim(
             "Worker Downtime",
             "downtime",
             _queued,
-            "x, freeze-stream-worker or kill-flink-taskmanager: "
+            "{faults}, freeze-stream-worker or kill-flink-taskmanager: "
             "orders are still accepted, then the backlog drains",
         ),
         Claim(
             "Aggregation",
             "aggregation",
             _shown,
-            "b sends a burst: " + ", ".join(moves),
+            "{burst} sends a burst: " + ", ".join(moves),
         ),
         Claim(
             "Scalability",
@@ -184,7 +186,7 @@ class CompareScreen(Page):
             _line(text, "claimed", claim.claimed(self._pipelines), cell, GREY)
             if claim.measured is not None:
                 _line(text, "now", figures, cell, TEXT)
-            for at, line in enumerate(wrap(claim.see, width - _LABEL)):
+            for at, line in enumerate(wrap(named(self, claim.see), width - _LABEL)):
                 text.append(("" if at else "  see").ljust(_LABEL), DIM).append(f"{line}\n", GREY)
             text.append("\n")
         return text

@@ -12,6 +12,7 @@ from textual.widgets import DataTable, Static
 
 from coffee_tui.data.faults import FaultError, FaultInfo, Faults, FaultVerdict, FaultView, Phase, whole_menu
 from coffee_tui.data.snapshot import PipelineView, Snapshot, largest_rate
+from coffee_tui.keymap import named
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
 from coffee_tui.widgets.charts import sparkline, time_axis, with_fault_marks
@@ -61,7 +62,7 @@ class FaultsScreen(Page):
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     def __init__(self, faults: Faults | None, now: Callable[[], Snapshot], under_load: Callable[[], bool]) -> None:
-        super().__init__("Faults · Enter breaks it, under your load or its own")
+        super().__init__("Faults · {faults-strike} breaks it, under your load or its own")
         self._faults = faults
         self._now = now
         self._under_load = under_load
@@ -129,8 +130,8 @@ class FaultsScreen(Page):
     def _tell(self, row: int) -> None:
         if 0 <= row < len(self._menu):
             fault = self._menu[row]
-            (key,) = self.bound((_LINK,))
-            where = f"on {self._link or 'every link'} ({key.key}: another): " if fault.links else ""
+            another = named(self, "({faults-link}: another)")
+            where = f"on {self._link or 'every link'} {another}: " if fault.links else ""
             self.query_one("#message", Static).update(where + fault.teaches)
 
     def action_link(self) -> None:
@@ -179,7 +180,8 @@ class FaultsScreen(Page):
         if self._why_not or self._faults is None or not 0 <= row < len(self._menu):
             return
         if self._faults.view.running:
-            self.app.notify(f"{self._faults.view.name} is under way: k cancels it", timeout=3)
+            cancels = named(self, "{faults-cancel} cancels it")
+            self.app.notify(f"{self._faults.view.name} is under way: {cancels}", timeout=3)
             return
         fault = self._menu[row]
         run = self._faults.run(fault.name, self._link if fault.links else "", no_load=self._under_load())

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from coffee_core.pipelines import PIPELINES
+from coffee_tui.keymap import key_name
 from coffee_tui.theme import AMBER, GREY, HEALTH, TEXT
 from coffee_tui.widgets.format import listed
 from coffee_tui.widgets.screenshot import copy_text
@@ -56,7 +57,7 @@ class HelpScreen(ModalScreen[str | None]):
 
     def action_copy(self) -> None:
         """Leave the keys as text."""
-        lines = [f"{_key(key):>8}  {key.tooltip or key.description}" for key in self._keys]
+        lines = [f"{key_name(key):>8}  {key.tooltip or key.description}" for key in self._keys]
         text = "\n".join([*lines, _glyphs().plain])
         copy_text(self.app, text, text)
 
@@ -74,15 +75,11 @@ def _keys(bindings: Iterable[Binding]) -> Table:
     table.add_column(justify="right", style=f"bold {AMBER}", min_width=7)
     table.add_column(style=TEXT)
     for binding in bindings:
-        cells = [Text(_key(binding)), Text(binding.tooltip or binding.description)]
+        cells = [Text(key_name(binding)), Text(binding.tooltip or binding.description)]
         for cell in cells:
             cell.apply_meta({_ACTION: binding.action})
         table.add_row(*cells)
     return table
-
-
-def _key(binding: Binding) -> str:
-    return binding.key_display or binding.key
 
 
 def _glyphs() -> Text:

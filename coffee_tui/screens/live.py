@@ -1,6 +1,7 @@
 """The Live screen: owns what is shown; its widgets are bound to it. Its layout follows the terminal's size."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.data.snapshot import OrdersView, PipelineView, Snapshot, largest_count, largest_rate
 from coffee_tui.data.sources import Sources
 from coffee_tui.data.tour import Look, TourStep
+from coffee_tui.keymap import named
 from coffee_tui.screens.base_screen import HELP, BaseScreen
 from coffee_tui.screens.compare import CompareScreen
 from coffee_tui.screens.costs import CostsScreen
@@ -55,7 +57,13 @@ KEYS: tuple[Binding, ...] = (
     Binding("minus", "rate(-1)", "", key_display="-", show=False, tooltip="fewer orders per second", id="fewer"),
     Binding("g", "plan", "settings", tooltip="the load's settings: shape, rate, mix, shares", id="settings"),
     Binding("i", "into", "into", tooltip="choose which pipelines get the load", id="into"),
-    Binding("b", "burst", "burst", tooltip="a burst into each chosen pipeline, as large as g says", id="burst"),
+    Binding(
+        "b",
+        "burst",
+        "burst",
+        tooltip="a burst into each chosen pipeline, as large as the settings say",
+        id="burst",
+    ),
     Binding("x", "faults", "break", tooltip="break a part on purpose, and see what it costs", id="faults"),
     Binding("c", "compare", "compare", tooltip="what is claimed, and what was measured just now", id="compare"),
     Binding("o", "sent", "orders", tooltip="the latest orders, and where each is", id="orders"),
@@ -307,11 +315,15 @@ class LiveScreen(BaseScreen):
     async def talk(self, hold_s: float | None = None) -> None:
         """Give the talk to its end; with ``hold_s`` by itself, so many seconds a step once it is done."""
         self._tour = Tour(
-            self._sources, lambda: self._newest or self.snapshot, lambda: self.orders, self._show_step
+            self._sources,
+            lambda: self._newest or self.snapshot,
+            lambda: self.orders,
+            self._show_step,
+            partial(named, self),
         )
         try:
             await self._tour.run(hold_s)
-            self.app.notify("the talk is over: T begins it again", timeout=3)
+            self.app.notify(named(self, "the talk is over: {tour} begins it again"), timeout=3)
         finally:
             self._tour = None
             self.query_one(KeyBar).redraw()

@@ -13,6 +13,7 @@ from coffee_core.load.schedule import Pattern
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.pipelines import Pipeline
 from coffee_tui.data.load_plan import LoadPlan, plan_of, texts_of
+from coffee_tui.keymap import named
 
 
 class Box(Checkbox):
@@ -40,7 +41,7 @@ class Radio(RadioButton):
 _ROWS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("rate", (("into each", "rate", "/s"),)),
     ("ramp", (("begins at", "from", "/s"), ("takes", "over", "s"))),
-    ("bursts", (("one every", "every", "s"), ("b sends", "burst", ""))),
+    ("bursts", (("one every", "every", "s"), ("{burst} sends", "burst", ""))),
     ("share of", (("repeats", "repeats", "%"), ("malformed", "malformed", "%"))),
     ("drinks", tuple((name, name, "") for name in DRINKS[:2])),
     ("", tuple((name, name, "") for name in DRINKS[2:])),
@@ -85,7 +86,7 @@ class LoadScreen(ModalScreen[None]):
                 with Horizontal(classes="row"):
                     yield Label(label, classes="label")
                     for before, name, after in fields:
-                        yield Label(before, classes="before")
+                        yield Label(named(self, before), classes="before")
                         yield Input(texts[name], id=name, compact=True, select_on_focus=True)
                         yield Label(after, classes="after")
             yield Static(id="wrong")

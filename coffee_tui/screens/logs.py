@@ -162,7 +162,7 @@ class LogsScreen(Page):
         """Follow the end, or stay."""
         log = self.query_one(RichLog)
         log.auto_scroll = not log.auto_scroll
-        self.set_title("Logs" if log.auto_scroll else "Logs · staying: f follows the end again")
+        self.set_title("Logs" if log.auto_scroll else "Logs · staying: {logs-follow} follows the end again")
 
 
 def local_logs(settings: Settings) -> list[Path] | str:

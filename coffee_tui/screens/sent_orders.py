@@ -14,6 +14,7 @@ from coffee_core.clock import now_us
 from coffee_core.settings import Settings
 from coffee_tui.data.api_reader import Journey, fetch_journey
 from coffee_tui.data.orders import Journal, SentOrder
+from coffee_tui.keymap import named
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, RED, TEXT
 from coffee_tui.widgets.format import latency
@@ -29,7 +30,7 @@ _ROOMY = 118
 _EASY = 72
 """From this many cells on there are milliseconds and the price."""
 _TITLE = "Orders · the latest sent from here, and one's journey"
-_EMPTY = "no order sent from here yet: go back, 1 sends one, space a load"
+_EMPTY = "no order sent from here yet: go back, {order-all} sends one into each, {load} a load"
 
 
 class SentOrdersScreen(Page):
@@ -59,7 +60,7 @@ class SentOrdersScreen(Page):
         """Return the filter, the table and the journey."""
         yield Input(placeholder="words to filter by, Enter", id="filter")
         yield DataTable(cursor_type="row", id="sent")
-        yield Static(_EMPTY, id="message")
+        yield Static(named(self, _EMPTY), id="message")
 
     def on_mount(self) -> None:
         """Fill the table, then once a second."""
@@ -103,7 +104,7 @@ class SentOrdersScreen(Page):
         order, settings = self._chosen(), self._settings()
         message = self.query_one("#message", Static)
         if order is None:
-            message.update("no order matches" if self._words else _EMPTY)
+            message.update("no order matches" if self._words else named(self, _EMPTY))
         elif settings is None:
             message.update("a recording: there is nobody to ask")
         else:
@@ -124,7 +125,7 @@ class SentOrdersScreen(Page):
         order = self._chosen()
         if order in self._journeys:
             lines += ["", journey_rows(order, self._journeys[order]).plain]
-        return "\n".join(lines) or _EMPTY
+        return "\n".join(lines) or named(self, _EMPTY)
 
     def copied(self) -> str:
         """Return the chosen order's id."""
@@ -152,7 +153,7 @@ class SentOrdersScreen(Page):
 
     def _follow(self, *, on: bool) -> None:
         self._following = on
-        self.set_title(_TITLE if on else "Orders · staying: f follows the newest again")
+        self.set_title(_TITLE if on else "Orders · staying: {orders-follow} follows the newest again")
 
 
 def _cells(order: SentOrder, width: int) -> list[Text]:

@@ -15,6 +15,7 @@ from coffee_core.settings import Settings
 from coffee_core.xray import Step
 from coffee_tui.data.orders import Journal, SentOrder
 from coffee_tui.data.xray import KeysWatch, XRayView, fetch_xray
+from coffee_tui.keymap import named
 from coffee_tui.screens.base_screen import Page
 from coffee_tui.screens.sent_orders import clock
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, TEXT
@@ -143,7 +144,12 @@ class XRayScreen(Page):
 
     def _show_line(self) -> None:
         step = self._chosen()
-        self.query_one("#line", Static).update(self._why_none() if step is None else _line(step))
+        self.query_one("#line", Static).update(self._why_none() if step is None else self._line(step))
+
+    def _line(self, step: Step) -> Text:
+        text = Text(step.line, TEXT, overflow="fold").append(f"\n{step.note}", GREY)
+        pasted = f"after `{_SHELL}` it can be pasted into a shell; " if step.tool else ""
+        return text.append(f"\n{pasted}{named(self, '{copy} copies it')}", DIM)
 
     def _why_none(self) -> Text:
         if self._settings() is None:
@@ -151,7 +157,8 @@ class XRayScreen(Page):
         known = self._views.get(self._pipeline)
         if known is not None:
             return Text(f"… {known[1].trouble}", GREY)
-        return Text(f"no order sent into {self._pipeline} from here yet: n sends one and watches it", GREY)
+        sends = named(self, "{xray-send} sends one and watches it")
+        return Text(f"no order sent into {self._pipeline} from here yet: {sends}", GREY)
 
     def on_data_table_row_highlighted(self) -> None:
         """Show the whole of the line under the cursor."""
@@ -222,9 +229,3 @@ def _cells(step: Step, accepted_us: int | None, changes: dict[str, str], room: i
 
 def _change(step: Step, changes: dict[str, str]) -> str:
     return changes.get(step.line.rsplit(" ", 1)[-1], "") if step.what == "key" else ""
-
-
-def _line(step: Step) -> Text:
-    text = Text(step.line, TEXT, overflow="fold").append(f"\n{step.note}", GREY)
-    where = f"after `{_SHELL}` it can be pasted into a shell; y copies it" if step.tool else "y copies it"
-    return text.append(f"\n{where}", DIM)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from rich.text import Text
 
 from coffee_tui.data.tour import LINE_CELLS
+from coffee_tui.keymap import named
 from coffee_tui.theme import AMBER, GREY, RED, TEXT
 from coffee_tui.widgets.format import clip
 from coffee_tui.widgets.rows import RowsWidget
@@ -81,9 +82,9 @@ class TourCaption(RowsWidget):
         glyph, colour = _STATES[view.state]
         state = Text(clip(f"{glyph} {view.goes_on}", width), colour) if view.goes_on else Text()
         following = f"on to: {view.following}" if view.following else "ends the talk"
-        keys = Text("→ ", f"bold {AMBER}").append(following, GREY)
-        keys.append("   ← ", f"bold {AMBER}").append("back", GREY).append("   esc ", f"bold {AMBER}").append(
-            "end", GREY
+        ways = (("{tour-on}", following), ("{tour-back}", "back"), ("{tour-end}", "end"))
+        keys = Text("   ").join(
+            Text(f"{named(self, key)} ", f"bold {AMBER}").append(what, GREY) for key, what in ways
         )
         return [head, *lines, state, keys] if len(lines) == 2 else [head, *lines, keys]
 

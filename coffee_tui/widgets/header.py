@@ -7,6 +7,7 @@ from textual.reactive import reactive
 
 from coffee_core.pipelines import PIPELINES
 from coffee_tui.data.snapshot import Health, Link, PartView, Snapshot
+from coffee_tui.keymap import named
 from coffee_tui.theme import AMBER, DIM, GREY, HEALTH, RED, TEXT
 from coffee_tui.widgets.format import in_words, uptime
 from coffee_tui.widgets.rows import RowsWidget
@@ -43,7 +44,8 @@ class Header(RowsWidget):
     def rows(self, width: int) -> list[Text]:
         """Return one row: the name at the left, the rest at the right."""
         snapshot = self.snapshot
-        end = [*_durability(snapshot), _mode(snapshot, paused=self.paused), _uptime(snapshot)]
+        mode = Text(named(self, "view held: {pause} goes on"), AMBER) if self.paused else _mode(snapshot)
+        end = [*_durability(snapshot), mode, _uptime(snapshot)]
         right = Text("  ").join([*_groups(snapshot), *end])
         left = Text("coffee-rt", f"bold {TEXT}")
         if width > right.cell_len + 48:
@@ -105,9 +107,7 @@ def _durability(snapshot: Snapshot) -> list[Text]:
     return [Text(snapshot.durability, GREY if snapshot.durability == "strict" else AMBER)]
 
 
-def _mode(snapshot: Snapshot, *, paused: bool) -> Text:
-    if paused:
-        return Text("view held: p goes on", AMBER)
+def _mode(snapshot: Snapshot) -> Text:
     if snapshot.fault:
         return Text(f"× {snapshot.fault}", RED)
     if snapshot.redis.up is False:

@@ -6,6 +6,7 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding
 
+from coffee_tui.keymap import key_name
 from coffee_tui.theme import AMBER, GREY
 from coffee_tui.widgets.rows import RowsWidget
 
@@ -34,7 +35,7 @@ class KeyBar(RowsWidget):
         for binding in shown:
             row.append(" " * gap if row else " ")
             start = row.cell_len
-            row.append(_key(binding), f"bold {AMBER}")
+            row.append(key_name(binding), f"bold {AMBER}")
             row.append(f" {binding.description}" if binding.description else "", GREY)
             self._spans.append((start, row.cell_len, binding.action))
         return [row]
@@ -56,9 +57,5 @@ def fitting(bindings: list[Binding], width: int) -> list[Binding]:
 
 
 def _needed(bindings: list[Binding], gap: int) -> int:
-    words = (f"{_key(binding)} {binding.description}".rstrip() for binding in bindings)
+    words = (f"{key_name(binding)} {binding.description}".rstrip() for binding in bindings)
     return 1 + sum(len(word) + gap for word in words) - gap
-
-
-def _key(binding: Binding) -> str:
-    return binding.key_display or binding.key.split(",")[0]

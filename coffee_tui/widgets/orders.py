@@ -9,6 +9,7 @@ from textual.reactive import reactive
 from coffee_core.pipelines import PIPELINES, Pipeline
 from coffee_tui.data.load_plan import RATES, LoadPlan, Weights
 from coffee_tui.data.snapshot import KeyOrder, OrdersView
+from coffee_tui.keymap import named
 from coffee_tui.theme import ACCENT, AMBER, DIM, GREY, GROUND, RED, TEXT
 from coffee_tui.widgets.format import latency, rate
 from coffee_tui.widgets.rows import RowsWidget
@@ -35,14 +36,17 @@ def order_key(pipeline: Pipeline) -> str:
     return str(PIPELINES.index(pipeline) + 1)
 
 
-def order_keys(pipelines: Iterable[Pipeline]) -> str:
-    """Return the keys that send one order, e.g. ``1 2 3``."""
-    return " ".join(map(order_key, pipelines))
+def order_keys(pipelines: Iterable[Pipeline]) -> list[str]:
+    """Return the actions that send one order, for ``named`` to put their keys in: ``1``, ``2``, ``3``."""
+    return [f"{{order-{pipeline}}}" for pipeline in pipelines]
 
 
 _WELCOME = (
-    ("space", "starts and stops a stream of orders, + and - change its rate, g its shape and mix"),
-    ("?", "shows every key, q ends it"),
+    (
+        "{load}",
+        "starts and stops a stream of orders, {more} and {fewer} change its rate, {settings} its shape and mix",
+    ),
+    ("{help}", "shows every key, {quit} ends it"),
 )
 """What to press, while nobody has pressed anything yet."""
 
@@ -71,8 +75,9 @@ class OrdersPanel(RowsWidget):
         self._welcome = self._welcome and not (view.keys or view.sent or view.running or view.trouble)
         if self._welcome:
             each = f"send one order into {', '.join(self._pipelines)}: see whose total moves first"
-            lines = ((order_keys(self._pipelines), each), *_WELCOME)
-            return [Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in lines]
+            lines = ((" ".join(order_keys(self._pipelines)), each), *_WELCOME)
+            named_lines = [(named(self, keys), named(self, what)) for keys, what in lines]
+            return [Text(f"{keys:>7}  ", f"bold {AMBER}").append(what, TEXT) for keys, what in named_lines]
         rows = [self._load(view, wide), _outcomes(view, width), self._keys(view)]
         if self.size.height > len(rows):
             rows.insert(1, plan_row(view.plan, width))
@@ -107,7 +112,10 @@ class OrdersPanel(RowsWidget):
 
     def _keys(self, view: OrdersView) -> Text:
         if not view.keys:
-            return Text(f"no order by key yet: {order_keys(self._pipelines)} send one, a sends one into each", DIM)
+            keys = " ".join(order_keys(self._pipelines))
+            return Text(
+                named(self, f"no order by key yet: {keys} send one, {{order-all}} sends one into each"), DIM
+            )
         return keys_row(view.keys, self.size.width)
 
 

@@ -7,6 +7,7 @@ from textual.reactive import reactive
 
 from coffee_core.pipelines import Pipeline
 from coffee_tui.data.snapshot import PipelineView, Snapshot
+from coffee_tui.keymap import named
 from coffee_tui.theme import ACCENT, DIM, GREY, GROUND, MOOD, TEXT
 from coffee_tui.widgets.format import latency
 from coffee_tui.widgets.rows import RowsWidget
@@ -63,7 +64,8 @@ class ColumnTabs(RowsWidget):
             row.append(f"{latency(view.dashboard.p50_us):>8} " if figure else " ", TEXT)
             self._ends.append(row.cell_len)
         others = " ".join(name for index, name in enumerate(self._pipelines) if index != self.current)
-        hints = (f"tab shows {others}", f"tab: {others}") if others else ()
+        key = named(self, "{column}")
+        hints = (f"{key} shows {others}", f"{key}: {others}") if others else ()
         hint = next((text for text in hints if row.cell_len + len(text) < width), "")
         return [row.append(hint.rjust(width - row.cell_len), DIM)]
 
