@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -104,15 +104,8 @@ async def _textbook_rate(harness: Harness, pipeline: Pipeline, *options: str) ->
     log = pipeline.info.log
     assert log is not None, f"{pipeline} has a log"
     orders = min(harness.size.preload, _TEXTBOOK_ORDERS, harness.accepted[pipeline])
-    environ = harness.stack.environ | harness.settings.addresses
-    with open_log(harness.stack.home / "bench-textbook.log") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *(*python_module("backend.lab.bench.textbook_consumer"), log.name, str(orders), *options),
-            env=environ,
-            stdout=PIPE,
-            stderr=errors,
-            preexec_fn=dies_with_parent(),
-        )
+    consumer = (*python_module("backend.lab.bench.textbook_consumer"), log.name, str(orders), *options)
+    process = await _started(harness, "bench-textbook", consumer, stdout=PIPE)
     try:
         async with asyncio.timeout(_DRAIN_WITHIN_S):
             answer, _ = await process.communicate()
@@ -208,22 +201,29 @@ async def _cancel_job(settings: Settings) -> None:
             await asyncio.sleep(_POLL_S)
 
 
+async def _started(
+    harness: Harness, name: str, command: Sequence[str], environ: Mapping[str, str] = {}, stdout: int | None = None
+) -> asyncio.subprocess.Process:
+    """Start a process beside the stack's own; what it writes is in NAME.log in the stack's home."""
+    environ = {**harness.stack.environ, **harness.settings.addresses, **environ}
+    with open_log(harness.stack.home / f"{name}.log") as log:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env=environ,
+            stdout=log if stdout is None else stdout,
+            stderr=log,
+            preexec_fn=dies_with_parent(),
+        )
+
+
 @asynccontextmanager
 async def _second_worker(harness: Harness, pipeline: Pipeline) -> AsyncIterator[int]:
     """Run another worker for the length of the block; yield its process id once it is ready."""
     service = worker_of(pipeline)
     assert service is not None, f"{pipeline} has a worker"
     ready = harness.stack.home / "bench-worker.ready"
-    environ = harness.stack.environ | harness.settings.addresses
-    environ |= {READY_FILE: str(ready), "COFFEE_WORKER_NAME": "bench"}
-    with open_log(harness.stack.home / "bench-worker.log") as log:
-        process = await asyncio.create_subprocess_exec(
-            *python_module(service.module),
-            env=environ,
-            stdout=log,
-            stderr=log,
-            preexec_fn=dies_with_parent(),
-        )
+    environ = {READY_FILE: str(ready), "COFFEE_WORKER_NAME": "bench"}
+    process = await _started(harness, "bench-worker", python_module(service.module), environ)
     try:
         if not await poll(ready.exists, _POLL_S, _UP_WITHIN_S):
             raise NotReadyError(f"a second {service.name} does not come up")

@@ -14,7 +14,7 @@ from coffee_core.pipelines.constants import V2
 from coffee_tui import tour
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data import sources
-from coffee_tui.data.faults import FaultVerdict, FaultView, Phase
+from coffee_tui.data.faults import FaultInfo, FaultVerdict, FaultView, Phase
 from coffee_tui.data.snapshot import OrdersView, Snapshot
 from coffee_tui.data.sources import Sources
 from coffee_tui.widgets.screenshot import self_contained
@@ -31,6 +31,7 @@ class QuickFaults(page_scenes.StagedFaults):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._menu += [FaultInfo(name, "it heals") for name in ("flush-metrics", "replay-v3")]
         self.view = FaultView()
         self.asked: list[tuple[str, bool]] = []
         self.exact = True
@@ -81,7 +82,7 @@ async def test_by_itself_it_does_everything_once_and_ends(tmp_path: Path) -> Non
         await until(lambda: stage.app.return_code == 0)
     asked = [each[0] if isinstance(each, tuple) else each for each in stage.orders.asked]
     assert [each for each in asked if isinstance(each, str)] == ["order", "toggle", "burst", "toggle"]
-    assert stage.faults.asked == [("kill-stream-worker", True)]
+    assert stage.faults.asked == [(name, True) for name in ("kill-stream-worker", "flush-metrics", "replay-v3")]
 
 
 async def test_by_keys_it_goes_on_and_back_and_does_nothing_twice(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ async def test_what_is_not_exact_is_said(tmp_path: Path) -> None:
         await until(lambda: "ways to take an order" in screen_text(stage.app))
         for number in range(2, 6):
             await pilot.press("right")
-            await until(lambda number=number: f"{number}/6" in screen_text(stage.app))
+            await until(lambda number=number: f"{number}/8" in screen_text(stage.app))
         await until(lambda: "NOT EXACT" in screen_text(stage.app))
 
 
@@ -132,7 +133,7 @@ async def test_of_a_recording_it_shows_the_moments(monkeypatch: pytest.MonkeyPat
     assert "✓ not in this recording" not in "".join(seen)
 
 
-STEPS = ("ways", "order", "load", "burst", "killed", "verdict")
+STEPS = ("ways", "order", "load", "burst", "killed", "flushed", "replayed", "verdict")
 ROOM = ((100, 30), (160, 48))
 
 
@@ -165,8 +166,10 @@ async def _go_to(stage: Stage, number: int, pilot: Pilot[Any]) -> None:
         2: "on its way",
         3: "orders a second into each",
         4: "into each",
-        5: "not one order lost",
-        6: "the last",
+        5: "kill-stream-worker: not one order lost",
+        6: "flush-metrics: not one order lost",
+        7: "replay-v3: not one order lost",
+        8: "the last",
     }
     await until(lambda: wanted.get(number, "") in screen_text(stage.app))
     await drawn(stage.app, pilot)
