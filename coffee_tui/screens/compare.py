@@ -50,7 +50,7 @@ def _audited(view: PipelineView) -> str:
 
 def _logged(view: PipelineView) -> str:
     accepted = view.counts.accepted if view.counts else None
-    return "—" if accepted is None else f"{accepted:,} {_logs(view.pipeline)}{_of(view)}"
+    return "—" if accepted is None else f"{_logs(view.pipeline, accepted)}{_of(view)}"
 
 
 def _of(view: PipelineView) -> str:
@@ -63,9 +63,9 @@ def _queued(view: PipelineView) -> str:
     return f"{waiting:,} queued · {view.status_line.whole}" if waiting else view.status_line.whole
 
 
-def _logs(pipeline: Pipeline) -> str:
+def _logs(pipeline: Pipeline, accepted: int) -> str:
     log = pipeline.info.log
-    return "rows, no log" if log is None else f"{log.entries} logged"
+    return f"{accepted:,} rows, no log" if log is None else f"{log.entries} logged: {accepted:,}"
 
 
 def claims(pipelines: Sequence[Pipeline]) -> tuple[Claim, ...]:

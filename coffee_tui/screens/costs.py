@@ -19,8 +19,8 @@ _PART, _SERVES, _FIGURE, _MEMORY = 24, 6, 10, 10
 _LEAST_BAR = 6
 _TEXT_CELLS = 100
 _UNKNOWN = (
-    "what the parts cost is not known here: the API measures an embedded stack alone,"
-    " and a recording has it where it was written down"
+    "what the parts cost is not known here: the API measures it of an embedded stack alone,"
+    " and an older recording has none of it"
 )
 _NOTE = (
     "of a core, over the last 3 s; at rest: while no order came, as seen from here; an order: what it adds,"

@@ -80,6 +80,11 @@ class XRayScreen(Page):
         yield DataTable(cursor_type="row", id="steps")
         yield Static(id="line")
 
+    def shown_keys(self) -> tuple[Binding, ...]:
+        """Return the keys of this page; of a recording without the one that sends."""
+        hidden = set() if self._settings() else {"send"}
+        return tuple(key for key in super().shown_keys() if key.action not in hidden)
+
     def on_mount(self) -> None:
         """Follow the last order of the chosen pipeline."""
         self.query_one(DataTable).focus()

@@ -28,7 +28,7 @@ HOURS = 730
 _FLUSHED = f"{FLUSH_MESSAGES}=1"
 TITLES = {"postgres": "PostgreSQL", "redis": "Redis", "kafka": "Kafka", "flink": "Flink"}
 _ROUND_TRIPS_MS = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-_STRICT = "COFFEE_DURABILITY=strict keeps them, and was not measured here"
+_STRICT = "with COFFEE_DURABILITY=strict it takes nothing, but that was not measured here"
 _GAP = 0.06
 """Closer than this share, two rates are one."""
 _MEMORY_NOISE = 0.07
@@ -257,7 +257,7 @@ def _judge(question: Question, reading: Reading, late_us: Range | None) -> tuple
     if question.loss is Loss.NOTHING and not reading.keeps_at_power_cut:
         return (
             Fit.NO,
-            f"a power cut takes the last seconds of what it has acknowledged; {_STRICT}",
+            f"as measured, a power cut takes the last seconds of what it has acknowledged; {_STRICT}",
             "faults",
         )
     if late_us is None:
@@ -271,11 +271,17 @@ def _judge(question: Question, reading: Reading, late_us: Range | None) -> tuple
             "late",
         )
     broke = reading.breakpoint_per_s
+    if broke == 0:
+        return (
+            Fit.OPEN,
+            "it was not seen to keep up with any of the rates that were tried",
+            "late",
+        )
     if broke is not None and question.peak_per_s > broke:
         too_many = capacity(question, reading)[1]
         if too_many is not None and question.peak_per_s >= too_many:
             return Fit.NO, f"{rate} are more than it keeps up with: {broke:,.0f} orders/s", "late"
-        return Fit.OPEN, f"{broke:,.0f} orders/s are the most that it was seen to keep up with", "late"
+        return Fit.OPEN, f"it was seen to keep up with {broke:,.0f} orders/s and no more", "late"
     if late_us.high > bound_us:
         reached = f"{duration(late_us.low)} to {duration(late_us.high)}"
         return (
@@ -385,10 +391,10 @@ def _first(
         why = f"it alone is {alone}enough"
         if others:
             more = [len(each.new_servers) > len(chosen.new_servers) for each in others]
-            least = "it wants the fewest servers that you do not run" if all(more) else "it costs least"
-            those = "enough and want the fewest servers that you do not run" if any(more) else "enough"
+            least = "it needs the fewest servers that you do not run" if all(more) else "it costs least"
+            those = "enough and need the fewest servers that you do not run" if any(more) else "enough"
             why = f"of those that are {'enough' if all(more) else those} {least}"
-        month = "" if chosen.month is None else f", for {money(chosen.month.middle)} a month"
+        month = "" if chosen.month is None else f", for {money(chosen.month.middle)} a month at the prices given"
         shown = f"99 of 100 orders are on its dashboard within {duration(chosen.late_us.middle)}"
         peak = f"at {question.peak_per_s:,} orders/s {shown} ({bound} were asked)"
         return Sentence(f"Take {name_of(pick)}: {peak}{month}; {why}.", "late")
@@ -415,7 +421,7 @@ def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipel
     reasons = []
     if chosen is not None and len(candidate.new_servers) > len(chosen.new_servers):
         reasons.append(
-            f"it wants {' and '.join(TITLES[each] for each in candidate.new_servers)}, which you do not run"
+            f"it needs {' and '.join(TITLES[each] for each in candidate.new_servers)}, which you do not run"
         )
     if candidate.month is not None and chosen is not None and chosen.month is not None:
         costs = f"costs {money(candidate.month.middle)} a month against {money(chosen.month.middle)}"
@@ -441,7 +447,7 @@ def _advice(outcome: Outcome) -> str:
         return (
             f"it is too close to call between {' and '.join(map(name_of, close))}"
             if len(close) > 1
-            else (f"whether {name_of(close[0])} is enough is too close to call")
+            else f"it is too close to call whether {name_of(close[0])} is enough"
         )
     return "none of them is enough"
 
@@ -462,10 +468,12 @@ def _rate_flips(question: Question, readings: Sequence[Reading], outcome: Outcom
         yield above
     elif higher:
         yield Sentence(
-            f"It stays so up to {higher[-1]:,.0f} orders/s at the peak, the highest rate measured.", "late"
+            f"This answer holds up to {higher[-1]:,.0f} orders/s at the peak, the highest rate measured.", "late"
         )
     else:
-        yield Sentence("Higher rates were not measured.", "missing")
+        yield Sentence(
+            "Up to which rate this answer holds is not known: higher ones were not measured.", "missing"
+        )
     lower = [rate for rate in reversed(rates) if rate < question.peak_per_s]
     if below := _rate_flip(question, readings, outcome, lower, "Down to {}", "below", "below {}"):
         yield below
@@ -491,8 +499,8 @@ def _rate_flip(
             same = _last(last, rate, at, outcome)
             differs = _last(rate, same, at, other)
             until, beyond, onwards = words
-            begins = f"{until.format(f'{same:,.0f}')} orders/s at the peak it stays so; {beyond},"
-            if abs(math.log(differs / same)) <= _GAP:
+            begins = f"{until.format(f'{same:,.0f}')} orders/s at the peak this answer holds; {beyond},"
+            if other[1] or abs(math.log(differs / same)) <= _GAP:
                 return Sentence(f"{begins} {_advice(other)}.", "late")
             ends = onwards.format(f"{differs:,.0f}")
             return Sentence(f"{begins} it is too close to call; {ends}, {_advice(other)}.", "late")
@@ -524,25 +532,27 @@ def _late_flips(question: Question, readings: Sequence[Reading], outcome: Outcom
 
     for bound_ms in (each for each in bounds if each >= question.late_ms):
         if (other := within(bound_ms * 1.001)) != outcome and not other[1]:
-            yield Sentence(f"Where {duration(bound_ms * 1e3)} are early enough, {_advice(other)}.", "late")
+            yield Sentence(f"If the dashboard may be {duration(bound_ms * 1e3)} late, {_advice(other)}.", "late")
             break
     for bound_ms in reversed([each for each in bounds if each <= question.late_ms]):
         if (other := within(bound_ms * 0.999)) != outcome and not (outcome[1] and other[1]):
-            yield Sentence(f"Where it must be sooner than {duration(bound_ms * 1e3)}, {_advice(other)}.", "late")
+            yield Sentence(f"If it must be less than {duration(bound_ms * 1e3)} late, {_advice(other)}.", "late")
             break
 
 
 def _other_flips(question: Question, readings: Sequence[Reading], outcome: Outcome) -> Iterator[Sentence]:
     for trip_ms in (each for each in _ROUND_TRIPS_MS if each > question.round_trip_ms):
         if (other := _outcome(replace(question, round_trip_ms=trip_ms), readings)) != outcome:
-            yield Sentence(f"With {trip_ms:g} ms between machines, {_advice(other)} (computed).", "network")
+            yield Sentence(
+                f"With {trip_ms:g} ms to another machine and back, {_advice(other)} (computed).", "network"
+            )
             break
     loss, words = (
-        (Loss.SECONDS, "Where a power cut may take the last seconds")
+        (Loss.SECONDS, "If a power cut may take the last seconds")
         if question.loss is Loss.NOTHING
-        else (Loss.NOTHING, "Where a power cut may take nothing")
+        else (Loss.NOTHING, "If a power cut may take nothing")
     )
     if (other := _outcome(replace(question, loss=loss), readings)) != outcome:
         yield Sentence(f"{words}, {_advice(other)}.", "faults")
     if (other := _outcome(replace(question, runs=frozenset(SERVERS)), readings)) != outcome:
-        yield Sentence(f"Where you run Kafka and Flink already, {_advice(other)}.", "month")
+        yield Sentence(f"If you run Kafka and Flink already, {_advice(other)}.", "month")

@@ -19,7 +19,7 @@ from tests.waiting import until
 
 _RATE_PER_S = 50.0
 _FAULTS = ("kill-stream-worker", "kill-flink-taskmanager", "flush-metrics", "replay-v3")
-_LOOK_S, _END_S = 3.0, 6.0
+_LOOK_S, _END_S = 2.5, 5.0
 """Seconds between two things that happen, and after the last one."""
 
 
@@ -61,13 +61,12 @@ async def _act(source: sources.Sources, session: Session) -> None:
     source.orders.toggle()
     await asyncio.sleep(4 * _LOOK_S)
     source.orders.burst()
-    await asyncio.sleep(3 * _LOOK_S)
+    await asyncio.sleep(2 * _LOOK_S)
     for fault in _FAULTS:
         await source.faults.run(fault, no_load=True)
         view = source.faults.view
         if view.trouble or not all(verdict.exact for verdict in view.verdicts):
             raise SystemExit(f"{fault}: {view.trouble or 'not exact'}: record again")
-        await asyncio.sleep(2 * _LOOK_S)
     source.orders.toggle()
     await until(session.is_level)
     await asyncio.sleep(_END_S)

@@ -44,8 +44,8 @@ def _texts(decision: Decision) -> list[str]:
             (
                 "Take v2 (Streams): at 1,000 orders/s 99 of 100 orders are on its dashboard within 10.5 ms",
                 "Not v1 (Direct): at 1,000 orders/s 99 of 100 orders are on its dashboard after 9.99 s",
-                "COFFEE_DURABILITY=strict keeps them, and was not measured here.",
-                "Where 10.8 s are early enough, take v1 (Direct).",
+                "with COFFEE_DURABILITY=strict it takes nothing, but that was not measured here.",
+                "If the dashboard may be 10.8 s late, take v1 (Direct).",
             ),
         ),
         (
@@ -55,7 +55,7 @@ def _texts(decision: Decision) -> list[str]:
             (
                 "of those that are enough it costs least",
                 "Not v2 (Streams): it is enough, but it costs 0.60 a month against 0.36.",
-                "Where it must be sooner than 10.8 s, it is too close to call between v1 (Direct) and v2",
+                "If it must be less than 10.8 s late, it is too close to call between v1 (Direct) and v2",
             ),
         ),
         (
@@ -70,14 +70,14 @@ def _texts(decision: Decision) -> list[str]:
             (V2,),
             (
                 "Too close to call whether v2 (Streams) is enough",
-                "Where 12.4 ms are early enough, take v2 (Streams).",
+                "If the dashboard may be 12.4 ms late, take v2 (Streams).",
             ),
         ),
         (
             Question(200, 1_000, 2),
             None,
             (),
-            ("Take none of them as they are", "Where 12.4 ms are early enough, take v2 (Streams)."),
+            ("Take none of them as they are", "If the dashboard may be 12.4 ms late, take v2 (Streams)."),
         ),
     ],
 )
@@ -114,10 +114,10 @@ def test_of_those_that_are_enough_comes_first_who_wants_no_server_that_is_not_ru
     decision = decide(question, made)
     assert decision.pick == V2
     assert any(
-        "Not v3 (Kafka + Flink): it is enough, but it wants Kafka and Flink, which you do not run" in text
+        "Not v3 (Kafka + Flink): it is enough, but it needs Kafka and Flink, which you do not run" in text
         for text in _texts(decision)
     )
-    assert "Where you run Kafka and Flink already, take v3 (Kafka + Flink)." in _texts(decision)
+    assert "If you run Kafka and Flink already, take v3 (Kafka + Flink)." in _texts(decision)
     assert decide(replace(question, runs=_EVERYTHING), made).pick == V3
 
 
@@ -127,7 +127,7 @@ def test_above_the_rate_at_which_it_is_late_another_is_taken() -> None:
     assert decision.pick == V2
     (found,) = (sentence.text for sentence in decision.sentences if sentence.text.startswith("Up to"))
     assert found == (
-        "Up to 640 orders/s at the peak it stays so; above, it is too close to call; from 790 on,"
+        "Up to 640 orders/s at the peak this answer holds; above, it is too close to call; from 790 on,"
         " take v3 (Kafka + Flink)."
     )
     assert decide(Question(20, 1_000, 40, Loss.SECONDS), result()).pick == V3
