@@ -311,7 +311,7 @@ def _weather(
     """Run a storm, and make a failing one smaller; print what came of it and return the exit code."""
     from backend.lab.chaos.evidence import Shelf
     from backend.lab.chaos.fault_result import as_table
-    from backend.lab.storm.storm import StormPlan, run_storm, smallest
+    from backend.lab.storm.storm import StormPlan, make_smaller, run_storm
     from backend.stack.stop_signal import run_unless_stopped
     from backend.stack.supported_pipelines import supported_pipelines
 
@@ -324,11 +324,12 @@ def _weather(
     storm = asyncio.run(run_unless_stopped(run(plan)))
     if storm is None:
         raise CoffeeError("interrupted: nothing was compared")
-    smaller = None
+    failing = [storm]
     if not storm.exact:
         announce(f"not exact: {'; '.join(storm.wrong())}")
-        smaller = asyncio.run(run_unless_stopped(smallest(storm, run, announce)))
-    least = smaller or storm
+        # Ended by a signal, it has still found what it has found.
+        asyncio.run(run_unless_stopped(make_smaller(storm, run, failing.append, announce)))
+    least = failing[-1]
     report = {
         "exact": storm.exact,
         "seed": seed,

@@ -230,38 +230,41 @@ async def _strike(gust: Gust, begun_s: float, announce: Announce, context: Conte
     context.note(fault, "over", effect.what, None)
 
 
-async def smallest(
-    storm: StormResult, run: Callable[[StormPlan], Awaitable[StormResult]], announce: Announce
-) -> StormResult:
-    """Run a failing storm with fewer and fewer faults; return the smallest that was seen to fail.
+async def make_smaller(
+    storm: StormResult,
+    run: Callable[[StormPlan], Awaitable[StormResult]],
+    smaller: Callable[[StormResult], None],
+    announce: Announce,
+) -> None:
+    """Run a failing storm with fewer and fewer faults; call ``smaller`` with each smaller one that fails, too.
 
     That is delta debugging (Zeller and Hildebrandt, 2002): halves first, then smaller and smaller parts left out.
     What fails by chance may not fail again: then more stays than it takes.
     """
-    best, parts, runs = storm, 1, 0
-    while runs < _MOST_RUNS:
-        numbers = [gust.number for gust in best.gusts]
+    numbers, parts = [gust.number for gust in storm.gusts], 1
+    tried = {frozenset(numbers)}
+    while len(tried) <= _MOST_RUNS:
         for left in _with_fewer(numbers, parts):
-            runs += 1
+            if left in tried or len(tried) > _MOST_RUNS:
+                continue
+            tried.add(left)
             announce(f"again with {len(left)} of {len(numbers)} faults")
             try:
-                tried = await run(replace(storm.plan, only=frozenset(left)))
+                result = await run(replace(storm.plan, only=left))
             except CoffeeError as error:
                 announce(f"not to its end: {error}")
                 continue
-            if not tried.exact:
-                best, parts = tried, max(1, parts - 1)
-                break
-            if runs == _MOST_RUNS:
+            if not result.exact:
+                smaller(result)
+                numbers, parts = sorted(left), max(1, parts - 1)
                 break
         else:
             if parts >= len(numbers):
-                break
+                return
             parts = min(len(numbers), parts * 2)
-    return best
 
 
-def _with_fewer(numbers: Sequence[int], parts: int) -> list[list[int]]:
+def _with_fewer(numbers: Sequence[int], parts: int) -> list[frozenset[int]]:
     """Return these numbers without each of so many parts of about the same length, in turn."""
     step = -(-len(numbers) // parts) if numbers else 1
-    return [[*numbers[:first], *numbers[first + step :]] for first in range(0, len(numbers), step)]
+    return [frozenset([*numbers[:first], *numbers[first + step :]]) for first in range(0, len(numbers), step)]
