@@ -19,7 +19,7 @@ from coffee_core.pipelines import Pipeline, pipeline_named
 Line = Mapping[str, Any]
 _INCHES = (9.0, 4.5)
 _FONT = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans", "sans-serif"]}
-_LANES = ("client", "API", "PostgreSQL", "Redis, as a watcher saw it")
+_LANES = ("client", "API", "PostgreSQL", "Redis, as seen")
 _US = 1e6
 
 
@@ -68,16 +68,18 @@ def _figure(title: str, faults: Sequence[Line]) -> tuple[Figure, Axes]:
 
 
 def _mark(axes: Axes, faults: Sequence[Line]) -> None:
-    """Shade each fault from its moment until it was over and its part was back."""
-    over = [line for line in faults if line["moment"] == "over"]
-    for place, struck in enumerate(line for line in faults if line["moment"] == "struck"):
-        ends = (line["at_us"] for line in over if line["fault"] == struck["fault"])
-        end_us = next((end for end in ends if end >= struck["at_us"]), struck["at_us"])
-        axes.axvspan(struck["at_us"] / _US, end_us / _US, color=FAULT, alpha=0.12, linewidth=0)
-        axes.axvline(struck["at_us"] / _US, color=FAULT, linewidth=1)
+    """Mark the moment of each fault, and shade for how long it lasts; one alone until what was broken is back."""
+    strikes = [line for line in faults if line["moment"] == "struck"]
+    back_s = max((line["at_us"] for line in faults if line["moment"] == "over"), default=0) / _US
+    for place, struck in enumerate(strikes):
+        at_s = struck["at_us"] / _US
+        # Of several none is known to be back before all are.
+        end_s = max(at_s, back_s) if len(strikes) == 1 else at_s + (struck["lasts_s"] or 0)
+        axes.axvspan(at_s, end_s, color=FAULT, alpha=0.12, linewidth=0)
+        axes.axvline(at_s, color=FAULT, linewidth=1)
         axes.annotate(
             struck["fault"],
-            (struck["at_us"] / _US, 1 - 0.05 * (place % 8)),
+            (at_s, 1 - 0.05 * (place % 8)),
             xycoords=("data", "axes fraction"),
             xytext=(3, -10),
             textcoords="offset points",
@@ -205,11 +207,10 @@ def _way(
     first, last = min(at for at, _, _ in steps) / _US, max(at for at, _, _ in steps) / _US
     margin = max(0.002, (last - first) * 0.08)
     for line in faults:
-        if first - margin <= line["at_us"] / _US <= last + margin:
-            axes.axhline(line["at_us"] / _US, color=FAULT, linewidth=1)
-            axes.annotate(
-                f"{line['fault']}, {line['moment']}", (3.05, line["at_us"] / _US), color=FAULT, fontsize=8
-            )
+        at_s = line["at_us"] / _US
+        if line["moment"] == "struck" and first - margin <= at_s <= last + margin:
+            axes.axhline(at_s, color=FAULT, linewidth=1)
+            axes.annotate(line["fault"], (3.9, at_s), color=FAULT, fontsize=8, ha="right", va="bottom")
     axes.set_xlim(-0.2, 3.9)
     axes.set_ylim(last + margin, first - margin)  # time runs down
     axes.set_xticks(range(len(_LANES)), _LANES)
