@@ -13,7 +13,7 @@ end
 local drift = cjson.decode(ARGV[1])
 -- Both copies grow alike; where only one of them did, somebody flushed the other since the cut.
 if counter('reconciled') ~= drift.reconciled
-    or shown_orders() - drift.orders ~= counter('shown_orders') - drift.shown_orders then
+    or totals[total_orders] - drift.orders ~= counter('shown_orders') - drift.shown_orders then
     return 0
 end
 for i, key in ipairs(hashes) do
@@ -33,7 +33,7 @@ if redis.call('HINCRBY', counters, 'suspect', whole(-drift.suspect)) == 0 then
 end
 redis.call('HINCRBY', counters, 'reconciled', 1)
 redis.call('HSET', counters, 'settled', whole(drift.settled), 'last_update_us', whole(now_us()),
-    'shown_orders', whole(shown_orders() + drift.add_orders))
+    'shown_orders', whole(totals[total_orders] + drift.add_orders))
 redis.call('INCRBY', total_revenue, whole(drift.add_revenue))
 redis.call('INCRBY', total_orders, whole(drift.add_orders))
 return 1

@@ -93,6 +93,17 @@ for n, i in ipairs(orders) do
     end
 end
 
+local late = {}
+for bucket in pairs(buckets) do
+    late[#late + 1] = bucket
+end
+-- Of the histogram only what is added to: it has a hundred fields and more.
+for i, value in ipairs(#late > 0 and redis.call('HMGET', latency, unpack(late)) or {}) do
+    if value and not is_integer(value) then
+        return redis.error_reply('ERR ' .. latency .. ' ' .. late[i] .. ' is no whole number; delete it')
+    end
+end
+
 for first = 1, #fresh, AT_ONCE do
     redis.call('SADD', new_ids, unpack(fresh, first, math.min(first + AT_ONCE - 1, #fresh)))
 end
@@ -101,7 +112,7 @@ if #marks > 0 then
     redis.call('HSET', last_records, unpack(marks))
 end
 -- A replay shows again what became visible long ago: its latency was measured then.
-if shown_orders() >= counter('history_orders') then
+if totals[total_orders] >= counter('history_orders') then
     for bucket, count in pairs(buckets) do
         redis.call('HINCRBY', latency, bucket, whole(count))
     end

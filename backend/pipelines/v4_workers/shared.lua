@@ -13,13 +13,19 @@ local hashes = {KEYS[7], KEYS[8], KEYS[9], KEYS[10]} -- drink counts and revenue
 
 -- include: ../numbers.lua
 
+local FIELDS = {
+    'duplicates', 'dead', 'shown_orders', 'suspect', 'reconciled', 'settled', 'history_orders', 'ids_since_us'
+}
+-- What find_fault() has read: the value of each metric, of a hash the sum of its fields; and the counters.
+local totals, found = {}, {}
+
 -- Lua does not roll back: whatever could make a write fail is looked for before the first one.
 local function find_fault()
     local types = {'hash', 'hash', 'hash', 'set', 'set', 'string', 'hash', 'hash', 'hash', 'hash', 'string', 'hash'}
     for i, expected in ipairs(types) do
-        local found = redis.call('TYPE', KEYS[i]).ok
-        if found ~= 'none' and found ~= expected then
-            return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', must be a ' .. expected .. '; delete it'
+        local kind = redis.call('TYPE', KEYS[i]).ok
+        if kind ~= 'none' and kind ~= expected then
+            return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. kind .. ', must be a ' .. expected .. '; delete it'
         end
     end
     for _, key in ipairs({total_revenue, total_orders}) do
@@ -27,36 +33,33 @@ local function find_fault()
         if value and not is_integer(value) then
             return 'ERR ' .. key .. ' is no whole number; delete it'
         end
+        totals[key] = tonumber(value or '0')
     end
-    for _, key in ipairs({offsets, latency, hashes[1], hashes[2], hashes[3], hashes[4]}) do
+    for _, key in ipairs({offsets, unpack(hashes)}) do
+        totals[key] = 0
         for _, value in ipairs(redis.call('HVALS', key)) do
             if not is_integer(value) then
                 return 'ERR ' .. key .. ' holds a value that is no whole number; delete it'
             end
+            totals[key] = totals[key] + tonumber(value)
         end
     end
-    local fields = {
-        'duplicates', 'dead', 'shown_orders', 'suspect', 'reconciled', 'settled', 'history_orders', 'ids_since_us'
-    }
-    for i, value in ipairs(redis.call('HMGET', counters, unpack(fields))) do
+    for i, value in ipairs(redis.call('HMGET', counters, unpack(FIELDS))) do
         if value and not is_integer(value) then
-            return 'ERR ' .. counters .. ' ' .. fields[i] .. ' is no whole number; delete it'
+            return 'ERR ' .. counters .. ' ' .. FIELDS[i] .. ' is no whole number; delete it'
         end
+        found[FIELDS[i]] = value
     end
 end
 
 local function counter(field)
-    return tonumber(redis.call('HGET', counters, field) or '0')
-end
-
-local function shown_orders()
-    return tonumber(redis.call('GET', total_orders) or '0')
+    return tonumber(found[field] or '0')
 end
 
 -- The metrics agree with one another and with their second copy, and are not marked for reconciliation.
 local function is_consistent()
-    local orders, revenue = shown_orders(), tonumber(redis.call('GET', total_revenue) or '0')
-    return orders == counter('shown_orders') and redis.call('HEXISTS', counters, 'suspect') == 0
-        and orders == sum(hashes[1]) and revenue == sum(hashes[2])
-        and orders == sum(hashes[3]) and revenue == sum(hashes[4])
+    local orders, revenue = totals[total_orders], totals[total_revenue]
+    return orders == counter('shown_orders') and not found.suspect
+        and orders == totals[hashes[1]] and revenue == totals[hashes[2]]
+        and orders == totals[hashes[3]] and revenue == totals[hashes[4]]
 end

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from backend.clients.daemon import Database
 from backend.pipelines.balance import NOTHING, is_zero
@@ -14,6 +15,7 @@ from backend.pipelines.v4_workers.member import NotOursError
 from backend.pipelines.v4_workers.reconcile import PACKAGE, SCRIPT_KEYS, read_stored, reconcile, take_cut
 from coffee_core.ids import new_message_id
 from coffee_core.keys import MetricKeys
+from coffee_core.latency import MAX_BUCKET
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V4
 from coffee_core.resources import lua
@@ -139,6 +141,17 @@ async def test_an_order_that_is_stored_before_its_id_is_forgotten_is_shown(group
     await groups.both(groups.put(0, bad))
     assert is_zero(await groups.reconciled())
     assert await groups.shown() == 1
+
+
+async def test_of_a_batch_that_cannot_be_counted_whole_nothing_is(groups: Groups, client: Redis) -> None:
+    keys, batch = MetricKeys(V4), groups.put(0, *mixed(3))
+    await client.hset(keys.latency, mapping=dict.fromkeys(range(MAX_BUCKET + 1), "no number"))  # type: ignore[misc]
+    with pytest.raises(ResponseError, match=r"latency \d+ is no whole number; delete it"):
+        await groups.count(batch)
+    assert not await client.exists(keys.offsets, *keys.ids, *keys.metrics)
+    await client.delete(keys.latency)
+    await groups.count(batch)
+    assert await groups.shown() == 3
 
 
 async def test_deleted_metrics_come_back_from_the_table(groups: Groups, client: Redis) -> None:
