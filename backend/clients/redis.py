@@ -54,9 +54,12 @@ class RedisClient:
         try:
             await self.health.keep_probing(self._probe)
         finally:
-            link, self._link = self._link, None
-            if link is not None:
-                link.close()
+            try:
+                await self.late_keys.written()
+            finally:
+                link, self._link = self._link, None
+                if link is not None:
+                    link.close()
 
     async def command(
         self, *command: str | int | bytes, within_s: float | None = None, reading: bool = False
@@ -141,7 +144,8 @@ class RedisClient:
 class LateKeys:
     """Strings that are written together, a moment after they were set, and known here until they are.
 
-    For what may be forgotten: a process that dies, or finds no Redis, does not write them.
+    For what may be forgotten: a process that is killed, or finds no Redis, does not write them. One that ends in
+    order does.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -159,6 +163,11 @@ class LateKeys:
         self._unwritten.setdefault(name, (value, expiry_ms))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all())
+
+    async def written(self) -> None:
+        """Return once all is written, or Redis does not answer: for an end in order, when no more is set."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing}, timeout=CONNECT_TIMEOUT_S)
 
     async def _write_all(self) -> None:
         while self._unwritten:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from backend.clients import redis
 from backend.clients.redis import RedisLink, ReplyError
@@ -92,3 +93,15 @@ async def test_late_keys_are_known_at_once_and_written_unless_there_is_one(redis
         assert 0 < await client.command("PTTL", "late") <= 60_000
     finally:
         await end_tasks(running)
+
+
+async def test_late_keys_are_written_by_an_end_in_order(redis_url: str, client: Redis) -> None:
+    """Else another order under one of them, after a restart, would be accepted and become a dead letter."""
+    ending = redis.RedisClient(redis_url)
+    running = asyncio.create_task(ending.run())
+    try:
+        await until(lambda: ending.health.up)
+        ending.late_keys.set("late", "first", 60_000)
+    finally:
+        await end_tasks(running)
+    assert await client.get("late") == "first"
