@@ -128,6 +128,8 @@ class Declaration:
     """Its own daemons beside the API."""
     processor: str = ""
     """Prefix of the name of the process that writes the metrics; empty where that is the API."""
+    storer: str = ""
+    """Name of the service that stores the rows, where that is another one and neither waits for the other."""
     cost_label: str = ""
     """Name of ``cost_parts`` together."""
     cost_parts: tuple[str, ...] = ()

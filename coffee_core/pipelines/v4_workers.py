@@ -21,6 +21,7 @@ DECLARATION = Declaration(
         Service("kafka-aggregator", "backend.pipelines.v4_workers.aggregator"),
     ),
     processor="kafka-aggregator",
+    storer="kafka-worker",
     round_trips=5.5,  # the batch before, its own; a fetch; two scripts of the aggregator
     cost_label="Kafka + workers",
     cost_parts=("kafka", "kafka-worker", "kafka-aggregator"),

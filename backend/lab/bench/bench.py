@@ -26,6 +26,7 @@ from backend.lab.bench.steps_drain import (
     drain,
     drain_by_textbook,
     drain_by_two,
+    drain_storing,
     has_textbook,
     runs_on_flink,
     worker_of,
@@ -289,6 +290,9 @@ def _drains(harness: Harness) -> Iterator[Step]:
             processor, more_s = ("job", 12) if runs_on_flink(pipeline) else ("worker", 1)
             name = f"{pipeline}: its {processor} down, then draining"
             yield Step(name, drain_s + more_s, partial(drain, harness, pipeline))
+            if pipeline.info.storer:
+                name = f"{pipeline}: its {pipeline.info.storer} down, then storing"
+                yield Step(name, drain_s + 3, partial(drain_storing, harness, pipeline))
             if worker_of(pipeline) is not None:
                 name = f"{pipeline}: two workers down, then draining"
                 yield Step(name, drain_s + 3, partial(drain_by_two, harness, pipeline))

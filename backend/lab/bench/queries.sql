@@ -43,6 +43,13 @@ vacuum analyze orders_v1
 delete from orders_v1 where source_id = 'bench'
 
 
+-- name: stored_since
+-- Rows of a pipeline, $1, that were inserted after a time, $2: how many, the first and the last.
+select count(*) as orders, min(stored_at) as first_at, max(stored_at) as last_at
+from orders
+where version = $1 and stored_at > $2
+
+
 -- name: size
 -- Bytes of a partition with its index and overflow; bytes that the write-ahead log has grown to since it began.
 select

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from backend.clients.daemon import open_redis
+from backend.clients.daemon import open_postgres, open_redis
 from backend.lab.bench.figures import Better
 from backend.lab.bench.harness import Harness, NotSettledError
 from backend.lab.bench.textbook_consumer import SUMMED
@@ -31,9 +31,11 @@ from coffee_core.menu import DRINKS, STORES
 from coffee_core.order import Order
 from coffee_core.parent_death_signal import dies_with_parent
 from coffee_core.pipelines import LogKind, Pipeline, Service
+from coffee_core.resources import sql
 from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
 
+_STORED_SINCE = sql("backend.lab.bench", "stored_since")
 _AT_ONCE = 1_000
 _MAX_BATCH_BYTES = 256 * 1024
 _UP_WITHIN_S = 120.0
@@ -76,6 +78,40 @@ async def drain(harness: Harness, pipeline: Pipeline) -> None:
         await asyncio.sleep(max(0.0, harness.size.down_s - (time.monotonic() - down_s)))
         let_go_s = time.monotonic()
     await _measure(harness, pipeline, "drain", let_go_s)
+
+
+async def drain_storing(harness: Harness, pipeline: Pipeline) -> None:
+    """Let orders pile up before the daemon that stores the rows, then measure how fast it catches up, alone.
+
+    Its rows tell: each has the time at which it was inserted. Raises NotSettledError where it does not catch up.
+    """
+    orders = harness.size.preload
+    await harness.settle([pipeline])
+    part = await TargetStack(harness.settings).find(pipeline.info.storer)
+    assert part.pid is not None, "a part that was found has a process"
+    connection = await open_postgres(harness.settings.database_url)
+    try:
+        began_at = await connection.fetchval("select clock_timestamp()")
+        with frozen(part.pid):
+            await fill(harness.settings, pipeline, orders)
+            harness.accepted[pipeline] += orders
+            await harness.settle([pipeline])  # the processor has done its part
+            let_go_at = await connection.fetchval("select clock_timestamp()")
+        give_up_at_s = time.monotonic() + _DRAIN_WITHIN_S
+        while True:
+            rows = await connection.fetchrow(_STORED_SINCE, str(pipeline), began_at)
+            assert rows is not None, "an aggregate is one row"
+            if rows["orders"] >= orders:
+                break
+            if time.monotonic() > give_up_at_s:
+                raise NotSettledError(f"{pipeline}: its rows are not stored after {_DRAIN_WITHIN_S:g} s")
+            # Rarely: the rows are counted by a scan, on the processors that are measured.
+            await asyncio.sleep(1.0)
+    finally:
+        connection.terminate()
+    if seconds := (rows["last_at"] - rows["first_at"]).total_seconds():
+        harness.figures.add(f"{pipeline}.drain.stored.rate", rows["orders"] / seconds, "/s", Better.HIGHER)
+    harness.figures.add(f"{pipeline}.drain.stored.whole", (rows["last_at"] - let_go_at).total_seconds(), "s")
 
 
 async def drain_by_two(harness: Harness, pipeline: Pipeline) -> None:

@@ -140,7 +140,9 @@ def _drains(result: Result) -> Iterator[Target]:
     last = figure.values[-1] if (figure := result.figures.get("v3.drain.rate")) else None
     yield _at_least(f"v3: drain of {orders:,} orders, last run", last, _DRAIN_PER_S, _per_s)
     rate = result.figures.middle("v4.drain.rate")
-    yield _at_least(f"v4: drain of {orders:,} orders, one worker of each group", rate, _WORKERS_PER_S, _per_s)
+    yield _at_least(f"v4: drain of {orders:,} orders, one aggregator", rate, _WORKERS_PER_S, _per_s)
+    rate = result.figures.middle("v4.drain.stored.rate")
+    yield _at_least(f"v4: storing {orders:,} orders, one worker", rate, _WORKERS_PER_S, _per_s)
     rounds = [figure.values for name in ("v4", "textbook") if (figure := result.figures.get(f"{name}.drain.rate"))]
     # Round by round: the two of one round met the machine as it was then.
     ratios = [one / other for one, other in zip(*rounds, strict=False)] if len(rounds) == 2 else []

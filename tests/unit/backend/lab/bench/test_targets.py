@@ -101,6 +101,7 @@ def target(words: str, **figures: float) -> Target:
         ("v4: dashboard p50 from acceptance on at 500", {"v4__alone__500__shown__p50": 4_100}, "4.1 ms", False),
         ("v4: dashboard p99 from acceptance on at 20", {"v4__alone__20__shown__p99": 12_000}, "12 ms", True),
         ("v4: drain of", {"v4__drain__rate": 39_999}, "39,999/s", False),
+        ("v4: storing", {"v4__drain__stored__rate": 40_000}, "40,000/s", True),
         ("v4: drain against", {"v4__drain__rate": 30_000, "textbook__drain__rate": 30_000}, "1.00 ×", True),
         ("v4: drain against", {"v4__drain__rate": 29_000, "textbook__drain__rate": 30_000}, "0.97 ×", False),
         ("v4: memory (PSS) that it adds", {"v4__added__memory": 151e6}, "151 MB", False),
