@@ -215,8 +215,12 @@ _SAME_SOURCE = sql("backend.pipelines", "rows_of_same_source")
 _SAME_CONTENT = sql("backend.pipelines", "rows_of_same_content")
 _UNLOGGED = sql("backend.pipelines", "count_unlogged")
 _STORED = sql("backend.pipelines", "stored_totals")
-_PLACE = {LogKind.STREAM: "^[0-9]{1,20}-[0-9]{1,20}$", LogKind.TOPIC: "^[0-9]{1,9}:[0-9]{1,18}$"}
-"""Regular expression of a place on a log: an entry id, or partition:offset."""
+_PLACE = {
+    LogKind.STREAM: "^[0-9]{1,20}-[0-9]{1,20}$",
+    LogKind.TOPIC: "^[0-9]{1,9}:[0-9]{1,18}$",
+    LogKind.TABLE: "^[0-9]{1,19}$",
+}
+"""Regular expression of a place on a log: an entry id, partition:offset, or a number."""
 
 
 async def stored(connection: Database, pipeline: Pipeline) -> Totals:

@@ -136,12 +136,15 @@ def refused_without(server: str) -> tuple[Pipeline, ...]:
     return tuple(pipeline for pipeline in PIPELINES if server in _accepting_servers(pipeline.info))
 
 
+_LOG_SERVERS = {LogKind.STREAM: "redis", LogKind.TOPIC: "kafka", LogKind.TABLE: "postgres"}
+
+
 def _accepting_servers(info: Declaration) -> tuple[str, ...]:
     """Return the servers that must answer before an order of a pipeline is accepted."""
     if info.commits_in_request:
         return ("postgres",)
     if info.log is not None:
-        return ({LogKind.STREAM: "redis", LogKind.TOPIC: "kafka"}[info.log.kind],)
+        return (_LOG_SERVERS[info.log.kind],)
     return info.servers
 
 

@@ -15,6 +15,8 @@ class LogKind(StrEnum):
     """A Redis stream."""
     TOPIC = "topic"
     """A Kafka topic."""
+    TABLE = "table"
+    """A table of PostgreSQL, which has a column for each field of ``Order`` and a whole number for a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,11 @@ class Log:
 
     kind: LogKind
     name: str
-    """Key of the stream, or name of the topic."""
+    """Key of the stream, or name of the topic or of the table."""
     dead_letters: str
     """The same of its dead letters."""
     group: str
-    """Consumer group that reads it."""
+    """Consumer group that reads it; empty of a table."""
     entries: str
     """What it holds, e.g. ``records``."""
 

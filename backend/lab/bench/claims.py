@@ -68,7 +68,7 @@ def _persistence(result: Result, pipeline: Pipeline) -> str:
     if log is not None and log.kind is LogKind.TOPIC:
         return f"topic, {policy['kafka']}; the broker leaves the disk to the system"
     fsync = spread(result, "ceiling.fsync.p50", duration)
-    if log is not None:
+    if log is not None and log.kind is LogKind.STREAM:
         return f"append-only file, appendfsync {policy['appendfsync']}; a synced block takes {fsync}"
     return f"PostgreSQL, synchronous_commit {policy['synchronous_commit']}; a synced block takes {fsync}"
 
@@ -78,7 +78,7 @@ def _replay(result: Result, pipeline: Pipeline) -> str:
         return "no log; every run counts the whole table anew"
     waited = spread(result, f"{pipeline}.drain.whole", _seconds)
     taken_up = "" if waited == NOT_MEASURED else f"; a backlog was taken up in {waited}"
-    if pipeline.info.log.kind is LogKind.STREAM:
+    if pipeline.info.log.kind is not LogKind.TOPIC:
         return f"what was pending when the worker died is delivered again{taken_up}"
     whole = f"; `coffee replay {pipeline}` counts from the first record on"
     return f"from its newest checkpoint{taken_up}{whole if Repair.REPLAY in pipeline.info.repairs else ''}"

@@ -35,6 +35,7 @@ _CEILINGS: dict[LogKind, dict[str, tuple[str, str]]] = {
         "closed.32.rate": ("ceiling.kafka.rate", _KAFKA),
         "drain.rate": ("ceiling.consume.rate", "bare consume (aiokafka)"),
     },
+    LogKind.TABLE: {"closed.32.rate": _STORE, "drain.rate": _STORE},
 }
 """Figures of pipelines with such a log → the ceiling of its server, and the name of that in words."""
 _WIDTH = 110

@@ -9,6 +9,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import astuple, fields
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -157,7 +158,7 @@ async def _textbook_rate(harness: Harness, pipeline: Pipeline, *options: str) ->
 
 
 async def fill(settings: Settings, pipeline: Pipeline, orders: int) -> None:
-    """Put so many orders into the log of a pipeline. Raises RedisError or KafkaError."""
+    """Put so many orders into the log of a pipeline. Raises the errors of its server."""
     log = pipeline.info.log
     assert log is not None, f"{pipeline} has a log"
     await _FILL[log.kind](settings, log.name, orders)
@@ -192,9 +193,21 @@ async def _fill_topic(settings: Settings, topic: str, orders: int) -> None:
         await producer.stop()
 
 
+async def _fill_table(settings: Settings, table: str, orders: int) -> None:
+    columns = [field.name for field in fields(Order)]
+    connection = await open_postgres(settings.database_url)
+    try:
+        for first in range(0, orders, _AT_ONCE):
+            rows = [astuple(_order()) for _ in range(min(_AT_ONCE, orders - first))]
+            await connection.copy_records_to_table(table, records=rows, columns=columns)
+    finally:
+        await connection.close()
+
+
 _FILL: Mapping[LogKind, Callable[[Settings, str, int], Awaitable[None]]] = {
     LogKind.STREAM: _fill_stream,
     LogKind.TOPIC: _fill_topic,
+    LogKind.TABLE: _fill_table,
 }
 
 

@@ -300,7 +300,7 @@ def measured_round_trip_ms(result: Result) -> float:
 def keeps_at_power_cut(pipeline: Pipeline, result: Result) -> bool:
     """Tell whether its answer meant, as it was measured, that a disk has the order."""
     policy, log = result.facts["durability"], pipeline.info.log
-    if pipeline.info.commits_in_request or log is None:
+    if pipeline.info.commits_in_request or log is None or log.kind is LogKind.TABLE:
         return bool(policy["synchronous_commit"] == "on" and policy["fsync"] == "on")
     if log.kind is LogKind.STREAM:
         return bool(policy["appendonly"] == "yes" and policy["appendfsync"] == "always")
