@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from backend.stack.polling import poll
-from coffee_core.tasks import end_tasks
 
 if TYPE_CHECKING:
     import psutil
@@ -17,6 +16,7 @@ _LAUNCHERS = ("uv", "uvx", "honcho")
 child behind, a killed honcho its children's parents."""
 _POLL_S = 0.3
 _TASKS_END_WITHIN_S = 1.0
+_ASK_AGAIN_S = 60.0
 T = TypeVar("T")
 
 
@@ -30,7 +30,11 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
 
 async def run_unless_stopped(main: Coroutine[Any, Any, T]) -> T | None:
-    """Run a program to its end and return what it returns; None where a signal ended it, in order."""
+    """Run a program to its end and return what it returns; None where a signal ended it, in order.
+
+    It is asked once to end and then has all the time that it takes: a second cancellation would meet its clearing
+    up. It is asked again after a minute, for ``asyncio.wait_for`` may lose one (CPython issue 86296).
+    """
     stop = asyncio.Event()
     stop_on_signals(stop.set)
     stopped, running = asyncio.create_task(stop.wait()), asyncio.create_task(main)
@@ -38,7 +42,9 @@ async def run_unless_stopped(main: Coroutine[Any, Any, T]) -> T | None:
     stopped.cancel()
     if running.done():
         return running.result()
-    await end_tasks(running)
+    running.cancel()
+    while not (await asyncio.wait({running}, timeout=_ASK_AGAIN_S))[0]:
+        running.cancel()
     return None
 
 
