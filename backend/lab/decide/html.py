@@ -100,8 +100,8 @@ def _late_rows(decision: Decision, result: Result) -> list[list[Cell]]:
         cells = [
             *_range(each.late_us, duration),
             each.fit.value,
-            _per_s(takes) if takes else "no rate measured",
-            "no rate measured" if too_many is None else _per_s(too_many),
+            _per_s(takes) if takes else "none of those measured",
+            "none of those measured" if too_many is None else _per_s(too_many),
         ]
         rows.append([name_of(each.pipeline), *cells, _linked(result, f"{each.pipeline}.breakpoint", _per_s)])
     return rows
