@@ -14,13 +14,14 @@ from typing import Any
 
 import aiohttp
 
-from coffee_core.pipelines import DEFAULT_PIPELINES
-from coffee_core.pipelines.constants import V4
+from coffee_core.pipelines import PIPELINES
+from coffee_core.pipelines.constants import V4, V5
 from tests.servers import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-PIPELINES = (*DEFAULT_PIPELINES, V4)
+PROFILES = ("all", V4, V5)
+"""Those of the compose file that start every pipeline."""
 PASSWORD = "p@ss/w:or%d#?&=+ [ü]"
 _ANONYMOUS = 64
 """Letters of the name of a volume that nobody has named."""
@@ -51,7 +52,7 @@ class Project:
         names = ("COFFEE_API_PORT", "COFFEE_WEB_PORT", "COFFEE_FLINK_REST_PORT")
         self.ports = {name: str(free_port()) for name in names}
         given = {"COMPOSE_PROJECT_NAME": f"coffee-rt-test-{os.getpid()}", "COFFEE_POSTGRES_PASSWORD": PASSWORD}
-        chosen = {"COMPOSE_PROFILES": f"all,{V4}", "COFFEE_PIPELINES": ",".join(PIPELINES)}
+        chosen = {"COMPOSE_PROFILES": ",".join(PROFILES), "COFFEE_PIPELINES": ",".join(PIPELINES)}
         self._environ = {**os.environ, **self.ports, **given, **chosen}
 
     @property
@@ -89,9 +90,8 @@ class Project:
 
     def down(self) -> None:
         """Remove the project, whatever profile started its parts; the images stay."""
-        self.compose(
-            *(f"--profile={each}" for each in ("all", V4, "observability")), "down", "--volumes", "--timeout", "30"
-        )
+        profiles = (f"--profile={each}" for each in (*PROFILES, "observability"))
+        self.compose(*profiles, "down", "--volumes", "--timeout", "30")
 
     def crash(self, container: str) -> None:
         """Kill what a container runs, as the system does it: ``docker kill`` would count as the user's wish."""

@@ -11,15 +11,16 @@ import yaml
 from aiohttp import ClientSession, WSMsgType
 
 from coffee_core.keys import MetricKeys
+from coffee_core.pipelines import PIPELINES
 from coffee_core.settings import Settings
-from tests.e2e.containers import PIPELINES, ROOT, Project, find_engine
+from tests.e2e.containers import ROOT, Project, find_engine
 from tests.e2e.flink_rest import active_taskmanager
 from tests.outside.base_images import NoBaseImagesError, ensure_base_images
 from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ORDERS = 60
-WORKERS = ("stream-worker", "kafka-worker", "kafka-aggregator")
+WORKERS = ("stream-worker", "kafka-worker", "kafka-aggregator", "live-projector")
 _MONITORING = ROOT / "monitoring"
 _METRICS = "http://cafe-order-api:8005/metrics"
 
@@ -133,10 +134,18 @@ async def test_down_and_up(project: Project) -> None:
     await project.send(ORDERS)
 
 
+async def test_what_has_ended_is_waited_for(project: Project) -> None:
+    def zombies() -> bool:
+        look = ("sh", "-c", "grep -h ^State: /proc/[0-9]*/status")
+        return "Z" in project.compose("exec", "--no-TTY", "flink-job", *look)
+
+    await until(lambda: asyncio.to_thread(lambda: not zombies()), 60)
+
+
 async def test_three_workers_of_each_kind(project: Project) -> None:
     scaled = [word for service in WORKERS for word in ("--scale", f"{service}=3")]
     await asyncio.to_thread(project.up, "--no-recreate", *scaled)
-    assert [len(project.containers(service)) for service in WORKERS] == [3, 3, 3]
+    assert [len(project.containers(service)) for service in WORKERS] == [3] * len(WORKERS)
     await project.send(5 * ORDERS)
 
 

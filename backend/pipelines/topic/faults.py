@@ -1,8 +1,9 @@
-"""Records that can never be stored, for poisoning a topic behind the API's back."""
+"""What can be broken of a topic: records that can never be stored, and its replay under load."""
 
 import json
 
 from backend.pipelines.faults import Effect, StrikeContext, oversized_order, unstorable_orders
+from backend.pipelines.operations import operations_of
 from coffee_core.pipelines import Pipeline
 
 _SEND_WITHIN_MS = 20_000
@@ -43,3 +44,18 @@ async def poison_topic(pipeline: Pipeline, context: StrikeContext) -> Effect:
         finally:
             await producer.stop()
     return Effect(f"put {len(records)} poison messages into the log of {pipeline}", len(records))
+
+
+async def replay_topic(pipeline: Pipeline, context: StrikeContext) -> Effect:
+    """Count the whole topic of a pipeline anew. Raises CoffeeError where the numbers do not meet."""
+    struck = False
+
+    def on_progress(_counted: int, _total: int) -> None:
+        # Only now nothing is shown any more: the orders so far would pass for those from after it.
+        nonlocal struck
+        if not struck:
+            struck = True
+            context.struck()
+
+    replayed = await operations_of(pipeline).replay(context.settings, on_progress)
+    return Effect(replayed.summary, problem=await context.still_down())

@@ -5,14 +5,12 @@ from functools import partial
 
 from backend.pipelines.faults import (
     Action,
-    Effect,
     Fault,
     NotReadyError,
-    StrikeContext,
     part_faults,
     refused_without,
 )
-from backend.pipelines.topic.faults import poison_topic
+from backend.pipelines.topic.faults import poison_topic, replay_topic
 from coffee_core.pipelines.constants import V3
 from coffee_core.settings import Settings
 
@@ -32,26 +30,6 @@ async def working_task_manager(settings: Settings) -> str:
                 if job.state == "RUNNING" and (names := await flink.task_managers_of(job)):
                     return names[0]
     raise NotReadyError("no TaskManager runs the job now: `coffee status` tells")
-
-
-async def replay_topic(context: StrikeContext) -> Effect:
-    """Count the whole topic anew. Raises CoffeeError where the numbers do not meet."""
-    from backend.pipelines.v3_kafka.repair import replay_v3  # not loaded where no Kafka runs
-
-    struck = False
-
-    def on_progress(_counted: int, _total: int) -> None:
-        # Only now nothing is shown any more: the job's orders so far would pass for those from after it.
-        nonlocal struck
-        if not struck:
-            struck = True
-            context.struck()
-
-    replayed = await replay_v3(context.settings, on_progress)
-    return Effect(
-        f"replayed {replayed.records:,} records into empty state in {replayed.seconds:g} s",
-        problem=await context.still_down(),
-    )
 
 
 LOCATORS = {TASK_MANAGER: working_task_manager}
@@ -91,6 +69,6 @@ FAULTS = (
         "`coffee replay v3` under load: the whole topic into empty state, and the same numbers at the end",
         Action.REPLAY,
         log=V3,
-        strike=replay_topic,
+        strike=partial(replay_topic, V3),
     ),
 )

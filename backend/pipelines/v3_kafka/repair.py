@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis.asyncio import Redis
@@ -19,11 +18,10 @@ from backend.clients.servers import Servers, UnreachableError, naming_servers, o
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance, read_shown, summary_line, whole_number
 from backend.pipelines.repair import Mended, Progress, Savepoint
+from backend.pipelines.topic.replay import Replayed
 from backend.pipelines.v3_kafka.audit import METRICS, audit_v3, known_windows
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import FLINK_GROUP, SAVEPOINTS, TOPIC
-from coffee_core.money import from_cents
-from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3
 from coffee_core.resources import lua
 from coffee_core.server_urls import place
@@ -55,35 +53,6 @@ STALLED_AFTER_S = 180.0
 """Seconds without progress after which the command gives up; a job is submitted in ten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A replay that has ended on the totals of the rows."""
-
-    pipeline: Pipeline
-    epoch: int
-    """Epoch of the job that counted."""
-    records: int
-    """Records of the topic when the replay began."""
-    orders: int
-    """Orders shown at the end."""
-    revenue_cents: int
-    """Cents shown at the end."""
-    seconds: float
-    """How long it took."""
-
-    @property
-    def summary(self) -> str:
-        """The result in one sentence."""
-        replayed = (
-            f"{self.pipeline}: {self.records:,} records replayed in {self.seconds} s, now in epoch {self.epoch}:"
-        )
-        return f"{replayed} {self.orders:,} orders, {from_cents(self.revenue_cents)}, the same as the rows"
-
-    def as_json(self) -> dict[str, object]:
-        """Return the result for a program."""
-        return asdict(self)
-
-
 async def replay_v3(settings: Settings, progress: Progress, stalled_after_s: float = STALLED_AFTER_S) -> Replayed:
     """Replay, and return once totals and rows agree; orders may keep flowing.
 
@@ -108,14 +77,8 @@ async def replay_v3(settings: Settings, progress: Progress, stalled_after_s: flo
         counted = await _wait_until_counted(servers, logs, ends, epoch, progress, stalled_after_s)
         balance = await _wait_until_balanced(servers, logs, rows)
         await _check_epoch(servers.client, epoch)
-    return Replayed(
-        V3,
-        epoch,
-        counted,
-        balance.shown.orders,
-        balance.shown.revenue_cents,
-        round(time.monotonic() - started, 1),
-    )
+    seconds = round(time.monotonic() - started, 1)
+    return Replayed(V3, counted, balance.shown.orders, balance.shown.revenue_cents, seconds, epoch)
 
 
 async def _rows_of_whole_topic(servers: Servers, logs: KafkaLogs) -> int:

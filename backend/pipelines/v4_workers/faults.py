@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL, Process
 from functools import partial
 
 from backend.pipelines.faults import Action, Effect, Fault, NotReadyError, StrikeContext, part_faults
-from backend.pipelines.topic.faults import poison_topic
+from backend.pipelines.topic.faults import poison_topic, replay_topic
 from coffee_core.children import child_environ, python_module
 from coffee_core.keys import AGGREGATOR_GROUP, WORKER_GROUP
 from coffee_core.parent_death_signal import dies_with_parent
@@ -19,24 +19,6 @@ from coffee_core.settings import Settings
 _REBALANCING_WITHIN_S = 20.0
 _POLL_S = 0.01
 _REBALANCING = ("PreparingRebalance", "CompletingRebalance")
-
-
-async def replay_topic(context: StrikeContext) -> Effect:
-    """Count the whole topic anew. Raises CoffeeError where the numbers do not meet."""
-    from backend.pipelines.v4_workers.repair import replay_v4  # not loaded where no Kafka runs
-
-    struck = False
-
-    def on_progress(_counted: int, _total: int) -> None:
-        # Only now nothing is shown any more: the orders so far would pass for those from after it.
-        nonlocal struck
-        if not struck:
-            struck = True
-            context.struck()
-
-    replayed = await replay_v4(context.settings, on_progress)
-    what = f"replayed {replayed.records:,} offsets in {replayed.seconds:g} s"
-    return Effect(what, problem=await context.still_down())
 
 
 async def kill_while_rebalancing(context: StrikeContext) -> Effect:
@@ -125,7 +107,7 @@ FAULTS = (
         "`coffee replay v4` under load: the whole topic from offset 0, and the same numbers at the end",
         Action.REPLAY,
         log=V4,
-        strike=replay_topic,
+        strike=partial(replay_topic, V4),
     ),
     Fault(
         "rebalance-v4",

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 
 from backend.clients.kafka import KafkaLogs, open_logs
 from backend.clients.servers import Servers, open_servers
 from backend.pipelines.balance import summary_line
 from backend.pipelines.repair import Mended, Progress
+from backend.pipelines.topic.replay import Replayed
 from backend.pipelines.v4_workers.audit import audit_v4, replaced_partitions
 from backend.pipelines.v4_workers.reconcile import (
     PACKAGE,
@@ -18,8 +19,6 @@ from backend.pipelines.v4_workers.reconcile import (
 )
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import WORKERS_TOPIC
-from coffee_core.money import from_cents
-from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V4
 from coffee_core.resources import lua, sql
 from coffee_core.settings import Settings
@@ -49,31 +48,6 @@ _SETTLE_S = 30.0
 """Seconds in which the numbers meet once everything is counted."""
 STALLED_AFTER_S = 60.0
 """Seconds without progress after which the command gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A replay that has ended on the totals of the rows."""
-
-    pipeline: Pipeline
-    records: int
-    """Records of the topic when the replay began."""
-    orders: int
-    """Orders shown at the end."""
-    revenue_cents: int
-    """Cents shown at the end."""
-    seconds: float
-    """How long it took."""
-
-    @property
-    def summary(self) -> str:
-        """The result in one sentence."""
-        replayed = f"{self.pipeline}: {self.records:,} records replayed in {self.seconds} s:"
-        return f"{replayed} {self.orders:,} orders, {from_cents(self.revenue_cents)}, the same as the rows"
-
-    def as_json(self) -> dict[str, object]:
-        """Return the result for a program."""
-        return asdict(self)
 
 
 async def replay_v4(settings: Settings, progress: Progress, stalled_after_s: float = STALLED_AFTER_S) -> Replayed:
