@@ -16,7 +16,7 @@ if not claim or string.match(claim, ' (.*)$') ~= token then
 end
 redis.call('HDEL', counters, 'cut')
 -- Both copies grow alike; where only one of them did, somebody flushed the other since the cut.
-if shown_orders() - tonumber(drift.orders) ~= shown() - tonumber(drift.shown) then
+if totals[total_orders] - tonumber(drift.orders) ~= counter('shown') - tonumber(drift.shown) then
     return 0
 end
 for i, key in ipairs(hashes) do
@@ -30,7 +30,7 @@ end
 if redis.call('HINCRBY', counters, 'suspect', whole(-drift.suspect)) == 0 then
     redis.call('HDEL', counters, 'suspect')
 end
-redis.call('HSET', counters, 'shown', whole(shown_orders() + drift.add_orders))
+redis.call('HSET', counters, 'shown', whole(totals[total_orders] + drift.add_orders))
 redis.call('HINCRBY', counters, 'reconciled', 1)
 redis.call('HSET', counters, 'last_update_us', whole(now_us()))
 redis.call('INCRBY', total_revenue, whole(drift.add_revenue))

@@ -60,8 +60,7 @@ end
 return cjson.encode({
     id_ms = ms, id_seq = seq,
     in_stream = table.concat(in_stream, ' '),
-    suspect = tonumber(redis.call('HGET', counters, 'suspect') or '0'),
-    shown = whole(shown()), orders = whole(shown_orders()),
+    suspect = counter('suspect'), shown = whole(counter('shown')), orders = whole(totals[total_orders]),
     revenue = redis.call('GET', total_revenue) or '0',
     hashes = contents,
     log = {

@@ -10,13 +10,17 @@ local hashes = {KEYS[6], KEYS[7], KEYS[8], KEYS[9]} -- drink counts and revenue,
 
 -- include: ../numbers.lua
 
+local FIELDS = {'duplicates', 'dead', 'shown', 'suspect', 'reconciled'}
+-- What find_fault() has read: the value of each metric, of a hash the sum of its fields; and the counters.
+local totals, found = {}, {}
+
 -- Lua does not roll back: whatever could make a write fail is looked for before the first one.
 local function find_fault()
     local types = {'stream', 'stream', 'hash', 'hash', 'string', 'hash', 'hash', 'hash', 'hash', 'string'}
     for i, expected in ipairs(types) do
-        local found = redis.call('TYPE', KEYS[i]).ok
-        if found ~= 'none' and found ~= expected then
-            return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. ', must be a ' .. expected .. '; delete it'
+        local kind = redis.call('TYPE', KEYS[i]).ok
+        if kind ~= 'none' and kind ~= expected then
+            return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. kind .. ', must be a ' .. expected .. '; delete it'
         end
     end
     for _, key in ipairs({total_revenue, total_orders}) do
@@ -24,38 +28,37 @@ local function find_fault()
         if value and not is_integer(value) then
             return 'ERR ' .. key .. ' is no whole number; delete it'
         end
+        totals[key] = tonumber(value or '0')
     end
-    for _, key in ipairs({latency, hashes[1], hashes[2], hashes[3], hashes[4]}) do
+    for _, key in ipairs(hashes) do
+        totals[key] = 0
         for _, value in ipairs(redis.call('HVALS', key)) do
             if not is_integer(value) then
                 return 'ERR ' .. key .. ' holds a value that is no whole number; delete it'
             end
+            totals[key] = totals[key] + tonumber(value)
         end
     end
-    local fields = {'duplicates', 'dead', 'shown', 'suspect', 'reconciled'}
-    for i, value in ipairs(redis.call('HMGET', counters, unpack(fields))) do
+    for i, value in ipairs(redis.call('HMGET', counters, unpack(FIELDS))) do
         if value and not is_integer(value) then
-            return 'ERR ' .. counters .. ' ' .. fields[i] .. ' is no whole number; delete it'
+            return 'ERR ' .. counters .. ' ' .. FIELDS[i] .. ' is no whole number; delete it'
         end
+        found[FIELDS[i]] = value
     end
 end
 
-local function shown()
-    return tonumber(redis.call('HGET', counters, 'shown') or '0')
-end
-
-local function shown_orders()
-    return tonumber(redis.call('GET', total_orders) or '0')
+local function counter(field)
+    return tonumber(found[field] or '0')
 end
 
 -- The metrics are all there, agree with one another and with their second copy, and are not marked for
 -- reconciliation.
 local function is_consistent()
-    if redis.call('EXISTS', unpack(KEYS, 5, 10)) < 6 or redis.call('HEXISTS', counters, 'suspect') == 1 then
+    if redis.call('EXISTS', unpack(KEYS, 5, 10)) < 6 or found.suspect then
         return false
     end
-    local orders, revenue = shown_orders(), tonumber(redis.call('GET', total_revenue))
-    return orders == shown()
-        and orders == sum(hashes[1]) and revenue == sum(hashes[2])
-        and orders == sum(hashes[3]) and revenue == sum(hashes[4])
+    local orders, revenue = totals[total_orders], totals[total_revenue]
+    return orders == counter('shown')
+        and orders == totals[hashes[1]] and revenue == totals[hashes[2]]
+        and orders == totals[hashes[3]] and revenue == totals[hashes[4]]
 end
