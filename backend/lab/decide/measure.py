@@ -1,7 +1,7 @@
 """Measures what a question needs and no more: its two rates, what lies above them, a kill of each processor.
 
-By the bench's own steps and in its own format. What is done is kept after each round: a run that was interrupted
-is taken up again, and one of today on this machine is not taken twice.
+By the bench's own steps and in its own format. What is done is kept after each round and each pipeline's end: a
+run that was interrupted is taken up again, and one of today on this machine is not taken twice.
 """
 
 import asyncio
@@ -109,7 +109,7 @@ def _on_topic(pipeline: Pipeline) -> bool:
 
 
 async def measure(wanted: Measurement, home: Path, file: Path, announce: Announce) -> Result:
-    """Measure on a stack of its own within ``home``, and keep what is done in ``file`` after each round.
+    """Measure on a stack of its own within ``home``, and keep what is done in ``file`` on the way.
 
     A file of the same measurement that is not complete is taken up again. SIGINT, SIGTERM and SIGHUP end it with
     what is done. Raises StackError where the stack does not come up, OSError where the file cannot be written.
@@ -181,7 +181,8 @@ def _take_up(harness: Harness, so_far: Result, announce: Announce) -> None:
         for value in figure.values:
             so_far.figures.add(name, value, figure.unit, figure.better)
     harness.figures = so_far.figures
-    harness.notes += [note for note in so_far.notes if "left out" in note]
+    # What is said of a pipeline; what is said of the whole run is worked out at its end.
+    harness.notes += [note for note in so_far.notes if note.partition(":")[0].split(".")[0] in harness.pipelines]
     done = _rounds_done(harness)
     announce(f"{done} of {harness.size.rounds} rounds were done before: taken up again")
     harness.notes.append(
@@ -225,8 +226,10 @@ def _steps(
                 yield Step(name, size.load_s_at(offered) + 1, partial(rate, harness, (pipeline,), offered))
         yield Step(f"{label} is kept", 6, partial(_keep, harness, timeline, file, round_trip_ms))
     for pipeline in pipelines:
-        ladder_s = sum(map(size.step_s_at, size.ladder))
-        yield Step(f"where {pipeline} ends", ladder_s + 5, partial(breakpoint_of, harness, pipeline))
+        if harness.figures.get(f"{pipeline}.breakpoint") is None:
+            ladder_s = sum(map(size.step_s_at, size.ladder))
+            yield Step(f"where {pipeline} ends", ladder_s + 5, partial(breakpoint_of, harness, pipeline))
+            yield Step(f"where {pipeline} ends is kept", 6, partial(_keep, harness, timeline, file, round_trip_ms))
     kills_s = 2 + size.fault_s * len(pipelines) + 8
     yield Step("workers killed under load", kills_s, partial(kill_processors, harness, timeline))
     yield Step("memory afterwards", 0.5, partial(measure_memory_after, harness))

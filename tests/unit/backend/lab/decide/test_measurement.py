@@ -3,13 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from backend.lab.bench.figures import Figures
 from backend.lab.bench.result import Result
+from backend.lab.bench.steps_kill import KillTimeline
 from backend.lab.bench.usage import machine
-from backend.lab.decide.measure import Measurement, read_kept
+from backend.lab.decide.measure import Measurement, _steps, _take_up, read_kept
 from backend.lab.decide.question import Loss, Question
 from coffee_core.pipelines.constants import V1, V2, V3
 from tests.unit.backend.lab.bench.made import FACTS, result
@@ -83,6 +86,31 @@ def test_parts_that_are_apart_are_measured_apart() -> None:
     assert "apart" in far.unusable(_now())
     apart = _now(facts={**_HERE, "round_trip_ms": 2.5})
     assert (far.unusable(apart), near.unusable(apart)) == ("", "its parts were another distance apart")
+
+
+def test_what_was_done_before_is_not_done_again(tmp_path: Path) -> None:
+    wanted = Measurement.of(Question(20, 200, 50), (V1, V2))
+    figures = Figures()
+    for number, name in ((3, "alone.20.cpu"), (2, "alone.200.cpu"), (1, "breakpoint")):
+        for pipeline in (V1, V2) if number > 1 else (V1,):
+            for _ in range(number):
+                figures.add(f"{pipeline}.{name}", 1.0, "")
+    stack = SimpleNamespace(home=tmp_path)
+    harness: Any = SimpleNamespace(
+        size=wanted.size, pipelines=(V1, V2), figures=figures, stack=stack, notes=[], settings=None
+    )
+    names = [step.name for step in _steps(harness, "", KillTimeline(), tmp_path / "kept", 0.0, None)]
+    assert "round 2 of 3: fsync of the disk" not in names
+    assert "round 3 of 3: v2 at 200/s" in names
+    assert [name for name in names if name.startswith("where")] == ["where v2 ends", "where v2 ends is kept"]
+    notes = [
+        "v1: 300 orders/s are too many, twice",
+        "v2.alone.20: one repetition left out",
+        "the machine was slow",
+    ]
+    _take_up(harness, _now(figures=Figures(), notes=notes), lambda _: None)
+    assert harness.notes[:2] == notes[:2]
+    assert "the machine was slow" not in harness.notes
 
 
 def test_what_was_kept_is_read_again_and_what_is_none_is_left(tmp_path: Path) -> None:
