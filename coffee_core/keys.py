@@ -133,7 +133,7 @@ class MetricKeys:
 
     @property
     def last_records(self) -> str:
-        """Hash (v4): partition → offset, time and hash of the last record below its offset."""
+        """Hash (v3, v4): partition → offset, time and hash of the last record below what has been read of it."""
         return self._lab("last_records")
 
     @property

@@ -41,6 +41,10 @@ class Connections:
         self._keep(kafka)
         return kafka
 
+    def run_beside(self, run: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Have something run for as long as the connections are kept open; say so before that."""
+        self._runners.append(run)
+
     def _keep(self, backend: "PostgresPool | RedisClient | TopicProducer") -> None:
         self._runners.append(backend.run)
         self.healths[backend.health.name] = backend.health

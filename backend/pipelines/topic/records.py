@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from hashlib import blake2b
 from itertools import accumulate
 
 import msgspec
@@ -51,6 +52,18 @@ def read_order(value: bytes | None) -> Order | None:
         return parse_order(value)
     except OrderError:
         return None
+
+
+def mark(offset: int, time_ms: int, key: bytes | None, value: bytes | None) -> str:
+    """Return what tells a record from any other that may come to lie at its offset."""
+    content = blake2b(key or b"", digest_size=8)
+    content.update(value or b"")
+    return f"{offset} {time_ms} {content.hexdigest()}"
+
+
+def offset_of(mark: str) -> int:
+    """Return the offset of the record of a mark."""
+    return int(mark.partition(" ")[0])
 
 
 def _depth(text: str) -> int:

@@ -33,6 +33,7 @@ from backend.pipelines.balance import (
     unlogged,
     whole_number,
 )
+from backend.pipelines.v3_kafka.last_records import find_lost_ends, lost_ends
 from backend.pipelines.windows import QUERY, arguments, of_rows
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
@@ -71,6 +72,8 @@ class TopicCounts:
     """Records at most that the job has not counted, by its committed offsets; None where these are not known."""
     uncommitted: int = 0
     """Records behind the beginning of a transaction that is open: the job reads them when it has ended."""
+    cut_off: tuple[int, ...] = ()
+    """Partitions that have lost their end, up to which the job had read."""
 
 
 async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
@@ -101,6 +104,7 @@ async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool
         unflushed=_length(above(bounds, committed)),
         unread=_length(above(bounds, read)) + uncommitted,
         uncommitted=uncommitted,
+        cut_off=await find_lost_ends(servers.client, logs, bounds),
     )
     balance = balance_v3(log, shown, rows, copies, off_log, alike)
     if balance.in_flight and _at_rest(counters) and _length(above(bounds, read)) <= _MOST_COUNTED:
@@ -159,6 +163,11 @@ def balance_v3(
             f"a transaction is open on the topic: the job reads no further until it has ended, {log.uncommitted:,}"
             " offsets wait"
         )
+    if log.cut_off:
+        notes.append(
+            f"{lost_ends(log.cut_off)}: `--deep` names the orders that were lost with it, or passed over since;"
+            " `coffee replay v3` counts what the topic holds now"
+        )
     letters_missing = max(0, log.dead - log.letters)
     if letters_missing:
         notes.append(f"{letters_missing} dead letters are not on {DEAD_TOPIC}")
@@ -178,7 +187,7 @@ def balance_v3(
         lost=(behind if behind > log.unflushed else 0) + letters_missing,
         duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
         drift=NOTHING if in_step else difference(shown, stored),
-        log_short=off_log + short,
+        log_short=off_log + max(short, len(log.cut_off)),
         notes=tuple(notes),
     )
 

@@ -75,10 +75,13 @@ class KafkaFlinkOperations(PipelineOperations):
         return TopicLog(settings if runs_here else None, V3.info.log)
 
     def open_standstill_watch(self, connections: Connections) -> StandstillWatch:
-        """Return the watch of the job's counts and its submitter."""
+        """Return the watch of the job's counts and its submitter, and of the end of the topic."""
+        from backend.pipelines.v3_kafka.last_records import LastRecords
         from backend.pipelines.v3_kafka.standstill import JobWatch
 
-        return JobWatch(connections.redis)
+        last_records = LastRecords(connections.settings)
+        connections.run_beside(last_records.run)
+        return JobWatch(connections.redis, lambda: last_records.standstill)
 
     async def open_audit(
         self, stack: AsyncExitStack, servers: Servers, *, unique_timestamps: bool, deep: bool

@@ -1,5 +1,5 @@
 -- Begin a replay of v3 in one step: another epoch, from which on the old job may not write, and nothing shown.
--- KEYS  1 fence  2–7 the six metrics  8 counters  9… the windows and what belongs to them
+-- KEYS  1 fence  2–7 the six metrics  8 counters  9… the last records, the windows and what belongs to them
 -- Returns the new epoch, or nil where there is none to follow: a flush took it, and its keeper puts it back.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return false end

@@ -1,4 +1,6 @@
-"""Whether v3's orders wait: records that no job counts, and nobody who would submit one."""
+"""Whether v3's orders wait: records that no job counts, nobody who would submit one, a topic that lost its end."""
+
+from collections.abc import Callable
 
 from backend.clients.redis import RedisClient
 from backend.pipelines.standstill import Sight, reported
@@ -10,8 +12,10 @@ from coffee_core.standstill import Standstill
 class JobWatch:
     """The counts of the job, and the submitter: what it reports, and whether it is there at all."""
 
-    def __init__(self, redis: RedisClient) -> None:
+    def __init__(self, redis: RedisClient, of_topic: Callable[[], Standstill | None] = lambda: None) -> None:
+        """``of_topic`` returns what has to be said of the topic itself."""
         self._redis = redis
+        self._of_topic = of_topic
         self._keys = MetricKeys(V3)
 
     async def look(self) -> Sight:
@@ -28,4 +32,9 @@ class JobWatch:
                 "nobody keeps v3's job running: no submitter is connected to Redis",
                 "start flink-job (`coffee status` tells how it stands): it submits the job where that is missing",
             )
-        return Sight((orders, *counts), reported=reported(report, self._keys), likely=likely)
+        return Sight(
+            (orders, *counts),
+            reported=reported(report, self._keys),
+            certain=self._of_topic(),
+            likely=likely,
+        )

@@ -21,6 +21,7 @@ from backend.pipelines.balance import (
     stored,
     unlogged,
 )
+from backend.pipelines.topic.records import mark, offset_of
 from backend.pipelines.v4_workers.reconcile import (
     Cut,
     Stored,
@@ -29,7 +30,6 @@ from backend.pipelines.v4_workers.reconcile import (
     totals_below,
     wait_until_stored,
 )
-from backend.pipelines.v4_workers.records import Position, mark
 from coffee_core.clock import now_us
 from coffee_core.keys import WORKERS_DEAD_TOPIC, WORKERS_TOPIC
 from coffee_core.pipelines.constants import V4
@@ -111,8 +111,7 @@ async def replaced_partitions(logs: KafkaLogs, bounds: Bounds, done: Stored) -> 
     replaced = []
     for number, known in done.last_records.items():
         first, last = bounds.get(number, (0, 0))
-        offset = Position(0, known).last_offset
-        assert offset is not None, "there is none without"
+        offset = offset_of(known)
         if first <= offset and done.offsets[number] <= last:
             within = {number: (offset, offset + 1)}
             found = [

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Annotated, Literal, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from backend.pipelines.topic.records import parse_order
+from backend.pipelines.topic.records import mark, offset_of, parse_order
 from coffee_core.clock import MAX_TIME_US
 from coffee_core.errors import OrderError
 from coffee_core.menu import DRINKS, MAX_PRICE_CENTS, STORES
@@ -30,19 +29,12 @@ class Position(NamedTuple):
     @property
     def last_offset(self) -> int | None:
         """The offset of that record, None where it is not known."""
-        return int(self.last_record.partition(" ")[0]) if self.last_record else None
+        return offset_of(self.last_record) if self.last_record else None
 
 
 def mark_of(record: Record) -> str:
     """Return what tells a record from any other that may come to lie at its offset."""
     return mark(record.offset, record.timestamp, record.key, record.value)
-
-
-def mark(offset: int, time_ms: int, key: bytes | None, value: bytes | None) -> str:
-    """Return the same of its parts."""
-    content = blake2b(key or b"", digest_size=8)
-    content.update(value or b"")
-    return f"{offset} {time_ms} {content.hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
