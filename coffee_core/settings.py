@@ -437,7 +437,7 @@ class Settings:
         if self.given_redis_url:
             return self.given_redis_url
         password = read_password(self.home, "redis")
-        return f"redis://{password and f':{password}@'}127.0.0.1:{self.redis_port}/0"
+        return f"redis://{password and f'default:{password}@'}127.0.0.1:{self.redis_port}/0"
 
     @property
     def kafka_servers(self) -> str:

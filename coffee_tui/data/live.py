@@ -62,6 +62,8 @@ class LiveFeed:
         self._frames.notify()
         while True:
             await self._frames.wait(TICK_S)
+            # A fault that is felt for less than a tick is seen, too.
+            self._state.fault = self._fault()
             snapshot = self._state.snapshot(Moment())
             if snapshot != last:
                 publish(snapshot)

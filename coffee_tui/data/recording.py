@@ -2,7 +2,7 @@
 
 The first line is the heading; every other one ``{"t": seconds, "s": change}`` or ``{"t": seconds, "o": change}``,
 a change being one to the line of its kind before, from the default value on. Whole values on every line, left to
-gzip, would do for a minute (the demo: 80 KB instead of 49), not once the histories are full: a line with five
+gzip, would do for a minute (80 KB instead of 49), not once the histories are full: a line with five
 minutes of them has 25 KB, the file is four times as large, and with five pipelines a line is longer than the 32 KB
 that gzip looks back.
 """

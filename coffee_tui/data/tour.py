@@ -143,7 +143,7 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
                 "the faults",
                 Deed.FAULT,
                 "flush-metrics",
-                shows=lambda shown: isinstance(shown, Snapshot) and shown.fault == "flush-metrics",
+                shows=lambda shown: isinstance(shown, Snapshot) and _is_flushed(shown),
             )
         )
     if replayed:
@@ -182,10 +182,22 @@ def steps(pipelines: Sequence[Pipeline], faults: Sequence[str]) -> tuple[TourSte
     return tuple(talk)
 
 
+def _is_flushed(shown: Snapshot) -> bool:
+    """Tell whether the metrics have just been deleted; by a pipeline that has no log, so that it is no replay."""
+    return shown.fault == "flush-metrics" or any(
+        view.pipeline.info.log is None and view.orders == 0 and view.counts is not None and view.counts.stored > 0
+        for view in shown.pipelines
+    )
+
+
 def moments(talk: Sequence[TourStep], frames: Sequence[Frame]) -> list[float | None]:
     """Return when a recording shows each step, in seconds since its beginning; None: it does not."""
     found: list[float | None] = []
+    at_s = 0.0
     for step in talk:
         shows = step.shows or (lambda _: False)
-        found.append(next((frame.at_s for frame in frames if shows(frame.value)), None))
+        # Never before the step that comes first: the talk goes on as the recording does.
+        moment = next((frame.at_s for frame in frames if frame.at_s >= at_s and shows(frame.value)), None)
+        found.append(moment)
+        at_s = at_s if moment is None else moment
     return found

@@ -45,7 +45,7 @@ def test_the_urls_of_the_embedded_servers_have_it_once_it_is_made(tmp_path: Path
     assert settings.redis_url == "redis://127.0.0.1:6379/0"
     postgres, redis = make_password(tmp_path, "postgres"), make_password(tmp_path, "redis")
     assert settings.database_url == f"postgresql://coffee:{postgres}@127.0.0.1:5432/coffee?sslmode=disable"
-    assert settings.redis_url == f"redis://:{redis}@127.0.0.1:6379/0"
+    assert settings.redis_url == f"redis://default:{redis}@127.0.0.1:6379/0"
     assert postgres not in repr(settings)
 
 

@@ -177,11 +177,12 @@ def test_the_shipped_recording_tells_its_story() -> None:
     assert source.pipelines == ALL
     assert source.player is not None
     frames = [frame for frame in source.player.frames if isinstance(frame.value, Snapshot)]
-    assert 45 <= frames[-1].at_s <= 120
+    assert 45 <= frames[-1].at_s <= 150
     for name in ("stream-worker", "flink-taskmanager"):
         parts = [part for frame in frames for part in frame.value.parts if part.name.startswith(name)]
         assert not all(part.good for part in parts), f"{name} dies"
-    assert {frame.value.fault for frame in frames} == {"", "kill-stream-worker", "kill-flink-taskmanager"}
+    faults = {"kill-stream-worker", "kill-flink-taskmanager", "replay-v3"}
+    assert {frame.value.fault for frame in frames} - {""} == faults
     assert all(part.good for part in frames[-1].value.parts), "and all are back"
     first = next(frame.value for frame in frames if frame.value.pipelines[0].orders is not None)
     for before, after in zip(first.pipelines, frames[-1].value.pipelines, strict=True):
