@@ -48,6 +48,11 @@ def test_flinks_memory_agrees_with_the_flags_of_its_jvms(settings: Settings) -> 
     )
 
 
+def test_a_taskmanager_begins_with_room_for_what_lives_long() -> None:
+    room = flag(TASK_MANAGER_FLAGS, "-Xms") - flag(TASK_MANAGER_FLAGS, "-Xmn")
+    assert room >= 128, "each step by which it grows is a full collection"
+
+
 def test_flink_listens_on_loopback_alone(settings: Settings) -> None:
     chosen = flink_options(settings)
     addresses = [value for name, value in chosen.items() if name.endswith((".address", "bind-host", ".host"))]
