@@ -28,6 +28,10 @@ def without_password(url: str) -> str:
     return re.sub(r":[^:@/]+@", "@", url)
 
 
+def without_user(url: str) -> str:
+    return re.sub(r"//.*@", "//", url)
+
+
 async def rows(settings: Settings) -> int:
     async with connected(settings.database_url) as connection:
         return int(await connection.fetchval("SELECT count(*) FROM orders"))
@@ -42,7 +46,7 @@ async def test_postgres_asks_for_its_password(postgres_server: str) -> None:
 
 
 async def test_redis_asks_for_its_password(redis_server: str) -> None:
-    async with Redis.from_url(without_password(redis_server).replace("@", "")) as client:
+    async with Redis.from_url(without_user(redis_server)) as client:
         with pytest.raises(AuthenticationError):
             await client.ping()
     assert await redis_answers(redis_server)
@@ -84,7 +88,7 @@ async def test_a_data_folder_that_is_older_than_the_password_is_changed_in_place
 
 async def test_a_redis_without_a_password_gets_one_and_keeps_its_data(settings: Settings, tmp_path: Path) -> None:
     part, log = redis.part(settings), tmp_path / "log"
-    url = without_password(settings.redis_url).replace("@", "")
+    url = without_user(settings.redis_url)
 
     async def ready() -> bool:
         return await redis_answers(url)
