@@ -107,6 +107,7 @@ def test_what_is_done_when_it_is_interrupted_is_kept(bench: Bench) -> None:
     assert "ceiling.xadd.p50" in json.loads((bench.out / "report.json").read_text(encoding="utf-8"))["figures"]
 
 
+@pytest.mark.slow
 def test_distance_is_measured_between_every_two_parts(bench: Bench) -> None:
     said, told = bench.start("--rtt", "20", "--json").communicate()
     figures = json.loads(said or "{}")

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from tests.e2e.lab import Lab
 from tests.e2e.terminal import Terminal
@@ -27,6 +28,7 @@ async def _until(terminal: Terminal, condition: Callable[[], object], within_s: 
         raise AssertionError(f"{error}, and on the screen:\n{terminal.text}") from error
 
 
+@pytest.mark.slow
 async def test_a_fault_by_key_its_verdict_and_nothing_left_frozen(small_lab: Lab) -> None:
     small_lab.start()
     terminal = Terminal([sys.executable, "-m", "coffee_tui"], small_lab.env, 140, 50)

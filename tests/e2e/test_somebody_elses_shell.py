@@ -33,6 +33,9 @@ class StrangeLab(Lab):
     program = (COFFEE,)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def proxy() -> Iterator[socket.socket]:
     """What listens where the shell names a proxy; nobody may ask it for anything."""

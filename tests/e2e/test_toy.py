@@ -71,6 +71,7 @@ def _stages(view: dict[str, Any]) -> dict[str, str]:
     return {stage["label"]: stage["health"] for stage in view["chain"]}
 
 
+@pytest.mark.slow
 def test_it_is_broken_on_purpose_and_nothing_is_lost(toy_lab: Lab) -> None:
     options = ("--rate", "60", "--json")
     done = toy_lab.coffee("chaos", "kill-toy-projector", *options, timeout_s=200)

@@ -14,6 +14,7 @@ import pytest
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V2
+from coffee_core.tasks import end_tasks
 from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.plain import from_plain, to_plain
@@ -113,8 +114,7 @@ class Played:
         try:
             await until(condition)
         finally:
-            task.cancel()
-            await asyncio.wait({task})
+            await end_tasks(task)
 
 
 def _frames(*at_s: float) -> list[Frame]:

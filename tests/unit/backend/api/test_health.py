@@ -13,6 +13,7 @@ from backend.clients.health import Health
 from backend.clients.redis import RedisClient
 from coffee_core.errors import UnavailableError
 from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 from tests.waiting import until
 
 
@@ -22,8 +23,7 @@ async def _asking(health: Health, probe: Callable[[], Awaitable[None]]) -> Async
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(task)
 
 
 async def test_it_follows_what_the_probe_says(
