@@ -13,6 +13,7 @@ from tests.e2e.terminal import Terminal
 from tests.hostile import HOSTILE, fill_with_others_files
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
 COFFEE = str(Path(sys.executable).parent / "coffee")
 TUI = str(Path(sys.executable).parent / "coffee-tui")
 COMMANDS = (
@@ -31,9 +32,6 @@ class StrangeLab(Lab):
     """v1 and v2, started by the command that is installed, in somebody else's folder."""
 
     program = (COFFEE,)
-
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
