@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.runstate import alive
 from coffee_core.settings import Settings
-from coffee_core.tasks import end_tasks
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.load_plan import RATES
 from coffee_tui.data.orders import LiveOrders
@@ -42,7 +41,9 @@ async def desk(api_url: str) -> AsyncIterator[Desk]:
         yield made
         assert not task.done(), task
     finally:
-        await end_tasks(task)
+        task.cancel()  # once: it ends a process, and is given the time for that
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def test_an_order_by_key_says_what_became_of_it() -> None:
