@@ -7,8 +7,10 @@ from typing import Any
 _ASK_AGAIN_S = 0.25
 
 
-async def end_tasks(*tasks: "asyncio.Future[Any]") -> None:
+async def end_tasks(*tasks: "asyncio.Future[Any]", ask_again_s: float = _ASK_AGAIN_S) -> None:
     """Cancel these and return when all have ended, however they have.
+
+    Whoever takes time to end (a member of a consumer group leaves it) is given ``ask_again_s`` seconds for that.
 
     They are asked again until they have: ``asyncio.wait_for`` loses a cancellation that comes at the moment at
     which what it waits for is done (until Python 3.12: CPython issue 86296), and redis-py sends each command by
@@ -17,7 +19,7 @@ async def end_tasks(*tasks: "asyncio.Future[Any]") -> None:
     while pending := [task for task in tasks if not task.done()]:
         for task in pending:
             task.cancel()
-        await asyncio.wait(pending, timeout=_ASK_AGAIN_S)
+        await asyncio.wait(pending, timeout=ask_again_s)
     await asyncio.gather(*tasks, return_exceptions=True)  # how they ended is nobody's news any more
 
 

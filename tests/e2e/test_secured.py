@@ -9,7 +9,6 @@ import pytest
 
 from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
 from coffee_core.pipelines.constants import V3
-from coffee_core.tasks import end_tasks
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.live import LiveFeed
 from coffee_tui.data.snapshot import Snapshot
@@ -97,7 +96,8 @@ async def test_the_dashboard_sees_them(secured_lab: Lab) -> None:
         await until(lambda: seen and all(view.orders for view in seen[-1].pipelines), within_s=120)
         assert not feed.done()
     finally:
-        await end_tasks(feed)
+        feed.cancel()
+        await asyncio.gather(feed, return_exceptions=True)
 
 
 def test_no_password_is_in_a_log_or_in_the_arguments_of_a_process(secured_lab: Lab) -> None:

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 
-from coffee_core.tasks import end_tasks
-
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server_port: int) -> None:
     """Connect to a server on the loopback, and pass on until one of the two sides ends. Raises OSError."""
@@ -28,7 +26,9 @@ async def _either(*each: Coroutine[None, None, None]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await end_tasks(*tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,7 +7,6 @@ import struct
 import threading
 from collections.abc import Iterator
 
-from coffee_core.tasks import end_tasks
 from tests.outside.passing import pass_on
 
 _POSTGRES_SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
@@ -39,7 +38,9 @@ def tls_front(context: ssl.SSLContext, server_port: int, *, postgres: bool = Fal
     async def close() -> None:
         server.close()
         rest = asyncio.all_tasks() - {asyncio.current_task()}
-        await end_tasks(*rest)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -13,7 +13,6 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V2
 from coffee_core.settings import Settings
-from coffee_core.tasks import end_tasks
 from coffee_tui.data import live, redis_reader
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.live import LIVE, POLLING, LiveFeed
@@ -48,7 +47,9 @@ async def watching(settings: Settings) -> AsyncIterator[Watched]:
         yield watched
         assert not task.done(), task
     finally:
-        await end_tasks(task)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _settings(url: str, tmp_path: Path) -> Settings:

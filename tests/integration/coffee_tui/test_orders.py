@@ -41,7 +41,7 @@ async def desk(api_url: str) -> AsyncIterator[Desk]:
         yield made
         assert not task.done(), task
     finally:
-        task.cancel()  # once: it ends a process, and is given the time for that
+        task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
 

@@ -10,7 +10,6 @@ from aiohttp.test_utils import TestServer
 
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
-from coffee_core.tasks import end_tasks
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.live import LiveFeed
 from coffee_tui.data.snapshot import Snapshot
@@ -40,7 +39,8 @@ async def test_a_stack_that_comes_later_is_found(tmp_path: Path) -> None:
             write_env(tmp_path, {"API_URL": str(server.make_url("")).rstrip("/")})
             await until(lambda: shown[-1].api.up is True and shown[-1].uptime_s == 5)
     finally:
-        await end_tasks(task)
+        task.cancel()
+        await asyncio.wait({task})
 
 
 async def test_a_link_that_breaks_as_the_dashboard_is_left_keeps_nobody(

@@ -14,7 +14,6 @@ import pytest
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.pipelines.constants import V2
-from coffee_core.tasks import end_tasks
 from coffee_core.totals import PipelineCounts
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data.plain import from_plain, to_plain
@@ -114,7 +113,8 @@ class Played:
         try:
             await until(condition)
         finally:
-            await end_tasks(task)
+            task.cancel()
+            await asyncio.wait({task})
 
 
 def _frames(*at_s: float) -> list[Frame]:

@@ -10,7 +10,6 @@ import pytest
 from backend.clients.kafka_producer import MAX_BATCH_BYTES, TopicProducer, partition_of
 from coffee_core.errors import OutcomeUnknownError, UnavailableError
 from coffee_core.keys import TOPIC
-from coffee_core.tasks import end_tasks
 from tests.integration.backend.api.broker import Broker, records
 from tests.servers import halt
 from tests.waiting import until
@@ -22,7 +21,8 @@ async def backend(broker: Broker) -> AsyncIterator[TopicProducer]:
     running = asyncio.create_task(backend.run())
     await until(lambda: backend.health.up, within_s=60)
     yield backend
-    await end_tasks(running)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def _keys(broker: Broker, count: int, partition: int = 0) -> list[bytes]:

@@ -19,7 +19,6 @@ from coffee_core.pipelines.constants import V1, V2
 from coffee_core.runstate import PartState, State, write_state
 from coffee_core.settings import Settings
 from coffee_core.standstill import Standstill
-from coffee_core.tasks import end_tasks
 from tests.database import connected
 from tests.integration.backend.api.in_process import LocalApi
 from tests.waiting import until
@@ -147,7 +146,8 @@ async def test_one_worker_that_can_do_nothing_beside_one_that_reads_is_none(
         await _looked(api, redis, "v1")
         assert await _standing(api, "v2") is None
     finally:
-        await end_tasks(running)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def _work(worker: Worker) -> None:

@@ -16,7 +16,6 @@ from backend.clients.redis import RedisClient
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import PIPELINES
 from coffee_core.pipelines.constants import V2
-from coffee_core.tasks import end_tasks
 from tests.integration.backend.api.in_process import LocalApi
 from tests.integration.backend.api.process import Api, running
 from tests.waiting import until
@@ -30,7 +29,8 @@ async def feed(redis_url: str) -> AsyncIterator[DashboardFeed]:
     task = asyncio.create_task(backend.run())
     await until(lambda: backend.health.up)
     yield DashboardFeed(backend, redis_url, asyncio.Event())
-    await end_tasks(task)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from coffee_core.errors import UnavailableError
 from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.server_urls import PostgresUrl, RedisUrl
 from coffee_core.settings import Settings
-from coffee_core.tasks import end_tasks
 from coffee_tui.data import redis_reader
 from flink.outage import Outage
 from flink.redis_sink import RedisTotals
@@ -105,7 +105,9 @@ async def test_every_client_connects_to_postgresql(postgres: dict[str, str], url
     try:
         await until(lambda: pool.health.up)
     finally:
-        await end_tasks(running)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 @pytest.fixture(scope="module")

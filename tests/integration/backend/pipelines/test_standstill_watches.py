@@ -1,6 +1,7 @@
 """What a look at a pipeline finds that has no API before it: the default, v3's and v4's."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +15,6 @@ from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.pipelines.constants import V3, V4
 from coffee_core.standstill import Standstill
-from coffee_core.tasks import end_tasks
 from tests.waiting import until
 
 WHY = Standstill("no checkpoint can be read", "`coffee replay v3`")
@@ -28,7 +28,9 @@ async def api_redis(redis_url: str) -> AsyncIterator[RedisClient]:
     running = asyncio.create_task(opened.run())
     await until(lambda: opened.health.up)
     yield opened
-    await end_tasks(running)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 async def test_by_default_a_report_and_progress_are_all_that_is_seen(

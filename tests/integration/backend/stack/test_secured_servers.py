@@ -20,7 +20,6 @@ from coffee_core.errors import ConfigError, UnavailableError
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines import DEFAULT_PIPELINES
 from coffee_core.settings import Settings
-from coffee_core.tasks import end_tasks
 from coffee_tui.data import redis_reader
 from tests.outside.brokers import Brokers
 from tests.outside.certificates import certificate
@@ -77,7 +76,8 @@ async def test_topics_orders_and_the_audit_go_through(secured: Settings) -> None
     try:
         await until(sent, within_s=60)
     finally:
-        await end_tasks(running)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
     async with open_logs(secured) as logs:
         assert sum(last for _, last in (await logs.bounds(TOPIC)).values()) == 1
     async with open_servers(secured) as servers:

@@ -13,7 +13,6 @@ from backend.clients.health import Health
 from backend.clients.redis import RedisClient
 from coffee_core.errors import UnavailableError
 from coffee_core.settings import Settings
-from coffee_core.tasks import end_tasks
 from tests.waiting import until
 
 
@@ -23,7 +22,8 @@ async def _asking(health: Health, probe: Callable[[], Awaitable[None]]) -> Async
     try:
         yield
     finally:
-        await end_tasks(task)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_it_follows_what_the_probe_says(

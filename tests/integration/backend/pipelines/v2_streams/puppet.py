@@ -11,7 +11,6 @@ from redis.exceptions import NoScriptError
 
 from backend.clients.daemon import Database
 from backend.pipelines.v2_streams.worker import Worker
-from coffee_core.tasks import end_tasks
 
 Gate = Callable[[], AbstractAsyncContextManager[None]]
 _TURNS = 20
@@ -70,7 +69,9 @@ class Puppet:
     async def kill(self) -> None:
         """End it where it stands: after one call and before the next."""
         if self._task is not None:
-            await end_tasks(self._task)
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
             self._task = None
 
     async def _stands(self) -> None:

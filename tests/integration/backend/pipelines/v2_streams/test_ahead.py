@@ -11,7 +11,6 @@ from backend.clients.daemon import Database, open_postgres
 from backend.pipelines.v2_streams.batch import METRICS
 from backend.pipelines.v2_streams.worker import Worker, run_worker
 from coffee_core import keys
-from coffee_core.tasks import end_tasks
 from tests.integration.backend.pipelines.v2_streams.bench import (
     assert_exact,
     counters,
@@ -144,8 +143,9 @@ async def test_who_is_killed_with_batches_in_hand_loses_nothing(
         # The one before is shown and the next one read, although the table is locked.
         await until(lambda: _shows(client, 1 + BATCH), 30)
         await until(lambda: _has_pending(client, 2 * BATCH), 30)
-        await end_tasks(stepping)
-        assert stepping.cancelled()
+        stepping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stepping
     own.terminate()
     await drain(await started(connection, client, batch_orders=BATCH), client)
     await assert_exact(connection, client, 4 * BATCH + 1)

@@ -42,7 +42,7 @@ async def members(settings: Settings) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await end_tasks(*tasks)
+        await end_tasks(*tasks, ask_again_s=10)
 
 
 @asynccontextmanager
