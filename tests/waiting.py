@@ -8,12 +8,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_STEP_S = 0.02
+_STEP_S = 0.001
 _LONGEST_STEP_S = 0.25
 
 
 async def until(condition: Callable[[], T | Awaitable[T]], within_s: float = 60.0, what: str = "") -> T:
-    """Return the first true answer of ``condition`` (plain or async), asked every 20 ms, later on every 250 ms.
+    """Return the first true answer of ``condition`` (plain or async), asked after 1 ms, later on every 250 ms.
 
     Raises AssertionError naming the condition where there is none within ``within_s`` seconds.
     """
@@ -29,7 +29,7 @@ async def until(condition: Callable[[], T | Awaitable[T]], within_s: float = 60.
             name = what or getattr(condition, "__qualname__", repr(condition))
             raise AssertionError(f"not within {within_s} s: {name}; the last answer was {answer!r}")
         # What takes long is asked for less often: asking for totals costs 10 ms of the processor that is awaited.
-        await asyncio.sleep(min(_LONGEST_STEP_S, max(_STEP_S, waited_s / 20)))
+        await asyncio.sleep(min(_LONGEST_STEP_S, max(_STEP_S, waited_s / 8)))
 
 
 def until_sync(condition: Callable[[], T], within_s: float = 60.0, what: str = "") -> T:

@@ -112,7 +112,7 @@ class UnreadLimit:
         option = getattr(socket, "TCP_USER_TIMEOUT", None)
         self._by_system = option is not None
         if option is not None:
-            milliseconds = UNREAD_TIMEOUT_S * 1_000
+            milliseconds = round(UNREAD_TIMEOUT_S * 1_000)
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, milliseconds)
 
     def pause(self) -> None:

@@ -1,13 +1,13 @@
 """The report as one HTML file, made of its JSON alone."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from backend.lab.bench.claims import ROWS, spread
 from backend.lab.bench.figures import Figure
 from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
-from backend.lab.bench.plots import charts
+from backend.lab.bench.plots import PICTURES, charts
 from backend.lab.bench.report import headline, other_rows, pipeline_rows, show, target_rows
 from backend.lab.bench.result import Result
 from backend.lab.bench.verdict import curve, in_short, sentences
@@ -58,12 +58,12 @@ def bench_page(result: Result) -> Page:
     return Page("coffee bench", headline(result), short, sections)
 
 
-def pictures(result: Result, asked_us: float | None = None) -> list[Chart]:
+def pictures(result: Result, asked_us: float | None = None, names: Collection[str] = PICTURES) -> list[Chart]:
     """Return the charts of a report, each with its numbers; ``asked_us`` is a bound of one's own."""
     numbers = {"latency": latency_rows, "rates": rate_rows, "flow": flow_rows, "cost": cost_rows}
     return [
         Chart(name, title, svg, Table(title, numbers[name](result)))
-        for name, (title, svg) in charts(result, asked_us).items()
+        for name, (title, svg) in charts(result, asked_us, names).items()
     ]
 
 

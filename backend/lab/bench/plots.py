@@ -1,7 +1,7 @@
 """The pictures of a report, each as PNG and SVG, and those of its page."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,28 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from backend.lab.bench.harness import periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
 from backend.lab.bench.steps_load import BOUND_US
 from backend.lab.bench.verdict import curve
-from backend.lab.page.svg import FAULT, INK, NARROW, PAGE_STYLE, PAPER, SOFT, STYLE, colour_of, line_of, themed_svg
+from backend.lab.page.svg import (
+    FAULT,
+    INK,
+    NARROW,
+    PAGE_STYLE,
+    PAPER,
+    SOFT,
+    STYLE,
+    colour_of,
+    lay_out,
+    line_of,
+    themed_svg,
+)
 
+PICTURES = ("latency", "rates", "flow", "cost")
 _SIZE = (9.0, 5.0)
 """Inches of a picture in a report of Markdown: its panels stand side by side."""
 
@@ -28,20 +41,23 @@ def draw(result: Result, folder: Path) -> list[str]:
     drawn = []
     with mpl.rc_context(STYLE):
         for name, figure in _painted(result, _SIZE):
+            lay_out(figure)
             figure.savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
             drawn.append(name)
     return drawn
 
 
-def charts(result: Result, asked_us: float | None = None) -> dict[str, tuple[str, str]]:
-    """Draw the same for a page that a phone may show: name → its title, and the picture for ``page.Chart``.
+def charts(
+    result: Result, asked_us: float | None = None, names: Collection[str] = PICTURES
+) -> dict[str, tuple[str, str]]:
+    """Draw those of ``names`` for a page that a phone may show: name → its title, and the picture of its chart.
 
     ``asked_us`` is a bound of one's own, in place of that of the breakpoint.
     """
     with mpl.rc_context(STYLE | PAGE_STYLE):
         found = {}
-        for name, figure in _painted(result, NARROW, asked_us):
+        for name, figure in _painted(result, NARROW, asked_us, names):
             title = figure.get_suptitle()
             figure.suptitle("")
             found[name] = (title, themed_svg(figure, name))
@@ -49,7 +65,10 @@ def charts(result: Result, asked_us: float | None = None) -> dict[str, tuple[str
 
 
 def _painted(
-    result: Result, inches: tuple[float, float], asked_us: float | None = None
+    result: Result,
+    inches: tuple[float, float],
+    asked_us: float | None = None,
+    names: Collection[str] = PICTURES,
 ) -> Iterator[tuple[str, Figure]]:
     pictures: dict[str, Callable[[Figure, Result], bool]] = {
         "latency": _latency,
@@ -57,9 +76,9 @@ def _painted(
         "flow": _flow,
         "cost": _cost,
     }
-    for name, paint in pictures.items():
+    for name in (name for name in PICTURES if name in names):
         figure = Figure(figsize=inches, layout=ConstrainedLayoutEngine(hspace=0.08))
-        if paint(figure, result):
+        if pictures[name](figure, result):
             yield name, figure
 
 
@@ -122,7 +141,7 @@ def _rates(figure: Figure, result: Result, asked_us: float | None) -> bool:
         axes.set_xscale("log")
         axes.set_xlabel("orders offered a second")
         axes.set_xticks(result.rates, [f"{offered:,}" for offered in result.rates])
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
         _latency_axis(axes)
     figure.suptitle("p99 from the intended send time, over the offered rate, each pipeline alone")
     left.annotate(
@@ -221,4 +240,5 @@ def _with_legend(axes: Axes, *, drawn: bool) -> bool:
 def _latency_axis(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.yaxis.set_minor_formatter(NullFormatter())

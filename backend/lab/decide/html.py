@@ -42,7 +42,7 @@ def decide_page(decision: Decision, result: Result, source: str) -> Page:
     """Return the page of a decision; ``source`` says where its report comes from."""
     question = decision.question
     command = f"{question.words()} --pipelines {','.join(result.pipelines)}"
-    drawn = {chart.name: chart for chart in pictures(result, question.late_ms * 1e3)}
+    drawn = {chart.name: chart for chart in pictures(result, question.late_ms * 1e3, ("latency", "rates", "flow"))}
     sections = [
         Section(
             "late",

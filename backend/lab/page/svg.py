@@ -62,6 +62,7 @@ _SIZES = re.compile(r' (?:width|height)="[^"]*pt"')
 def themed_svg(figure: Figure, name: str) -> str:
     """Return a figure as an ``svg`` element whose ids begin with ``name``."""
     buffer = io.StringIO()
+    lay_out(figure)
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -74,6 +75,13 @@ def themed_svg(figure: Figure, name: str) -> str:
     for colour, variable in _VARIABLES.items():
         text = re.sub(colour, f"var(--{variable})", text, flags=re.IGNORECASE)
     return text
+
+
+def lay_out(figure: Figure) -> None:
+    """Give each panel its room, once: a figure that lays itself out is drawn twice by each ``savefig``."""
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def colour_of(pipeline: Pipeline) -> str:

@@ -14,7 +14,6 @@ from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.claims import ROWS
 from backend.lab.bench.conditions import Condition
 from backend.lab.bench.harness import Harness
-from backend.lab.bench.plots import draw
 from backend.lab.bench.report import as_markdown, as_text, pipeline_rows
 from backend.lab.bench.size import TINY
 from backend.lab.bench.steps_kill import KillTimeline
@@ -58,6 +57,8 @@ def test_steps_of_one_server_or_one_table_are_taken_where_they_belong(toy: Pipel
 
 
 def test_the_report_has_a_column_of_it_its_claims_and_pictures(toy: Pipeline, tmp_path: Path) -> None:
+    from backend.lab.bench.plots import draw
+
     made = result(pipelines=(*PIPELINES, toy))
     for rate, p99 in zip((20, 200, 1_000), (5_000, 6_000, 7_000), strict=True):
         for kind in ("api", "dashboard"):

@@ -12,7 +12,6 @@ from backend.cli.main import coffee
 from backend.lab.bench.changes import compare, unlike
 from backend.lab.bench.claims import ROWS
 from backend.lab.bench.figures import Better, Figure, Figures
-from backend.lab.bench.plots import draw
 from backend.lab.bench.report import as_markdown, as_text, changes_as_text, composed_limit, write
 from backend.lab.bench.result import Result
 from backend.lab.bench.verdict import Curve, crossing, curve, verdict
@@ -163,6 +162,8 @@ def test_runs_of_different_kinds_are_called_unlike() -> None:
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
+    from backend.lab.bench.plots import draw
+
     assert draw(result(figures=Figures(), distributions={}, flow={}), tmp_path) == []
 
 

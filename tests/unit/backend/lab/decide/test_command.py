@@ -1,6 +1,7 @@
 """``coffee decide`` by a report that is there: what it asks, prints and writes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,8 @@ def test_a_person_is_asked_what_was_not_given(report: Path) -> None:
     assert "99 of 100 must be" not in done.stderr, "that was given"
     page = (report / "page.html").read_text(encoding="utf-8")
     assert "--now 20 --peak 1000 --late 40 --loss seconds --round-trip 0 --runs flink,kafka,postgres,redis" in page
+    links = set(re.findall(r'href="#([^"]+)"', page))
+    assert links - {"content"} <= set(re.findall(r' id="([^"]+)"', page)), "every sentence leads to a part of it"
 
 
 @pytest.mark.parametrize(

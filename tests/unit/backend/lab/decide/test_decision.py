@@ -9,7 +9,6 @@ import pytest
 from backend.lab.bench.figures import Better, Figures
 from backend.lab.bench.result import Result
 from backend.lab.decide.decision import Decision, Fit, capacity, decide, lateness, read
-from backend.lab.decide.html import decide_page
 from backend.lab.decide.question import SERVERS, Loss, Question
 from backend.lab.page.page import render
 from coffee_core.pipelines.constants import V1, V2, V3
@@ -93,8 +92,10 @@ def test_five_situations_asked_of_a_recorded_bench(
 
 
 def test_every_sentence_leads_to_a_part_of_the_page(recorded: Result) -> None:
+    from backend.lab.decide.html import decide_page
+
     question = Question(20, 200, 50)
-    page = decide_page(decide(question, result()), result(), "Made up.")
+    page = decide_page(decide(question, result()), result(distributions={}, flow={}), "Made up.")
     assert question.words() in render(page)
     sections = {section.name for section in page.sections}
     for asked in (Question(200, 1_000, 50), Question(20, 90_000, 9), Question(5, 5, 20_000, round_trip_ms=3)):

@@ -9,10 +9,8 @@ from click.testing import CliRunner
 
 from backend.cli.main import coffee
 from backend.lab.bench.figures import Figures
-from backend.lab.bench.html import bench_page
 from backend.lab.bench.report import write as write_report
 from backend.lab.bench.result import Result
-from backend.lab.chaos.html import chaos_page
 from backend.lab.page.page import Chart, Page, Section, Sentence, Table, render
 from tests.unit.backend.lab.bench.made import result
 from tests.unit.backend.lab.page.made import CELLS, cell
@@ -39,6 +37,8 @@ def test_what_is_text_is_escaped() -> None:
 
 
 def test_a_recorded_report_becomes_one_small_page_that_fetches_nothing() -> None:
+    from backend.lab.bench.html import bench_page
+
     html = render(bench_page(Result.read(_RECORDED)))
     assert len(html.encode()) < 2_000_000
     assert not re.findall(r"<(?:script|link(?! rel=\"icon\")|img|iframe|object)\b", html)
@@ -82,6 +82,8 @@ def test_pictures_take_the_colours_of_the_theme_and_keep_their_text(page_of_a_re
 
 
 def test_where_nothing_was_measured_there_is_a_page_all_the_same() -> None:
+    from backend.lab.bench.html import bench_page
+
     html = render(
         bench_page(result(figures=Figures(), audit={}, flow={}, distributions={}, notes=["interrupted"]))
     )
@@ -109,11 +111,15 @@ def test_where_nothing_was_measured_there_is_a_page_all_the_same() -> None:
     ],
 )
 def test_chaos_says_first_whether_all_was_exact(cells: list[dict[str, object]], first: str) -> None:
+    from backend.lab.chaos.html import chaos_page
+
     page = chaos_page(cells, "", "coffee chaos --all")
     assert page.answer[0].text == first
 
 
 def test_the_page_of_chaos_has_every_verdict_and_what_did_not_end() -> None:
+    from backend.lab.chaos.html import chaos_page
+
     html = render(chaos_page(CELLS, "", "coffee chaos --all", ["freeze-kafka: no broker"]))
     assert "never" in html, "v3 was not visible again"
     assert "&lt;b&gt;1,204&lt;/b&gt; orders &amp; more" in html
