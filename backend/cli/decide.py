@@ -98,7 +98,7 @@ def decide_command(
         result = Result.read(report)
         if pipelines is not None:
             result.pipelines = tuple(each for each in result.pipelines if each in pipelines)
-        source = f"By {report}, which was not taken for this question."
+        source = f"By the report in {report}: its loads are those of a bench, not of this question."
     else:
         result, source = _measured(question, pipelines, again=again, tiny=tiny)
     if not result.pipelines:

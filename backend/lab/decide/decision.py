@@ -257,19 +257,16 @@ def _judge(question: Question, reading: Reading, late_us: Range | None) -> tuple
     if question.loss is Loss.NOTHING and not reading.keeps_at_power_cut:
         return (
             Fit.NO,
-            f"as measured, a power cut takes the last seconds of what it has acknowledged; {_STRICT}",
+            f"as measured, its answer waits for no disk, and a power cut takes the last seconds; {_STRICT}",
             "faults",
         )
     if late_us is None:
         return Fit.OPEN, f"what it does at {rate} was not measured", "missing"
     bound_us = question.late_ms * 1e3
     bound = duration(bound_us)
+    shown = f"at {rate} 99 of 100 orders are on its dashboard after"
     if late_us.low > bound_us:
-        return (
-            Fit.NO,
-            f"at {rate} 99 of 100 orders are on its dashboard after {duration(late_us.middle)}; asked: {bound}",
-            "late",
-        )
+        return Fit.NO, f"{shown} {duration(late_us.middle)}{_by_clock(reading)}; asked: {bound}", "late"
     broke = reading.breakpoint_per_s
     if broke == 0:
         return (
@@ -284,12 +281,12 @@ def _judge(question: Question, reading: Reading, late_us: Range | None) -> tuple
         return Fit.OPEN, f"it was seen to keep up with {broke:,.0f} orders/s and no more", "late"
     if late_us.high > bound_us:
         reached = f"{duration(late_us.low)} to {duration(late_us.high)}"
-        return (
-            Fit.OPEN,
-            f"at {rate} 99 of 100 orders are on its dashboard after {reached}, and {bound} is the bound",
-            "late",
-        )
+        return Fit.OPEN, f"{shown} {reached}, and {bound} is the bound", "late"
     return Fit.YES, "", "late"
+
+
+def _by_clock(reading: Reading) -> str:
+    return ", as it adds up by the clock" if any(stage.periodic for stage in reading.pipeline.info.chain) else ""
 
 
 def measured_round_trip_ms(result: Result) -> float:
@@ -388,16 +385,21 @@ def _first(
         chosen, others = of[pick], [each for each in candidates if each.fit is Fit.YES and each.pipeline != pick]
         assert chosen.late_us is not None, "what is enough was measured"
         alone = "surely " * any(each.fit is Fit.OPEN for each in candidates)
-        why = f"it alone is {alone}enough"
+        why = f"no other is {alone}enough"
         if others:
             more = [len(each.new_servers) > len(chosen.new_servers) for each in others]
             least = "it needs the fewest servers that you do not run" if all(more) else "it costs least"
             those = "enough and need the fewest servers that you do not run" if any(more) else "enough"
             why = f"of those that are {'enough' if all(more) else those} {least}"
-        month = "" if chosen.month is None else f", for {money(chosen.month.middle)} a month at the prices given"
+        costs = (
+            ""
+            if chosen.month is None
+            else f" Its processor time and memory cost {money(chosen.month.middle)} a month."
+        )
         shown = f"99 of 100 orders are on its dashboard within {duration(chosen.late_us.middle)}"
-        peak = f"at {question.peak_per_s:,} orders/s {shown} ({bound} were asked)"
-        return Sentence(f"Take {name_of(pick)}: {peak}{month}; {why}.", "late")
+        at_most = f"up to {duration(chosen.late_us.high)}, {bound} were asked"
+        peak = f"at {question.peak_per_s:,} orders/s {shown} ({at_most})"
+        return Sentence(f"Take {name_of(pick)}: {peak}; {why}.{costs}", "late")
     if not close:
         return Sentence(f"Take none of them as they are: on this machine none is enough {where}.", "late")
     names = " or ".join(map(name_of, close))
@@ -415,8 +417,8 @@ def _first(
 def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipeline | None) -> Sentence:
     name = name_of(candidate.pipeline)
     if candidate.fit is not Fit.YES:
-        word = "Not" if candidate.fit is Fit.NO else "Open is"
-        return Sentence(f"{word} {name}: {candidate.why}.", candidate.about)
+        begins = f"Not {name}" if candidate.fit is Fit.NO else f"Whether {name} is enough is open"
+        return Sentence(f"{begins}: {candidate.why}.", candidate.about)
     chosen = next((each for each in candidates if each.pipeline == first), None)
     reasons = []
     if chosen is not None and len(candidate.new_servers) > len(chosen.new_servers):
@@ -447,7 +449,7 @@ def _advice(outcome: Outcome) -> str:
         return (
             f"it is too close to call between {' and '.join(map(name_of, close))}"
             if len(close) > 1
-            else f"it is too close to call whether {name_of(close[0])} is enough"
+            else f"{name_of(close[0])} may be enough or not: its repetitions disagree"
         )
     return "none of them is enough"
 
@@ -503,7 +505,7 @@ def _rate_flip(
             if other[1] or abs(math.log(differs / same)) <= _GAP:
                 return Sentence(f"{begins} {_advice(other)}.", "late")
             ends = onwards.format(f"{differs:,.0f}")
-            return Sentence(f"{begins} it is too close to call; {ends}, {_advice(other)}.", "late")
+            return Sentence(f"{begins} repetitions disagree; {ends}, {_advice(other)}.", "late")
         last = rate
     return None
 
@@ -534,17 +536,35 @@ def _late_flips(question: Question, readings: Sequence[Reading], outcome: Outcom
         if (other := within(bound_ms * 1.001)) != outcome and not other[1]:
             yield Sentence(f"If the dashboard may be {duration(bound_ms * 1e3)} late, {_advice(other)}.", "late")
             break
-    for bound_ms in reversed([each for each in bounds if each <= question.late_ms]):
-        if (other := within(bound_ms * 0.999)) != outcome and not (outcome[1] and other[1]):
-            yield Sentence(f"If it must be less than {duration(bound_ms * 1e3)} late, {_advice(other)}.", "late")
-            break
+    tighter = [
+        (bound_ms, within(bound_ms * 0.999)) for bound_ms in reversed(bounds) if bound_ms <= question.late_ms
+    ]
+    differs = [
+        (bound_ms, other) for bound_ms, other in tighter if other != outcome and not (outcome[1] and other[1])
+    ]
+    if differs:
+        bound_ms, other = differs[0]
+        words = f"If it must be less than {duration(bound_ms * 1e3)} late, {_advice(other)}"
+        if other[1] and (settled := next(((at, then) for at, then in differs if not then[1]), None)):
+            at_ms, then = settled
+            words += f"; less than {duration(at_ms * 1e3)}: {_advice(then)}"
+        yield Sentence(f"{words}.", "late")
+
+
+def _trips(readings: Sequence[Reading], outcome: Outcome) -> str:
+    pick, close = outcome
+    found = [each.pipeline for each in readings if each.pipeline in (pick, *close)] or [
+        each.pipeline for each in readings
+    ]
+    return ", ".join(f"{each.info.round_trips:g} round trips in {each}" for each in found)
 
 
 def _other_flips(question: Question, readings: Sequence[Reading], outcome: Outcome) -> Iterator[Sentence]:
     for trip_ms in (each for each in _ROUND_TRIPS_MS if each > question.round_trip_ms):
         if (other := _outcome(replace(question, round_trip_ms=trip_ms), readings)) != outcome:
+            computed = f"computed: until it is shown, an order waits for {_trips(readings, outcome)}"
             yield Sentence(
-                f"With {trip_ms:g} ms to another machine and back, {_advice(other)} (computed).", "network"
+                f"With {trip_ms:g} ms to another machine and back, {_advice(other)} ({computed}).", "network"
             )
             break
     loss, words = (

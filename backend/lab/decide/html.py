@@ -47,7 +47,7 @@ def decide_page(decision: Decision, result: Result, source: str) -> Page:
         Section(
             "late",
             "How late, and up to where",
-            [Sentence("Where a value may lie follows from the spread of its repetitions.", "raw")],
+            [Sentence("A value may lie as far as its repetitions do, and a little further.", "raw")],
             [drawn[name] for name in ("rates", "latency") if name in drawn],
             [Table(f"Each pipeline at {question.peak_per_s:,} orders/s", _late_rows(decision, result))],
             command,
@@ -75,7 +75,11 @@ def decide_page(decision: Decision, result: Result, source: str) -> Page:
         Section("missing", "What was not measured", [Sentence(words) for words in _missing(decision, result)]),
         Section("raw", "Raw numbers", tables=raw_tables(result), command=command),
     ]
-    about = f"{question.sentence()} {source} {headline(result)}"
+    ways = "; ".join(
+        f"{name_of(pipeline)}: {' → '.join(stage.label for stage in pipeline.info.chain)}"
+        for pipeline in result.pipelines
+    )
+    about = f"{question.sentence()} The way of an order in {ways}. {source} {headline(result)}"
     return Page("Which pipeline? coffee decide", about, decision.sentences, sections)
 
 

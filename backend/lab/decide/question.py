@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from backend.lab.bench.load_run import duration
+
 SERVERS = ("postgres", "redis", "kafka", "flink")
 """What a team may run already, as pipelines name what they stand on."""
 
@@ -44,10 +46,11 @@ class Question:
         """Return what is asked, in words."""
         apart = f", {self.round_trip_ms:g} ms between machines" if self.round_trip_ms else ", all on one machine"
         lost = "nothing" if self.loss is Loss.NOTHING else "the last seconds"
+        late = duration(self.late_ms * 1e3)
         runs = ", ".join(name for name in SERVERS if name in self.runs) or "none of the servers"
         return (
             f"Asked: {self.now_per_s:,} orders/s on an ordinary day and {self.peak_per_s:,} at the peak; 99 of 100"
-            f" on the dashboard within {self.late_ms:g} ms{apart}; a power cut may take {lost}; the team runs"
+            f" on the dashboard within {late}{apart}; a power cut may take {lost}; the team runs"
             f" {runs}; a vCPU costs {self.vcpu_hour:g} and a GB {self.gb_hour:g} an hour."
         )
 
