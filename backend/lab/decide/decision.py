@@ -391,15 +391,13 @@ def _first(
             least = "it needs the fewest servers that you do not run" if all(more) else "it costs least"
             those = "enough and need the fewest servers that you do not run" if any(more) else "enough"
             why = f"of those that are {'enough' if all(more) else those} {least}"
-        costs = (
-            ""
-            if chosen.month is None
-            else f" Its processor time and memory cost {money(chosen.month.middle)} a month."
-        )
+        after = f" I{_needs(chosen)[1:]}." if chosen.new_servers else ""
+        if chosen.month is not None:
+            after += f" Its processor time and memory cost {money(chosen.month.middle)} a month."
         shown = f"99 of 100 orders are on its dashboard within {duration(chosen.late_us.middle)}"
         at_most = f"up to {duration(chosen.late_us.high)}, {bound} were asked"
         peak = f"at {question.peak_per_s:,} orders/s {shown} ({at_most})"
-        return Sentence(f"Take {name_of(pick)}: {peak}; {why}.{costs}", "late")
+        return Sentence(f"Take {name_of(pick)}: {peak}; {why}.{after}", "late")
     if not close:
         return Sentence(f"Take none of them as they are: on this machine none is enough {where}.", "late")
     names = " or ".join(map(name_of, close))
@@ -414,6 +412,10 @@ def _first(
     return Sentence(f"Too close to call: {names}. Surely enough {where} is {enough}; the rest is open.", "late")
 
 
+def _needs(candidate: Candidate) -> str:
+    return f"it needs {' and '.join(TITLES[each] for each in candidate.new_servers)}, which you do not run"
+
+
 def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipeline | None) -> Sentence:
     name = name_of(candidate.pipeline)
     if candidate.fit is not Fit.YES:
@@ -422,9 +424,7 @@ def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipel
     chosen = next((each for each in candidates if each.pipeline == first), None)
     reasons = []
     if chosen is not None and len(candidate.new_servers) > len(chosen.new_servers):
-        reasons.append(
-            f"it needs {' and '.join(TITLES[each] for each in candidate.new_servers)}, which you do not run"
-        )
+        reasons.append(_needs(candidate))
     if candidate.month is not None and chosen is not None and chosen.month is not None:
         costs = f"costs {money(candidate.month.middle)} a month against {money(chosen.month.middle)}"
         reasons.append(costs if reasons else f"it {costs}")

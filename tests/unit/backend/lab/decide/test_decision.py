@@ -124,6 +124,8 @@ def test_of_those_that_are_enough_comes_first_who_wants_no_server_that_is_not_ru
     )
     assert "If you run Kafka and Flink already, take v3 (Kafka + Flink)." in _texts(decision)
     assert decide(replace(question, runs=_EVERYTHING), made).pick == V3
+    (first, *_) = _texts(decide(replace(question, runs=frozenset({"postgres"})), made))
+    assert "It needs Redis, which you do not run. Its processor time" in first
 
 
 def test_above_the_rate_at_which_it_is_late_another_is_taken() -> None:
