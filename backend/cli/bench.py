@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backend.cli.main import FAILED, OutFile, announcer, read_pipelines, run_quickly
+from backend.cli.main import FAILED, Length, OutFile, announcer, read_pipelines, run_quickly
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -30,19 +30,6 @@ def _read_round_trips(_ctx: click.Context, _option: click.Parameter, text: str |
     return tuple(dict.fromkeys(found))
 
 
-def _read_span(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """Read a length such as ``90s``, ``15m`` or ``2h``; return its seconds."""
-    if text is None:
-        return None
-    try:
-        seconds = float(text[:-1]) * {"s": 1, "m": 60, "h": 3_600}[text[-1:]]
-    except (ValueError, KeyError):
-        seconds = 0.0
-    if not 3 <= seconds <= 7 * 24 * 3_600:
-        raise click.BadParameter("must be a length from 3s to a week, as 90s, 15m or 2h")
-    return seconds
-
-
 @click.command("bench")
 @click.option("--quick", "size", flag_value="quick", default=True, help="About five minutes. The default.")
 @click.option(
@@ -60,7 +47,7 @@ def _read_span(_ctx: click.Context, _option: click.Parameter, text: str | None) 
     help="Only what a round trip of so many ms between every two parts costs.",
 )  # fmt: skip
 @click.option(
-    "--soak", "soak_s", metavar="2h", callback=_read_span,
+    "--soak", "soak_s", metavar="2h", type=Length(3, 7 * 24 * 3_600),
     help="Only how it stands after hours of the same load: what drifts, with the error of that.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of words: see docs/bench.md.")

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from backend.cli.main import FAILED, NOT_RUNNING, Number, OutFile, read_pipelines
+from backend.cli.main import FAILED, NOT_RUNNING, Length, Number, OutFile, read_pipelines
 from coffee_core.durability import NOTCHES
 from coffee_core.errors import CoffeeError
-from coffee_core.numbers import parse_number, parse_whole_number
+from coffee_core.numbers import parse_whole_number
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
@@ -31,17 +31,6 @@ _RATE_PER_S = 300.0
 _POWER_CUT = "power-cut"
 _EACH = "each"
 _STORM_S = 60.0
-
-
-def _read_length(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """Read seconds, or a length such as ``90s`` or ``10m``; return its seconds."""
-    if text is None:
-        return None
-    unit = {"s": 1.0, "m": 60.0}.get(text[-1:])
-    try:
-        return parse_number(text if unit is None else text[:-1], 0.1, 600 / (unit or 1.0)) * (unit or 1.0)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} {error}") from error
 
 
 def _read_numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> frozenset[int] | None:
@@ -58,7 +47,7 @@ def _read_numbers(_ctx: click.Context, _option: click.Parameter, text: str | Non
 @click.argument("name", required=False, metavar="[FAULT]")
 @click.option("--all", "every", is_flag=True, help="Run every fault, one after the other.")
 @click.option(
-    "--for", "lasts_s", callback=_read_length, metavar="S",
+    "--for", "lasts_s", type=Length(0.1, 600), metavar="S",
     help="Seconds of a fault that lasts, or of a storm (60): 90, or 10m.",
 )  # fmt: skip
 @click.option(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backend.cli.main import NOT_RUNNING, Number, WholeNumber, read_pipelines, run_quickly
+from backend.cli.main import NOT_RUNNING, Length, Number, WholeNumber, read_pipelines, run_quickly
 from coffee_core.errors import StackError
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.numbers import parse_number
@@ -122,7 +122,9 @@ def _conditions(_ctx: click.Context, _option: click.Parameter, texts: tuple[str,
 @click.command("load")
 @click.argument("pipelines", required=False, metavar="[v1,v2,…]", callback=read_pipelines)
 @click.option("--rate", type=_RATE, default=20, show_default=True, help="Orders a second into each pipeline.")
-@click.option("--for", "for_s", type=Number(0.1, _LONGEST_S), default=10, show_default=True, help="Seconds.")
+@click.option(
+    "--for", "for_s", type=Length(0.1, _LONGEST_S), default=10, show_default=True, help="Seconds, or as 10m or 2h."
+)
 @click.option("--shape", type=click.Choice(_PATTERNS), default="steady", show_default=True)
 @click.option(
     "--from", "from_per_s", type=Number(0, _MOST_PER_S), default=0, help="Ramp: orders a second at its beginning."

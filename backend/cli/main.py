@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -82,6 +82,30 @@ class Number(click.ParamType[float]):
             return parse_number(str(value), self._low, self._high)
         except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
+
+
+class Length(click.ParamType[float]):
+    """A length of time within bounds: seconds, or as ``90s``, ``15m`` or ``2h``; the value is seconds."""
+
+    name = "length"
+    _UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0}
+
+    def __init__(self, low_s: float, high_s: float) -> None:
+        self._low_s, self._high_s = low_s, high_s
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read what was typed. Raises click.BadParameter."""
+        text = str(value)
+        unit_s = self._UNITS_S.get(text[-1:])
+        number = text if unit_s is None else text[:-1]
+        try:
+            seconds = parse_number(number, 0, self._high_s) * (unit_s or 1.0)
+        except ValueError:
+            seconds = -1.0
+        if not self._low_s <= seconds <= self._high_s:
+            bounds = f"must be a number from {self._low_s:,g} to {self._high_s:,g}, of seconds"
+            self.fail(f"{text!r} {bounds}, or a length as 90s, 15m or 2h within them", param, ctx)
+        return seconds
 
 
 class WholeNumber(click.ParamType[int]):

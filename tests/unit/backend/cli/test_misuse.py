@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backend.cli.main import coffee
+from backend.cli.main import Length, coffee
 from coffee_core.numbers import parse_number, parse_whole_number
 
 
@@ -56,6 +56,13 @@ def test_what_is_no_number_within_the_bounds_is_refused(words: tuple[str, ...], 
     message = result.exception.format_message()
     assert words[-1] in message
     assert "number from" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7_200), ("0.1s", 0.1), ("168h", 604_800)]
+)
+def test_a_length_is_seconds_or_has_its_unit(text: str, seconds: float) -> None:
+    assert Length(0.1, 7 * 24 * 3_600).convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize("weights", ["latte=nan", "latte=٣", "latte=-1", "latte=inf", "latte", "latte=1_0"])

@@ -34,7 +34,7 @@ def test_what_grows_is_told_from_what_scatters() -> None:
 def test_a_length_that_is_none_is_refused(span: str) -> None:
     done = CliRunner().invoke(coffee, ["bench", "--soak", span])
     assert done.exit_code == 2
-    assert "must be a length" in done.output
+    assert "or a length as 90s" in " ".join(done.output.split())
 
 
 def test_a_soak_is_a_run_of_its_own() -> None:

@@ -121,7 +121,7 @@ def test_a_run_that_does_not_end_proves_nothing() -> None:
     ("words", "said"),
     [
         (("--storm", "1", "kill-redis"), "--storm is a run of its own"),
-        (("--storm", "1", "--for", "11m"), "'11m' must be a number from 0.1 to 10"),
+        (("--storm", "1", "--for", "11m"), "'11m' must be a number from 0.1 to 600"),
         (("--storm", "1", "--only", "0"), "'0': each must be a whole number from 1"),
         (("--only", "3"), "--only is for --storm"),
     ],
