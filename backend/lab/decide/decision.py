@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.lab.bench.figures import Better, Figure
 from backend.lab.bench.harness import MILLION, periodic
@@ -153,11 +153,23 @@ def _range_json(of: Range) -> dict[str, float]:
     return {"low": of.low, "middle": of.middle, "high": of.high}
 
 
+class Outcome(NamedTuple):
+    """What a question comes to."""
+
+    pick: Pipeline | None
+    """None where it is too close to call, or where none is enough."""
+    close: tuple[Pipeline, ...]
+    """Those between which it is open, in the order of preference."""
+    sure: Pipeline | None
+    """Of those that are surely enough, the one that is preferred."""
+
+
 def decide(question: Question, result: Result) -> Decision:
     """Return what follows of a report for a question."""
     readings = tuple(read(result, pipeline) for pipeline in result.pipelines)
     candidates = tuple(_candidate(question, reading) for reading in readings)
-    pick, close = _chosen(candidates)
+    outcome = _chosen(candidates)
+    pick, close, _ = outcome
     sentences = [_first(question, candidates, pick, close)]
     first = pick or next(iter(close), None)
     sentences += [
@@ -165,23 +177,25 @@ def decide(question: Question, result: Result) -> Decision:
         for each in candidates
         if each.fit is not Fit.YES or each.pipeline not in (pick, *close)
     ]
-    sentences += _flips(question, readings, (pick, close))
+    sentences += _flips(question, readings, outcome)
     return Decision(question, candidates, pick, close, tuple(sentences))
 
 
-def _chosen(candidates: Sequence[Candidate]) -> tuple[Pipeline | None, tuple[Pipeline, ...]]:
+def _chosen(candidates: Sequence[Candidate]) -> Outcome:
     """Return the pick, or those between which it is open."""
     ranked = sorted((each for each in candidates if each.fit is not Fit.NO), key=lambda each: each.rank)
     sure = next((each for each in ranked if each.fit is Fit.YES), None)
     if sure is None:
-        return None, tuple(each.pipeline for each in ranked)
+        return Outcome(None, tuple(each.pipeline for each in ranked), None)
     # Whoever would come first if only it were enough, and whoever is enough at a cost that is alike.
     close = [
         each.pipeline
         for each in ranked
         if (each.fit is Fit.OPEN and each.rank < sure.rank) or (each.fit is Fit.YES and _alike(each, sure))
     ]
-    return (None, tuple(close)) if len(close) > 1 else (sure.pipeline, ())
+    return (
+        Outcome(None, tuple(close), sure.pipeline) if len(close) > 1 else Outcome(sure.pipeline, (), sure.pipeline)
+    )
 
 
 def _alike(one: Candidate, other: Candidate) -> bool:
@@ -286,7 +300,7 @@ def _judge(question: Question, reading: Reading, late_us: Range | None) -> tuple
 
 
 def _by_clock(reading: Reading) -> str:
-    return ", as it adds up by the clock" if any(stage.periodic for stage in reading.pipeline.info.chain) else ""
+    return ", as it adds up at intervals" if any(stage.periodic for stage in reading.pipeline.info.chain) else ""
 
 
 def measured_round_trip_ms(result: Result) -> float:
@@ -385,17 +399,18 @@ def _first(
         chosen, others = of[pick], [each for each in candidates if each.fit is Fit.YES and each.pipeline != pick]
         assert chosen.late_us is not None, "what is enough was measured"
         alone = "surely " * any(each.fit is Fit.OPEN for each in candidates)
-        why = f"no other is {alone}enough"
+        why = f"no other is {alone}enough, as measured"
         if others:
             more = [len(each.new_servers) > len(chosen.new_servers) for each in others]
             least = "it needs the fewest servers that you do not run" if all(more) else "it costs least"
             those = "enough and need the fewest servers that you do not run" if any(more) else "enough"
             why = f"of those that are {'enough' if all(more) else those} {least}"
-        after = f" I{_needs(chosen)[1:]}." if chosen.new_servers else ""
+        as_all = ", as all do" * all(set(chosen.new_servers) <= set(each.new_servers) for each in candidates)
+        after = f" I{_needs(chosen)[1:]}{as_all}." if chosen.new_servers else ""
         if chosen.month is not None:
             after += f" Its processor time and memory cost {money(chosen.month.middle)} a month."
         shown = f"99 of 100 orders are on its dashboard within {duration(chosen.late_us.middle)}"
-        at_most = f"up to {duration(chosen.late_us.high)}, {bound} were asked"
+        at_most = f"it may be {duration(chosen.late_us.high)}; {bound} were asked"
         peak = f"at {question.peak_per_s:,} orders/s {shown} ({at_most})"
         return Sentence(f"Take {name_of(pick)}: {peak}; {why}.{after}", "late")
     if not close:
@@ -434,24 +449,19 @@ def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipel
 # Where it flips.
 
 
-Outcome = tuple[Pipeline | None, tuple[Pipeline, ...]]
-
-
 def _outcome(question: Question, readings: Sequence[Reading]) -> Outcome:
     return _chosen([_candidate(question, reading) for reading in readings])
 
 
 def _advice(outcome: Outcome) -> str:
-    pick, close = outcome
-    if pick is not None:
-        return f"take {name_of(pick)}"
-    if close:
-        return (
-            f"it is too close to call between {' and '.join(map(name_of, close))}"
-            if len(close) > 1
-            else f"{name_of(close[0])} may be enough or not: its repetitions disagree"
-        )
-    return "none of them is enough"
+    if outcome.pick is not None:
+        return f"take {name_of(outcome.pick)}"
+    if not outcome.close:
+        return "none of them is enough"
+    if outcome.sure is None:
+        return f"{' and '.join(map(name_of, outcome.close))} may be enough or not: repetitions disagree"
+    others = " or ".join(name_of(each) for each in outcome.close if each != outcome.sure)
+    return f"repetitions disagree: {name_of(outcome.sure)} is enough, and {others} may be the better choice"
 
 
 def _flips(question: Question, readings: Sequence[Reading], outcome: Outcome) -> list[Sentence]:
@@ -497,12 +507,12 @@ def _rate_flip(
     for rate in rates:
         other = at(rate)
         # From what is open nothing is said but where it is no more.
-        if other != outcome and not (outcome[1] and other[1]):
+        if other != outcome and not (outcome.close and other.close):
             same = _last(last, rate, at, outcome)
             differs = _last(rate, same, at, other)
             until, beyond, onwards = words
             begins = f"{until.format(f'{same:,.0f}')} orders/s at the peak this answer holds; {beyond},"
-            if other[1] or abs(math.log(differs / same)) <= _GAP:
+            if other.close or abs(math.log(differs / same)) <= _GAP:
                 return Sentence(f"{begins} {_advice(other)}.", "late")
             ends = onwards.format(f"{differs:,.0f}")
             return Sentence(f"{begins} repetitions disagree; {ends}, {_advice(other)}.", "late")
@@ -533,26 +543,28 @@ def _late_flips(question: Question, readings: Sequence[Reading], outcome: Outcom
         return _outcome(replace(question, late_ms=late_ms), readings)
 
     for bound_ms in (each for each in bounds if each >= question.late_ms):
-        if (other := within(bound_ms * 1.001)) != outcome and not other[1]:
+        if (other := within(bound_ms * 1.001)) != outcome and not other.close:
             yield Sentence(f"If the dashboard may be {duration(bound_ms * 1e3)} late, {_advice(other)}.", "late")
             break
     tighter = [
         (bound_ms, within(bound_ms * 0.999)) for bound_ms in reversed(bounds) if bound_ms <= question.late_ms
     ]
     differs = [
-        (bound_ms, other) for bound_ms, other in tighter if other != outcome and not (outcome[1] and other[1])
+        (bound_ms, other)
+        for bound_ms, other in tighter
+        if other != outcome and not (outcome.close and other.close)
     ]
     if differs:
         bound_ms, other = differs[0]
         words = f"If it must be less than {duration(bound_ms * 1e3)} late, {_advice(other)}"
-        if other[1] and (settled := next(((at, then) for at, then in differs if not then[1]), None)):
+        if other.close and (settled := next(((at, then) for at, then in differs if not then.close), None)):
             at_ms, then = settled
             words += f"; less than {duration(at_ms * 1e3)}: {_advice(then)}"
         yield Sentence(f"{words}.", "late")
 
 
 def _trips(readings: Sequence[Reading], outcome: Outcome) -> str:
-    pick, close = outcome
+    pick, close, _ = outcome
     found = [each.pipeline for each in readings if each.pipeline in (pick, *close)] or [
         each.pipeline for each in readings
     ]
@@ -567,6 +579,12 @@ def _other_flips(question: Question, readings: Sequence[Reading], outcome: Outco
                 f"With {trip_ms:g} ms to another machine and back, {_advice(other)} ({computed}).", "network"
             )
             break
+    else:
+        if question.round_trip_ms < _ROUND_TRIPS_MS[-1]:
+            yield Sentence(
+                f"Machines up to {_ROUND_TRIPS_MS[-1]:g} ms apart, there and back, change nothing (computed).",
+                "network",
+            )
     loss, words = (
         (Loss.SECONDS, "If a power cut may take the last seconds")
         if question.loss is Loss.NOTHING

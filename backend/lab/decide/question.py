@@ -50,8 +50,8 @@ class Question:
         runs = ", ".join(name for name in SERVERS if name in self.runs) or "none of the servers"
         return (
             f"Asked: {self.now_per_s:,} orders/s on an ordinary day and {self.peak_per_s:,} at the peak; 99 of 100"
-            f" on the dashboard within {late}{apart}; a power cut may take {lost}; the team runs"
-            f" {runs}; a vCPU costs {self.vcpu_hour:g} and a GB {self.gb_hour:g} an hour."
+            f" on the dashboard within {late}{apart}; at a power cut {lost} may be lost; the team"
+            f" runs {runs}; a vCPU costs {self.vcpu_hour:g} and a GB {self.gb_hour:g} an hour."
         )
 
     def words(self) -> str:
