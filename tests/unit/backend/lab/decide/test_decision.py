@@ -57,8 +57,8 @@ def _texts(decision: Decision) -> list[str]:
             (
                 "of those that are enough it costs least",
                 "Not v2 (Streams): it is enough, but it costs 0.60 a month against 0.36.",
-                "If it must be less than 10.8 s late, repetitions disagree: v2 (Streams) is enough, and v1 (Direct)",
-                " may be the better choice; less than 9.07 s: take v2 (Streams).",
+                "If it must be less than 10.8 s late, repetitions disagree: v2 (Streams) is enough, and v1",
+                "v1 (Direct) may be the better choice; less than 9.07 s: take v2 (Streams).",
                 "Machines up to 50 ms apart, there and back, change nothing (computed).",
             ),
         ),
