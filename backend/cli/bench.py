@@ -46,6 +46,7 @@ def _read_round_trips(_ctx: click.Context, _option: click.Parameter, text: str |
     "--rtt", "round_trips_ms", metavar="1,5,20", callback=_read_round_trips,
     help="Only what a round trip of so many ms between every two parts costs.",
 )  # fmt: skip
+@click.option("--peers", is_flag=True, help="Only what engineers write instead, beside v1 to v4 in the same run.")
 @click.option(
     "--soak", "soak_s", metavar="2h", type=Length(3, 7 * 24 * 3_600),
     help="Only how it stands after hours of the same load: what drifts, with the error of that.",
@@ -70,6 +71,7 @@ def bench_command(
     pipelines: tuple[Pipeline, ...] | None,
     durability: bool,
     round_trips_ms: tuple[float, ...],
+    peers: bool,
     soak_s: float | None,
     as_json: bool,
     html: Path | None,
@@ -93,7 +95,12 @@ def bench_command(
 
         _write_page(Result.read(source), html)
         return
-    alone = {"--durability": durability, "--rtt": bool(round_trips_ms), "--soak": soak_s is not None}
+    alone = {
+        "--durability": durability,
+        "--rtt": bool(round_trips_ms),
+        "--peers": peers,
+        "--soak": soak_s is not None,
+    }
     _require_fitting([name for name, given in alone.items() if given], html=html is not None)
     from backend.lab.bench.bench import bench
     from backend.lab.bench.plots import draw
@@ -114,10 +121,11 @@ def bench_command(
         raise click.UsageError("none of these pipelines can run here")
     if any(alone.values()):
         measure = partial(_measure_rtt, round_trips_ms) if round_trips_ms else _measure_durability
+        measure = _measure_peers if peers else measure
         measure = measure if soak_s is None else partial(_measure_soak, soak_s)
-        figures, lines = measure(size, settings.home, chosen, announce)
+        figures, lines, complete = measure(size, settings.home, chosen, announce)
         click.echo(json.dumps(figures.as_json()) if as_json else "\n".join(lines))
-        return
+        ctx.exit(0 if complete else FAILED)
     _require_writable(out)
     result = run_quickly(bench(SIZES[size], settings.home, chosen, announce))
     out.mkdir(parents=True, exist_ok=True)
@@ -147,12 +155,12 @@ def _write_page(result: "Result", path: Path) -> None:
 
 def _measure_durability(
     size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None]
-) -> "tuple[Figures, list[str]]":
+) -> "tuple[Figures, list[str], bool]":
     from backend.lab.bench.durability import as_table, bench_durability
     from backend.lab.bench.size import SIZES
 
     figures = run_quickly(bench_durability(SIZES[size], home, pipelines, announce))
-    return figures, as_table(figures, pipelines)
+    return figures, as_table(figures, pipelines), True
 
 
 def _measure_rtt(
@@ -161,22 +169,39 @@ def _measure_rtt(
     home: Path,
     pipelines: tuple[Pipeline, ...],
     announce: Callable[[str], None],
-) -> "tuple[Figures, list[str]]":
+) -> "tuple[Figures, list[str], bool]":
     from backend.lab.bench.network import as_lines, bench_rtt
     from backend.lab.bench.size import SIZES
 
     figures = run_quickly(bench_rtt(SIZES[size], home, pipelines, round_trips_ms, announce))
-    return figures, as_lines(figures, pipelines, round_trips_ms)
+    return figures, as_lines(figures, pipelines, round_trips_ms), True
+
+
+def _measure_peers(
+    size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None]
+) -> "tuple[Figures, list[str], bool]":
+    from backend.lab.bench.peer_environment import peers_python
+    from backend.lab.bench.side_by_side import as_lines, bench_peers
+    from backend.lab.bench.size import SIZES
+    from backend.lab.bench.steps_peers import peer_of
+
+    measured = tuple(filter(peer_of, pipelines))
+    if alone := [pipeline for pipeline in pipelines if pipeline not in measured]:
+        announce(f"{', '.join(alone)}: without a peer, left out")
+    if not measured:
+        raise click.UsageError("none of these pipelines has a peer: v1, v2, v3 and v4 do")
+    figures, complete = run_quickly(bench_peers(SIZES[size], home, measured, peers_python(announce), announce))
+    return figures, as_lines(figures, measured), complete
 
 
 def _measure_soak(
     soak_s: float, size: str, home: Path, pipelines: tuple[Pipeline, ...], announce: Callable[[str], None]
-) -> "tuple[Figures, list[str]]":
+) -> "tuple[Figures, list[str], bool]":
     from backend.lab.bench.size import SIZES
     from backend.lab.bench.soak import as_lines, soak
 
     figures = run_quickly(soak(SIZES[size], home, pipelines, soak_s, announce))
-    return figures, as_lines(figures, soak_s)
+    return figures, as_lines(figures, soak_s), True
 
 
 def _require_writable(out: Path) -> None:

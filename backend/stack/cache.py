@@ -37,7 +37,8 @@ def _unneeded(cache: Path) -> Iterator[Path]:
     for path in (cache / "cds").glob("*"):
         if _age_s(path) > (UNUSED_S if path.suffix in (".jsa", ".classpath") else _ABANDONED_S):
             yield path
-    for path in (cache / "bytecode").glob("[0-9a-f]*"):
+    # Peers: the environments of `coffee bench --peers`.
+    for path in (*(cache / "bytecode").glob("[0-9a-f]*"), *(cache / "peers").glob("[0-9a-f]*")):
         if _age_s(path) > UNUSED_S:
             yield path
     # A folder of links into an environment that is gone is of no use; nor is one that was left half made.

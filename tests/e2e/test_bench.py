@@ -115,3 +115,17 @@ def test_distance_is_measured_between_every_two_parts(bench: Bench) -> None:
     assert figures["relay.added"]["values"]
     # An order is shown after a round trip of the API, one of the worker to Redis, and some to PostgreSQL.
     assert figures["20ms.v2.alone.200.shown.p50"]["middle"] > 40_000
+
+
+@pytest.mark.slow
+def test_what_engineers_write_instead_is_measured_beside_it(bench: Bench) -> None:
+    bench.env["COFFEE_PIPELINES"] = "v1,v2"
+    said, told = bench.start("--peers", "--json").communicate()
+    figures = json.loads(said or "{}")
+    for name in (
+        *("v1.ratio.closed.32.rate", "v2.ratio.closed.32.rate", "peer-stream.drain.whole"),
+        *("peer-stream.kill.twice", "peer-stream.kill.lost"),
+    ):
+        assert len(figures[name]["values"]) == 1, told
+    # Ours is exact; what of theirs is counted twice depends on where the kill meets it.
+    assert figures["v2.kill.twice"]["values"] == figures["v2.kill.lost"]["values"] == [0], told

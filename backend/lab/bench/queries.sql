@@ -55,3 +55,20 @@ where version = $1 and stored_at > $2
 select
     pg_total_relation_size($1::text::regclass) as kept,
     pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as logged
+
+
+-- name: peer_tables
+-- The tables of those who store rows among the peers of `coffee bench --peers`.
+create table if not exists peer_insert (
+    message_id uuid primary key,
+    drink text not null,
+    store text not null,
+    price_cents integer not null,
+    ordered_at timestamptz not null
+);
+create table if not exists peer_stream (like peer_insert including all)
+
+
+-- name: peer_rows
+-- Rows of the one whose consumer stores them.
+select count(*) from peer_stream

@@ -47,6 +47,10 @@ class Size:
     """Rows of v1 that its aggregator counts."""
     table_rounds: int = 5
     """Repetitions of that: how late 1 order of 100 is beside a scan differs a lot from one to the next."""
+    peer_rounds: int = 3
+    """Repetitions of what is measured beside its peers."""
+    peer_backlog: int = 50_000
+    """Orders that wait there while a consumer is down."""
     other_stacks: bool = False
     """Whether is also measured what needs another stack: v3 with two slots, and the variants of a pipeline."""
 
@@ -75,6 +79,8 @@ FULL = Size(
     down_s=60,
     catch_up=(50, 80, 95),
     fault_s=15,
+    peer_rounds=5,
+    peer_backlog=200_000,
     other_stacks=True,
 )
 TINY = Size(
@@ -97,6 +103,8 @@ TINY = Size(
     fault_rate=50,
     table_rows=10_000,
     table_rounds=1,
+    peer_rounds=1,
+    peer_backlog=3_000,
     other_stacks=True,
 )
 """For the tests of the bench itself, with all that the full one does: its figures mean nothing."""

@@ -78,7 +78,7 @@ async def drain(harness: Harness, pipeline: Pipeline) -> None:
         await fill(harness.settings, pipeline, harness.size.preload)
         await asyncio.sleep(max(0.0, harness.size.down_s - (time.monotonic() - down_s)))
         let_go_s = time.monotonic()
-    await _measure(harness, pipeline, "drain", let_go_s)
+    await measure_drain(harness, pipeline, "drain", let_go_s)
 
 
 async def drain_storing(harness: Harness, pipeline: Pipeline) -> None:
@@ -123,7 +123,7 @@ async def drain_by_two(harness: Harness, pipeline: Pipeline) -> None:
             with frozen(second):
                 await fill(harness.settings, pipeline, harness.size.preload)
                 let_go_s = time.monotonic()
-        await _measure(harness, pipeline, "drain2", let_go_s)
+        await measure_drain(harness, pipeline, "drain2", let_go_s)
 
 
 async def drain_by_textbook(harness: Harness, pipeline: Pipeline) -> None:
@@ -142,7 +142,7 @@ async def _textbook_rate(harness: Harness, pipeline: Pipeline, *options: str) ->
     assert log is not None, f"{pipeline} has a log"
     orders = min(harness.size.preload, _TEXTBOOK_ORDERS, harness.accepted[pipeline])
     consumer = (*python_module("backend.lab.bench.textbook_consumer"), log.name, str(orders), *options)
-    process = await _started(harness, "bench-textbook", consumer, stdout=PIPE)
+    process = await start_beside(harness, "bench-textbook", consumer, stdout=PIPE)
     try:
         async with asyncio.timeout(_DRAIN_WITHIN_S):
             answer, _ = await process.communicate()
@@ -161,7 +161,12 @@ async def fill(settings: Settings, pipeline: Pipeline, orders: int) -> None:
     """Put so many orders into the log of a pipeline. Raises the errors of its server."""
     log = pipeline.info.log
     assert log is not None, f"{pipeline} has a log"
-    await _FILL[log.kind](settings, log.name, orders)
+    await fill_log(settings, log.kind, log.name, orders)
+
+
+async def fill_log(settings: Settings, kind: LogKind, name: str, orders: int) -> None:
+    """Put so many orders into a log. Raises the errors of its server."""
+    await _FILL[kind](settings, name, orders)
 
 
 async def _fill_stream(settings: Settings, stream: str, orders: int) -> None:
@@ -250,7 +255,7 @@ async def _cancel_job(settings: Settings) -> None:
             await asyncio.sleep(_POLL_S)
 
 
-async def _started(
+async def start_beside(
     harness: Harness, name: str, command: Sequence[str], environ: Mapping[str, str] = {}, stdout: int | None = None
 ) -> asyncio.subprocess.Process:
     """Start a process beside the stack's own; what it writes is in NAME.log in the stack's home."""
@@ -272,7 +277,7 @@ async def _second_worker(harness: Harness, pipeline: Pipeline) -> AsyncIterator[
     assert service is not None, f"{pipeline} has a worker"
     ready = harness.stack.home / "bench-worker.ready"
     environ = {READY_FILE: str(ready), "COFFEE_WORKER_NAME": "bench"}
-    process = await _started(harness, "bench-worker", python_module(service.module), environ)
+    process = await start_beside(harness, "bench-worker", python_module(service.module), environ)
     try:
         if not await poll(ready.exists, _POLL_S, _UP_WITHIN_S):
             raise NotReadyError(f"a second {service.name} does not come up")
@@ -283,8 +288,11 @@ async def _second_worker(harness: Harness, pipeline: Pipeline) -> AsyncIterator[
         await process.wait()
 
 
-async def _measure(harness: Harness, pipeline: Pipeline, name: str, let_go_s: float) -> None:
-    """Wait for the end of a backlog, and note how fast it went from the first order that moved."""
+async def measure_drain(harness: Harness, pipeline: Pipeline, name: str, let_go_s: float) -> None:
+    """Wait for the end of a backlog, and note how fast it went from the first order that moved.
+
+    Raises NotSettledError where it does not end.
+    """
     history = harness.watcher.histories[pipeline]
     before = harness.accepted[pipeline]
     harness.accepted[pipeline] += harness.size.preload

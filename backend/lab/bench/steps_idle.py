@@ -46,18 +46,21 @@ async def _first(harness: Harness, sender: Sender, mix: RandomOrders, pipeline: 
         harness.figures.add(f"{pipeline}.first.visible", shown_s - harness.stack.started_s, "s")
 
 
-async def wait_for_rest(harness: Harness) -> None:
-    """Wait until the stack is at rest: after its start it prepares what a failure of Flink will need."""
+async def wait_for_rest(harness: Harness, coming: str = "the first round") -> None:
+    """Wait until the stack is at rest: after a start it prepares what a failure of Flink will need.
+
+    A note says so where it is not before what comes next.
+    """
     on_flink = [pipeline for pipeline in harness.pipelines if runs_on_flink(pipeline)]
     if on_flink and not await poll(partial(_prepared, harness.stack.home), 1, _PREPARED_WITHIN_S):
         names = ", ".join(on_flink)
-        harness.notes.append(f"{names} was still preparing for a failure of Flink when the first round began")
+        harness.notes.append(f"{names} was still preparing for a failure of Flink before {coming}")
     for _ in range(_REST_CHECKS):
         before = await usage(harness.stack.home)
         await asyncio.sleep(1)
         if (await usage(harness.stack.home)).cpu_s - before.cpu_s < _REST_CPU_S:
             return
-    harness.notes.append("the stack had not come to rest when the first round began")
+    harness.notes.append(f"the stack had not come to rest before {coming}")
 
 
 def _prepared(home: Path) -> bool:

@@ -3,69 +3,42 @@
 A yardstick. For each record a ``json.loads`` and the six increments of the metrics, all those of one read in one
 pipeline; the offsets are committed by aiokafka's timer. It stores no row, drops no repeat, and after a crash it
 counts again what it has counted since the last commit. With ``--summed`` it adds up each read first, and adds to
-each field once: what such a consumer could be brought to, with the same faults.
+each field once: what such a consumer could be brought to, with the same faults. It counts as the one of ``peers``.
 
 Prints the orders counted each second, from the first read to the last answer of Redis.
 """
 
 import asyncio
-import json
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
 
 from aiokafka import AIOKafkaConsumer
 from redis.asyncio import Redis
 
 from backend.clients.daemon import open_redis
+from backend.lab.bench.peers.topic_consumer import add, increments, summed
 from coffee_core.ids import new_message_id
 from coffee_core.settings import Settings
 
 SUMMED = "--summed"
 _PREFIX = "bench:textbook:"
 _KEYS = ("total_orders", "total_revenue", "drink_counts", "drink_revenue", "store_counts", "store_revenue")
-_Increment = tuple[str, str, int]
-"""Key, field of a hash or nothing, amount."""
 
 
-def _increments(value: bytes) -> Iterator[_Increment]:
-    order = json.loads(value)
-    cents = order["price_cents"]
-    yield "total_orders", "", 1
-    yield "total_revenue", "", cents
-    for kind in ("drink", "store"):
-        yield f"{kind}_counts", order[kind], 1
-        yield f"{kind}_revenue", order[kind], cents
-
-
-def _summed(increments: list[_Increment]) -> list[_Increment]:
-    sums: Counter[tuple[str, str]] = Counter()
-    for key, field, amount in increments:
-        sums[key, field] += amount
-    return [(key, field, amount) for (key, field), amount in sums.items()]
-
-
-async def _count(consumer: AIOKafkaConsumer, redis: Redis, most: int, *, summed: bool) -> float:
+async def _count(consumer: AIOKafkaConsumer, redis: Redis, most: int, *, in_sums: bool) -> float:
     """Count so many orders; return how many of them a second."""
     orders, started_s = 0, 0.0
     while orders < most:
         found = await consumer.getmany(timeout_ms=500)
         started_s = started_s or time.perf_counter()
         records = [record for of_partition in found.values() for record in of_partition]
-        increments = [increment for record in records for increment in _increments(record.value)]
-        async with redis.pipeline(transaction=False) as pipe:
-            for key, field, amount in _summed(increments) if summed else increments:
-                if field:
-                    pipe.hincrby(_PREFIX + key, field, amount)
-                else:
-                    pipe.incrby(_PREFIX + key, amount)
-            await pipe.execute()
+        of_all = [increment for record in records for increment in increments(record.value)]
+        await add(redis, _PREFIX, summed(of_all) if in_sums else of_all)
         orders += len(records)
     return orders / (time.perf_counter() - started_s)
 
 
-async def _main(topic: str, most: int, *, summed: bool) -> None:
+async def _main(topic: str, most: int, *, in_sums: bool) -> None:
     settings = Settings.attach()
     consumer = AIOKafkaConsumer(
         topic,
@@ -76,11 +49,11 @@ async def _main(topic: str, most: int, *, summed: bool) -> None:
     async with open_redis(settings.redis_url) as redis:
         await consumer.start()
         try:
-            sys.stdout.write(f"{await _count(consumer, redis, most, summed=summed)}\n")
+            sys.stdout.write(f"{await _count(consumer, redis, most, in_sums=in_sums)}\n")
         finally:
             await consumer.stop()
             await redis.delete(*(_PREFIX + name for name in _KEYS))
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), summed=SUMMED in sys.argv[3:]))
+    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), in_sums=SUMMED in sys.argv[3:]))

@@ -167,11 +167,16 @@ async def _buckets(client: Redis, pipeline: Pipeline) -> dict[int, int]:
 
 
 class VisibilityWatcher:
-    """Looks at the totals of some pipelines whenever one has changed, until the end of its block."""
+    """Looks at the totals of some pipelines whenever one has changed, until the end of its block.
 
-    def __init__(self, redis_url: str, pipelines: Sequence[Pipeline]) -> None:
+    Those under another name where ``shown_as`` has one.
+    """
+
+    def __init__(
+        self, redis_url: str, pipelines: Sequence[Pipeline], shown_as: Mapping[Pipeline, str] = {}
+    ) -> None:
         self._redis_url = redis_url
-        self._keys = [MetricKeys(pipeline).total_orders for pipeline in pipelines]
+        self._keys = [MetricKeys(shown_as.get(pipeline, pipeline)).total_orders for pipeline in pipelines]
         self.histories = {pipeline: TotalHistory() for pipeline in pipelines}
         """What has been seen."""
         self._link: RedisLink | None = None

@@ -10,6 +10,8 @@ from coffee_core.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 OURS = ("backend", "coffee_core", "coffee_tui", "flink")
+PEERS = Path("backend/lab/bench/peers")
+"""Programs as others write them, which import nothing of ours."""
 EXCEPTIONS = {
     "COFFEE_PIPELINE_PACKAGES": "a setting that the registry of pipelines reads before the settings check it",
     "DATABASE_URL": "whether it is given at all decides, first of all, for whom libpq's variables are",
@@ -23,6 +25,7 @@ def modules() -> dict[Path, ast.Module]:
     """Return those that read the environment or name one of our variables; to parse the others takes 1.3 s."""
     paths = [path for folder in OURS for path in sorted((ROOT / folder).rglob("*.py"))]
     texts = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in paths}
+    texts = {path: text for path, text in texts.items() if path.parent != PEERS}
     return {path: ast.parse(text) for path, text in texts.items() if re.search(r"environ|getenv|\bCOFFEE_", text)}
 
 

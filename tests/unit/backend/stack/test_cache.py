@@ -52,10 +52,14 @@ def test_what_nobody_has_used_for_a_month_goes_and_the_rest_stays(cache: Path) -
     (cache / "flink" / "broken" / "plugins").symlink_to(cache / "an environment that is gone")
     for name in ("whole", "broken"):
         os.utime(cache / "flink" / name, (0, 0))
+    for name, at in (("0c", 0.0), ("0d", time.time())):
+        _write(cache / "peers" / name / "bin" / "python")
+        os.utime(cache / "peers" / name, (at, at))
     assert prune_cache() == len("x") * 5 + len("old-1.jar\n")
     assert [path for path in gone if path.exists()] == []
     assert [path for path in kept if not path.exists()] == []
     assert {path.name for path in (cache / "flink").iterdir()} == {".lock", "whole"}
+    assert [path.name for path in (cache / "peers").iterdir()] == ["0d"]
 
 
 def test_it_is_looked_through_once_a_day(cache: Path) -> None:
