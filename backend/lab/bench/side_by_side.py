@@ -215,7 +215,8 @@ async def _note_round(harness: Harness, peers: dict[Peer, RunningPeer], figures:
     for peer, of in peers.items():
         of.harness.write_up()
         theirs[peer] = (of.pipeline, of.harness.figures)
-        of.harness.figures = Figures()
+        harness.notes += [f"{peer.name}{note.removeprefix(of.pipeline)}" for note in of.harness.notes]
+        of.harness.figures, of.harness.notes = Figures(), []
     harness.write_up()
     add_round(figures, harness.figures, theirs, harness.pipelines)
     harness.figures = Figures()

@@ -184,7 +184,7 @@ async def running(peer: Peer, pipeline: Pipeline, python: Path, harness: Harness
             VisibilityWatcher(harness.settings.redis_url, [pipeline], shown_as) as watcher,
             LoadClients(base, 1, harness.stack.environ) as clients,
         ):
-            own = PeerHarness(harness.size, harness.stack, watcher, clients, notes=harness.notes)
+            own = PeerHarness(harness.size, harness.stack, watcher, clients)
             run = RunningPeer(peer, pipeline, python, f"{base}/api/{pipeline}/order", own)
             if not peer.consumer:
                 yield run
