@@ -57,7 +57,7 @@ def _make(folder: Path, requirements: str) -> None:
     given.write_text(requirements, encoding="utf-8")
     _run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder), folder=folder)
     python = str(folder / "bin" / "python")
-    install = ("pip", "install", "--python", python, "--exclude-newer", EXCLUDE_NEWER, "-r", str(given))
+    install = ("pip", "install", "--quiet", "--python", python, "--exclude-newer", EXCLUDE_NEWER, "-r", str(given))
     _run(uv, *install, folder=folder)
 
 
@@ -77,7 +77,8 @@ def _run(*command: str, folder: Path) -> None:
         )
     except subprocess.CalledProcessError as error:
         words = " ".join(error.stderr.decode(errors="replace").translate(_FRAMES).split())
-        raise StackError(f"the peers' packages cannot be had: {words[:_MOST_WORDS]}; {_REMEDY}") from error
+        reason = words.removeprefix("error: ")[:_MOST_WORDS]
+        raise StackError(f"the peers' packages cannot be had: {reason}; {_REMEDY}") from error
     except subprocess.TimeoutExpired as error:
         raise StackError(f"the peers' packages are not there after {_WITHIN_S:g} s; {_REMEDY}") from error
     except OSError as error:
