@@ -1,4 +1,7 @@
-"""Kafka brokers of one's own: so many nodes on loopback, each a controller too, with TLS and SCRAM if asked."""
+"""Kafka brokers of one's own: so many nodes on loopback, each a controller too, with TLS and SCRAM if asked.
+
+Others reach the replication of the first node through a relay, so that it can be parted from its followers.
+"""
 
 import base64
 import os
@@ -15,6 +18,7 @@ from backend.stack.jvm import java, join
 from backend.stack.probes import kafka_answers
 from coffee_core.parent_death_signal import dies_with_parent
 from tests.outside.certificates import Certificate
+from tests.outside.parted import Relay
 from tests.servers import free_port, run, tail
 from tests.waiting import until
 
@@ -35,6 +39,8 @@ class Brokers:
     password: str = ""
     client_ports: list[int] = field(default_factory=list)
     processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    to_first: Relay = field(init=False)
+    """The way of the others to the first node: what it leads they fetch here."""
 
     @property
     def protocol(self) -> str:
@@ -51,6 +57,7 @@ class Brokers:
         inner = [free_port() for _ in range(self.count)]
         controllers = [free_port() for _ in range(self.count)]
         voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(controllers, 1))
+        self.to_first = Relay(inner[0])
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         for node, ports in enumerate(zip(self.client_ports, inner, controllers, strict=True), 1):
             home = self.folder / f"node-{node}"
@@ -60,6 +67,7 @@ class Brokers:
             properties.write_text("".join(f"{key}={value}\n" for key, value in given.items()))
             self._format(properties, cluster)
         try:
+            self.to_first.__enter__()
             for node in range(1, self.count + 1):
                 self.processes.append(self._start(node))
             run(lambda: until(self._all_answer, 90, "all brokers answer"))
@@ -72,6 +80,7 @@ class Brokers:
         for process in self.processes:
             process.kill()
             process.wait()
+        self.to_first.__exit__()
 
     def kill(self, node: int) -> None:
         """End a node as a power cut does."""
@@ -112,13 +121,14 @@ class Brokers:
     def _properties(self, node: int, data: Path, ports: tuple[int, ...], voters: str) -> dict[str, str | int]:
         names = ("CLIENT", "BROKER", "CONTROLLER")
         listeners = [f"{name}://127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)]
+        advertised = listeners[:2] if node > 1 else [listeners[0], f"BROKER://127.0.0.1:{self.to_first.port}"]
         replicas, least = min(3, self.count), min(2, self.count)
         return {
             "process.roles": "broker,controller",
             "node.id": node,
             "controller.quorum.voters": voters,
             "listeners": ",".join(listeners),
-            "advertised.listeners": ",".join(listeners[:2]),
+            "advertised.listeners": ",".join(advertised),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "BROKER",
             "listener.security.protocol.map": f"CLIENT:{self.protocol},BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -131,6 +141,8 @@ class Brokers:
             "transaction.state.log.min.isr": least,
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": 0,
+            # A follower that hears nothing of its leader is out of step after so long, not after 30 s.
+            "replica.lag.time.max.ms": 3_000,
             "broker.session.timeout.ms": 2_000,
             "broker.heartbeat.interval.ms": 250,
             "log.cleaner.dedupe.buffer.size": 4_194_304,
