@@ -5,19 +5,22 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
 import redis.asyncio
+import redis.exceptions
 import uvloop
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from backend import logs
+from backend.clients.redis import RedisLink, ReplyError, Script, connect
 from coffee_core.backoff import Backoff
-from coffee_core.errors import CoffeeError, ConfigError
+from coffee_core.errors import CoffeeError, ConfigError, OutcomeUnknownError, UnavailableError
 from coffee_core.runstate import tell_ready
 from coffee_core.server_urls import PostgresUrl
 from coffee_core.settings import Settings
@@ -26,6 +29,9 @@ from coffee_core.tasks import end_tasks
 
 Database: TypeAlias = "asyncpg.Connection[Any]"
 """A connection to PostgreSQL (generic for the type checker alone)."""
+
+RunScript: TypeAlias = Callable[[Sequence[str], Sequence[str | int | bytes]], Awaitable[Any]]
+"""Runs a Lua script with these keys and arguments: ``RedisScript``, or one that redis-py has registered."""
 
 OUTAGES = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """Errors of a server that is unreachable, starting, full or wrongly set up: retried for ever."""
@@ -67,6 +73,52 @@ def open_redis(url: str) -> redis.asyncio.Redis:
         retry=Retry(NoBackoff(), 0),
     )
     return client
+
+
+class RedisScript:
+    """A Lua script on a connection of its own, without redis-py: for the one call that a dashboard waits for.
+
+    redis-py takes 0.25 ms of processor more for a call, half of what the call takes with it.
+    """
+
+    def __init__(self, link: RedisLink, text: str) -> None:
+        self._link = link
+        self._script = Script(text)
+
+    async def __call__(self, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+        """Return what the script returns, texts as bytes. Raises what redis-py does; nothing is tried again."""
+        try:
+            async with asyncio.timeout(SOCKET_TIMEOUT_S):
+                return await self._run(len(keys), *keys, *args)
+        except ReplyError as error:
+            raise redis.exceptions.ResponseError(str(error)) from error
+        except TimeoutError as error:
+            self._link.close()  # what it answers later would be taken for another answer
+            raise redis.exceptions.TimeoutError("it does not answer") from error
+        except (UnavailableError, OutcomeUnknownError) as error:
+            raise redis.exceptions.ConnectionError(str(error)) from error
+
+    async def _run(self, *command: str | int | bytes) -> Any:
+        try:
+            return await self._link.send("EVALSHA", self._script.digest, *command)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        return await self._link.send("EVAL", self._script.text, *command)
+
+
+@asynccontextmanager
+async def open_script(url: str, text: str) -> AsyncIterator[RedisScript]:
+    """Connect for the length of the block. Raises an error of ``OUTAGES``."""
+    try:
+        async with asyncio.timeout(SOCKET_TIMEOUT_S):
+            link = await connect(url, lambda _: None, name="")
+    except UnavailableError as error:
+        raise redis.exceptions.ConnectionError(str(error)) from error
+    try:
+        yield RedisScript(link, text)
+    finally:
+        link.close()
 
 
 class Report:

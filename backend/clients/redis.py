@@ -270,11 +270,15 @@ class RedisLink(asyncio.Protocol):
 
 
 async def connect(
-    url: str, on_lost: Callable[[str], None], make: Callable[[Callable[[str], None]], RedisLink] = RedisLink
+    url: str,
+    on_lost: Callable[[str], None],
+    make: Callable[[Callable[[str], None]], RedisLink] = RedisLink,
+    name: str = "coffee-api",
 ) -> RedisLink:
     """Connect, authenticate and select the database of a redis://, rediss:// or unix:// URL.
 
-    ``make`` makes the protocol from ``on_lost``. Raises UnavailableError with the reason.
+    ``make`` makes the protocol from ``on_lost``; ``name`` is what CLIENT LIST calls it, unless the URL says so.
+    Raises UnavailableError with the reason.
     """
     to, loop = RedisUrl.parse(url), asyncio.get_running_loop()
     try:
@@ -291,7 +295,7 @@ async def connect(
             await link.send("AUTH", *filter(None, (to.user,)), to.password)
         if to.database:
             await link.send("SELECT", to.database)
-        await link.send("CLIENT", "SETNAME", to.parameters.get("client_name", "coffee-api"))
+        await link.send("CLIENT", "SETNAME", to.parameters.get("client_name", name))
     except (ReplyError, OutcomeUnknownError) as error:
         link.close()
         raise UnavailableError(f"{to.place} refuses this connection ({error})") from error

@@ -3,18 +3,18 @@
 import json
 from collections.abc import Mapping
 
-from redis.asyncio import Redis
-
+from backend.clients.daemon import RunScript
 from coffee_core.clock import now_us
 from coffee_core.keys import MetricKeys
 from coffee_core.resources import lua
 from coffee_core.totals import Totals
 
-_WRITE = lua("backend.pipelines", "write_totals")
+WRITE_TOTALS = lua("backend.pipelines", "write_totals")
+"""The script that writes them."""
 
 
 async def replace_totals(
-    client: Redis,
+    write: RunScript,
     keys: MetricKeys,
     fences: tuple[str, str],
     totals: Totals,
@@ -33,8 +33,5 @@ async def replace_totals(
         "latency": latency,
         "counters": {"last_update_us": now_us(), **counters},
     }
-    write = client.register_script(_WRITE)
-    written = await write(
-        keys=(keys.fence, keys.counters, keys.latency, *keys.metrics), args=(*fences, json.dumps(values))
-    )
+    written = await write((keys.fence, keys.counters, keys.latency, *keys.metrics), (*fences, json.dumps(values)))
     return bool(written)

@@ -25,7 +25,7 @@ from backend.clients.daemon import OUTAGES, Database, Outage, Report, open_postg
 from backend.pipelines.reconciler import run_reconciliations
 from backend.pipelines.schedule import Schedule
 from backend.pipelines.v1_direct.fence import METRICS, Fence
-from backend.pipelines.whole_totals import replace_totals
+from backend.pipelines.whole_totals import WRITE_TOTALS, replace_totals
 from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Repair
@@ -97,7 +97,9 @@ async def write_totals(client: Redis, previous: Fence, run: RunTotals, run_us: i
     """
     fences = str(previous), str(run.fence)
     counters = {"last_run_us": run_us, "next_run_us": next_run_us}
-    return await replace_totals(client, METRICS, fences, run.totals, run.latency, counters)
+    return await replace_totals(
+        client.register_script(WRITE_TOTALS), METRICS, fences, run.totals, run.latency, counters
+    )
 
 
 class Aggregator:

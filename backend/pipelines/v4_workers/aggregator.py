@@ -16,7 +16,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from redis.asyncio import Redis
 
-from backend.clients.daemon import OUTAGES, Database, open_postgres, open_redis, run_daemon, sleep
+from backend.clients.daemon import (
+    OUTAGES,
+    Database,
+    RunScript,
+    open_postgres,
+    open_redis,
+    open_script,
+    run_daemon,
+    sleep,
+)
 from backend.pipelines.balance import is_zero
 from backend.pipelines.v4_workers.member import NotOursError, run_member
 from backend.pipelines.v4_workers.reconcile import METRICS, PACKAGE, SCRIPT_KEYS, read_stored, reconcile
@@ -36,6 +45,9 @@ _CHECK_EVERY_S = 1.0
 _SHARE = 0.1
 """Share of the time that reconciling may take: a scan of many rows makes it rare."""
 
+COUNT_BATCH = lua(PACKAGE, "count_batch")
+"""The script that counts a batch."""
+
 _KINDS = [(drink, store) for drink in DRINKS for store in STORES]
 _KIND = {kind: index for index, kind in enumerate(_KINDS)}
 
@@ -43,10 +55,11 @@ _KIND = {kind: index for index, kind in enumerate(_KINDS)}
 class Counting:
     """Counts portions of the topic, each as a whole, and only where it follows on what was counted before."""
 
-    def __init__(self, client: Redis, dedup_horizon_ms: int) -> None:
+    def __init__(self, client: Redis, dedup_horizon_ms: int, count: RunScript | None = None) -> None:
+        """``count`` counts a batch, quicker than the client does it by itself."""
         self._client = client
         self._horizon_us = dedup_horizon_ms * 1_000
-        self._count = client.register_script(lua(PACKAGE, "count_batch"))
+        self._count = count or client.register_script(COUNT_BATCH)
 
     async def positions(self, partitions: Sequence[int]) -> Mapping[int, Position]:
         """Return where each of these partitions goes on. Raises an error of Redis."""
@@ -84,7 +97,7 @@ class Counting:
         }
         ids = b"".join([order.message_id.bytes for order in orders])
         args = (msgspec.json.encode(batch), ids, self._horizon_us)
-        _, _, _, *refused = await self._count(keys=SCRIPT_KEYS, args=args)
+        _, _, _, *refused = await self._count(SCRIPT_KEYS, args)
         if refused:
             raise NotOursError
 
@@ -140,7 +153,8 @@ async def run_aggregator(stop: asyncio.Event, settings: Settings) -> None:
     async def open_counting(stack: AsyncExitStack) -> Counting:
         client = await stack.enter_async_context(open_redis(settings.redis_url))
         await stack.enter_async_context(Reconciler(settings.database_url, client).running())
-        return Counting(client, settings.dedup_horizon_ms)
+        count = await stack.enter_async_context(open_script(settings.redis_url, COUNT_BATCH))
+        return Counting(client, settings.dedup_horizon_ms, count)
 
     await run_member(
         stop, settings, AGGREGATOR_GROUP, "kafka-aggregator", METRICS.standstill, _MOST_RECORDS, open_counting

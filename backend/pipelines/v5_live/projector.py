@@ -24,13 +24,15 @@ from backend.clients.daemon import (
     Database,
     Outage,
     Report,
+    RunScript,
     open_postgres,
     open_redis,
+    open_script,
     run_daemon,
     sleep,
 )
 from backend.pipelines.balance import read_shown
-from backend.pipelines.whole_totals import replace_totals
+from backend.pipelines.whole_totals import WRITE_TOTALS, replace_totals
 from coffee_core.clock import now_us
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import MetricKeys
@@ -119,11 +121,13 @@ async def read_kept(connection: Database) -> Kept:
 
 
 class Projector:
-    """Writes what PostgreSQL keeps, on one connection to each server."""
+    """Writes what PostgreSQL keeps."""
 
-    def __init__(self, connection: Database, client: Redis) -> None:
+    def __init__(self, connection: Database, client: Redis, write: RunScript | None = None) -> None:
+        """``write`` writes the totals, quicker than the client does it by itself."""
         self._connection = connection
         self._client = client
+        self._write = write or client.register_script(WRITE_TOTALS)
         self._fence: Fence | None = None
         self._shown: Totals | None = None
         """What was written last; None where that is not known."""
@@ -134,34 +138,35 @@ class Projector:
 
         ``whole``: also where they have not, over whatever is there. Raises the errors of both servers.
         """
-        if whole or time.monotonic() - self._checked_s > CHECK_EVERY_S:
-            await self._check()
         while True:
             if self._shown is None:
                 self._fence = Fence.parse(await self._client.get(METRICS.fence))
             kept = await read_kept(self._connection)
-            if kept.totals == self._shown and not whole:
+            if kept.totals == self._shown and not whole and await self._is_shown():
                 return 0
             before, now = self._fence, now_us()
             after = Fence(kept.snapshot, kept.totals.orders, kept.accepted_us, now)
             latency = latencies(before, after)
             fences = str(before or ""), str(after)
-            if await replace_totals(self._client, METRICS, fences, kept.totals, latency, {}):
+            if await replace_totals(self._write, METRICS, fences, kept.totals, latency, {}):
                 self._fence, self._shown = after, kept.totals
                 return latency.total()
             self._shown = None  # another projector has written
 
-    async def _check(self) -> None:
-        """Compare the keys with what was written; what differs is written again."""
+    async def _is_shown(self) -> bool:
+        """Compare the keys, now and then, with what was written: somebody may have changed them.
+
+        Where nothing new is to be shown: a write puts all of them right. No order waits for it.
+        """
+        if time.monotonic() - self._checked_s <= CHECK_EVERY_S:
+            return True
         self._checked_s = time.monotonic()
         try:
             shown, fence, _ = await read_shown(self._client, METRICS)
-        except CoffeeError as error:  # a key holds no number: it is written again
+        except CoffeeError as error:  # a key holds no number
             _log.warning("%s", error)
-            self._shown = None
-            return
-        if self._shown is not None and (shown != self._shown or fence != str(self._fence)):
-            self._shown = None
+            return False
+        return shown == self._shown and fence == str(self._fence)
 
 
 def latencies(before: Fence | None, after: Fence) -> Counter[int]:
@@ -198,20 +203,20 @@ async def run_projector(stop: asyncio.Event, database_url: str, redis_url: str) 
                 # Not close(), which would wait for a server that hangs.
                 stack.callback(connection.terminate)
                 await connection.execute(sql(_PACKAGE, "name_session"))
-                await _follow(connection, client, stop, outage)
+                write = await stack.enter_async_context(open_script(redis_url, WRITE_TOTALS))
+                await _follow(Projector(connection, client, write), connection, stop, outage)
         except OUTAGES as error:
             await outage.failed(error)
     await report.close()
 
 
-async def _follow(connection: Database, client: Redis, stop: asyncio.Event, outage: Outage) -> None:
+async def _follow(projector: Projector, connection: Database, stop: asyncio.Event, outage: Outage) -> None:
     woken = asyncio.Event()
     # Before the first look: what is committed after that look notifies.
     await connection.add_listener(CHANNEL, lambda *_: woken.set())
     connection.add_termination_listener(lambda _: woken.set())
     stopping = asyncio.create_task(stop.wait())
     stopping.add_done_callback(lambda _: woken.set())
-    projector = Projector(connection, client)
     try:
         while not stop.is_set():
             woken.clear()

@@ -112,7 +112,9 @@ async def test_a_key_that_somebody_deletes_or_changes_is_written_again(
 
 
 async def follow(connection: Database, client: Redis, stop: asyncio.Event) -> None:
-    await projector._follow(connection, client, stop, Outage(stop, logging.getLogger("test")))
+    await projector._follow(
+        Projector(connection, client), connection, stop, Outage(stop, logging.getLogger("test"))
+    )
 
 
 @pytest.mark.parametrize("notified", [True, False])
