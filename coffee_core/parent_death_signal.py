@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from coffee_core.priority import lower_session_priority
+
 _PR_SET_PDEATHSIG = 1
 _prctl: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
 """Linux' call; None on other systems."""
@@ -54,8 +56,7 @@ def die_with(parent: int, death_signal: int = signal.SIGTERM) -> None:
 
 def _set_death_signal(parent: int, death_signal: int, niceness: int) -> None:
     assert _prctl is not None
-    if niceness:
-        os.nice(niceness)
+    _step_back(niceness)
     _prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
     # We may have died before the system call was made.
     if os.getppid() != parent:
@@ -63,10 +64,14 @@ def _set_death_signal(parent: int, death_signal: int, niceness: int) -> None:
 
 
 def _announce(pipe: int, death_signal: int, niceness: int) -> None:
-    if niceness:
-        os.nice(niceness)
+    _step_back(niceness)
     # The pipe is open in this child until it runs its program: the guard reads this before it sees the end.
     os.write(pipe, f"{os.getpid()} {int(death_signal)}\n".encode())
+
+
+def _step_back(niceness: int) -> None:
+    if niceness:
+        lower_session_priority(os.getpid(), os.nice(niceness))
 
 
 def _watch(parent: int, death_signal: int) -> None:

@@ -30,6 +30,7 @@ from coffee_core.clock import now_us, to_datetime
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import Repair
 from coffee_core.pipelines.constants import V1
+from coffee_core.priority import lower_session_priority
 from coffee_core.resources import sql
 from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
@@ -151,6 +152,7 @@ def lower_backend_priority(pid: int, our_port: int | None) -> None:
         direct = our_port in {connection.laddr.port for connection in us.net_connections("tcp")}
         if direct and our_port in {peer.raddr.port for peer in server.net_connections("tcp") if peer.raddr}:
             server.nice(max(NICE, server.nice()))
+            lower_session_priority(pid, NICE)
     except psutil.Error as error:
         _log.debug("the scan keeps its priority: %s", error)
 
