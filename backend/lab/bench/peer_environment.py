@@ -33,7 +33,8 @@ def peers_python(announce: Callable[[str], None]) -> Path:
     """
     requirements = files("backend.lab.bench.peers") / "requirements.txt"
     text = requirements.read_text(encoding="utf-8")
-    key = hashlib.sha256("\n".join((text, EXCLUDE_NEWER, sys.executable, sys.version)).encode()).hexdigest()[:16]
+    stamp = f"{text}\n{EXCLUDE_NEWER}\n{sys.executable}\n{sys.version}"
+    key = hashlib.sha256(stamp.encode()).hexdigest()[:16]
     folder = cache_dir() / PEERS / key
     python = folder / "bin" / "python"
     with exclusive(cache_dir() / PEERS):
