@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from coffee_core.runstate import write_env
 from coffee_core.settings import Settings
+from coffee_tui.data import live
 from coffee_tui.data.connection import Attachment
 from coffee_tui.data.live import LiveFeed
 from coffee_tui.data.snapshot import Snapshot
@@ -19,7 +20,8 @@ from tests.waiting import until
 LAB = {"uptime_s": 5, "ready": {}, "dependencies": {}, "api_latency": {}, "answers": {}, "parts": []}
 
 
-async def test_a_stack_that_comes_later_is_found(tmp_path: Path) -> None:
+async def test_a_stack_that_comes_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "TICK_S", 0.05)
     environ = {
         "COFFEE_HOME": str(tmp_path),
         "COFFEE_API_PORT": str(free_port()),
