@@ -19,9 +19,14 @@ from coffee_core.runstate import sync_folders, write_private
 from coffee_core.settings import Settings
 
 NAME = "kafka"
-_HEAP = ("-Xms64m", "-Xmx256m")
-_JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""Small heap and quick start for one node with few partitions."""
+_HEAP = ("-Xms64m", "-Xmx256m", "-Xmn64m", "-XX:-UseAdaptiveSizePolicy")
+_JVM_FLAGS = ("-XX:+UseParallelGC", "-XX:ParallelGCThreads=2", "-XX:TieredStopAtLevel=1")
+"""Small heap and quick start for one node with few partitions.
+
+While it collects, nobody's order gets on: at 500 orders/s one thread with the usual young generation did so for
+8 ms every 1.2 s, the p99 of v4's dashboard; two threads with 64 MB for young objects do for 4 ms every 2.4 s, and
+take 35 MB more.
+"""
 _background = Background()
 
 
