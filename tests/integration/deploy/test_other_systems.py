@@ -60,8 +60,9 @@ sys.platform = "darwin"
 CALLS = """
 for package in ("coffee_core", "backend", "flink", "coffee_tui"):
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-        # Not alembic's, not what takes a second for its pictures, and not the program that is a file system.
-        left_out = ("backend.db.", "backend.lab.bench.plots", "backend.lab.power_cut.forgetful")
+        # Not alembic's, not what takes a second for its pictures, no programs with libraries of their own.
+        programs = ("backend.lab.power_cut.forgetful", "backend.lab.bench.peers.")
+        left_out = ("backend.db.", "backend.lab.bench.plots", *programs)
         if not module.name.startswith(left_out):
             importlib.import_module(module.name)
 
