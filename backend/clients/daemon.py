@@ -89,7 +89,7 @@ class RedisScript:
         """Return what the script returns, texts as bytes. Raises what redis-py does; nothing is tried again."""
         try:
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                return await self._run(len(keys), *keys, *args)
+                return await self._link.run(self._script, keys, args)
         except ReplyError as error:
             raise redis.exceptions.ResponseError(str(error)) from error
         except TimeoutError as error:
@@ -97,14 +97,6 @@ class RedisScript:
             raise redis.exceptions.TimeoutError("it does not answer") from error
         except (UnavailableError, OutcomeUnknownError) as error:
             raise redis.exceptions.ConnectionError(str(error)) from error
-
-    async def _run(self, *command: str | int | bytes) -> Any:
-        try:
-            return await self._link.send("EVALSHA", self._script.digest, *command)
-        except ReplyError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-        return await self._link.send("EVAL", self._script.text, *command)
 
 
 @asynccontextmanager

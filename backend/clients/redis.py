@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -90,12 +90,9 @@ class RedisClient:
         if link is None or not (self.health.up or reading):
             raise self._unavailable()
         try:
-            return await link.send("EVALSHA", script.digest, len(keys), *keys, *args)
+            return await link.run(script, keys, args)
         except ReplyError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise UnavailableError(f"redis refuses ({error})") from error
-        # Redis has forgotten the script (a restart, SCRIPT FLUSH): send it whole, which also teaches it again.
-        return await self.command("EVAL", script.text, len(keys), *keys, *args, reading=reading)
+            raise UnavailableError(f"redis refuses ({error})") from error
 
     async def read_at_once(self, *commands: tuple[str, ...]) -> list[Any]:
         """Return the replies of reading commands at one moment (MULTI … EXEC); raises as ``command`` does."""
@@ -228,6 +225,16 @@ class RedisLink(asyncio.Protocol):
         reply: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append(reply)
         return reply
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+        """Run a script and return its reply; raises as ``send`` and its future do."""
+        try:
+            return await self.send("EVALSHA", script.digest, len(keys), *keys, *args)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        # Redis has forgotten the script (a restart, SCRIPT FLUSH): send it whole, which also teaches it again.
+        return await self.send("EVAL", script.text, len(keys), *keys, *args)
 
     def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, []

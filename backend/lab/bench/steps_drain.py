@@ -39,8 +39,8 @@ from coffee_core.settings import Settings
 _STORED_SINCE = sql("backend.lab.bench", "stored_since")
 _AT_ONCE = 1_000
 _MAX_BATCH_BYTES = 256 * 1024
-_UP_WITHIN_S = 120.0
-_DRAIN_WITHIN_S = 300.0
+UP_WITHIN_S = 120.0
+DRAIN_WITHIN_S = 300.0
 FLINK_TIMEOUT_S = 60.0
 """Seconds for an answer of Flink: a checkpoint in a backlog takes its time."""
 _POLL_S = 0.05
@@ -98,14 +98,14 @@ async def drain_storing(harness: Harness, pipeline: Pipeline) -> None:
             harness.accepted[pipeline] += orders
             await harness.settle([pipeline])  # the processor has done its part
             let_go_at = await connection.fetchval("select clock_timestamp()")
-        give_up_at_s = time.monotonic() + _DRAIN_WITHIN_S
+        give_up_at_s = time.monotonic() + DRAIN_WITHIN_S
         while True:
             rows = await connection.fetchrow(_STORED_SINCE, str(pipeline), began_at)
             assert rows is not None, "an aggregate is one row"
             if rows["orders"] >= orders:
                 break
             if time.monotonic() > give_up_at_s:
-                raise NotSettledError(f"{pipeline}: its rows are not stored after {_DRAIN_WITHIN_S:g} s")
+                raise NotSettledError(f"{pipeline}: its rows are not stored after {DRAIN_WITHIN_S:g} s")
             # Rarely: the rows are counted by a scan, on the processors that are measured.
             await asyncio.sleep(1.0)
     finally:
@@ -144,10 +144,10 @@ async def _textbook_rate(harness: Harness, pipeline: Pipeline, *options: str) ->
     consumer = (*python_module("backend.lab.bench.textbook_consumer"), log.name, str(orders), *options)
     process = await start_beside(harness, "bench-textbook", consumer, stdout=PIPE)
     try:
-        async with asyncio.timeout(_DRAIN_WITHIN_S):
+        async with asyncio.timeout(DRAIN_WITHIN_S):
             answer, _ = await process.communicate()
     except TimeoutError as error:
-        raise NotSettledError(f"the textbook consumer is not done after {_DRAIN_WITHIN_S:g} s") from error
+        raise NotSettledError(f"the textbook consumer is not done after {DRAIN_WITHIN_S:g} s") from error
     finally:
         if process.returncode is None:
             process.kill()
@@ -279,7 +279,7 @@ async def _second_worker(harness: Harness, pipeline: Pipeline) -> AsyncIterator[
     environ = {READY_FILE: str(ready), "COFFEE_WORKER_NAME": "bench"}
     process = await start_beside(harness, "bench-worker", python_module(service.module), environ)
     try:
-        if not await poll(ready.exists, _POLL_S, _UP_WITHIN_S):
+        if not await poll(ready.exists, _POLL_S, UP_WITHIN_S):
             raise NotReadyError(f"a second {service.name} does not come up")
         yield process.pid
     finally:
@@ -296,8 +296,8 @@ async def measure_drain(harness: Harness, pipeline: Pipeline, name: str, let_go_
     history = harness.watcher.histories[pipeline]
     before = harness.accepted[pipeline]
     harness.accepted[pipeline] += harness.size.preload
-    if not await harness.watcher.reached({pipeline: harness.accepted[pipeline]}, _DRAIN_WITHIN_S):
-        raise NotSettledError(f"{pipeline}: the backlog is not drained after {_DRAIN_WITHIN_S:g} s")
+    if not await harness.watcher.reached({pipeline: harness.accepted[pipeline]}, DRAIN_WITHIN_S):
+        raise NotSettledError(f"{pipeline}: the backlog is not drained after {DRAIN_WITHIN_S:g} s")
     first_s, last_s = history.first_s(before + 1), history.first_s(harness.accepted[pipeline])
     # What the first look already shows was done before it: only the rest has a known time.
     moved = harness.accepted[pipeline] - history.total_at(first_s)

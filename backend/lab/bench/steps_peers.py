@@ -16,13 +16,23 @@ from backend.lab.bench.bench_stack import free_ports
 from backend.lab.bench.ceilings import make_topic
 from backend.lab.bench.harness import Harness, NotSettledError
 from backend.lab.bench.load_clients import LoadClients
-from backend.lab.bench.steps_drain import down, fill, fill_log, measure_drain, start_beside
+from backend.lab.bench.steps_drain import (
+    DRAIN_WITHIN_S,
+    UP_WITHIN_S,
+    down,
+    fill,
+    fill_log,
+    measure_drain,
+    start_beside,
+)
 from backend.lab.bench.visibility import VisibilityWatcher
 from backend.lab.chaos.target import TargetStack
 from backend.pipelines.audit import audit
 from backend.pipelines.faults import NotReadyError
+from backend.stack.log_files import text_since
 from backend.stack.polling import poll
 from backend.stack.ports import is_free
+from backend.stack.reason import reason_in
 from coffee_core.keys import MetricKeys
 from coffee_core.load.schedule import Shape
 from coffee_core.pipelines import LogKind, Pipeline
@@ -32,8 +42,6 @@ from coffee_core.settings import Settings
 _GROUP = "peer"
 _SERVED_WITHIN_S = 20.0
 _STOPPED_WITHIN_S = 20.0
-_DRAIN_WITHIN_S = 300.0
-_UP_WITHIN_S = 120.0
 _WARM_S = 4.0
 _SEEN_WITHIN_S = 10.0
 _STEP_S = 0.005
@@ -232,9 +240,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def _ended(harness: Harness, name: str) -> str:
-    lines = (harness.stack.home / f"{name}.log").read_text(encoding="utf-8", errors="replace").split("\n")
-    last = next((line for line in reversed(lines) if line.strip()), "no reason given")
-    return f"{name} does not run: {last}"
+    reason = reason_in(text_since(harness.stack.home / f"{name}.log"))
+    return f"{name} does not run: {reason or 'no reason given'}"
 
 
 async def warm_peer(run: RunningPeer) -> None:
@@ -271,10 +278,10 @@ async def kill_draining(harness: Harness, pipeline: Pipeline) -> None:
     os.kill(part.pid, signal.SIGKILL)
     killed_s = time.monotonic()
     harness.accepted[pipeline] += harness.size.preload
-    if not await harness.watcher.reached({pipeline: harness.accepted[pipeline]}, _DRAIN_WITHIN_S):
-        raise NotSettledError(f"{pipeline}: the backlog is not drained {_DRAIN_WITHIN_S:g} s after the kill")
-    await target.all_up(_UP_WITHIN_S)
-    (balance,) = await audit(harness.settings, [pipeline], settle_s=_UP_WITHIN_S)
+    if not await harness.watcher.reached({pipeline: harness.accepted[pipeline]}, DRAIN_WITHIN_S):
+        raise NotSettledError(f"{pipeline}: the backlog is not drained {DRAIN_WITHIN_S:g} s after the kill")
+    await target.all_up(UP_WITHIN_S)
+    (balance,) = await audit(harness.settings, [pipeline], settle_s=UP_WITHIN_S)
     twice, lost = (
         balance.duplicated.orders + max(0, balance.drift.orders),
         balance.lost - min(0, balance.drift.orders),
@@ -296,11 +303,11 @@ async def kill_peer(run: RunningPeer) -> None:
     await run.kill_consumer()
     killed_s = time.monotonic()
     await run.start_consumer()
-    give_up_at_s = killed_s + _DRAIN_WITHIN_S
+    give_up_at_s = killed_s + DRAIN_WITHIN_S
     while await run.waiting():
         if time.monotonic() > give_up_at_s:
             raise NotSettledError(
-                f"{run.peer.name}: the backlog is not drained {_DRAIN_WITHIN_S:g} s after the kill"
+                f"{run.peer.name}: the backlog is not drained {DRAIN_WITHIN_S:g} s after the kill"
             )
         await asyncio.sleep(_ASK_EVERY_S)
     total = await run.shown()
@@ -315,8 +322,8 @@ async def _partly_drained(harness: Harness, pipeline: Pipeline) -> None:
     """Wait until a third of a backlog is shown. Raises NotSettledError."""
     third = harness.accepted[pipeline] + harness.size.preload // 3
     history = harness.watcher.histories[pipeline]
-    if not await poll(lambda: history.total >= third, _STEP_S, _DRAIN_WITHIN_S):
-        raise NotSettledError(f"{pipeline}: a third of the backlog is not drained after {_DRAIN_WITHIN_S:g} s")
+    if not await poll(lambda: history.total >= third, _STEP_S, DRAIN_WITHIN_S):
+        raise NotSettledError(f"{pipeline}: a third of the backlog is not drained after {DRAIN_WITHIN_S:g} s")
 
 
 def _note_kill(harness: Harness, pipeline: Pipeline, killed_s: float, *, twice: int, lost: int) -> None:

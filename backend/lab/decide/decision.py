@@ -406,7 +406,7 @@ def _first(
             those = "enough and need the fewest servers that you do not run" if any(more) else "enough"
             why = f"of those that are {'enough' if all(more) else those} {least}"
         as_all = ", as all do" * all(set(chosen.new_servers) <= set(each.new_servers) for each in candidates)
-        after = f" I{_needs(chosen)[1:]}{as_all}." if chosen.new_servers else ""
+        after = f" It {_needs(chosen)}{as_all}." if chosen.new_servers else ""
         if chosen.month is not None:
             after += f" Its processor time and memory cost {money(chosen.month.middle)} a month."
         shown = f"99 of 100 orders are on its dashboard within {duration(chosen.late_us.middle)}"
@@ -428,7 +428,7 @@ def _first(
 
 
 def _needs(candidate: Candidate) -> str:
-    return f"it needs {' and '.join(TITLES[each] for each in candidate.new_servers)}, which you do not run"
+    return f"needs {' and '.join(TITLES[each] for each in candidate.new_servers)}, which you do not run"
 
 
 def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipeline | None) -> Sentence:
@@ -439,7 +439,7 @@ def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipel
     chosen = next((each for each in candidates if each.pipeline == first), None)
     reasons = []
     if chosen is not None and len(candidate.new_servers) > len(chosen.new_servers):
-        reasons.append(_needs(candidate))
+        reasons.append(f"it {_needs(candidate)}")
     if candidate.month is not None and chosen is not None and chosen.month is not None:
         costs = f"costs {money(candidate.month.middle)} a month against {money(chosen.month.middle)}"
         reasons.append(costs if reasons else f"it {costs}")
@@ -546,13 +546,12 @@ def _late_flips(question: Question, readings: Sequence[Reading], outcome: Outcom
         if (other := within(bound_ms * 1.001)) != outcome and not other.close:
             yield Sentence(f"If the dashboard may be {duration(bound_ms * 1e3)} late, {_advice(other)}.", "late")
             break
-    tighter = [
-        (bound_ms, within(bound_ms * 0.999)) for bound_ms in reversed(bounds) if bound_ms <= question.late_ms
-    ]
     differs = [
         (bound_ms, other)
-        for bound_ms, other in tighter
-        if other != outcome and not (outcome.close and other.close)
+        for bound_ms in reversed(bounds)
+        if bound_ms <= question.late_ms
+        and (other := within(bound_ms * 0.999)) != outcome
+        and not (outcome.close and other.close)
     ]
     if differs:
         bound_ms, other = differs[0]
