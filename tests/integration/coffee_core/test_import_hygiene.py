@@ -27,6 +27,14 @@ def _imported_by(statement: str) -> set[str]:
         ),  # on screen before all of it
         ("import coffee_tui.data", (*LAB, "textual")),
         ("import backend.cli.main", (*LAB, "textual", "redis", "aiohttp")),
+        ("import backend.cli.stack", ("asyncio", "psutil", "redis", "asyncpg", "textual", "aiohttp")),
+        (
+            "import backend.stack.run",
+            ("click", "psutil", "redis", "asyncpg", "aiohttp", "jgo", "pyflink", "rich"),
+        ),
+        ("import backend.stack.up", ("asyncio", "psutil", "redis", "asyncpg", "textual", "jgo")),
+        ("import backend.api.__main__", ("yaml",)),
+        ("import flink.rest", ("aiohttp", "redis", "pyflink")),
         ("import backend.stack.wrapper", ("alembic", "pyflink", "sqlalchemy", "starlette", "uvicorn", "textual")),
     ],
 )

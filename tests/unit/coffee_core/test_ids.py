@@ -23,24 +23,6 @@ def test_made_ids_are_version_7_distinct_and_sort_by_time() -> None:
     assert milliseconds == sorted(milliseconds)
 
 
-_FORK = """
-import os
-from coffee_core.ids import new_message_id
-new_message_id()  # so that there is a stock to inherit
-child = os.fork()
-os.write(1, f"{new_message_id()}\\n".encode())  # in one piece: print() would write the end of the line apart
-if child:
-    os.waitpid(child, 0)
-"""
-
-
-def test_a_forked_process_makes_other_ids() -> None:
-    # In a process of its own: this one may have threads, which do not go well with a fork.
-    said = subprocess.run([sys.executable, "-c", _FORK], capture_output=True, text=True, check=True).stdout
-    ours, theirs = said.split()
-    assert ours[-17:] != theirs[-17:]
-
-
 @pytest.mark.parametrize("header", [KEY, f'"{KEY}"', f"  {KEY} ", KEY.upper()])
 def test_a_key_is_taken_bare_or_quoted(header: str) -> None:
     assert parse_idempotency_key(header) == UUID(KEY)

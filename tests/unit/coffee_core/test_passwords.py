@@ -11,11 +11,6 @@ from coffee_core.errors import ConfigError
 from coffee_core.passwords import FOLDER, make_password, read_password
 from coffee_core.settings import Settings
 
-MAKE = (
-    "import sys, pathlib, coffee_core.passwords as p; print(p.make_password(pathlib.Path(sys.argv[1]), 'redis'))"
-)
-
-
 def test_every_home_and_server_has_its_own(tmp_path: Path) -> None:
     made = [make_password(tmp_path / home, server) for home in "ab" for server in ("postgres", "redis")]
     assert len(set(made)) == 4
@@ -27,16 +22,6 @@ def test_it_is_its_owners_alone(tmp_path: Path) -> None:
     (file,) = (tmp_path / "home" / FOLDER).iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-
-
-def test_processes_that_make_one_at_once_agree(tmp_path: Path) -> None:
-    makers = [
-        subprocess.Popen([sys.executable, "-c", MAKE, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-        for _ in range(6)
-    ]
-    said = {maker.communicate()[0].strip() for maker in makers}
-    assert said == {read_password(tmp_path, "redis")}
-    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["redis"]
 
 
 def test_the_urls_of_the_embedded_servers_have_it_once_it_is_made(tmp_path: Path) -> None:

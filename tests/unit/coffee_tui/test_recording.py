@@ -189,21 +189,6 @@ def test_the_shipped_recording_tells_its_story() -> None:
         assert (after.orders or 0) > (before.orders or 0), before.pipeline
 
 
-def test_json_lines_for_scripts(tmp_path: Path) -> None:
-    path = _record(tmp_path / "r")
-    command = [sys.executable, "-m", "coffee_tui", "--json", "--replay", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        first = json.loads(process.stdout.readline())
-        process.terminate()
-        _, errors = process.communicate(timeout=20)
-    assert process.returncode == 0, errors
-    assert errors == ""
-    assert first["pipelines"][0]["orders"] == 12_406
-    assert first["pipelines"][0]["drinks"]["cappuccino"] == 5_210
-    assert "rate_history" not in first["pipelines"][0]
-
-
 def test_counts_have_the_keys_of_older_recordings() -> None:
     plain = to_plain(PipelineCounts(9, 8, 7, 1, 3, 2, 0, 0, 0))
     assert (plain["duplicates"], plain["dead"]) == (3, 2)

@@ -5,7 +5,7 @@ import itertools
 
 from coffee_tui.data.live import Throttle
 
-GAP_S = 0.1
+GAP_S = 0.02
 
 
 async def test_the_first_notification_passes_at_once() -> None:

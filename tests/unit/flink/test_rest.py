@@ -52,12 +52,6 @@ def test_one_that_has_not_reported_its_slots_yet_does_no_work() -> None:
     assert not TaskManager("one", "here", slots=0, free_slots=0).busy
 
 
-def test_to_import_it_loads_no_http_client_and_no_pyflink() -> None:
-    code = "import sys, flink.rest; print(*sys.modules)"
-    listing = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {"aiohttp", "redis", "pyflink"} & set(listing.stdout.split()) == set()
-
-
 async def test_the_jobs_of_the_orders_are_listed_newest_first_and_the_warm_up_is_none_of_them() -> None:
     jobs = [listed("old", JOB_NAME, 1), listed("warm", "coffee-warm-up", 3), listed("new", JOB_NAME, 2, running=1)]
     async with flink({"GET /jobs/overview": [{"jobs": jobs}]}) as client:

@@ -191,12 +191,6 @@ def test_only_pipelines_that_run_are_described() -> None:
     assert not [path for path in paths if path.startswith(("/api/v1", "/api/v3"))]
 
 
-def test_the_start_does_not_wait_for_yaml() -> None:
-    code = "import sys, backend.api.__main__; print('yaml' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
-
-
 async def test_the_document_is_served(app: ASGIApp) -> None:
     answer = await ask(app, "/openapi.json", method="GET")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")

@@ -283,19 +283,3 @@ def test_doctor_finds_the_programs_and_a_taken_port(home: Path, monkeypatch: pyt
     bad = [check for check in json.loads(result.stdout) if not check["ok"]]
     assert [check["name"] for check in bad] == [f"port {os.environ['COFFEE_REDIS_PORT']}"]
     assert "COFFEE_REDIS_PORT" in bad[0]["detail"]
-
-
-@pytest.mark.parametrize(
-    ("module", "heavy"),
-    [
-        ("backend.cli.stack", {"asyncio", "psutil", "redis", "asyncpg", "textual", "aiohttp"}),
-        ("backend.stack.run", {"click", "psutil", "redis", "asyncpg", "aiohttp", "jgo", "pyflink", "rich"}),
-        ("backend.stack.up", {"asyncio", "psutil", "redis", "asyncpg", "textual", "jgo"}),
-    ],
-)
-def test_a_quick_start_loads_nothing_heavy(module: str, heavy: set[str]) -> None:
-    code = f"import sys, {module}; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert heavy & set(loaded) == set()

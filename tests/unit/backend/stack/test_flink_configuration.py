@@ -75,11 +75,3 @@ def test_kafka_keeps_its_identity_and_its_data_to_its_owner(settings: Settings) 
     assert "auto.create.topics.enable=false" in properties
     listeners = [line for line in properties if line.startswith(("listeners=", "advertised.listeners="))]
     assert all("127.0.0.1" in line for line in listeners)
-
-
-def test_java_reads_its_arguments_from_the_file_with_spaces_quotes_and_backslashes(tmp_path: Path) -> None:
-    odd = 'a space, a "quote", a back\\slash'
-    path = tmp_path / "my java.args"
-    write_argument_file(path, [f"-Dodd={odd}", "-XshowSettings:properties", "-version"])
-    done = subprocess.run([java(), f"@{path}"], capture_output=True, text=True, check=True, env={**os.environ})
-    assert f"odd = {odd}" in done.stderr
