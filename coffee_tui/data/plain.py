@@ -41,7 +41,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     if isinstance(kind, UnionType):
         # Something, or nothing: no field is one of two things.
         (something,) = (_reader(option) for option in get_args(kind) if option is not NoneType)
-        return lambda plain: None if plain is None else something(plain)
+        return something if something is _as_it_is else lambda plain: None if plain is None else something(plain)
     if get_origin(kind) is tuple:
         return _tuple_reader(get_args(kind))
     if isinstance(kind, type) and issubclass(kind, StrEnum):

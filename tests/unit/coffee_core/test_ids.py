@@ -1,7 +1,5 @@
 """Message ids: UUIDv7 where the API makes them, a client's key otherwise."""
 
-import subprocess
-import sys
 from uuid import RFC_4122, UUID
 
 import pytest

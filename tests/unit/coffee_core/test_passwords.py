@@ -1,8 +1,6 @@
 """The passwords of the embedded servers: random, one for all who ask, private, and in no URL that needs none."""
 
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from coffee_core.errors import ConfigError
 from coffee_core.passwords import FOLDER, make_password, read_password
 from coffee_core.settings import Settings
+
 
 def test_every_home_and_server_has_its_own(tmp_path: Path) -> None:
     made = [make_password(tmp_path / home, server) for home in "ab" for server in ("postgres", "redis")]

@@ -3,8 +3,6 @@
 import copy
 import json
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -14,6 +12,7 @@ from coffee_core.errors import ConfigError
 from coffee_core.pipelines import PIPELINES, Pipeline, Repair, is_part, parse_pipelines, pipeline_named
 from coffee_core.settings import Settings
 from tests.toy_pipeline.declaration import DECLARATION
+
 
 def test_there_is_one_object_of_each_name() -> None:
     v2 = pipeline_named("v2")

@@ -1,8 +1,6 @@
 """The client of Flink's REST API, before a server that answers as a JobManager does."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any

@@ -1,8 +1,6 @@
 """The document: it describes what runs, its schemas agree with the parser, and every problem has its page."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from pathlib import Path

@@ -1,15 +1,13 @@
 """The configuration of the embedded Kafka and Flink, also where the home has a space in its name."""
 
 import json
-import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from backend.stack.flink import JOB_MANAGER_FLAGS, TASK_MANAGER_FLAGS, write_configuration
-from backend.stack.jvm import Archive, java, write_argument_file
+from backend.stack.jvm import Archive, java
 from backend.stack.kafka import _configure
 from coffee_core.settings import Settings
 

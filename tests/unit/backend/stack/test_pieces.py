@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.stack import doctor, locks, parts, postgres, privileges, process, wrapper
+from backend.stack import locks, parts, postgres, privileges, process, wrapper
 from backend.stack.doctor import checkup
 from backend.stack.down import wipe
 from backend.stack.log_files import open_log, rotate, text_since
