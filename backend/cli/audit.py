@@ -44,11 +44,11 @@ def audit_command(
     Exit code 0: all balanced, orders in flight allowed, also such as nobody works on (that is said); 1: something
     is lost, duplicated or adrift; 3: a server cannot be reached.
     """
-    from backend.cli.standstill import line, standstills
     from backend.clients.servers import UnreachableError
     from backend.pipelines.audit import audit
     from backend.pipelines.balance import as_json as report
     from backend.pipelines.balance import as_table, summary_line
+    from backend.stack.standstills import line, standstills
 
     settings = Settings.attach()
     try:

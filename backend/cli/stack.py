@@ -72,7 +72,7 @@ def status_command(ctx: click.Context, *, as_json: bool) -> None:
 
     Exit code 0: all are up; 1: some are not, or orders wait and nobody works on them; 3: no stack runs here.
     """
-    from backend.cli.standstill import line, standstills
+    from backend.stack.standstills import line, standstills
 
     settings = Settings.attach()
     home = settings.home

@@ -194,6 +194,17 @@ class Outage:
             self._report.begin(error)
         await sleep(self._backoff.next_s(), self._stop)
 
+    def begins(self) -> bool:
+        """Say that this process is ready, and return whether that was to be said: not after a failure.
+
+        What connects may still fail at its work, again and again: only a success ends that.
+        """
+        if self._began_s is not None or self._ready:
+            return False
+        tell_ready(ready=True)
+        self._ready = True
+        return True
+
     def over(self) -> None:
         """Note a success."""
         if self._began_s is not None:

@@ -13,7 +13,6 @@ from coffee_core.clock import now_us
 from coffee_core.keys import MetricKeys
 from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
-from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
 
 TOY = Pipeline("toy")
@@ -51,7 +50,7 @@ async def _run(stop: asyncio.Event) -> None:
                 client = await stack.enter_async_context(open_redis(settings.redis_url))
                 connection = await open_postgres(settings.database_url)
                 stack.callback(connection.terminate)
-                tell_ready(ready=True)
+                outage.begins()
                 while not stop.is_set():
                     await project(connection, client)
                     outage.over()

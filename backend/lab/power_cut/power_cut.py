@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +16,23 @@ from backend.lab.chaos.target import TargetStack
 from backend.lab.chaos.whole_stack import kill_all
 from backend.lab.power_cut.mount import ForgetfulMount
 from backend.pipelines.faults import Action, Effect, Fault, StrikeContext
+from backend.pipelines.operations import operations_of
+from backend.stack.standstills import standstills
 from backend.stack.stop_signal import run_unless_stopped
 from coffee_core.durability import DEFAULT, NOTCHES
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
 from coffee_core.runstate import sync_file
+from coffee_core.settings import Settings
 
 NAME = "power-cut"
 _TEACHES = "every process killed at once, and what was not synced forgotten: what an answer was worth"
 
 _SETTLED_WITHIN_S = 30.0
 """Seconds that each pipeline has to come into step: all of it passes where an order is lost."""
+_SAID_WITHIN_S, _POLL_S = 12.0, 0.5
+"""Seconds in which a processor that can do nothing is known to stand still: it says so after four, and after two
+more it is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +46,7 @@ class CutResult:
     @property
     def may_lose(self) -> bool:
         """Whether nobody has promised that the acknowledged orders of this pipeline outlive a cut."""
-        log = self.result.pipeline.info.log
-        on_topic = log is not None and log.kind is LogKind.TOPIC
-        return self.durability not in ("strict", DEFAULT) or (self.durability == DEFAULT and on_topic)
+        return _may_lose(self.result.pipeline, self.durability)
 
     @property
     def kept(self) -> bool:
@@ -64,6 +69,12 @@ class CutResult:
             "may_lose": self.may_lose,
             "kept": self.kept,
         }
+
+
+def _may_lose(pipeline: Pipeline, durability: str) -> bool:
+    log = pipeline.info.log
+    on_topic = log is not None and log.kind is LogKind.TOPIC
+    return durability not in ("strict", DEFAULT) or (durability == DEFAULT and on_topic)
 
 
 async def power_cut(
@@ -123,4 +134,32 @@ async def _cut(stack: BenchStack, mount: ForgetfulMount, announce: Announce, con
         await stack.wait_until_up()
     except CoffeeError as error:
         return Effect("cut the power", problem=f"it does not start again: {error}")
-    return Effect("cut the power, forgot what was not synced and started again")
+    what = "cut the power, forgot what was not synced and started again"
+    if not any(_may_lose(pipeline, stack.environ["COFFEE_DURABILITY"]) for pipeline in stack.settings.pipelines):
+        return Effect(what)
+    try:
+        return Effect("; ".join((what, *await _replay_what_asks_for_it(stack.settings, announce))))
+    except CoffeeError as error:
+        return Effect(what, problem=f"a replay did not end: {error}")
+
+
+async def _replay_what_asks_for_it(settings: Settings, announce: Announce) -> list[str]:
+    """Do what whoever runs the stack is told to do where a pipeline stands still; return what was done.
+
+    A topic that has lost what was stored of it is begun again by a replay alone. Raises CoffeeError.
+    """
+    asking: list[Pipeline] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SAID_WITHIN_S):
+            while not asking:
+                standing = await asyncio.to_thread(standstills, settings)
+                asking = [
+                    pipeline for pipeline, why in standing.items() if f"`coffee replay {pipeline}`" in str(why)
+                ]
+                await asyncio.sleep(_POLL_S)
+    done = []
+    for pipeline in asking:
+        announce(f"{NAME}: {pipeline} stands still until a replay: replaying")
+        replayed = await operations_of(pipeline).replay(settings, lambda _done, _total: None)
+        done.append(f"{pipeline} stood still until a replay: {replayed.summary}")
+    return done

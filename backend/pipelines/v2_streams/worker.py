@@ -30,7 +30,6 @@ from backend.pipelines.v2_streams.batch import (
 )
 from backend.pipelines.v2_streams.reconcile import reconcile
 from coffee_core.keys import STREAM
-from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
 from coffee_core.tasks import run_together
 
@@ -228,7 +227,6 @@ async def run_worker(
     """
     report = Report(redis_url, METRICS.standstill, "stream-worker")
     outage = Outage(stop, _log, report)
-    has_been_ready = False
     while not stop.is_set():
         try:
             async with AsyncExitStack() as stack:
@@ -238,10 +236,8 @@ async def run_worker(
                 stack.callback(connection.terminate)
                 worker = Worker(connection, client, consumer, batch_orders, spans)
                 await worker.start()
-                tell_ready(ready=True)
-                if not has_been_ready:
+                if outage.begins():
                     _log.info("ready, as consumer %s", consumer)
-                    has_been_ready = True
                 while not stop.is_set():
                     await worker.step()
                     outage.over()

@@ -17,7 +17,6 @@ from backend.pipelines.consumer_name import consumer_name
 from backend.pipelines.v4_workers.records import Portion, Position, Record, mark_of
 from coffee_core.errors import CoffeeError
 from coffee_core.keys import WORKERS_TOPIC
-from coffee_core.runstate import tell_ready
 from coffee_core.settings import Settings
 from coffee_core.tasks import end_tasks
 
@@ -288,8 +287,8 @@ async def run_member(
                         await member.start()
                         await member.join(stop)
                         member.look_up_positions()
-                        tell_ready(ready=True)
-                        log.info("ready, as member %s of %s", name, group)
+                        if outage.begins():
+                            log.info("ready, as member %s of %s", name, group)
                         await _work(stop, member, work, outage, log)
                 except UnreachableError as error:
                     await member.stop()

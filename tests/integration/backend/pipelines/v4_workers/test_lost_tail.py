@@ -15,6 +15,7 @@ from backend.stack import kafka as kafka_stack
 from backend.stack.topics import create_topics
 from coffee_core.keys import WORKERS_TOPIC, MetricKeys
 from coffee_core.pipelines.constants import V1, V4
+from coffee_core.runstate import READY_FILE
 from coffee_core.settings import Settings
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 from tests.integration.backend.pipelines.v4_workers.test_members import accept, at_rest, members, producing
@@ -59,9 +60,10 @@ async def stand_still(client: Redis) -> None:
 
 
 async def test_a_topic_that_lost_its_end_and_went_on_is_not_taken_for_the_same(
-    own_broker: Settings, tmp_path: Path, client: Redis
+    own_broker: Settings, tmp_path: Path, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, log = own_broker, tmp_path / "kafka.log"
+    settings, log, ready = own_broker, tmp_path / "kafka.log", tmp_path / "ready"
+    monkeypatch.setenv(READY_FILE, str(ready))
     orders = mixed(50)
     part = kafka_stack.part(settings)
     async with AsyncExitStack() as living_on:
@@ -71,6 +73,7 @@ async def test_a_topic_that_lost_its_end_and_went_on_is_not_taken_for_the_same(
             async with producing(settings) as producer:
                 await accept(producer, *orders[:20])
                 await at_rest(settings, 20)
+                assert ready.exists()
                 kept = log_of(settings).stat().st_size
                 await accept(producer, *orders[20:30])
                 await at_rest(settings, 30)
@@ -84,6 +87,7 @@ async def test_a_topic_that_lost_its_end_and_went_on_is_not_taken_for_the_same(
             await client.delete(KEYS.standstill, KEYS.storing_standstill)
             async with members(settings):
                 await stand_still(client)
+                assert not ready.exists(), "they have connected again and again, and can do nothing"
                 (balance,) = await audit(settings, (V4,), settle_s=0)
                 assert (balance.stored.orders, balance.shown.orders) == (30, 30), "nothing skipped, nothing mixed"
                 assert balance.log_short
@@ -93,3 +97,4 @@ async def test_a_topic_that_lost_its_end_and_went_on_is_not_taken_for_the_same(
                 (balance,) = await audit(settings, (V4,))
                 assert (balance.stored.orders, balance.shown.orders) == (50, 50)
                 assert (balance.lost, balance.log_short, balance.drift) == (0, 10, NOTHING)
+                await until(ready.exists)
