@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -17,6 +17,11 @@ from coffee_core.settings import Settings
 if TYPE_CHECKING:
     from backend.lab.bench.figures import Figures
     from backend.lab.bench.result import Result
+
+_Measure: TypeAlias = (
+    "Callable[[str, Path, tuple[Pipeline, ...], Callable[[str], None]], tuple[Figures, list[str], bool]]"
+)
+"""Measures one thing alone: with the name of a size, in this home, of these pipelines, telling how far it is."""
 
 
 def _read_round_trips(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...]:
@@ -95,13 +100,17 @@ def bench_command(
 
         _write_page(Result.read(source), html)
         return
-    alone = {
-        "--durability": durability,
-        "--rtt": bool(round_trips_ms),
-        "--peers": peers,
-        "--soak": soak_s is not None,
+    alone: dict[str, _Measure] = {
+        name: measure
+        for name, given, measure in (
+            ("--durability", durability, _measure_durability),
+            ("--rtt", bool(round_trips_ms), partial(_measure_rtt, round_trips_ms)),
+            ("--peers", peers, _measure_peers),
+            ("--soak", soak_s is not None, partial(_measure_soak, soak_s or 0.0)),
+        )
+        if given
     }
-    _require_fitting([name for name, given in alone.items() if given], html=html is not None)
+    _require_fitting(list(alone), html=html is not None)
     from backend.lab.bench.bench import bench
     from backend.lab.bench.plots import draw
     from backend.lab.bench.report import as_text, write
@@ -119,10 +128,7 @@ def bench_command(
     chosen = tuple(pipeline for pipeline in pipelines or wanted.pipelines if pipeline in wanted.pipelines)
     if not chosen:
         raise click.UsageError("none of these pipelines can run here")
-    if any(alone.values()):
-        measure = partial(_measure_rtt, round_trips_ms) if round_trips_ms else _measure_durability
-        measure = _measure_peers if peers else measure
-        measure = measure if soak_s is None else partial(_measure_soak, soak_s)
+    for measure in alone.values():
         figures, lines, complete = measure(size, settings.home, chosen, announce)
         click.echo(json.dumps(figures.as_json()) if as_json else "\n".join(lines))
         ctx.exit(0 if complete else FAILED)

@@ -15,7 +15,6 @@ from coffee_core.load.schedule import Shape
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
 
-_UP_WITHIN_S = 120.0
 _BEFORE_S = 2.0
 
 
@@ -49,7 +48,7 @@ async def kill_processors(harness: Harness, timeline: KillTimeline) -> None:
             await asyncio.sleep(harness.size.fault_s)
     finally:
         timeline.loads = await loading
-    await target.all_up(_UP_WITHIN_S)
+    await target.all_up()
     await harness.settle(harness.pipelines)
     for load in timeline.loads:
         killed_s, _ = timeline.kills[load.pipeline]

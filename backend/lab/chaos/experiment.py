@@ -31,7 +31,6 @@ from coffee_core.settings import Settings
 from coffee_core.tasks import end_tasks
 from coffee_core.totals import Totals
 
-_UP_WITHIN_S = 120.0
 _POLL_S = 0.1
 _QUIET_WITHIN_S = 60.0
 _WARM_S, _WARM_WITHIN_S = 1.0, 60.0
@@ -181,7 +180,7 @@ async def _run_unless(
 
 
 async def _require_up(target: TargetStack) -> None:
-    if not await target.all_up(_UP_WITHIN_S):
+    if not await target.all_up():
         raise NotReadyError(f"not up: {', '.join(target.down())}: `coffee status` tells")
 
 

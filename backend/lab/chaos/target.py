@@ -15,6 +15,7 @@ from coffee_core.runstate import PartState, State, read_state, read_states
 from coffee_core.settings import Settings
 
 _STEP_S = 0.05
+_UP_WITHIN_S = 120.0
 _FLINK_TIMEOUT_S = 1.0
 _NO_TASK_MANAGER = "no TaskManager runs the job now"
 
@@ -84,7 +85,7 @@ class TargetStack:
         """Return the names of the parts that are not up."""
         return [part.name for part in read_states(self.settings.home) if part.state is not State.UP]
 
-    async def all_up(self, within_s: float) -> bool:
+    async def all_up(self, within_s: float = _UP_WITHIN_S) -> bool:
         """Wait until every part is up; return whether they are."""
         return await poll(lambda: not self.down(), _STEP_S, within_s)
 

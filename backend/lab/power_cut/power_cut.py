@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from coffee_core.durability import DEFAULT, NOTCHES
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
 from coffee_core.runstate import sync_file
-from coffee_core.settings import Settings
+from coffee_core.tasks import end_tasks
 
 NAME = "power-cut"
 _TEACHES = "every process killed at once, and what was not synced forgotten: what an answer was worth"
@@ -130,36 +130,38 @@ async def _cut(stack: BenchStack, mount: ForgetfulMount, announce: Announce, con
     await asyncio.to_thread(mount.cut)
     announce(f"{NAME}: {killed} processes killed, and what was not synced is gone; starting again")
     await stack.start()
+    what = "cut the power, forgot what was not synced and started again"
     try:
-        await stack.wait_until_up()
+        if any(_may_lose(pipeline, stack.environ["COFFEE_DURABILITY"]) for pipeline in stack.settings.pipelines):
+            what = "; ".join((what, *await _replay_what_asks_for_it(stack, announce)))
+        else:
+            await stack.wait_until_up()
     except CoffeeError as error:
         return Effect("cut the power", problem=f"it does not start again: {error}")
-    what = "cut the power, forgot what was not synced and started again"
-    if not any(_may_lose(pipeline, stack.environ["COFFEE_DURABILITY"]) for pipeline in stack.settings.pipelines):
-        return Effect(what)
-    try:
-        return Effect("; ".join((what, *await _replay_what_asks_for_it(stack.settings, announce))))
-    except CoffeeError as error:
-        return Effect(what, problem=f"a replay did not end: {error}")
+    return Effect(what)
 
 
-async def _replay_what_asks_for_it(settings: Settings, announce: Announce) -> list[str]:
-    """Do what whoever runs the stack is told to do where a pipeline stands still; return what was done.
+async def _replay_what_asks_for_it(stack: BenchStack, announce: Announce) -> list[str]:
+    """Wait until it is up, and do what whoever runs it is told to do meanwhile; return what was done.
 
-    A topic that has lost what was stored of it is begun again by a replay alone. Raises CoffeeError.
+    A topic that has lost what was stored of it is begun again by a replay alone: until then its processors are not
+    ready. Raises CoffeeError.
     """
-    asking: list[Pipeline] = []
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_SAID_WITHIN_S):
-            while not asking:
-                standing = await asyncio.to_thread(standstills, settings)
-                asking = [
-                    pipeline for pipeline, why in standing.items() if f"`coffee replay {pipeline}`" in str(why)
-                ]
-                await asyncio.sleep(_POLL_S)
-    done = []
-    for pipeline in asking:
-        announce(f"{NAME}: {pipeline} stands still until a replay: replaying")
-        replayed = await operations_of(pipeline).replay(settings, lambda _done, _total: None)
-        done.append(f"{pipeline} stood still until a replay: {replayed.summary}")
-    return done
+    done: dict[Pipeline, str] = {}
+    loop, up_at_s = asyncio.get_running_loop(), inf
+    up = asyncio.create_task(stack.wait_until_up())
+    try:
+        while not up.done() or loop.time() < up_at_s + _SAID_WITHIN_S:
+            if up.done():
+                up_at_s = min(up_at_s, loop.time())
+                up.result()
+            standing = await asyncio.to_thread(standstills, stack.settings)
+            for pipeline, why in standing.items():
+                if pipeline not in done and f"`coffee replay {pipeline}`" in str(why):
+                    announce(f"{NAME}: {pipeline} stands still until a replay: replaying")
+                    replayed = await operations_of(pipeline).replay(stack.settings, lambda _done, _total: None)
+                    done[pipeline] = f"{pipeline} stood still until a replay: {replayed.summary}"
+            await asyncio.sleep(_POLL_S)
+    finally:
+        await end_tasks(up)
+    return list(done.values())

@@ -55,11 +55,11 @@ _KIND = {kind: index for index, kind in enumerate(_KINDS)}
 class Counting:
     """Counts portions of the topic, each as a whole, and only where it follows on what was counted before."""
 
-    def __init__(self, client: Redis, dedup_horizon_ms: int, count: RunScript | None = None) -> None:
-        """``count`` counts a batch, quicker than the client does it by itself."""
+    def __init__(self, client: Redis, dedup_horizon_ms: int, count: RunScript) -> None:
+        """``count`` runs ``count_batch.lua``."""
         self._client = client
         self._horizon_us = dedup_horizon_ms * 1_000
-        self._count = count or client.register_script(COUNT_BATCH)
+        self._count = count
 
     async def positions(self, partitions: Sequence[int]) -> Mapping[int, Position]:
         """Return where each of these partitions goes on. Raises an error of Redis."""

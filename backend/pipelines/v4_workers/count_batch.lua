@@ -14,7 +14,8 @@ if fault then
     return redis.error_reply(fault)
 end
 local batch, ids, horizon = cjson.decode(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local consistent = is_consistent()
+-- Whoever begins anew counts what is still on the topic, which may be less than what is stored.
+local consistent = is_consistent() and found.counted_since_us
 -- The clock of Redis: latency ends where and when an order becomes visible, whichever aggregator brings it.
 local now = now_us()
 
@@ -130,6 +131,7 @@ redis.call('HINCRBY', counters, 'dead', whole(dead))
 if not consistent then
     redis.call('HINCRBY', counters, 'suspect', 1)
 end
+redis.call('HSETNX', counters, 'counted_since_us', whole(now))
 redis.call('HINCRBY', counters, 'shown_orders', whole(counted))
 redis.call('HSET', counters, 'last_update_us', whole(now))
 redis.call('INCRBY', total_revenue, whole(revenue))

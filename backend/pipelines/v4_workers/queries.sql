@@ -61,7 +61,8 @@ on conflict (version, message_id) do nothing
 -- name: read_back
 -- For each order, as of the insert: is there a row, is it its own, does its content agree, and may an aggregator not
 -- know of it? The row may be from another partition, whose records it may meet in another order, or from long before,
--- $8: an interval; or the order was refused once.
+-- $8: an interval; or from before the aggregators last began anew, $9: microseconds since 1970, null where that is not
+-- known: then its record may have been lost by the topic; or the order was refused once. Clocks may differ by 5 s.
 -- A statement of its own after the insert: within that one's snapshot a row that another worker has just committed
 -- cannot be seen.
 select
@@ -71,6 +72,7 @@ select
     = (entry.drink, entry.store, entry.price_cents, entry.ordered_us) as same,
     split_part(stored.source_id, ':', 1) <> split_part(entry.source_id, ':', 1)
     or 'epoch'::timestamptz + entry.accepted_us / 1000000 * interval '1 s' > stored.accepted_at + $8::interval
+    or coalesce(stored.accepted_at < 'epoch'::timestamptz + ($9::bigint / 1000000 + 5) * interval '1 s', true)
     or exists (select from orders_v4_refused as refused where refused.message_id = entry.message_id)
         as doubtful
 from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[])

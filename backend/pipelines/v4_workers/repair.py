@@ -62,8 +62,9 @@ async def replay_v4(settings: Settings, progress: Progress, stalled_after_s: flo
     async with open_servers(settings) as servers, open_logs(settings) as logs:
         await _follow_topic_made_anew(servers, logs)
         rows = int(await servers.database.fetchval("select count(*) from orders_v4"))
-        ends = {number: last for number, (_, last) in (await logs.bounds(WORKERS_TOPIC)).items()}
         await servers.client.register_script(lua(PACKAGE, "replay"))(keys=SCRIPT_KEYS)
+        # Afterwards: whatever the workers have taken for known before is counted, and compared, by the end of it.
+        ends = {number: last for number, (_, last) in (await logs.bounds(WORKERS_TOPIC)).items()}
         await _wait_until_counted(servers, ends, progress, stalled_after_s)
         give_up_at_s = time.monotonic() + _SETTLE_S
         while True:

@@ -9,7 +9,8 @@ if fault then
 end
 local history = math.max(counter('shown_orders'), counter('history_orders'))
 redis.call('UNLINK', offsets, new_ids, old_ids, last_records, unpack(KEYS, 6, 11))
-redis.call('HDEL', counters, 'shown_orders', 'duplicates', 'dead', 'suspect', 'settled', 'ids_since_us')
+redis.call('HDEL', counters, 'shown_orders', 'duplicates', 'dead', 'suspect', 'settled', 'ids_since_us',
+    'counted_since_us')
 -- How many orders have been visible before: they are not counted in the latency when they are shown again.
 redis.call('HSET', counters, 'history_orders', whole(history))
 redis.call('HINCRBY', counters, 'reconciled', 1)

@@ -5,7 +5,8 @@
 -- Fields of the counters: duplicates, dead; shown_orders, a second copy of total_orders by which a flush of the
 -- metrics is noticed; suspect, a count of reasons to reconcile; settled, the doubts of the workers that have been
 -- reconciled; reconciled, how often that or a replay was done; history_orders, how many were shown before a replay;
--- ids_since_us, since when the younger ids are collected; last_update_us.
+-- ids_since_us, since when the younger ids are collected; counted_since_us, since when all that is counted is
+-- remembered: when the first batch came after a replay, a flush, or ever; last_update_us.
 local offsets, counters, latency, new_ids, old_ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local total_revenue, total_orders = KEYS[6], KEYS[11]
 local last_records = KEYS[12]
@@ -14,7 +15,8 @@ local hashes = {KEYS[7], KEYS[8], KEYS[9], KEYS[10]} -- drink counts and revenue
 -- include: ../numbers.lua
 
 local FIELDS = {
-    'duplicates', 'dead', 'shown_orders', 'suspect', 'reconciled', 'settled', 'history_orders', 'ids_since_us'
+    'duplicates', 'dead', 'shown_orders', 'suspect', 'reconciled', 'settled', 'history_orders', 'ids_since_us',
+    'counted_since_us'
 }
 -- What find_fault() has read: the value of each metric, of a hash the sum of its fields; and the counters.
 local totals, found = {}, {}

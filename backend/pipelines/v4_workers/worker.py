@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from backend.clients.daemon import Database, open_postgres, open_redis, run_daemon
 from backend.clients.kafka import kafka_options, naming_kafka
@@ -178,7 +179,8 @@ class Store:
     async def _read_back(self, orders: Orders, outcomes: "_Outcomes") -> None:
         """Look up whose rows are stored, in a statement of its own: the insert cannot see a concurrent repeat."""
         refused = {id(letter.record) for letter in outcomes.letters}
-        rows = await self._connection.fetch(_READ_BACK, *_columns(orders), self._surely_known)
+        since_us = await self._counted_since_us()
+        rows = await self._connection.fetch(_READ_BACK, *_columns(orders), self._surely_known, since_us)
         for record, row in zip(orders.records, rows, strict=True):
             if id(record) in refused:
                 continue
@@ -186,6 +188,13 @@ class Store:
                 raise RowVanishedError
             if not row["own"]:
                 outcomes.add(record, same=row["same"], doubtful=row["doubtful"])
+
+    async def _counted_since_us(self) -> int | None:
+        """Return since when the aggregators remember all that they count; None where nobody knows."""
+        try:
+            return int(await self._client.hget(METRICS.counters, "counted_since_us") or "")  # type: ignore[misc]
+        except (RedisError, OSError, ValueError):
+            return None
 
 
 _Insert: TypeAlias = "Callable[[Orders, _Outcomes], Awaitable[int]]"

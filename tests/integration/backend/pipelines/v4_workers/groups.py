@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
 from backend.pipelines.balance import difference, stored
-from backend.pipelines.v4_workers.aggregator import Counting
+from backend.pipelines.v4_workers.aggregator import COUNT_BATCH, Counting
 from backend.pipelines.v4_workers.reconcile import read_stored, reconcile, take_cut
 from backend.pipelines.v4_workers.records import DeadLetter, Portion
 from backend.pipelines.v4_workers.worker import Store
-from coffee_core.keys import WORKERS_TOPIC
+from coffee_core.keys import WORKERS_TOPIC, MetricKeys
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V4
 from coffee_core.totals import Totals
@@ -31,7 +31,7 @@ class Groups:
         self.letters: dict[str, str] = {}
         """Place of each dead letter → its reason; what becomes of letters is for a real topic to show."""
         self.worker = Store(connection, client, self, horizon_ms)
-        self.aggregator = Counting(client, horizon_ms)
+        self.aggregator = Counting(client, horizon_ms, client.register_script(COUNT_BATCH))
         self._topic: defaultdict[int, list[bytes | None]] = defaultdict(list)
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
@@ -44,6 +44,14 @@ class Groups:
         first = len(log)
         log += [encode(value) if isinstance(value, Order) else value for value in values]
         return self.portion(partition, first, len(log))
+
+    def lose_topic(self) -> None:
+        """Begin every partition at offset 0 again, without what was on it."""
+        self._topic.clear()
+
+    async def count_for_long(self) -> None:
+        """Let the aggregator have remembered what it counts since long before these tests."""
+        await self.client.hset(MetricKeys(V4).counters, "counted_since_us", 1)  # type: ignore[misc]
 
     def portion(self, partition: int, first: int, last: int) -> Portion:
         """Return the records of a partition from an offset up to another one."""

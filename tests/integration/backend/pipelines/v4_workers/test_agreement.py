@@ -18,7 +18,7 @@ from coffee_core.keys import MetricKeys
 from coffee_core.latency import MAX_BUCKET
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V4
-from coffee_core.resources import lua
+from coffee_core.resources import lua, sql
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
 from tests.integration.backend.pipelines.v4_workers.groups import Groups
 
@@ -33,6 +33,7 @@ def changed(order: Order) -> Order:
 async def test_orders_repeats_and_what_can_never_be_stored_need_no_reconciliation(
     groups: Groups, client: Redis
 ) -> None:
+    await groups.count_for_long()
     orders = mixed(30)
     await groups.both(
         groups.put(0, *orders[:20], *GARBAGE, orders[3], changed(orders[4])),
@@ -176,6 +177,22 @@ async def test_after_a_flush_of_everything_the_topic_is_counted_from_its_beginni
     await groups.count(groups.portion(0, 0, 25))
     assert is_zero(await groups.reconciled())
     assert await groups.shown() == 25
+
+
+async def test_an_order_whose_record_the_topic_has_lost_may_be_sent_again(groups: Groups, client: Redis) -> None:
+    orders = mixed(6)
+    await groups.both(groups.put(0, *orders))
+    # A power cut has taken the topic, and a replay begins again: the rows are there, nobody remembers the ids.
+    await groups.connection.execute(sql(PACKAGE, "begin_again"), [0])
+    groups.lose_topic()
+    await client.register_script(lua(PACKAGE, "replay"))(keys=SCRIPT_KEYS)
+    await groups.both(groups.put(0, *mixed(6, seed=2)))
+    assert is_zero(await groups.reconciled())
+    await groups.both(groups.put(0, orders[2], orders[5]))
+    assert (await groups.drift()).orders == 2
+    assert await groups.doubts() == 2, "by which an aggregator reconciles"
+    assert is_zero(await groups.reconciled())
+    assert await groups.shown() == 12
 
 
 async def test_a_replay_refuses_what_is_in_hand_and_ends_on_the_same_numbers(
