@@ -215,7 +215,6 @@ TASK_MANAGER_FLAGS = (
     "-Xmx768m",
     # Of the smallest heap it would be a third, and collected three times as often while a backlog is drained.
     "-Xmn128m",
-    "-XX:MaxDirectMemorySize=320m",
     "-XX:MaxMetaspaceSize=256m",
     *_MODULES,
 )
@@ -230,14 +229,31 @@ _MEMORY: dict[str, str] = {
     "taskmanager.memory.task.heap.size": "640m",
     "taskmanager.memory.framework.off-heap.size": "128m",
     "taskmanager.memory.task.off-heap.size": "128m",
-    "taskmanager.memory.network.min": "64m",
-    "taskmanager.memory.network.max": "64m",
     # Write buffers and block cache of the state.
     "taskmanager.memory.managed.size": "128m",
     "taskmanager.memory.jvm-metaspace.size": "256m",
     "taskmanager.memory.jvm-overhead.min": "128m",
     "taskmanager.memory.jvm-overhead.max": "128m",
 }
+
+
+def _network_megabytes(parallelism: int) -> int:
+    """Return the memory for buffers between the tasks, all of which a TaskManager takes as it starts.
+
+    They grow with the square of the parallelism: the job takes 0.6 MB at 1, 4 MB at 4 and 10 MB at 8.
+    """
+    return max(16, parallelism * parallelism // 3)
+
+
+def task_manager_flags(settings: Settings) -> tuple[str, ...]:
+    """Return the flags of a TaskManager's JVM."""
+    direct = sum(
+        int(_MEMORY[f"taskmanager.memory.{name}.off-heap.size"].removesuffix("m"))
+        for name in ("framework", "task")
+    )
+    direct += _network_megabytes(settings.flink_parallelism)
+    return (*TASK_MANAGER_FLAGS, f"-XX:MaxDirectMemorySize={direct}m", *_CLUSTER_FLAGS)
+
 
 _LOGGING = """\
 rootLogger.level = ${env:ROOT_LOG_LEVEL:-WARN}
@@ -312,6 +328,10 @@ def _cluster_options(settings: Settings) -> dict[str, str]:
         "cluster.registration.error-delay": "300 ms",
         "cluster.registration.refused-registration-delay": "500 ms",
         **_MEMORY,
+        **dict.fromkeys(
+            ("taskmanager.memory.network.min", "taskmanager.memory.network.max"),
+            f"{_network_megabytes(settings.flink_parallelism)}m",
+        ),
     }
 
 
@@ -383,7 +403,7 @@ def task_manager(settings: Settings, number: int) -> Part:
 
     program = _Program(
         "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
-        (*TASK_MANAGER_FLAGS, *_CLUSTER_FLAGS),
+        task_manager_flags(settings),
         ("-D", f"taskmanager.resource-id={name}", *_worker_ports(settings, name)),
         # The classes that the standby loads would alone make a poor archive.
         complete_with="org/postgresql/jdbc/PgPreparedStatement",

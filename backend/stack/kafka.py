@@ -19,7 +19,7 @@ from coffee_core.runstate import sync_folders, write_private
 from coffee_core.settings import Settings
 
 NAME = "kafka"
-_HEAP = ("-Xms64m", "-Xmx256m", "-Xmn64m", "-XX:-UseAdaptiveSizePolicy")
+_HEAP = ("-Xms96m", "-Xmx256m", "-Xmn64m", "-XX:-UseAdaptiveSizePolicy")
 _JVM_FLAGS = ("-XX:+UseParallelGC", "-XX:ParallelGCThreads=2", "-XX:TieredStopAtLevel=1")
 """Small heap and quick start for one node with few partitions.
 

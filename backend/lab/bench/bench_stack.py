@@ -7,7 +7,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -95,7 +95,9 @@ class BenchStack:
             except TimeoutError:
                 process.kill()  # its children go with it
                 await process.wait()
-        await asyncio.to_thread(shutil.rmtree, self.home)
+        # With a file system that has failed it is gone already: what failed says more than its absence.
+        with suppress(FileNotFoundError):
+            await asyncio.to_thread(shutil.rmtree, self.home)
         if self._created is not None and not any(self._created.iterdir()):
             self._created.rmdir()
 

@@ -25,6 +25,7 @@ class ForgetfulMount:
 
     def __init__(self, parent: Path, seed: int | None = None) -> None:
         self._folder = parent / f"coffee-forgetful-{uuid4().hex[:8]}"
+        self._log = self._folder / "log"
         self._seed = seed
         self.path = self._folder / "mounted"
         """Where it is mounted."""
@@ -48,8 +49,10 @@ class ForgetfulMount:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Unmount it, and delete what it held."""
-        self._unmount()
-        shutil.rmtree(self._folder)
+        try:
+            self._unmount()
+        finally:
+            shutil.rmtree(self._folder)
 
     def cut(self) -> None:
         """Forget what was not synced; nobody may have a file open in it. Raises CoffeeError where somebody has."""
@@ -59,16 +62,14 @@ class ForgetfulMount:
     def _mount(self) -> None:
         seed = () if self._seed is None else (str(self._seed),)
         command = python_module("backend.lab.power_cut.forgetful", str(self._folder), str(self.path), *seed)
-        log = self._folder / "log"
-        with log.open("ab") as output:
+        with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, env=child_environ(), stdin=subprocess.PIPE, stdout=output, stderr=output
             )
         deadline = time.monotonic() + _WITHIN_S
         while not self.path.is_mount():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise CoffeeError(f"the file system cannot be mounted: {said[-1] if said else 'no reason given'}")
+                raise CoffeeError(f"the file system cannot be mounted: {self._last_words()}")
             time.sleep(_POLL_S)
 
     def _unmount(self) -> None:
@@ -83,3 +84,9 @@ class ForgetfulMount:
             process.kill()
             process.wait()
             raise CoffeeError(f"the file system on {self.path} does not end: something has it open") from error
+        if process.returncode:
+            raise CoffeeError(f"the file system has failed (exit code {process.returncode}): {self._last_words()}")
+
+    def _last_words(self) -> str:
+        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return said[-1] if said else "no reason given"

@@ -2,11 +2,12 @@
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backend.stack.flink import JOB_MANAGER_FLAGS, TASK_MANAGER_FLAGS, write_configuration
+from backend.stack.flink import JOB_MANAGER_FLAGS, TASK_MANAGER_FLAGS, task_manager_flags, write_configuration
 from backend.stack.jvm import Archive, java
 from backend.stack.kafka import _configure
 from coffee_core.settings import Settings
@@ -33,7 +34,9 @@ def flag(flags: tuple[str, ...], prefix: str) -> int:
     return megabytes(found)
 
 
-def test_flinks_memory_agrees_with_the_flags_of_its_jvms(settings: Settings) -> None:
+@pytest.mark.parametrize("parallelism", [1, 16])
+def test_flinks_memory_agrees_with_the_flags_of_its_jvms(settings: Settings, parallelism: int) -> None:
+    settings = replace(settings, flink_parallelism=parallelism)
     chosen = {name: megabytes(value) for name, value in flink_options(settings).items() if value.endswith("m")}
     manager, task = "jobmanager.memory", "taskmanager.memory"
     assert flag(JOB_MANAGER_FLAGS, "-Xmx") == chosen[f"{manager}.heap.size"]
@@ -41,7 +44,7 @@ def test_flinks_memory_agrees_with_the_flags_of_its_jvms(settings: Settings) -> 
     heap = chosen[f"{task}.framework.heap.size"] + chosen[f"{task}.task.heap.size"]
     assert flag(TASK_MANAGER_FLAGS, "-Xmx") == heap
     off_heap = ("framework.off-heap.size", "task.off-heap.size", "network.max")
-    assert flag(TASK_MANAGER_FLAGS, "-XX:MaxDirectMemorySize=") == sum(
+    assert flag(task_manager_flags(settings), "-XX:MaxDirectMemorySize=") == sum(
         chosen[f"{task}.{name}"] for name in off_heap
     )
 
