@@ -177,7 +177,9 @@ class Forgetful(mfusepy.Operations):  # type: ignore[misc]
                 path.chmod(stat.S_IMODE(entry.mode))
 
     def _tear(self, number: int, unsynced: _Unsynced, chance: random.Random) -> None:
-        path = next(path for inode, path in self._live_files() if self._number_of.get(inode) == number)
+        path = next((path for inode, path in self._live_files() if self._number_of.get(inode) == number), None)
+        if path is None:  # it was deleted, and its folder not synced since: what was written last is nowhere
+            return
         with _opened(path, os.O_RDONLY) as source, self._synced_file(number) as copy:
             size = os.fstat(source).st_size
             for start, end in unsynced.ranges:

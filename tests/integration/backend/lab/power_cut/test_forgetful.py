@@ -11,6 +11,7 @@ import redis
 from backend.lab.power_cut.mount import ForgetfulMount
 from backend.stack import redis as redis_stack
 from backend.stack.places import fuse_obstacle
+from coffee_core.errors import CoffeeError
 from coffee_core.passwords import make_password
 from coffee_core.runstate import sync_file
 from coffee_core.settings import Settings
@@ -149,6 +150,24 @@ def test_of_torn_writes_some_sectors_are_there(tmp_path: Path) -> None:
         content = file.read_bytes()
     sectors = [content[at : at + SECTOR_BYTES] for at in range(0, len(content), SECTOR_BYTES)]
     assert set(sectors) == {b"a" * SECTOR_BYTES, b"b" * SECTOR_BYTES}
+
+
+def test_a_file_whose_deletion_is_forgotten_is_as_it_was_synced(tmp_path: Path) -> None:
+    with ForgetfulMount(tmp_path, seed=7) as mount:
+        file = mount.path / "file"
+        write(file, b"a" * 10)
+        sync_file(mount.path)
+        file.write_bytes(b"b" * 10_000)
+        file.unlink()
+        mount.cut()
+        assert file.read_bytes() == b"a" * 10
+
+
+def test_a_file_system_that_fails_says_why(tmp_path: Path) -> None:
+    with ForgetfulMount(tmp_path) as mount:
+        (mount.path.parent / "live.left").mkdir()  # is in the way
+        with pytest.raises(CoffeeError, match=r"has failed \(exit code 1\): FileExistsError: .*live\.left"):
+            mount.cut()
 
 
 def test_nothing_is_left_of_it(tmp_path: Path) -> None:
