@@ -127,7 +127,7 @@ class _Pair:
 
 def _steps(harness: Harness, peers: dict[Peer, RunningPeer], figures: Figures) -> Iterator[Step]:
     pipelines, size = harness.pipelines, harness.size
-    yield Step("warming up", 8, partial(warm, harness))
+    yield Step("warming up", harness.size.warm_s + 4, partial(warm, harness))
     for peer, peer_run in peers.items():
         yield Step(f"{peer.name}: warming up", 6, partial(_keep_books, peer_run, partial(warm_peer, peer_run)))
     yield Step("the stack comes to rest", 20, partial(wait_for_rest, harness))

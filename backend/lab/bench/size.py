@@ -18,8 +18,10 @@ class Size:
     """Orders of a load on one pipeline alone, at least: else a p99 at a low rate is that of a few."""
     closed_s: float = 1.0
     """Seconds of one closed loop, and of one ceiling."""
+    warm_s: float = 4.0
+    """Seconds for which each pipeline takes orders before anything is measured."""
     warm_orders: int = 10_000
-    """Orders that each pipeline takes before anything is measured."""
+    """Orders that it takes as a backlog after that."""
     idle_s: float = 1.0
     """Seconds of looking at a stack without load."""
     ladder: tuple[int, ...] = (500, 1_500, 2_000, 3_000, 4_500)
@@ -70,6 +72,7 @@ FULL = Size(
     load_s=12,
     load_orders=500,
     closed_s=5,
+    warm_s=60,
     warm_orders=50_000,
     idle_s=10,
     ladder=(200, 500, 700, 1_000, 1_400, 2_000, 2_800, 4_000, 5_600, 8_000),
@@ -89,6 +92,7 @@ TINY = Size(
     rates=(20, 100),
     load_s=0.5,
     closed_s=0.2,
+    warm_s=1,
     warm_orders=100,
     idle_s=0.5,
     ladder=(200,),
@@ -108,6 +112,6 @@ TINY = Size(
     other_stacks=True,
 )
 """For the tests of the bench itself, with all that the full one does: its figures mean nothing."""
-DECIDE = Size("decide", rounds=3, load_s=5, step_s=4, fault_s=6)
+DECIDE = Size("decide", rounds=3, load_s=5, step_s=4, fault_s=6, warm_s=60)
 """What `coffee decide` takes; its rates are those of the question."""
 SIZES = {size.name: size for size in (QUICK, FULL, TINY, DECIDE)}

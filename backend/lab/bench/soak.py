@@ -41,7 +41,7 @@ async def soak(
         async with started(size, BenchStack(parent, pipelines), announce, stopped) as harness:
             slice_s = slice_of(for_s)
             steps = [
-                Step("warming up", 8, partial(warm, harness)),
+                Step("warming up", harness.size.warm_s + 4, partial(warm, harness)),
                 Step("the stack comes to rest", 20, partial(wait_for_rest, harness)),
                 *[Step("soaking", slice_s, partial(_slice, harness, slice_s, figures))] * round(for_s / slice_s),
             ]

@@ -204,7 +204,7 @@ def _steps(
     control: NetworkControl | None,
 ) -> Iterator[Step]:
     size, pipelines = harness.size, harness.pipelines
-    yield Step("warming up", 8, partial(warm, harness))
+    yield Step("warming up", harness.size.warm_s + 4, partial(warm, harness))
     yield Step("the stack comes to rest", 20, partial(wait_for_rest, harness))
     yield Step("memory beforehand", 0.5, partial(measure_memory_before, harness))
     if control is not None:

@@ -132,7 +132,7 @@ async def _cut(stack: BenchStack, mount: ForgetfulMount, announce: Announce, con
     await stack.start()
     what = "cut the power, forgot what was not synced and started again"
     try:
-        if any(_may_lose(pipeline, stack.environ["COFFEE_DURABILITY"]) for pipeline in stack.settings.pipelines):
+        if any(_may_lose(pipeline, stack.settings.durability) for pipeline in stack.settings.pipelines):
             what = "; ".join((what, *await _replay_what_asks_for_it(stack, announce)))
         else:
             await stack.wait_until_up()
