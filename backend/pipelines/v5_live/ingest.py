@@ -28,7 +28,7 @@ _PACKAGE = "backend.pipelines.v5_live"
 _ADD = sql(_PACKAGE, "add_orders")
 _CONTENTS = sql(_PACKAGE, "contents")
 _NOTIFY = sql(_PACKAGE, "notify")
-_REST_S, _LONGEST_REST_S = 0.0005, 0.01
+_REST_S, _LONGEST_REST_S = 0.0005, 0.02
 """Seconds to rest after a NOTIFY for each order that it told of, and at most: of many, it tells together."""
 
 Content = tuple[str, str, int, int]
