@@ -44,6 +44,7 @@ class WorkersXRay(TopicXRay):
             "cents": [order.price_cents],
             "accepted_at_us": [order.accepted_at_us],
         }
+        (since_us,) = await self._redis.read_at_once(("HGET", self._keys.counters, "counted_since_us"))
         return [
             transaction(
                 "store",
@@ -55,7 +56,7 @@ class WorkersXRay(TopicXRay):
             psql(
                 "read back",
                 _READ_BACK,
-                *(*columns, timedelta(milliseconds=self._horizon_ms / 2)),
+                *(*columns, timedelta(milliseconds=self._horizon_ms / 2), int(since_us) if since_us else None),
                 note="asked only where fewer rows were made than there were orders; own = t: no repeat",
             ),
             redis_cli(
