@@ -71,6 +71,11 @@ class Step:
     run: Callable[[], Coroutine[Any, Any, None]]
 
 
+def warming_up(harness: Harness, of: str = "") -> Step:
+    """Return the step that comes before all others; its name begins with ``of``."""
+    return Step(f"{of}warming up", harness.size.warm_s + 4, partial(warm, harness))
+
+
 async def bench(size: Size, parent: Path, pipelines: Sequence[Pipeline], announce: Announce) -> Result:
     """Run everything on a stack of its own, whose data lie in a folder within ``parent`` for as long as it runs.
 
@@ -170,7 +175,7 @@ async def _variant(
         url = f"{harness.settings.api_url}/api/{pipeline}/order"
         ladder_s = sum(map(size.step_s_at, size.ladder))
         steps = [
-            Step(f"{pipeline}, {name}: warming up", size.warm_s + 4, partial(warm, harness)),
+            warming_up(harness, f"{pipeline}, {name}: "),
             Step(f"{pipeline}, {name}: closed loops", 2 * size.closed_s, partial(closed, harness, pipeline, url)),
             Step(f"{pipeline}, {name}: breakpoint", ladder_s, partial(breakpoint_of, harness, pipeline)),
         ]
@@ -237,7 +242,7 @@ def all_steps(harness: Harness, urls: dict[str, str], timeline: KillTimeline) ->
     ``urls`` are those of the endpoints without a pipeline, by their names.
     """
     size, pipelines = harness.size, harness.pipelines
-    yield Step("warming up", harness.size.warm_s + 4, partial(warm, harness))
+    yield warming_up(harness)
     yield Step("the stack comes to rest", 20, partial(wait_for_rest, harness))
     yield Step("memory beforehand", 0.5, partial(measure_memory_before, harness))
     for number in range(1, size.rounds + 1):

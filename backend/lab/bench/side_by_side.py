@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backend.lab.bench.bench import Announce, Step, run, started, until_signalled
+from backend.lab.bench.bench import Announce, Step, run, started, until_signalled, warming_up
 from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.figures import Better, Figure, Figures
 from backend.lab.bench.harness import Harness, live
@@ -16,7 +16,7 @@ from backend.lab.bench.report import show
 from backend.lab.bench.size import Size
 from backend.lab.bench.steps_drain import can_drain, drain, runs_on_flink
 from backend.lab.bench.steps_idle import wait_for_rest
-from backend.lab.bench.steps_load import MANY, closed, independent, warm
+from backend.lab.bench.steps_load import MANY, closed, independent
 from backend.lab.bench.steps_peers import (
     Peer,
     RunningPeer,
@@ -127,7 +127,7 @@ class _Pair:
 
 def _steps(harness: Harness, peers: dict[Peer, RunningPeer], figures: Figures) -> Iterator[Step]:
     pipelines, size = harness.pipelines, harness.size
-    yield Step("warming up", harness.size.warm_s + 4, partial(warm, harness))
+    yield warming_up(harness)
     for peer, peer_run in peers.items():
         yield Step(f"{peer.name}: warming up", 6, partial(_keep_books, peer_run, partial(warm_peer, peer_run)))
     yield Step("the stack comes to rest", 20, partial(wait_for_rest, harness))

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from backend.lab.bench.bench import Announce, Step, run, started, until_signalled
+from backend.lab.bench.bench import Announce, Step, run, started, until_signalled, warming_up
 from backend.lab.bench.bench_stack import BenchStack
 from backend.lab.bench.figures import QUANTILES, Figure, Figures
 from backend.lab.bench.harness import Harness
 from backend.lab.bench.report import show
 from backend.lab.bench.size import Size
 from backend.lab.bench.steps_idle import wait_for_rest
-from backend.lab.bench.steps_load import independent, warm
+from backend.lab.bench.steps_load import independent
 from backend.lab.bench.usage import kept, usage
 from coffee_core.pipelines import Pipeline, is_part
 
@@ -41,7 +41,7 @@ async def soak(
         async with started(size, BenchStack(parent, pipelines), announce, stopped) as harness:
             slice_s = slice_of(for_s)
             steps = [
-                Step("warming up", harness.size.warm_s + 4, partial(warm, harness)),
+                warming_up(harness),
                 Step("the stack comes to rest", 20, partial(wait_for_rest, harness)),
                 *[Step("soaking", slice_s, partial(_slice, harness, slice_s, figures))] * round(for_s / slice_s),
             ]

@@ -280,7 +280,7 @@ async def kill_draining(harness: Harness, pipeline: Pipeline) -> None:
     harness.accepted[pipeline] += harness.size.preload
     if not await harness.watcher.reached({pipeline: harness.accepted[pipeline]}, DRAIN_WITHIN_S):
         raise NotSettledError(f"{pipeline}: the backlog is not drained {DRAIN_WITHIN_S:g} s after the kill")
-    await target.all_up(UP_WITHIN_S)
+    await target.all_up()
     (balance,) = await audit(harness.settings, [pipeline], settle_s=UP_WITHIN_S)
     twice, lost = (
         balance.duplicated.orders + max(0, balance.drift.orders),

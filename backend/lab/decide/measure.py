@@ -15,7 +15,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from backend.lab.bench import ceilings
-from backend.lab.bench.bench import Announce, Step, all_visible, concluded, run, started, until_signalled
+from backend.lab.bench.bench import (
+    Announce,
+    Step,
+    all_visible,
+    concluded,
+    run,
+    started,
+    until_signalled,
+    warming_up,
+)
 from backend.lab.bench.bench_stack import BenchStack, free_range
 from backend.lab.bench.harness import Harness
 from backend.lab.bench.network import MOST_PORTS
@@ -23,7 +32,7 @@ from backend.lab.bench.result import Result
 from backend.lab.bench.size import DECIDE, TINY, Size
 from backend.lab.bench.steps_idle import measure_memory_after, measure_memory_before, wait_for_rest
 from backend.lab.bench.steps_kill import KillTimeline, kill_processors
-from backend.lab.bench.steps_load import baselines, breakpoint_of, closed, rate, warm
+from backend.lab.bench.steps_load import baselines, breakpoint_of, closed, rate
 from backend.lab.bench.usage import facts, machine
 from backend.lab.decide.decision import ROUND_TRIP, keeps_at_power_cut, measured_round_trip_ms
 from backend.lab.decide.question import Loss, Question
@@ -204,7 +213,7 @@ def _steps(
     control: NetworkControl | None,
 ) -> Iterator[Step]:
     size, pipelines = harness.size, harness.pipelines
-    yield Step("warming up", harness.size.warm_s + 4, partial(warm, harness))
+    yield warming_up(harness)
     yield Step("the stack comes to rest", 20, partial(wait_for_rest, harness))
     yield Step("memory beforehand", 0.5, partial(measure_memory_before, harness))
     if control is not None:

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
+from backend.stack.log_files import text_since
 from backend.stack.places import fuse_obstacle
+from backend.stack.reason import reason_in
 from coffee_core.children import child_environ, python_module
 from coffee_core.errors import CoffeeError
 
@@ -88,5 +90,4 @@ class ForgetfulMount:
             raise CoffeeError(f"the file system has failed (exit code {process.returncode}): {self._last_words()}")
 
     def _last_words(self) -> str:
-        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return said[-1] if said else "no reason given"
+        return reason_in(text_since(self._log)) or "no reason given"
