@@ -1,7 +1,8 @@
 """v5: an order is durable when its row is committed, and then it is in the totals: they are of one transaction.
 
 Orders that wait while others are committed go with the next commit, also those that a client may repeat: what a
-repeat would insert is there already, so it adds nothing, and is compared with its row afterwards. With
+repeat would insert is there already, so it adds nothing, and is compared with its row afterwards. A group without
+any of these is added by a statement that need not look for repeats. With
 ``COFFEE_V5_TOTALS=hot`` every order is a transaction of its own, and all of them update the same rows.
 """
 
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _PACKAGE = "backend.pipelines.v5_live"
 _ADD = sql(_PACKAGE, "add_orders")
+_ADD_FRESH = sql(_PACKAGE, "add_fresh")
 _CONTENTS = sql(_PACKAGE, "contents")
 _NOTIFY = sql(_PACKAGE, "notify")
 _REST_S, _LONGEST_REST_S = 0.0005, 0.02
@@ -44,14 +46,15 @@ class LiveIngest:
         self._groups = Groups(self._commit)
         self._untold = 0
         self._telling: asyncio.Task[None] | None = None
-        self._postgres.prepared.append(_ADD)
+        self._postgres.prepared += (_ADD, _ADD_FRESH)
         self.health = self._postgres.health
         """PostgreSQL's."""
 
-    async def submit(self, order: Order, keyed: bool) -> None:  # noqa: ARG002  a repeat is known by its row
+    async def submit(self, order: Order, keyed: bool) -> None:
         """Add the order, or compare it with the row that is there."""
         self.health.require()
-        added = (await self._commit([order]))[0] if self._hot else await self._groups.submit(order)
+        item = order, keyed
+        added = (await self._commit([item]))[0] if self._hot else await self._groups.submit(item)
         if not added:
             await self._require_same(order)
 
@@ -59,7 +62,7 @@ class LiveIngest:
         """Add them in one transaction, which a conflict rolls back."""
 
         async def write(connection: Connection) -> UUID | None:
-            added = await self._add(connection, orders)
+            added = await self._add(connection, _ADD, orders)
             repeated = [] if added is None else [order for order in orders if order.message_id not in added]
             # A second statement: it sees what others have committed while the first one waited for them.
             ids = [order.message_id for order in repeated]
@@ -70,24 +73,26 @@ class LiveIngest:
             raise KeyConflictError(conflict)
         self._wake_projector(len(orders))
 
-    async def _commit(self, orders: Sequence[Order]) -> Sequence[bool]:
-        """Commit orders together; return of each whether it was added, or is a repeat.
+    async def _commit(self, items: Sequence[tuple[Order, bool]]) -> Sequence[bool]:
+        """Commit orders, each with whether it may be a repeat; return of each whether it was added.
 
         Raises UnavailableError where certainly none was stored, OutcomeUnknownError where all may have been.
         """
+        orders = [order for order, _ in items]
+        statement = _ADD if any(keyed for _, keyed in items) else _ADD_FRESH
         async with self._postgres.connection() as connection:
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                    added = await self._add(connection, orders)
+                    added = await self._add(connection, statement, orders)
             except BROKEN as error:
                 raise self._postgres.failure(connection, error) from error
         self._wake_projector(len(orders))
-        return [True] * len(orders) if added is None else [order.message_id in added for order in orders]
+        return [added is None or order.message_id in added for order in orders]
 
-    async def _add(self, connection: Connection, orders: Sequence[Order]) -> set[UUID] | None:
+    async def _add(self, connection: Connection, statement: str, orders: Sequence[Order]) -> set[UUID] | None:
         """Run the statement; return the message ids that were added, None where all of them were."""
         added = await connection.fetchval(
-            _ADD,
+            statement,
             [order.message_id for order in orders],
             [order.drink for order in orders],
             [order.store for order in orders],

@@ -27,7 +27,7 @@ counted as (
     select
         case when $7::boolean then 0 else pg_backend_pid() % 32 + 1 end,
         coalesce(drink, ''), coalesce(store, ''),
-        count(*), sum(price_cents), sum(extract(epoch from accepted_at)) * 1000000
+        count(*), sum(price_cents), extract(epoch from sum(accepted_at - 'epoch'::timestamptz)) * 1000000
     from added
     group by grouping sets ((), (drink), (store))
     having count(*) > 0
@@ -41,10 +41,48 @@ counted as (
 select case when count(*) < cardinality($1::uuid[]) then coalesce(array_agg(message_id), '{}') end from added
 
 
+-- name: add_fresh
+-- As add_orders, of orders whose message ids the API has just made: one of them that is there already refuses all.
+-- Looking for repeats takes 75 of 510 µs for 16 orders. Returns null, as add_orders where all were added.
+-- $1 to $7: as of add_orders.
+with added as (
+    insert into orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
+    select
+        'v5', message_id, drink, store, price_cents,
+        'epoch'::timestamptz + ordered_us / 1000000 * interval '1 s' + ordered_us % 1000000 * interval '1 us',
+        'epoch'::timestamptz + accepted_us / 1000000 * interval '1 s' + accepted_us % 1000000 * interval '1 us',
+        ''
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
+        as given (message_id, drink, store, price_cents, ordered_us, accepted_us)
+    returning message_id, drink, store, price_cents, accepted_at
+),
+
+counted as (
+    insert into v5_totals as kept (slot, drink, store, orders, cents, accepted_us)
+    select
+        case when $7::boolean then 0 else pg_backend_pid() % 32 + 1 end,
+        coalesce(drink, ''), coalesce(store, ''),
+        count(*), sum(price_cents), extract(epoch from sum(accepted_at - 'epoch'::timestamptz)) * 1000000
+    from added
+    group by grouping sets ((), (drink), (store))
+    having count(*) > 0
+    order by 2, 3
+    on conflict (slot, drink, store) do update set
+        orders = kept.orders + excluded.orders,
+        cents = kept.cents + excluded.cents,
+        accepted_us = kept.accepted_us + excluded.accepted_us
+)
+
+-- All of them were.
+select null::uuid[]
+
+
 -- name: notify
 -- Wake the projectors: by itself, never in the transaction of an order. Whoever notifies holds one lock of the whole
 -- server until it is committed: with the fsync of an order in it, all orders would wait for one another.
-notify v5_totals
+-- It has an fsync of its own to wait for unless told otherwise: nothing is stored by it, and a projector that missed
+-- it looks by itself.
+select set_config('synchronous_commit', 'off', true), pg_notify('v5_totals', '')
 
 
 -- name: contents

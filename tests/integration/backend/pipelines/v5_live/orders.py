@@ -9,16 +9,23 @@ from coffee_core.ids import new_message_id
 from coffee_core.menu import DRINKS, STORES
 from coffee_core.resources import sql
 
-_ADD = sql("backend.pipelines.v5_live", "add_orders")
+_PACKAGE = "backend.pipelines.v5_live"
+_ADD, _ADD_FRESH = sql(_PACKAGE, "add_orders"), sql(_PACKAGE, "add_fresh")
 
 
-async def place(connection: Database, count: int = 1, *, late_us: int = 0, hot: bool = False) -> list[UUID]:
-    """Commit a group of orders that were accepted so many µs ago; return their message ids."""
+async def place(
+    connection: Database, count: int = 1, *, late_us: int = 0, hot: bool = False, repeatable: bool = True
+) -> list[UUID]:
+    """Commit a group of orders that were accepted so many µs ago; return their message ids.
+
+    ``repeatable``: as those that a client may send again.
+    """
     dice, now = random.Random(count), now_us()
     ids = [new_message_id() for _ in range(count)]
     drinks, stores = ([dice.choice(names) for _ in ids] for names in (DRINKS, STORES))
     prices = [dice.randint(1, 1_000) for _ in ids]
     moments = [now - late_us] * count
-    added = await connection.fetchval(_ADD, ids, drinks, stores, prices, moments, moments, hot)
+    statement = _ADD if repeatable else _ADD_FRESH
+    added = await connection.fetchval(statement, ids, drinks, stores, prices, moments, moments, hot)
     assert added is None, "one of them was there"
     return ids

@@ -47,7 +47,7 @@ async def test_what_is_kept_are_the_rows_and_is_shown(
     await writer.show()
     for count in (1, 30, 2):
         await place(connection, count)
-        await place(second, count)
+        await place(second, count, repeatable=False)
         await place(second, 1, hot=True)
     assert (await read_kept(connection)).totals == await stored(connection, "v5")
     assert await writer.show() == 69
