@@ -137,6 +137,14 @@ class MetricKeys:
         return self._lab("last_records")
 
     @property
+    def acknowledged(self) -> str:
+        """Hash (v3, v4): partition → offset and time (ms since the epoch) of its last acknowledged record.
+
+        ``<partition>:truncated`` → acknowledged records that it has lost with its end.
+        """
+        return self._lab("acknowledged")
+
+    @property
     def stored(self) -> str:
         """Hash (v4): partition → the offset below which every record is stored, as of a second ago."""
         return self._lab("stored")

@@ -13,7 +13,7 @@ from coffee_core.settings import Settings
 from coffee_core.tasks import end_tasks
 
 if TYPE_CHECKING:
-    from backend.clients.kafka_producer import TopicProducer
+    from backend.clients.kafka_producer import OnAcknowledged, TopicProducer
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ class Connections:
         """Redis; what it shows is read also where no pipeline here needs it."""
         self._keep(self.redis)
 
-    def producer(self, topic: str) -> "TopicProducer":
+    def producer(self, topic: str, on_acknowledged: "OnAcknowledged") -> "TopicProducer":
         """Return a Kafka producer for a topic of a pipeline that runs here."""
         from backend.clients.kafka_producer import TopicProducer
 
-        kafka = TopicProducer(self.settings, topic)
+        kafka = TopicProducer(self.settings, topic, on_acknowledged)
         self._keep(kafka)
         return kafka
 

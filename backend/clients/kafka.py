@@ -170,6 +170,16 @@ class KafkaLogs:
                 if found:
                     yield found
 
+    async def first_later(self, topic: str, number: int, time_ms: int) -> int | None:
+        """Return the first offset of a partition whose record is later than this; None where none is.
+
+        ``time_ms`` is in milliseconds since the epoch. Raises UnreachableError.
+        """
+        partition = TopicPartition(topic, number)
+        with naming_kafka(self._servers):
+            found = (await self._consumer.offsets_for_times({partition: time_ms + 1}))[partition]
+        return None if found is None else found.offset
+
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return up to where a group has committed each partition. Raises UnreachableError."""
         with naming_kafka(self._servers):

@@ -38,6 +38,9 @@ MAX_BATCH_BYTES = 256 * 1024
 """Most bytes of one batch: about a thousand orders."""
 
 Headers = list[tuple[str, bytes]]
+OnAcknowledged = Callable[[int, int, int], None]
+"""Called with partition, offset and time (milliseconds since the epoch) of the last record of each batch that was
+acknowledged."""
 _Waiting = defaultdict[int, deque["_Group"]]
 """Partition → groups that wait there, in turn."""
 
@@ -45,7 +48,7 @@ _Waiting = defaultdict[int, deque["_Group"]]
 class TopicProducer:
     """The producer of one topic."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, on_acknowledged: OnAcknowledged | None = None) -> None:
         self.health = Health("kafka")
         """Whether the cluster answers and has the topic."""
         self._servers = settings.kafka_servers
@@ -53,6 +56,7 @@ class TopicProducer:
         # With less than all, the broker promises nothing by which a resent batch would be known.
         self._acks: int | str = "all" if (settings.kafka_acks or "all") == "all" else 1
         self._topic = topic
+        self._on_acknowledged = on_acknowledged or (lambda *_: None)
         self._producer: AIOKafkaProducer | None = None
         self._groups: KafkaGroups | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -124,7 +128,7 @@ class TopicProducer:
                 raise UnavailableError(f"cannot connect to {self._servers} ({type(error).__name__})") from error
             raise
         self._producer = producer
-        self._groups = KafkaGroups(producer, self._topic, partial(self._doubt, producer))
+        self._groups = KafkaGroups(producer, self._topic, partial(self._doubt, producer), self._on_acknowledged)
         self._last_answer_s = monotonic()
 
     def _doubt(self, producer: AIOKafkaProducer, error: KafkaError | None) -> None:
@@ -170,12 +174,17 @@ class KafkaGroups:
     """
 
     def __init__(
-        self, producer: AIOKafkaProducer, topic: str, on_doubt: Callable[[KafkaError | None], None]
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        on_doubt: Callable[[KafkaError | None], None],
+        on_acknowledged: OnAcknowledged,
     ) -> None:
         """``on_doubt`` is called with the error of a group that failed for good, or None of one without an end."""
         self._producer = producer
         self._topic = topic
         self._on_doubt = on_doubt
+        self._on_acknowledged = on_acknowledged
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, _Waiting] = {}
         """By the broker that leads their partitions."""
@@ -196,9 +205,9 @@ class KafkaGroups:
         broker = self._broker_of(partition)
         waiting = self._waiting.setdefault(broker, defaultdict(deque))
         groups = waiting[partition]
-        if not groups or groups[-1].batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-            groups.append(_Group(self._producer, self._loop.time()))
-            groups[-1].batch.append(timestamp=None, key=key, value=value, headers=headers)
+        if not groups or not groups[-1].append(key, value, headers):
+            groups.append(_Group(self._producer, self._loop.time(), self._on_acknowledged))
+            groups[-1].append(key, value, headers)
         acknowledged: asyncio.Future[None] = self._loop.create_future()
         groups[-1].waiting.append(acknowledged)
         if broker not in self._writers:
@@ -276,17 +285,31 @@ class KafkaGroups:
 class _Group:
     """Records of one partition that share a batch, and so its answer."""
 
-    __slots__ = ("batch", "since_s", "waiting")
+    __slots__ = ("_on_acknowledged", "_time_ms", "batch", "since_s", "waiting")
 
-    def __init__(self, producer: AIOKafkaProducer, since_s: float) -> None:
+    def __init__(self, producer: AIOKafkaProducer, since_s: float, on_acknowledged: OnAcknowledged) -> None:
         self.batch = producer.create_batch()
         self.since_s = since_s
         self.waiting: list[asyncio.Future[None]] = []
+        self._on_acknowledged = on_acknowledged
+        self._time_ms = 0
+
+    def append(self, key: bytes, value: bytes, headers: Headers) -> bool:
+        """Put a record into the batch; return whether it has room for it."""
+        appended = self.batch.append(timestamp=None, key=key, value=value, headers=headers)
+        if appended is None:
+            return False
+        self._time_ms = appended.timestamp
+        return True
 
     def on_acknowledged(self, acknowledged: "asyncio.Future[RecordMetadata]") -> None:
         """End at once where the batch has arrived: others of its turn may take longer."""
-        if not acknowledged.cancelled() and acknowledged.exception() is None:
-            self.end(None)
+        if acknowledged.cancelled() or acknowledged.exception() is not None:
+            return
+        written = acknowledged.result()
+        if written.offset >= 0:  # a broker that had it already may not know where
+            self._on_acknowledged(written.partition, written.offset + len(self.waiting) - 1, self._time_ms)
+        self.end(None)
 
     def end(self, error: BaseException | None) -> None:
         """End the futures that are not done: with the error, or without."""

@@ -45,6 +45,9 @@ class Balance:
     log_short: int = 0
     """Orders that came out of a log which no longer accounts for them: it was flushed, cut off or deleted, or rows
     were put in past it. Losses cannot be seen in a log that is itself lost."""
+    truncated: int = 0
+    """Acknowledged records that the log has lost with its end (v3, v4): no more orders are lost by it, and fewer
+    where their rows were stored."""
     windows_off: tuple[str, ...] = ()
     """Windows and late orders of v3 that Redis shows otherwise than the rows have them, store by store."""
     notes: tuple[str, ...] = ()
@@ -58,7 +61,7 @@ class Balance:
     def balanced(self) -> bool:
         """Nothing lost, nothing duplicated, no drift, and the log accounts for everything."""
         agrees = not self.lost and not self.log_short and is_zero(self.duplicated) and is_zero(self.drift)
-        agrees = agrees and not self.windows_off
+        agrees = agrees and not self.windows_off and not self.truncated
         return agrees and (self.deep is None or self.deep.agrees)
 
     @property
@@ -301,6 +304,8 @@ def summary_line(balance: Balance) -> str:
     ]
     if balance.log_short:
         parts.append(f"log lost: {balance.log_short:,} stored orders are not accounted for by it")
+    if balance.truncated:
+        parts.append(f"log truncated: {balance.truncated:,} acknowledged records are gone")
     if balance.windows_off:
         parts.append(f"windows off: {len(balance.windows_off)}")
     parts += [f"{count:,} {what}" for count, _, what in _deep_findings(balance)]
@@ -397,6 +402,7 @@ def _pipeline_as_json(balance: Balance) -> dict[str, Any]:
         "duplicated": asdict(balance.duplicated),
         "drift": asdict(balance.drift),
         "log_short": balance.log_short,
+        "truncated": balance.truncated,
         "windows_off": list(balance.windows_off),
         "standstill": None if balance.standstill is None else asdict(balance.standstill),
         "notes": list(balance.notes),

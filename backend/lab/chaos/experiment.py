@@ -336,7 +336,8 @@ def _result(
         wrong.append(f"this fault must not fail requests of {pipeline}; they were told: {reasons}")
     elif reasons:
         notes.append(f"failed requests were told: {reasons}")
-    return FaultResult(fault.name, pipeline, verdict, settled.drift, visible_s, tuple(wrong), tuple(notes))
+    gone = balance.lost + balance.truncated
+    return FaultResult(fault.name, pipeline, verdict, settled.drift, visible_s, tuple(wrong), tuple(notes), gone)
 
 
 # A pipeline before the load, and once it has digested what it was sent.

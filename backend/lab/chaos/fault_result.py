@@ -39,6 +39,9 @@ class FaultResult:
     """What else is wrong, in sentences."""
     notes: tuple[str, ...] = ()
     """Other remarks, in sentences."""
+    audited_lost: int = 0
+    """Orders that are lost at most, by the pipeline's own audit: those that it misses, and those of acknowledged
+    records that a log has lost with its end."""
     still_s: float = 0.0
     """Longest time after the fault in which nothing new was visible, in seconds, under load."""
     evidence: Path | None = None
@@ -88,6 +91,7 @@ class FaultResult:
             "exact": self.exact,
             **asdict(self.verdict),
             "drift": asdict(self.drift),
+            "audited_lost": self.audited_lost,
             "visible_again_s": None if self.visible_s is None else round(self.visible_s, 3),
             "standstill_s": round(self.still_s, 3),
             "wrong": list(self.wrong),

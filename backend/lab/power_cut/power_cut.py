@@ -49,9 +49,14 @@ class CutResult:
         return _may_lose(self.result.pipeline, self.durability)
 
     @property
+    def unsaid(self) -> int:
+        """Orders that are lost beyond those of which the audit says that they may be."""
+        return max(0, len(self.result.verdict.lost) - self.result.audited_lost)
+
+    @property
     def kept(self) -> bool:
-        """Whether all that was promised was kept."""
-        return self.result.exact or self.may_lose
+        """Whether all that was promised was kept: what is lost by default, the audit knows of."""
+        return self.result.exact or (self.may_lose and not (self.unsaid and self.durability == DEFAULT))
 
     def sentence(self) -> str:
         """Return in one line what was lost of what was acknowledged, and whether that was promised."""
@@ -59,7 +64,8 @@ class CutResult:
         lost = f"{pipeline}, {self.durability}: lost {len(verdict.lost):,} of {verdict.accepted:,} acknowledged"
         if self.result.exact:
             return f"{lost}: exact"
-        return f"{lost}: {'no more was promised' if self.may_lose else 'the promise was NOT KEPT'}"
+        said = f"the audit says {self.result.audited_lost:,} at most"
+        return f"{lost}, {said}: {'no more was promised' if self.kept else 'the promise was NOT KEPT'}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a cell of the matrix, with the notch and what was promised."""

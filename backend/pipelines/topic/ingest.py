@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from uuid import UUID
 
+from backend.clients.connections import Connections
 from backend.clients.kafka_producer import TopicProducer
 from backend.clients.redis import RedisClient
 from backend.clients.tracing import CURRENT, FIELD
+from backend.pipelines.topic.acknowledged import Acknowledged
 from backend.pipelines.topic.records import encode_order
 from coffee_core import keys
 from coffee_core.errors import KeyConflictError, OutcomeUnknownError, UnavailableError
@@ -16,6 +18,15 @@ from coffee_core.pipelines import Pipeline
 
 MEMORY_TIMEOUT_S = 0.25
 """Seconds that an order waits for Redis, which it can do without."""
+
+
+def open_topic_ingest(connections: Connections, pipeline: Pipeline) -> "KafkaIngest":
+    """Return the ingest of a pipeline whose log is a topic, and keep beside it how far that was acknowledged."""
+    assert pipeline.info.log is not None, f"{pipeline} has a topic"
+    acknowledged = Acknowledged(connections.settings, connections.redis, pipeline)
+    connections.run_beside(acknowledged.run)
+    kafka = connections.producer(pipeline.info.log.name, acknowledged.note)
+    return KafkaIngest(kafka, connections.redis, connections.settings.dedup_horizon_ms, pipeline)
 
 
 class KafkaIngest:

@@ -13,7 +13,7 @@ no more than can be read there.
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from redis.asyncio import Redis
@@ -33,6 +33,7 @@ from backend.pipelines.balance import (
     unlogged,
     whole_number,
 )
+from backend.pipelines.topic.acknowledged import read_truncated, truncation
 from backend.pipelines.v3_kafka.last_records import find_lost_ends, lost_ends
 from backend.pipelines.windows import QUERY, arguments, of_rows
 from coffee_core.clock import now_us, to_datetime
@@ -74,6 +75,8 @@ class TopicCounts:
     """Records behind the beginning of a transaction that is open: the job reads them when it has ended."""
     cut_off: tuple[int, ...] = ()
     """Partitions that have lost their end, up to which the job had read."""
+    truncated: Mapping[int, int] = field(default_factory=dict)
+    """Partition → acknowledged records that it has lost with its end."""
 
 
 async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
@@ -105,6 +108,7 @@ async def audit_v3(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool
         unread=_length(above(bounds, read)) + uncommitted,
         uncommitted=uncommitted,
         cut_off=await find_lost_ends(servers.client, logs, bounds),
+        truncated=await read_truncated(servers.client, logs, V3),
     )
     balance = balance_v3(log, shown, rows, copies, off_log, alike)
     if balance.in_flight and _at_rest(counters) and _length(above(bounds, read)) <= _MOST_COUNTED:
@@ -168,6 +172,8 @@ def balance_v3(
             f"{lost_ends(log.cut_off)}: `--deep` names the orders that were lost with it, or passed over since;"
             " `coffee replay v3` counts what the topic holds now"
         )
+    if log.truncated:
+        notes.append(truncation(log.truncated, TOPIC))
     letters_missing = max(0, log.dead - log.letters)
     if letters_missing:
         notes.append(f"{letters_missing} dead letters are not on {DEAD_TOPIC}")
@@ -188,6 +194,7 @@ def balance_v3(
         duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
         drift=NOTHING if in_step else difference(shown, stored),
         log_short=off_log + max(short, len(log.cut_off)),
+        truncated=sum(log.truncated.values()),
         notes=tuple(notes),
     )
 

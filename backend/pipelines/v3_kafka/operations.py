@@ -38,10 +38,9 @@ class KafkaFlinkOperations(PipelineOperations):
 
     def open_ingest(self, connections: Connections) -> Ingest:
         """Return the ingest that sends a record to the topic."""
-        from backend.pipelines.topic.ingest import KafkaIngest
+        from backend.pipelines.topic.ingest import open_topic_ingest
 
-        horizon_ms = connections.settings.dedup_horizon_ms
-        return KafkaIngest(connections.producer(TOPIC), connections.redis, horizon_ms, V3)
+        return open_topic_ingest(connections, V3)
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Return the lookup by the remembered keys, then by the row."""

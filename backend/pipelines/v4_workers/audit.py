@@ -7,7 +7,7 @@ far as the cut.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from backend.clients.kafka import Bounds, KafkaLogs, above
 from backend.clients.servers import Servers
@@ -21,6 +21,7 @@ from backend.pipelines.balance import (
     stored,
     unlogged,
 )
+from backend.pipelines.topic.acknowledged import read_truncated, truncation
 from backend.pipelines.topic.records import mark, offset_of
 from backend.pipelines.v4_workers.reconcile import (
     Cut,
@@ -60,6 +61,8 @@ class TopicCounts:
     """Offsets that the workers have stored and the topic no longer has at its end."""
     replaced: tuple[int, ...] = ()
     """Partitions that hold another record where the last one that was stored was: they lost their end."""
+    truncated: Mapping[int, int] = field(default_factory=dict)
+    """Partition → acknowledged records that it has lost with its end."""
 
 
 async def audit_v4(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool) -> Balance:
@@ -75,6 +78,7 @@ async def audit_v4(servers: Servers, logs: KafkaLogs, *, unique_timestamps: bool
         alike = await same_content(connection, V4, unique_timestamps=True) if unique_timestamps else None
         off_log = await unlogged(connection, V4)
     topic = await _count_topic(logs, cut, done)
+    topic = replace(topic, truncated=await read_truncated(servers.client, logs, V4))
     return balance_v4(topic, cut, done, rows, expected, copies, off_log, alike)
 
 
@@ -167,6 +171,8 @@ def balance_v4(
             f"of {WORKERS_TOPIC} partition {', '.join(map(str, topic.replaced))} has lost its end and gone on with"
             " other orders: how many were lost, and what it holds now, is known after `coffee replay v4`"
         )
+    if topic.truncated:
+        notes.append(truncation(topic.truncated, WORKERS_TOPIC))
     if topic.uncommitted:
         notes.append(
             f"a transaction is open on the topic: both groups read no further until it has ended,"
@@ -189,5 +195,6 @@ def balance_v4(
         duplicated=alike if alike is not None and alike.orders > copies.orders else copies,
         drift=drift,
         log_short=off_log + max(max(0, from_log - rest), topic.missing, len(topic.replaced)),
+        truncated=sum(topic.truncated.values()),
         notes=tuple(notes),
     )

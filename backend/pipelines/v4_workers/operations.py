@@ -40,10 +40,9 @@ class KafkaWorkersOperations(PipelineOperations):
 
     def open_ingest(self, connections: Connections) -> Ingest:
         """Return the ingest that sends a record to the topic."""
-        from backend.pipelines.topic.ingest import KafkaIngest
+        from backend.pipelines.topic.ingest import open_topic_ingest
 
-        horizon_ms = connections.settings.dedup_horizon_ms
-        return KafkaIngest(connections.producer(WORKERS_TOPIC), connections.redis, horizon_ms, V4)
+        return open_topic_ingest(connections, V4)
 
     def open_lookup(self, connections: Connections) -> Lookup:
         """Return the lookup by the remembered keys, the row and the aggregators' offsets."""

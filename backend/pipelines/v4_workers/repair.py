@@ -72,7 +72,7 @@ async def replay_v4(settings: Settings, progress: Progress, stalled_after_s: flo
             await reconcile(servers.database, servers.client)
             balance = await audit_v4(servers, logs, unique_timestamps=False)
             # A log that is short of orders stays so.
-            if replace(balance, log_short=0).balanced and balance.shown.orders >= rows:
+            if replace(balance, log_short=0, truncated=0).balanced and balance.shown.orders >= rows:
                 break
             if time.monotonic() > give_up_at_s:
                 raise CoffeeError(f"the whole topic is counted, but not balanced: {summary_line(balance)}")

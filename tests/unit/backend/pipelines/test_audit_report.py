@@ -45,6 +45,13 @@ def test_a_loss_that_nobody_remembers_and_a_lost_log_are_said() -> None:
     assert "lost 0 ·" in summary_line(short)
 
 
+def test_a_log_that_lost_its_end_says_how_many_acknowledged_records_are_gone() -> None:
+    cut_off = replace(good(), truncated=1_015)
+    assert "log truncated: 1,015 acknowledged records are gone" in summary_line(cut_off)
+    assert not cut_off.balanced
+    assert as_json([cut_off])["pipelines"][0]["truncated"] == 1_015
+
+
 def test_the_columns_of_the_table_are_aligned() -> None:
     lines = as_table([balance_v1(ROWS, ROWS, Totals(), Totals()), good()])
     assert len({len(line) for line in lines[:3]}) == 1

@@ -173,6 +173,13 @@ def test_v3_a_topic_that_was_deleted_is_a_lost_log_and_no_negative_number() -> N
     assert not balance.balanced
 
 
+def test_v3_what_the_topic_has_lost_with_its_end_is_said_however_the_rest_balances() -> None:
+    rows = of([("latte", "uptown", 1, 500)] * 3)
+    balance = balance_v3(TopicCounts(3, 3, 0, 0, 0, truncated={1: 4, 2: 3}), rows, rows, Totals(), 0)
+    assert (balance.truncated, balance.lost, balance.log_short, balance.balanced) == (7, 0, 0, False)
+    assert any("7 records that were acknowledged" in note for note in balance.notes)
+
+
 def test_v3_a_dead_letter_that_never_reached_its_topic_is_lost() -> None:
     assert balance_v3(TopicCounts(2, 0, 0, 2, letters=1), Totals(), Totals(), Totals(), 0).lost == 1
     # After a restore a letter may be written again.

@@ -17,9 +17,9 @@ from coffee_core.pipelines.constants import V1, V2, V3
 from coffee_core.totals import Totals
 
 
-def cut(notch: str, pipeline: Pipeline, *lost: str) -> CutResult:
+def cut(notch: str, pipeline: Pipeline, *lost: str, audited: int = 2) -> CutResult:
     verdict = Verdict(100, 90, 90 - len(lost), lost, (), (), 0, 0, ())
-    return CutResult(notch, FaultResult(NAME, pipeline, verdict, Totals(), 1.0))
+    return CutResult(notch, FaultResult(NAME, pipeline, verdict, Totals(), 1.0, audited_lost=audited))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,13 @@ def test_what_is_lost_is_held_against_what_was_promised(notch: str, pipeline: Pi
     assert (lost.may_lose, lost.kept) == (may_lose, may_lose)
     assert "lost 2 of 90 acknowledged" in lost.sentence()
     assert ("NOT KEPT" in lost.sentence()) is not may_lose
+
+
+@pytest.mark.parametrize(("notch", "kept"), [("default", False), ("relaxed", True)])
+def test_by_default_no_more_may_be_lost_than_the_audit_knows_of(notch: str, kept: bool) -> None:
+    lost = cut(notch, V3, "one", "two", audited=1)
+    assert (lost.unsaid, lost.kept) == (1, kept)
+    assert "lost 2 of 90 acknowledged, the audit says 1 at most" in lost.sentence()
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,10 @@ def test_a_partition_that_holds_another_record_where_the_last_one_was_is_a_log_t
     balance = balance_v4(topic, cut(7), DONE, totals(7), totals(7), NOTHING, 0)
     assert (balance.log_short, balance.balanced) == (1, False)
     assert "partition 2 has lost its end" in balance.notes[0]
+
+
+def test_acknowledged_records_that_the_topic_has_lost_are_said_and_keep_it_from_balancing() -> None:
+    topic = TopicCounts(unstored=0, uncounted=0, unfinished=0, letters=1, truncated={2: 15})
+    balance = balance_v4(topic, cut(7), DONE, totals(7), totals(7), NOTHING, 0)
+    assert (balance.truncated, balance.lost, balance.log_short, balance.balanced) == (15, 0, 0, False)
+    assert any("15 records that were acknowledged" in note for note in balance.notes)
