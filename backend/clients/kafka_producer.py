@@ -38,9 +38,9 @@ MAX_BATCH_BYTES = 256 * 1024
 """Most bytes of one batch: about a thousand orders."""
 
 Headers = list[tuple[str, bytes]]
-OnAcknowledged = Callable[[int, int, int], None]
-"""Called with partition, offset and time (milliseconds since the epoch) of the last record of each batch that was
-acknowledged."""
+OnAcknowledged = Callable[[int, int, int, int], None]
+"""Called of each batch that was acknowledged with its partition, its first and last offset, and the time of the
+last record, in milliseconds since the epoch."""
 _Waiting = defaultdict[int, deque["_Group"]]
 """Partition → groups that wait there, in turn."""
 
@@ -308,7 +308,10 @@ class _Group:
             return
         written = acknowledged.result()
         if written.offset >= 0:  # a broker that had it already may not know where
-            self._on_acknowledged(written.partition, written.offset + len(self.waiting) - 1, self._time_ms)
+            last = written.offset + len(self.waiting) - 1
+            # A topic may keep the broker's own time (message.timestamp.type).
+            time_ms = self._time_ms if written.timestamp_type == 0 else written.timestamp
+            self._on_acknowledged(written.partition, written.offset, last, time_ms)
         self.end(None)
 
     def end(self, error: BaseException | None) -> None:

@@ -80,9 +80,7 @@ select null::uuid[]
 -- name: notify
 -- Wake the projectors: by itself, never in the transaction of an order. Whoever notifies holds one lock of the whole
 -- server until it is committed: with the fsync of an order in it, all orders would wait for one another.
--- It has an fsync of its own to wait for unless told otherwise: nothing is stored by it, and a projector that missed
--- it looks by itself.
-select set_config('synchronous_commit', 'off', true), pg_notify('v5_totals', '')
+notify v5_totals
 
 
 -- name: contents
