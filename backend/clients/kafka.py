@@ -1,6 +1,7 @@
 """Kafka for the backend: how a client connects, and logs as the audits read them.
 
-``connections_of`` reads a private part of aiokafka, the connections of a client; see ``kafka_producer``.
+``connections_of`` and ``share_out_anew`` use private parts of aiokafka, the connections of a client and the
+coordinator of a consumer; see ``kafka_producer``.
 """
 
 import asyncio
@@ -73,6 +74,11 @@ def connections_of(consumer: AIOKafkaConsumer) -> frozenset[Any]:
         for (node, group), connection in connections
         if group == ConnectionGroup.DEFAULT and node != "bootstrap"
     )
+
+
+def share_out_anew(consumer: AIOKafkaConsumer) -> None:
+    """Have a member join its group again, which shares out the partitions where it is the one that leads."""
+    consumer._coordinator.request_rejoin()  # noqa: SLF001
 
 
 def kafka_tls(settings: Settings) -> ssl.SSLContext | None:

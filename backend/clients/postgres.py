@@ -27,6 +27,9 @@ COMMIT_TIMEOUT_S = 2.0
 TRANSACTION_TIMEOUT_S = 5.0
 """Seconds for a transaction up to its COMMIT, after which it is rolled back."""
 
+GIVE_WAY = "SET idle_in_transaction_session_timeout = '10s'"
+"""Has PostgreSQL end a session that has begun a transaction and says nothing for 10 s, as whoever is frozen or cut
+off: others wait for what it has locked. Longer than any pause of a process that works."""
 _PROBE = "SELECT FROM orders LIMIT 0"
 
 _UNCERTAIN_STATES = ("08", "57", "XX", "40003")
@@ -37,6 +40,11 @@ BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Intern
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection of the pool."""
 Refusal = TypeVar("Refusal")
+
+
+async def _begin_session(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Have a frozen API give way."""
+    await connection.execute(GIVE_WAY)
 
 
 async def _keep_session(_: object) -> None:
@@ -71,6 +79,7 @@ class PostgresPool:
             max_size=POOL_CONNECTIONS,
             max_queries=sys.maxsize,
             max_inactive_connection_lifetime=0,
+            init=_begin_session,
             reset=_keep_session,
             timeout=ACQUIRE_TIMEOUT_S,
             server_settings={"application_name": name},

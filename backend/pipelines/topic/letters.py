@@ -99,7 +99,7 @@ async def requeue(
     """Put letters back with one producer; return the place of each new record, or ``kept: …`` with the reason.
 
     Producing comes before remembering. A crash in between leaves the letter listed; requeued once more it has the
-    same message id, so that the second one is dropped as a repeat.
+    same message id, so that the second one is dropped as a repeat (by v3 within the horizon).
 
     Raises UnreachableError and the errors of the other servers; what was remembered by then was sent.
     """

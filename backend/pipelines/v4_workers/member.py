@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from backend.clients.daemon import OUTAGES, Outage, Report
-from backend.clients.kafka import connections_of, kafka_options, naming_kafka
+from backend.clients.kafka import connections_of, kafka_options, naming_kafka, share_out_anew
 from backend.clients.servers import UnreachableError
 from backend.pipelines.consumer_name import consumer_name
 from backend.pipelines.v4_workers.records import Portion, Position, Record, mark_of
@@ -68,6 +68,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
         """Up to where what was read has been processed."""
         self._committed: dict[TopicPartition, int] = {}
         """What the group has last been told of it."""
+        self._partitions = 0
+        """Partitions of the topic when they were last shared out."""
         self._shared_out = asyncio.Event()
         """Set once the group has given this member its partitions."""
         self._rebalances = 0
@@ -81,6 +83,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
     def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002
         """Look the positions up again (called by the consumer)."""
         self._rebalances += 1
+        self._partitions = 0
         self._shared_out.set()
 
     async def start(self) -> None:
@@ -162,6 +165,21 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's is 
                     portions.append(Portion(place.partition, first, last, records))
                     self._positions[place] = last
         return portions
+
+    def notice_other_partitions(self) -> None:
+        """Have the group share out its partitions anew where some were added, or are no more: a topic made anew.
+
+        aiokafka sees to that in the member that led when they were shared out last. A successor under the name of
+        that one does not: the broker tells it that its predecessor leads (KIP-345).
+        """
+        if self._consumer is None:
+            return
+        known = self._consumer.partitions_for_topic(WORKERS_TOPIC) or set()
+        gone = {place.partition for place in self._consumer.assignment()} - known
+        if known and (gone or 0 < self._partitions < len(known)):
+            share_out_anew(self._consumer)
+        else:
+            self._partitions = len(known)
 
     def note_processed(self, portions: Sequence[Portion]) -> None:
         """Remember up to where these portions reach."""
@@ -335,6 +353,7 @@ async def _process(member: Member, work: Work, portions: Sequence[Portion]) -> N
 async def _keep_publishing(member: Member, work: Work, log: logging.Logger) -> None:
     while True:
         try:
+            member.notice_other_partitions()
             await member.publish(work)
         except (CoffeeError, *OUTAGES) as error:
             log.debug("where this member stands cannot be published: %s", error)

@@ -15,7 +15,8 @@ select partition, next_offset, last_record from orders_v4_offsets where partitio
 -- Move on, where nobody else has: the first statement of a transaction, so that of two workers with the same records
 -- one waits here for the other, and then finds that it has nothing left to do.
 -- $1 to $6: of each portion its partition, first and next offset, records and malformed ones among them, and the mark of
--- its last record, '' where it has none.
+-- its last record, '' where it has none. Returns a row for each that has moved on; ``refusals``: PostgreSQL has ever
+-- refused an order.
 with locked as (
     select partition from orders_v4_offsets where partition = any($1::integer[]) order by partition for update
 )
@@ -31,6 +32,7 @@ from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[
     locked
 where line.partition = portion.partition and locked.partition = portion.partition
     and line.next_offset = portion.first_offset
+returning exists (select from orders_v4_refused) as refusals
 
 
 -- name: insert
@@ -61,7 +63,8 @@ on conflict (version, message_id) do nothing
 -- name: read_back
 -- For each order, as of the insert: is there a row, is it its own, does its content agree, and may an aggregator not
 -- know of it? The row may be from another partition, whose records it may meet in another order, or from long before,
--- $8: an interval; or from before the aggregators last began anew, $9: microseconds since 1970, null where that is not
+-- $8: an interval, by when the two were accepted, or were stored: a dead letter keeps its time when it is sent again; or
+-- from before the aggregators last began anew, $9: microseconds since 1970, null where that is not
 -- known: then its record may have been lost by the topic; or the order was refused once. Clocks may differ by 5 s.
 -- A statement of its own after the insert: within that one's snapshot a row that another worker has just committed
 -- cannot be seen.
@@ -72,6 +75,7 @@ select
     = (entry.drink, entry.store, entry.price_cents, entry.ordered_us) as same,
     split_part(stored.source_id, ':', 1) <> split_part(entry.source_id, ':', 1)
     or 'epoch'::timestamptz + entry.accepted_us / 1000000 * interval '1 s' > stored.accepted_at + $8::interval
+    or clock_timestamp() > stored.stored_at + $8::interval
     or coalesce(stored.accepted_at < 'epoch'::timestamptz + ($9::bigint / 1000000 + 5) * interval '1 s', true)
     or exists (select from orders_v4_refused as refused where refused.message_id = entry.message_id)
         as doubtful
@@ -80,6 +84,23 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6:
     as entry (message_id, drink, store, price_cents, ordered_us, accepted_us, source_id, place)
 left join orders_v4 as stored on stored.version = 'v4' and stored.message_id = entry.message_id
 order by entry.place
+
+
+-- name: doubt_mended
+-- Doubt orders that are stored now and were refused once: an aggregator may have counted one, forgotten it, and met its
+-- first record again since, in a replay. Then it drops this one as a repeat.
+-- $1: message ids of the orders, $2: places on the topic.
+update orders_v4_offsets as line
+set doubts = line.doubts + mended.orders
+from (
+    select split_part(entry.source_id, ':', 1)::integer as partition, count(*) as orders
+    from unnest($1::uuid[], $2::text[]) as entry (message_id, source_id)
+    inner join orders_v4_refused as refused on refused.message_id = entry.message_id
+    inner join orders_v4 as stored
+        on stored.version = 'v4' and stored.message_id = entry.message_id and stored.source_id = entry.source_id
+    group by 1
+) as mended
+where line.partition = mended.partition
 
 
 -- name: note_outcomes

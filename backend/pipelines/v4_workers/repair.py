@@ -83,7 +83,9 @@ async def replay_v4(settings: Settings, progress: Progress, stalled_after_s: flo
 
 async def _follow_topic_made_anew(servers: Servers, logs: KafkaLogs) -> None:
     """Let the workers begin again with partitions that are not what they stored: another topic, or cut off."""
-    bounds, stored = await logs.bounds(WORKERS_TOPIC), await read_stored(servers.database)
+    # The offsets first: what is stored meanwhile was on the topic.
+    stored = await read_stored(servers.database)
+    bounds = await logs.bounds(WORKERS_TOPIC)
     anew = [number for number, offset in stored.offsets.items() if offset > bounds.get(number, (0, 0))[1]]
     anew += await replaced_partitions(logs, bounds, stored)
     if anew:

@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 from backend.clients.daemon import Database, open_postgres, open_redis, run_daemon
 from backend.clients.kafka import kafka_options, naming_kafka
 from backend.clients.kafka_producer import REQUEST_TIMEOUT_MS, close_producer
+from backend.clients.postgres import GIVE_WAY
 from backend.pipelines.dead_letters import KEY_CONFLICT
 from backend.pipelines.topic.letters import LONGEST_TEXT
 from backend.pipelines.v4_workers.member import NotOursError, run_member
@@ -40,7 +41,7 @@ METRICS = MetricKeys(V4)
 _log = logging.getLogger("backend.pipelines.v4_workers.kafka-worker")  # run with -m this module is __main__
 
 _PACKAGE = "backend.pipelines.v4_workers"
-_KNOW, _POSITIONS, _ADVANCE, _INSERT_NEW, _READ_BACK, _NOTE_OUTCOMES, _NOTE_REFUSED = (
+_KNOW, _POSITIONS, _ADVANCE, _INSERT_NEW, _READ_BACK, _NOTE_OUTCOMES, _NOTE_REFUSED, _DOUBT_MENDED = (
     sql(_PACKAGE, name)
     for name in (
         "know_partitions",
@@ -50,6 +51,7 @@ _KNOW, _POSITIONS, _ADVANCE, _INSERT_NEW, _READ_BACK, _NOTE_OUTCOMES, _NOTE_REFU
         "read_back",
         "note_outcomes",
         "note_refused",
+        "doubt_mended",
     )
 )
 _INSERT = f"{_INSERT_NEW}\n{sql(_PACKAGE, 'insert_keep_first')}"
@@ -63,6 +65,8 @@ _GATHER_S = 0.02
 commits leave the disk to the log of Redis, on which the dashboard waits."""
 _GATHER_UP_TO = 500
 """Records with which a commit is not put off."""
+_SENT_WITHIN_S = 8.0
+"""Seconds in which a broker has the letters of a batch, whose transaction waits for that."""
 
 
 class RowVanishedError(CoffeeError):
@@ -133,10 +137,14 @@ class Store:
     ) -> None:
         """Commit all of it; raises _RefusedError where that has to be done with more care."""
         async with self._turn, self._connection.transaction():
-            if _rows_of(await self._connection.execute(_ADVANCE, *advances)) < len(advances[0]):
+            advanced = await self._connection.fetch(_ADVANCE, *advances)
+            if len(advanced) < len(advances[0]):
                 raise NotOursError
             outcomes = _Outcomes()
             inserted = await insert(orders, outcomes)
+            if inserted and any(row["refusals"] for row in advanced):
+                message_ids, *_, places = _columns(orders)
+                await self._connection.execute(_DOUBT_MENDED, message_ids, places)
             if outcomes.refused_ids:
                 await self._connection.execute(_NOTE_REFUSED, outcomes.refused_ids)
             if inserted + len(outcomes.refused_ids) < len(orders):
@@ -269,27 +277,32 @@ class LetterBox:
         """Return when the broker has all of them. Raises UnreachableError."""
         if not letters:
             return
+        # A producer of this kind tries for ever: what it has in hand may yet arrive, twice then, under one key.
         with naming_kafka(self._settings.kafka_servers):
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **kafka_options(self._settings),
-                    client_id="coffee-dead-letters",
-                    acks="all",
-                    enable_idempotence=True,
-                    request_timeout_ms=REQUEST_TIMEOUT_MS,
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            sent = []
-            for letter in letters:
-                place, text = _letter(letter)
-                sent.append(await self._producer.send(WORKERS_DEAD_TOPIC, text, place))
-                _log.warning("dead letter %s: %s", place.decode(), letter.reason)
-            await asyncio.gather(*sent)
+            async with asyncio.timeout(_SENT_WITHIN_S):
+                await self._send(letters)
+
+    async def _send(self, letters: Sequence[DeadLetter]) -> None:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **kafka_options(self._settings),
+                client_id="coffee-dead-letters",
+                acks="all",
+                enable_idempotence=True,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        sent = []
+        for letter in letters:
+            place, text = _letter(letter)
+            sent.append(await self._producer.send(WORKERS_DEAD_TOPIC, text, place))
+            _log.warning("dead letter %s: %s", place.decode(), letter.reason)
+        await asyncio.gather(*sent)
 
     async def close(self) -> None:
         """End the producer, where there is one."""
@@ -302,17 +315,25 @@ def _letter(letter: DeadLetter) -> tuple[bytes, bytes]:
     """Return key and value, of the form that v3's job gives its letters."""
     record = letter.record
     value = record.value
-    # Escaped, a text may grow sixfold: a letter that the broker refuses as too large would keep all from going on.
+    # A letter that the broker refuses as too large would keep all from going on. So only what must be is escaped:
+    # a control character grows to six bytes, any other takes four at most, where "\ud83d\ude00" would be twelve.
     text = None if value is None else value.decode(errors="replace")[:LONGEST_TEXT]
     content = {"reason": letter.reason, "partition": record.partition, "offset": record.offset, "text": text}
-    return f"{record.partition}:{record.offset}".encode(), json.dumps(content).encode()
+    return f"{record.partition}:{record.offset}".encode(), json.dumps(content, ensure_ascii=False).encode()
+
+
+async def open_session(database_url: str) -> Database:
+    """Open a connection whose transactions give way. Raises an error of ``OUTAGES``."""
+    connection = await open_postgres(database_url)
+    await connection.execute(GIVE_WAY)
+    return connection
 
 
 async def run_worker(stop: asyncio.Event, settings: Settings) -> None:
     """Run a member of the workers' group until ``stop`` is set."""
 
     async def open_store(stack: AsyncExitStack) -> Store:
-        connection = await open_postgres(settings.database_url)
+        connection = await open_session(settings.database_url)
         # Not close(), which would wait for a server that hangs.
         stack.callback(connection.terminate)
         letters = LetterBox(settings)

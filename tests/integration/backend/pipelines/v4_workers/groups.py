@@ -11,12 +11,13 @@ from redis.asyncio import Redis
 from backend.clients.daemon import Database
 from backend.pipelines.balance import difference, stored
 from backend.pipelines.v4_workers.aggregator import COUNT_BATCH, Counting
-from backend.pipelines.v4_workers.reconcile import read_stored, reconcile, take_cut
+from backend.pipelines.v4_workers.reconcile import PACKAGE, SCRIPT_KEYS, read_stored, reconcile, take_cut
 from backend.pipelines.v4_workers.records import DeadLetter, Portion
 from backend.pipelines.v4_workers.worker import Store
 from coffee_core.keys import WORKERS_TOPIC, MetricKeys
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V4
+from coffee_core.resources import lua
 from coffee_core.totals import Totals
 
 HORIZON_MS = 3_600_000
@@ -73,12 +74,13 @@ class Groups:
         return difference((await take_cut(self.client)).shown, await stored(self.connection, V4))
 
     async def reconciled(self) -> Totals:
-        """Reconcile for as long as the aggregator would, and return what is off afterwards."""
+        """Reconcile where and for as long as the aggregator would, and return what is off afterwards."""
+        check = self.client.register_script(lua(PACKAGE, "check_metrics"))
         while True:
-            assert await reconcile(self.connection, self.client) is not None
-            cut = await take_cut(self.client)
-            if cut.number("settled") == (await read_stored(self.connection)).doubts:
+            consistent, settled = await check(keys=SCRIPT_KEYS)
+            if consistent and settled == await self.doubts():
                 return await self.drift()
+            assert await reconcile(self.connection, self.client) is not None
 
     async def shown(self) -> int:
         return (await take_cut(self.client)).shown.orders

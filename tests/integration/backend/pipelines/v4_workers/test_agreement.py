@@ -1,7 +1,9 @@
 """The two groups go their own ways, and what is shown is in the end what is stored: nothing more, nothing less."""
 
 import asyncio
+import contextlib
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,14 +15,18 @@ from backend.clients.daemon import Database
 from backend.pipelines.balance import NOTHING, is_zero
 from backend.pipelines.v4_workers.member import NotOursError
 from backend.pipelines.v4_workers.reconcile import PACKAGE, SCRIPT_KEYS, read_stored, reconcile, take_cut
+from backend.pipelines.v4_workers.records import DeadLetter
+from backend.pipelines.v4_workers.worker import Store, open_session
 from coffee_core.ids import new_message_id
 from coffee_core.keys import MetricKeys
 from coffee_core.latency import MAX_BUCKET
 from coffee_core.order import Order
 from coffee_core.pipelines.constants import V4
 from coffee_core.resources import lua, sql
+from coffee_core.tasks import end_tasks
 from tests.integration.backend.pipelines.v2_streams.bench import mixed
-from tests.integration.backend.pipelines.v4_workers.groups import Groups
+from tests.integration.backend.pipelines.v4_workers.groups import HORIZON_MS, Groups
+from tests.waiting import until
 
 GARBAGE = (b"not json", None, b"[]", b"{}", b"\xff\xfe", b'{"message_id":"x"}')
 
@@ -142,6 +148,71 @@ async def test_an_order_that_is_stored_before_its_id_is_forgotten_is_shown(group
     await groups.both(groups.put(0, bad))
     assert is_zero(await groups.reconciled())
     assert await groups.shown() == 1
+
+
+async def test_an_order_that_was_refused_and_met_again_in_a_replay_is_shown_once_it_is_stored(
+    groups: Groups, client: Redis
+) -> None:
+    await groups.count_for_long()
+    orders = mixed(5)
+    orders[3] = replace(orders[3], price_cents=777)
+    await groups.connection.execute("alter table orders_v4 add constraint odd check (price_cents <> 777)")
+    await groups.both(groups.put(0, *orders))
+    assert is_zero(await groups.reconciled())
+    await client.register_script(lua(PACKAGE, "replay"))(keys=SCRIPT_KEYS)
+    await groups.count(groups.portion(0, 0, 5))
+    assert is_zero(await groups.reconciled())
+    assert await groups.shown() == 4
+    await groups.connection.execute("alter table orders_v4 drop constraint odd")
+    await groups.both(groups.put(0, orders[3]))
+    assert is_zero(await groups.reconciled())
+    assert await groups.shown() == 5
+
+
+async def test_a_letter_that_is_sent_again_after_the_horizon_is_taken_out_again(
+    groups: Groups, client: Redis
+) -> None:
+    await groups.count_for_long()
+    (order,) = mixed(1)
+    await groups.both(groups.put(0, order))
+    # Days later, when its id is forgotten, with the time at which it was accepted first.
+    await groups.connection.execute("update orders_v4 set stored_at = stored_at - interval '3 days'")
+    await client.delete(*MetricKeys(V4).ids)
+    await groups.both(groups.put(0, order))
+    assert await groups.shown() == 2
+    assert is_zero(await groups.reconciled())
+    assert await groups.shown() == 1
+
+
+class Hanging:
+    """A letter box whose broker does not answer."""
+
+    async def send(self, letters: Sequence[DeadLetter]) -> None:
+        if letters:
+            await asyncio.Event().wait()
+
+
+async def test_a_worker_that_is_frozen_within_its_transaction_gives_way(
+    groups: Groups, database_url: str, client: Redis
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        session = await open_session(database_url)
+        stack.callback(session.terminate)
+        assert await session.fetchval("show idle_in_transaction_session_timeout") == "10s"
+        await session.execute("set idle_in_transaction_session_timeout = '200ms'")
+        batch = groups.put(0, *mixed(5), b"not json")
+        frozen = asyncio.create_task(Store(session, client, Hanging(), HORIZON_MS).process([batch]))
+        stack.push_async_callback(end_tasks, frozen)
+        await until(lambda: _locks_a_line(groups.connection))
+        await groups.both(batch)
+        await groups.both(groups.put(0, *mixed(3, seed=4)))
+    assert await groups.reconciled() == NOTHING
+    assert await groups.shown() == 8
+
+
+async def _locks_a_line(connection: Database) -> bool:
+    found = await connection.fetch("select from orders_v4_offsets where partition = 0 for update skip locked")
+    return not found
 
 
 async def test_of_a_batch_that_cannot_be_counted_whole_nothing_is(groups: Groups, client: Redis) -> None:

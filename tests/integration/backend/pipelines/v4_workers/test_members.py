@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from redis.asyncio import Redis
 
 from backend.pipelines.audit import audit
 from backend.pipelines.balance import Balance
 from backend.pipelines.operations import operations_of
 from backend.pipelines.topic.lag import TopicLag
+from backend.pipelines.topic.letters import LONGEST_TEXT
 from backend.pipelines.v4_workers.aggregator import run_aggregator
 from backend.pipelines.v4_workers.worker import run_worker
 from coffee_core.errors import UnavailableError
@@ -149,6 +150,45 @@ async def test_members_crash_while_others_join(kafka_settings: Settings) -> None
         await accept(producer, *orders[60:], *orders[:10])
         balance = await at_rest(kafka_settings, 90)
         assert (balance.accepted, balance.duplicates_dropped) == (100, 10)
+
+
+async def test_partitions_that_were_added_are_read_also_when_the_one_that_led_was_killed(
+    kafka_settings: Settings,
+) -> None:
+    few = replace(kafka_settings, topic_partitions=2)
+    orders = mixed(60)
+    admin = AIOKafkaAdminClient(bootstrap_servers=few.kafka_servers)
+    await admin.start()
+    try:
+        async with members(few), producing(few) as producer:
+            await accept(producer, *orders[:20])
+            await at_rest(few, 20)
+        # Within the session of the one before: its partitions wait for it, and nobody shares them out.
+        async with members(few), producing(few) as producer:
+            await accept(producer, *orders[20:30])
+            await at_rest(few, 30)
+            (about,) = await admin.describe_topics([WORKERS_TOPIC])
+            more = len(about["partitions"]) + 2
+            await admin.create_partitions({WORKERS_TOPIC: NewPartitions(more)})
+            await producer.client.force_metadata_update()
+            for at, order in enumerate(orders[30:]):
+                await producer.send_and_wait(WORKERS_TOPIC, encode(order), partition=more - 1 - at % 2)
+            await at_rest(few, 60)
+    finally:
+        await admin.close()
+
+
+async def test_a_record_of_characters_that_grow_when_they_are_escaped_is_a_letter(
+    kafka_settings: Settings,
+) -> None:
+    bad = json.dumps({"message_id": "\U0001f600" * LONGEST_TEXT}, ensure_ascii=False).encode()
+    async with producing(kafka_settings) as producer, members(kafka_settings):
+        await producer.send_and_wait(WORKERS_TOPIC, bad, b"x")
+        await accept(producer, *mixed(3))
+        balance = await at_rest(kafka_settings, 3)
+        assert balance.dead_letters == 1
+        ((letter, _),) = await settle_dead_letters(kafka_settings, V4, (), None, {})
+        assert letter.text == bad.decode()[:LONGEST_TEXT]
 
 
 async def test_two_members_under_one_name_are_exact(kafka_settings: Settings) -> None:
