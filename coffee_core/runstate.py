@@ -3,6 +3,7 @@
 Files under ``COFFEE_HOME/run``, each replaced as a whole by a rename, so that nobody reads half of one.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -130,8 +131,11 @@ def sync_folders(home: Path, *folders: Path) -> None:
     What a server syncs is the file; that its folder has it is another matter.
     """
     above = {parent for folder in folders for parent in folder.parents if parent.is_relative_to(home)}
-    for folder in (*folders, *above, home.parent):
+    for folder in (*folders, *above):
         sync_file(folder)
+    # Of a shared folder one may know no more than the way through it: then its owner has to sync it.
+    with contextlib.suppress(PermissionError):
+        sync_file(home.parent)
 
 
 def sync(handle: int) -> None:

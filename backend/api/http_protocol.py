@@ -200,6 +200,8 @@ class LimitedProtocol(HttpToolsProtocol):
         for cycle in self._unanswered:  # uvicorn notifies only the newest
             cycle.disconnected = True
             cycle.message_event.set()
+        # uvicorn cancels it only where the client closes in order: it would keep us, with headers and body.
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -215,6 +217,9 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._hand_over()
                 if self._whole_body:
                     super().on_body(self._whole_body)
+        if not self._in_headers and self._is_idle():
+            # Nothing but the line ends that may stand before a request: uvicorn waits for ever then.
+            self._wait_for_request()
         if self._in_headers and not self.transport.is_closing():
             self._unfinished_bytes += len(data) if began_in_headers else 0
             if self._unfinished_bytes > MAX_HEADERS_BYTES:
@@ -256,8 +261,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self._headers_timer = None
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
             raise ValueError("Host is missing, or given twice")
-        if self.parser.should_upgrade() and self._offers_unsupported_upgrade():
-            return
+        unanswered = self.cycle is not None and not self.cycle.response_complete
+        if self.parser.should_upgrade():
+            if self._offers_unsupported_upgrade():
+                return
+            if unanswered:
+                # The websocket would take the connection over, and the application never learn of its end.
+                raise ValueError("an upgrade behind an unanswered request")
         admission = self._admissions.get(self.url)
         if admission is not None and self._refused_at_once(admission):
             return
@@ -265,7 +275,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if way is not None and self._is_plain_post() and way.passes(self.headers):
             self._short_way, self._whole_body = way, b""
             return
-        if self.cycle is not None and not self.cycle.response_complete:
+        if unanswered:
             self._unanswered.append(self.cycle)
         self._hand_over()
 
@@ -283,8 +293,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._request_unfinished = False
         if self._short_way is not None:
             way, self._short_way = self._short_way, None
+            body, self._whole_body = self._whole_body, b""
             self.cycle = cast("RequestResponseCycle", WholeRequest())
-            answering = self._answer(self.cycle, way, cast("Scope", self.scope), self._whole_body)
+            answering = self._answer(self.cycle, way, cast("Scope", self.scope), body)
             task = self.loop.create_task(answering)
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
@@ -294,9 +305,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._rest_timer.cancel()
             self._rest_timer = None
             if self.timeout_keep_alive_task is None:
-                self.timeout_keep_alive_task = self.loop.call_later(
-                    self.timeout_keep_alive, self.timeout_keep_alive_handler
-                )
+                self._wait_for_request()
 
     def on_response_complete(self) -> None:
         """Wait up to REST_TIMEOUT_S for the rest of the request; go on with the connection, or hold it."""
@@ -448,6 +457,20 @@ class LimitedProtocol(HttpToolsProtocol):
         self._hold_timer = None
         if not self.transport.is_closing():
             self.flow.resume_reading()
+
+    def _is_idle(self) -> bool:
+        return (
+            self.timeout_keep_alive_task is None
+            and not self._request_unfinished
+            and self in self.connections  # no websocket has taken over
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.transport.is_closing()
+        )
+
+    def _wait_for_request(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def _wait_for_headers(self) -> None:
         self._headers_timer = self.loop.call_later(HEADERS_TIMEOUT_S, self._headers_too_slow)

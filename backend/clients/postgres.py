@@ -30,7 +30,12 @@ TRANSACTION_TIMEOUT_S = 5.0
 GIVE_WAY = "SET idle_in_transaction_session_timeout = '10s'"
 """Has PostgreSQL end a session that has begun a transaction and says nothing for 10 s, as whoever is frozen or cut
 off: others wait for what it has locked. Longer than any pause of a process that works."""
-_PROBE = "SELECT FROM orders LIMIT 0"
+_PROBE = """
+SELECT current_setting('transaction_read_only')
+FROM (SELECT) AS once LEFT JOIN (SELECT FROM orders LIMIT 0) AS found ON true
+"""
+_READ_ONLY = "25006"
+"""SQLSTATE of a statement that writes where nothing may be written."""
 
 _UNCERTAIN_STATES = ("08", "57", "XX", "40003")
 """Beginnings of SQLSTATEs after which a statement may yet have been committed: lost, shut down, broken inside."""
@@ -179,6 +184,8 @@ class PostgresPool:
             _UNCERTAIN_STATES
         )
         if refused and not committed:
+            if getattr(error, "sqlstate", "") == _READ_ONLY:
+                self._drop_probe_connection()  # that of a session from before may still write
             self.health.doubt()
             return UnavailableError(f"postgres refuses ({first_line(error)})")
         self.give_up(connection)
@@ -229,7 +236,8 @@ class PostgresPool:
             if self._probe_connection is None or self._probe_connection.is_closed():
                 PostgresUrl.parse(self._url).require_files()
                 self._probe_connection = await asyncpg.connect(self._url, timeout=PROBE_CONNECT_TIMEOUT_S)
-            await self._probe_connection.execute(_PROBE)
+            if await self._probe_connection.fetchval(_PROBE) == "on":
+                raise UnavailableError("it takes no writes (transaction_read_only): a standby, or set so")
             if not self.health.up:
                 await self._warm()
         except asyncpg.UndefinedTableError as error:

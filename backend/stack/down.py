@@ -10,8 +10,9 @@ from backend.stack import locks
 from coffee_core.errors import StackError
 from coffee_core.passwords import FOLDER as PASSWORDS
 
-_DATA = ("postgres", "postgres.new", "redis", "kafka", "flink", "locks", "logs", "run", "evidence", PASSWORDS)
-"""What the stack makes in a home. COFFEE_HOME may be a folder that holds other things too: they are left alone."""
+_DATA = ("postgres", "postgres.new", "redis", "kafka", "flink", "locks", "logs", "evidence", PASSWORDS, "run")
+"""What the stack makes in a home, its locks last. COFFEE_HOME may be a folder that holds other things too: they
+are left alone."""
 _WITHIN_S = 30.0
 _POLL_S = 0.05
 
@@ -52,9 +53,19 @@ def data_folders(home: Path) -> list[Path]:
 
 
 def wipe(home: Path) -> None:
-    """Delete the folders of the stack in a home. Raises StackError naming what could not be deleted."""
-    for folder in data_folders(home):
-        try:
-            shutil.rmtree(folder)
-        except OSError as error:
-            raise StackError(f"cannot delete {folder}: {error.strerror}: {error.filename}") from error
+    """Delete the folders of the stack in a home; nothing can start there meanwhile.
+
+    Raises AlreadyRunningError where anything runs there, StackError naming what could not be deleted.
+    """
+    lock = locks.hold(home, locks.SUPERVISOR)
+    try:
+        # Parts of their own, without a supervisor; what starts from now on finds the lock of ours.
+        if running := {name: pid for name, pid in locks.holders(home).items() if pid != os.getpid()}:
+            raise locks.already_running(home, "the stack", next(iter(running.values())))
+        for folder in data_folders(home):
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise StackError(f"cannot delete {folder}: {error.strerror}: {error.filename}") from error
+    finally:
+        os.close(lock)

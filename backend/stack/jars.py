@@ -27,7 +27,7 @@ from backend.stack.places import cache_dir
 from coffee_core.backoff import Backoff
 from coffee_core.errors import StackError
 from coffee_core.file_lock import locked, open_lock_file
-from coffee_core.runstate import write_private
+from coffee_core.runstate import sync_file, write_private
 
 LOCK_NAME = "jars.lock.json"
 Progress = Callable[[int, int], None]
@@ -151,6 +151,8 @@ def ensure_files(
         missing = [jar for jar in jars if not _present(jar, folder, stamps)]
         if missing:
             _fetch_all(missing, folder, progress, repositories)
+            # What is stamped is not read again: after a power cut it must be what it was.
+            sync_file(folder)
             stamps = {jar.file_name: _stamp(jar, folder / jar.file_name) for jar in jars}
             write_private(folder / "verified.json", json.dumps(stamps))
         _note_use(jars, folder)
@@ -303,6 +305,7 @@ def _fetch(
                 time.sleep(backoff.next_s())
                 continue
             verify(jar, path)
+            sync_file(path)
             path.replace(folder / jar.file_name)
             return
 

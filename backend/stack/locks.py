@@ -24,15 +24,18 @@ def hold(home: Path, name: str) -> int:
 
     Raises AlreadyRunningError where another process holds it, StackError where the file system has no locks.
     """
-    folder = run_dir(home)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = open_lock_file(lock_path(home, name))
-    try:
-        is_ours = _locked(handle)
-    except OSError as error:
-        raise StackError(
-            f"no file can be locked in {folder} ({error.strerror}): set COFFEE_HOME to a folder on a local disk"
-        ) from error
+    folder, path = run_dir(home), lock_path(home, name)
+    while True:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = open_lock_file(path)
+        try:
+            is_ours = _locked(handle)
+        except OSError as error:
+            words = f"no file can be locked in {folder} ({error.strerror})"
+            raise StackError(f"{words}: set COFFEE_HOME to a folder on a local disk") from error
+        if not is_ours or _is_at(path, handle):
+            break
+        os.close(handle)  # deleted while we waited (`coffee reset`): somebody else may hold another one by now
     if not is_ours:
         owner = os.read(handle, 32).decode().strip() or "unknown"
         os.close(handle)
@@ -40,6 +43,13 @@ def hold(home: Path, name: str) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, str(os.getpid()).encode(), 0)
     return handle
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _locked(handle: int) -> bool:

@@ -164,7 +164,7 @@ class Wrapper:
         while True:
             try:
                 return await self._part.settle()
-            except StackError as error:
+            except (StackError, OSError) as error:
                 self._publisher.move(pending, str(error), pid)
                 self._publisher.announce(f"{error}; trying again")
                 await asyncio.sleep(backoff.next_s())

@@ -124,12 +124,12 @@ class ConsumerGroup:
     def __init__(self, client: Redis, consumer: str, batch_orders: int) -> None:
         self._client = client
         # Entries as they come: making dictionaries of them was a fifth of the worker's time in a backlog.
-        for command in ("XREADGROUP", "XAUTOCLAIM"):
-            client.set_response_callback(command, _as_it_comes)
+        client.set_response_callback("XREADGROUP", _as_it_comes)
         self._consumer = consumer
         self._count = batch_orders
         self._retire = client.register_script(lua("backend.pipelines.v2_streams", "retire_consumer"))
         self._claim_stuck = client.register_script(lua("backend.pipelines.v2_streams", "claim_stuck"))
+        self._claim_stale = client.register_script(lua("backend.pipelines.v2_streams", "claim_stale"))
         self._claim_from = "0-0"
         self._stuck_from = FROM_THE_FIRST
 
@@ -163,9 +163,8 @@ class ConsumerGroup:
 
     async def claim_stale(self) -> list[Entry]:
         """Claim entries that another consumer was delivered and has not acknowledged for ``MIN_IDLE_MS``."""
-        answer: Any = await self._client.xautoclaim(
-            STREAM, STREAM_GROUP, self._consumer, MIN_IDLE_MS, start_id=self._claim_from, count=self._count
-        )
+        args = (STREAM_GROUP, self._consumer, MIN_IDLE_MS, self._claim_from, self._count)
+        answer: Any = await self._claim_stale(keys=(STREAM, METRICS.counters), args=args)
         self._claim_from = answer[0]
         # Those deleted by somebody are named apart, and no longer pending.
         return [*answer[1], *((entry_id, ()) for entry_id in answer[2])]

@@ -67,9 +67,11 @@ class Worker:
 
     async def start(self) -> None:
         """Create what is missing and reconcile where the metrics are not consistent."""
-        if await self._group.create_if_missing():
+        created = await self._group.create_if_missing()
+        if created:
             _log.info("created the consumer group")
-        if not await self._scripts.are_metrics_consistent():
+        # With the group before it entries may have gone that were rows already, and yet to be counted.
+        if created or not await self._scripts.are_metrics_consistent():
             await self._reconcile()
 
     async def step(self) -> int:

@@ -29,6 +29,7 @@ from coffee_core.resources import lua
 from coffee_core.server_urls import place
 from coffee_core.settings import Settings
 from flink.checkpoints import checkpoints_uri
+from flink.options import EPOCH_PARAMETER
 from flink.rest import FlinkRest, FlinkUnavailableError
 
 
@@ -213,6 +214,11 @@ async def take_savepoint(settings: Settings, *, stop: bool) -> Savepoint:
             running = [job for job in await flink.jobs() if job.state == "RUNNING"]
             if not running:
                 raise CoffeeError("no job of v3 runs: see `coffee status`")
+            # The state of a job that a replay is about to end is not what the next one begins with.
+            if await flink.parameter(running[0], EPOCH_PARAMETER) not in (epoch, None):
+                raise CoffeeError(
+                    f"a replay has just begun, and the job of epoch {epoch} does not run yet: try again"
+                )
             uri = await flink.savepoint(running[0], folder, stop=stop)
     except FlinkUnavailableError as error:
         raise UnreachableError(

@@ -10,6 +10,8 @@ from backend.stack import postgres as postgres_stack
 from backend.stack import redis as redis_stack
 from coffee_core.keys import STREAM
 from coffee_core.settings import Settings
+from tests.database import connected
+from tests.integration.backend.api.in_process import LocalApi, in_process
 from tests.integration.backend.api.process import KEY, Api, running, taken
 from tests.servers import free_port, halt, serving
 from tests.waiting import until
@@ -127,3 +129,22 @@ async def test_postgres_without_its_table_is_not_ready(tmp_path: Path, database_
 
         await until(says_migrations)
         await _refused(api, "v1")
+
+
+async def test_a_postgres_that_takes_no_writes_is_not_ready(settings: Settings) -> None:
+    server, _, name = settings.database_url.partition("?")[0].rpartition("/")
+
+    async with in_process(settings) as api, connected(f"{server}/postgres") as admin:
+        await until(lambda: api.is_ready("v1"))
+        await admin.execute(f"alter database {name} set default_transaction_read_only = on")
+        await admin.fetch("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+        await until(lambda: _is_down(api))
+        assert (await api.order("v1"))[0] == 503
+        await admin.execute(f"alter database {name} reset default_transaction_read_only")
+        await admin.fetch("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+        await until(lambda: api.is_ready("v1"))
+        assert (await api.order("v1"))[0] == 201
+
+
+async def _is_down(api: LocalApi) -> bool:
+    return not await api.is_ready("v1")

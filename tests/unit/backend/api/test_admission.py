@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import json
+import socket
+import struct
 from typing import Self
 
 import pytest
@@ -60,6 +62,12 @@ class Served:
     def write(self, text: str) -> None:
         self._writer.write(text.encode())
 
+    def reset(self) -> None:
+        """Break the connection off, as a client that crashes."""
+        linger = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._writer.transport.abort()
+
     async def read(self) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of the next answer."""
         async with asyncio.timeout(30):
@@ -103,6 +111,28 @@ async def test_a_refusal_leaves_one_clock_that_ends_an_idle_connection() -> None
             for part in parts[1:]:
                 served.write(part)
             await until(lambda: _idle_clocks() == 1)
+
+
+async def test_line_ends_after_an_answer_leave_the_clock_that_ends_an_idle_connection() -> None:
+    async with Served() as served:
+        served.write(HEAD + "\r\n12345")
+        assert (await served.read())[0] == 202
+        await until(lambda: _idle_clocks() == 1)
+        served.write("\r\n")
+        # Taken in, and passed over: the connection is idle as before.
+        await asyncio.sleep(0.05)
+        assert _idle_clocks() == 1
+        served.write(HEAD + "\r\n12345")
+        assert (await served.read())[0] == 202
+
+
+async def test_a_connection_that_is_reset_leaves_no_clock() -> None:
+    async with Served() as served:
+        served.write(HEAD + "\r\n12345")
+        assert (await served.read())[0] == 202
+        await until(lambda: _idle_clocks() == 1)
+        served.reset()
+        await until(lambda: _idle_clocks() == 0)
 
 
 def _idle_clocks() -> int:

@@ -64,3 +64,22 @@ async def test_a_handshake_with_a_host_that_is_no_name_is_refused(
 
 async def _refusing(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": 1008})
+
+
+async def test_a_handshake_behind_an_unanswered_request_leaves_it_its_connection() -> None:
+    asked, gone = [], asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, _send: Send) -> None:
+        asked.append(scope["type"])
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with serving(app) as served:
+        client = await served.connect(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + UPGRADE)
+        await until(lambda: asked)
+        await asyncio.sleep(0)
+        assert asked == ["http"]
+        client.writer.close()
+        await until(gone.is_set)
+        await until(served.is_idle)
