@@ -19,6 +19,9 @@ from coffee_core.standstill import EXPIRY_MS, Standstill
 
 AFTER_S = 5.0
 """Seconds without a running job after which it is an outage, and with one after which it is over."""
+RELAPSE_S = 30.0
+"""Seconds after a failure seemed to be over within which the next one goes on with it: PostgreSQL may refuse rows,
+and each time it takes the sink ten seconds and more to give up."""
 _PUBLISH_EVERY_S = 1.0
 _KEY = MetricKeys(V3).standstill
 
@@ -42,6 +45,9 @@ class Outage:
         self._in_redis = False
         self.is_out = False
         """Whether there is an outage, which is published."""
+        self.relapsed = False
+        """Whether the job failed again soon after that had seemed over: a checkpoint has to tell that it is."""
+        self._over_since_s: float | None = None
 
     def found(self, reason: str, cure: str, after_s: float = AFTER_S) -> None:
         """Take note that the job does not run, of why, and of what helps, one sentence each.
@@ -57,22 +63,31 @@ class Outage:
         self._up_since_s = None
         if self._down_since_s is None:
             self._down_since_s = self._clock()
+            over_s = self._over_since_s
+            self.relapsed = over_s is not None and self._down_since_s - over_s < RELAPSE_S
 
-    def runs(self, *, steady: bool = False) -> bool:
+    def runs(self, *, steady: bool = False, proven: bool = False) -> bool:
         """Take note that the job runs; return whether it has for a while, or is ``steady`` for another reason.
 
-        One that fails every second is out.
+        One that fails every second is out; so is one that fails every quarter of a minute, until it is ``proven``:
+        a checkpoint has completed, and with it both sinks have taken all.
         """
         now_s = self._clock()
         if self._up_since_s is None:
             self._up_since_s = now_s
-        if self._down_since_s is not None and (steady or now_s - self._up_since_s >= AFTER_S):
+        for_a_while = not self.relapsed and (steady or now_s - self._up_since_s >= AFTER_S)
+        if self._down_since_s is not None and (proven or for_a_while):
+            self._over_since_s = None if proven or self._found is None else now_s
             self._down_since_s = self._found = None
-            self.is_out = False
+            self.is_out = self.relapsed = False
         return self._down_since_s is None
 
     def _note_outage(self) -> None:
-        if self._found is not None and self._down_since_s is not None and self._up_since_s is None:
+        if (
+            self._found is not None
+            and self._down_since_s is not None
+            and (self._up_since_s is None or self.relapsed)
+        ):
             self.is_out = self.is_out or self._clock() - self._down_since_s >= self._due_after_s
 
     def remark(self, remarks: Mapping[str, str]) -> None:

@@ -92,6 +92,8 @@ class Submitter:
         self._refused: set[str] = set()
         """Checkpoints that no job could start from."""
         self._running: str | None = None
+        self._before_relapse: tuple[str, str | None] | None = None
+        """Job that fails again and again, and the last checkpoint that it had completed when that was noticed."""
         self._plans = Plans(settings)
         self._checkpoints = checkpoint_store(settings, rest, redis)
         self._standby = WarmStandby(rest, self._plans)
@@ -118,7 +120,8 @@ class Submitter:
             await self._watch(current[0], epoch)
             # One that has failed may fail again every second.
             failed = self._outage.is_out and bool(await self._rest.failures(current[0].id))
-            return self._outage.runs(steady=self._outage.is_out and not failed)
+            proven = await self._has_completed_checkpoint(current[0])
+            return self._outage.runs(steady=self._outage.is_out and not failed, proven=proven)
         if current:
             await self._examine(current[0], epoch)
         elif not active:
@@ -127,6 +130,16 @@ class Submitter:
             await self._note_ended(jobs, epoch)
             await self._submit(epoch)
         return False
+
+    async def _has_completed_checkpoint(self, job: Job) -> bool:
+        """Tell whether a job that has failed again and again has completed a checkpoint since."""
+        if not self._outage.relapsed:
+            self._before_relapse = None
+            return False
+        latest = job.id, await self._rest.latest_checkpoint(job.id)
+        if self._before_relapse is None or self._before_relapse[0] != job.id:
+            self._before_relapse = latest
+        return latest != self._before_relapse
 
     async def close(self) -> None:
         """End what runs in the background."""

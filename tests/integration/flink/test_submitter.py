@@ -93,7 +93,9 @@ class JobManager:
     async def _checkpoints(self, request: web.Request) -> web.Response:
         restored = self.jobs[request.match_info["id"]]["restored"]
         of_it = None if restored is None else {"id": 1, "external_path": restored}
-        return web.json_response({"latest": {"completed": None, "savepoint": None, "restored": of_it}})
+        completed = self.jobs[request.match_info["id"]].get("completed")
+        latest = None if completed is None else {"id": completed, "external_path": f"file:/x/chk-{completed}"}
+        return web.json_response({"latest": {"completed": latest, "savepoint": None, "restored": of_it}})
 
     async def _trigger(self, _request: web.Request) -> web.Response:
         self.triggered += 1
@@ -258,6 +260,35 @@ async def test_a_standstill_is_withdrawn_once_the_job_has_run_for_a_while(scene:
     scene.now_s += AFTER_S
     assert await scene.submitter.check()
     assert await scene.published() is None
+
+
+async def test_a_job_that_fails_every_quarter_of_a_minute_is_out_until_it_completes_a_checkpoint(
+    scene: Scene,
+) -> None:
+    job = await scene.submit()
+    for _ in range(3):
+        scene.manager.put(job, "RUNNING", 2, (NO_POSTGRES,))
+        await scene.submitter.check()
+        scene.now_s += 2 * AFTER_S
+        ready = await scene.submitter.check()
+        scene.manager.put(job, "RESTARTING", 0, (NO_POSTGRES,))
+        await scene.submitter.check()
+        scene.now_s += 1.0
+    assert not ready
+    scene.manager.put(job, "RUNNING", 2, (NO_POSTGRES,))
+    scene.now_s += 2 * AFTER_S
+    assert not await scene.submitter.check()
+    assert await scene.published() is not None
+    scene.manager.jobs[job]["completed"] = 8
+    assert await scene.submitter.check()
+    assert await scene.published() is None
+    # From then on a failover is what it was.
+    scene.manager.put(job, "RESTARTING", 0, (NO_POSTGRES,))
+    await scene.submitter.check()
+    scene.manager.put(job, "RUNNING", 2, (NO_POSTGRES,))
+    assert not await scene.submitter.check()
+    scene.now_s += AFTER_S
+    assert await scene.submitter.check()
 
 
 async def test_a_job_that_never_failed_ends_a_standstill_at_once(scene: Scene) -> None:
