@@ -1,6 +1,7 @@
 """What ``coffee up`` prints, and the terminal as it was before: lines for a daemon, progress, modes to restore."""
 
 import os
+import select
 import sys
 import termios
 import time
@@ -35,8 +36,19 @@ def print_line(text: str) -> None:
     print_to(sys.stdout, f"{text}\n")
 
 
+def _is_stopped(stream: TextIO) -> bool:
+    """Tell whether writing would wait: for Ctrl-Q after a Ctrl-S, or for who reads a pipe."""
+    try:
+        return not select.select([], [stream], [], 0)[1]
+    except (OSError, ValueError):  # no file of the system's
+        return False
+
+
 class Terminal:
-    """Prints lines with the seconds since the start and the name of the part; progress stays in its place."""
+    """Prints lines with the seconds since the start and the name of the part; progress stays in its place.
+
+    Never waits for whoever reads them: what is printed here is told by those who keep servers running.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """``stream`` takes the lines that stay; standard output where there is none."""
@@ -44,6 +56,8 @@ class Terminal:
         self._began = time.monotonic()
         self._in_place = sys.stderr.isatty()
         self._progress_at_s: dict[str, float] = {}
+        self._left_out = 0
+        """Lines that could not be printed since the last one."""
 
     @property
     def elapsed_s(self) -> float:
@@ -62,13 +76,20 @@ class Terminal:
         return announce
 
     def line(self, name: str, text: str) -> None:
-        """Print a line that stays."""
+        """Print a line that stays, unless nobody takes any: then say later how many there were."""
+        if _is_stopped(self._stream):
+            self._left_out += 1
+            return
         self._clear()
-        print_to(self._stream, f"{self._format(name, text)}\n")
+        left_out, self._left_out = self._left_out, 0
+        before = f"{left_out:,} lines are left out here: nobody took them\n" if left_out else ""
+        print_to(self._stream, f"{before}{self._format(name, text)}\n")
 
     def _print_progress(self, name: str, text: str) -> None:
         """Print progress: over the last one on a terminal, else a line every two seconds for each part."""
         line = self._format(name, text)
+        if _is_stopped(sys.stderr):
+            return
         if self._in_place:
             print_to(sys.stderr, f"\r\x1b[K{line}")
         elif self.elapsed_s - self._progress_at_s.get(name, -_PROGRESS_EVERY_S) >= _PROGRESS_EVERY_S:
@@ -76,7 +97,7 @@ class Terminal:
             print_to(sys.stderr, f"{line}\n")
 
     def _clear(self) -> None:
-        if self._in_place:
+        if self._in_place and not _is_stopped(sys.stderr):
             print_to(sys.stderr, "\r\x1b[K")
 
     def _format(self, name: str, text: str) -> str:
