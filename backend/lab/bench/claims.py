@@ -75,13 +75,19 @@ def _persistence(result: Result, pipeline: Pipeline) -> str:
 
 def _replay(result: Result, pipeline: Pipeline) -> str:
     if pipeline.info.log is None:
-        return "no log; every run counts the whole table anew"
+        anew = (
+            "every run counts the whole table anew" if pipeline.info.shown_in_runs else "the rows are what is kept"
+        )
+        return f"no log; {anew}"
     waited = spread(result, f"{pipeline}.drain.whole", _seconds)
     taken_up = "" if waited == NOT_MEASURED else f"; a backlog was taken up in {waited}"
     if pipeline.info.log.kind is not LogKind.TOPIC:
         return f"what was pending when the worker died is delivered again{taken_up}"
     whole = f"; `coffee replay {pipeline}` counts from the first record on"
-    return f"from its newest checkpoint{taken_up}{whole if Repair.REPLAY in pipeline.info.repairs else ''}"
+    begins = (
+        "from its newest checkpoint" if runs_on_flink(pipeline) else "from the offsets kept with what was done"
+    )
+    return f"{begins}{taken_up}{whole if Repair.REPLAY in pipeline.info.repairs else ''}"
 
 
 def _downtime(result: Result, pipeline: Pipeline) -> str:

@@ -19,13 +19,15 @@ from coffee_core.settings import Settings
 SCHEMA = "coffee-load/1"
 """Name and version of the JSON: the number grows where a reader of the one before would be wrong."""
 _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+_LEAST_FOR_P999 = 1_000
+"""Orders below which the p99.9 would be the maximum."""
 MOST_SLIPPED = 0.01
 """Share of its requests that a generator may begin late by itself; beyond, what it measured is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Quantiles in µs; None where nothing was measured."""
+    """Quantiles in µs; None where nothing was measured, p99.9 also of fewer than 1,000 orders."""
 
     count: int
     """Orders they are of."""
@@ -41,14 +43,22 @@ class Latency:
         count = histogram.total
         if not count:
             return cls(0)
-        quantiles = {name: histogram.percentile_us(percentile) for name, percentile in _PERCENTILES.items()}
+        quantiles = {name: histogram.percentile_us(percentile) for name, percentile in _of(count).items()}
         return cls(count, **quantiles, max=histogram.max_us)
 
     @classmethod
     def of_buckets(cls, buckets: Mapping[int, int]) -> Self:
         """Read a histogram of ``coffee_core.latency``, whose quantiles are off by up to 4.5 %."""
-        quantiles = {name: quantile_us(buckets, percentile / 100) for name, percentile in _PERCENTILES.items()}
-        return cls(sum(buckets.values()), **quantiles, max=quantile_us(buckets, 1))
+        count = sum(buckets.values())
+        quantiles = {name: quantile_us(buckets, percentile / 100) for name, percentile in _of(count).items()}
+        return cls(count, **quantiles, max=quantile_us(buckets, 1))
+
+
+def _of(count: int) -> dict[str, float]:
+    """Return the percentiles that so many orders have."""
+    return {
+        name: percentile for name, percentile in _PERCENTILES.items() if name != "p999" or count >= _LEAST_FOR_P999
+    }
 
 
 @dataclass(frozen=True, slots=True)

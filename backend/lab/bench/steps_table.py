@@ -17,12 +17,31 @@ from coffee_core.resources import sql
 
 TABLE_PIPELINE = V1
 """Whose table it is: the step runs v1's own aggregator, and no other pipeline has one."""
+RUN_FIGURE = f"{TABLE_PIPELINE}.table.run"
+"""Seconds of one run over ``Size.table_rows``."""
+_RUNS = 5
 _RATE_PER_S = 500
 _STATEMENT_WITHIN_S = 120.0
 
 
 async def big_table(harness: Harness) -> None:
     """Put many rows into v1's table, aggregate again and again under load, and take them out again."""
+    async with _filled(harness):
+        for _ in range(harness.size.table_rounds):
+            await _load(harness, "without")
+            async with _aggregating(harness):
+                await _load(harness, "during")
+
+
+async def runs_over_big_table(harness: Harness) -> None:
+    """Do so without a load: how long a run takes, by which v1 grows late."""
+    async with _filled(harness), _scanner(harness) as aggregator:
+        for _ in range(_RUNS):
+            await _timed_run(harness, aggregator)
+
+
+@asynccontextmanager
+async def _filled(harness: Harness) -> AsyncIterator[None]:
     await harness.settle(harness.pipelines)
     daemon = await TargetStack(harness.settings).find(TABLE_PIPELINE.info.processor)
     assert daemon.pid is not None
@@ -31,10 +50,7 @@ async def big_table(harness: Harness) -> None:
         # Its own runs would fall into the load that is measured without any.
         with frozen(daemon.pid):
             async with _rows(harness, connection):
-                for _ in range(harness.size.table_rounds):
-                    await _load(harness, "without")
-                    async with _aggregating(harness):
-                        await _load(harness, "during")
+                yield
             async with open_redis(harness.settings.redis_url) as client:
                 await Aggregator(connection, client).run(now_us())
     finally:
@@ -53,15 +69,12 @@ async def _rows(harness: Harness, connection: Database) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _aggregating(harness: Harness) -> AsyncIterator[None]:
     """Run the aggregator without a pause for the length of the block; note how long each run takes."""
-    connection, ending = await open_scanner(harness.settings.database_url, _STATEMENT_WITHIN_S), False
+    ending = False
 
     async def again() -> None:
-        async with open_redis(harness.settings.redis_url) as client:
-            aggregator = Aggregator(connection, client)
+        async with _scanner(harness) as aggregator:
             while not ending:
-                started_s = time.perf_counter()
-                await aggregator.run(now_us())
-                harness.figures.add("v1.table.run", time.perf_counter() - started_s, "s")
+                await _timed_run(harness, aggregator)
 
     runs = asyncio.create_task(again())
     try:
@@ -69,7 +82,22 @@ async def _aggregating(harness: Harness) -> AsyncIterator[None]:
     finally:
         ending = True
         await runs
+
+
+@asynccontextmanager
+async def _scanner(harness: Harness) -> AsyncIterator[Aggregator]:
+    connection = await open_scanner(harness.settings.database_url, _STATEMENT_WITHIN_S)
+    try:
+        async with open_redis(harness.settings.redis_url) as client:
+            yield Aggregator(connection, client)
+    finally:
         await connection.close()
+
+
+async def _timed_run(harness: Harness, aggregator: Aggregator) -> None:
+    started_s = time.perf_counter()
+    await aggregator.run(now_us())
+    harness.figures.add(RUN_FIGURE, time.perf_counter() - started_s, "s")
 
 
 async def _load(harness: Harness, name: str) -> None:

@@ -93,15 +93,17 @@ def _visible_latency_at(result: Result, rate: int) -> list[tuple[float, Pipeline
 
 def _choice(result: Result) -> list[str]:
     """Return which is the cheapest of those that are not later than some bounds."""
-    costs = _by(result, "cost.cpu")
-    if len(costs) < 2:
+    if len(_by(result, "cost.cpu")) < 2:
         return []
+    # At each rate what was measured at it: of a part that is awake all the time an order costs less the more come.
+    costs = {rate: _by(result, f"alone.{rate}.cpu") for rate in result.rates}
+    costs[max(result.rates)] = costs[max(result.rates)] or _by(result, "cost.cpu")
     sentences = []
     for bound_us in _BOUNDS_US:
         chosen: dict[str, list[str]] = {}
-        for rate in result.rates:
+        for rate in (each for each in result.rates if costs[each]):
             early = {pipeline for late_us, pipeline in _visible_latency_at(result, rate) if late_us <= bound_us}
-            ranked = [(cost, pipeline) for cost, pipeline in costs if pipeline in early]
+            ranked = [(cost, pipeline) for cost, pipeline in costs[rate] if pipeline in early]
             cheapest = _either(_cheapest(ranked)) if ranked else "none of them"
             chosen.setdefault(cheapest, []).append(f"{rate:,}")
         parts = "; ".join(f"{name} at {', '.join(rates)} orders/s" for name, rates in chosen.items())
@@ -119,6 +121,10 @@ def _database_alone(result: Result) -> list[str]:
         most = result.figures.middle(f"{pipeline}.breakpoint")
         if most is None:
             sentences.append(f"Up to which rate {name_of(pipeline)}, without a log, is enough was not measured.")
+        elif not most:
+            sentences.append(
+                f"{name_of(pipeline)}, without a log, was not seen to keep up with any rate that was tried."
+            )
         else:
             late = _late_within(result, pipeline, most)
             sentences.append(f"Without a log, {name_of(pipeline)} is enough up to {most:,.0f} orders/s; {late}.")
@@ -183,6 +189,8 @@ def _enough(result: Result) -> list[str]:
         early = list(takewhile(lambda point: point[1].middle <= bound_us, kept_up))
         if not points:
             parts.append(f"{name_of(pipeline)} was not measured")
+        elif most == 0:
+            parts.append(f"{name_of(pipeline)} was not seen to keep up with any rate that was tried")
         elif not early:
             parts.append(f"{name_of(pipeline)} at no rate measured")
         else:
@@ -207,7 +215,10 @@ def _keeping_up(result: Result) -> list[str]:
     ranked = _by(result, "breakpoint")[::-1]
     if not ranked:
         return []
-    parts = ", ".join(f"{name_of(pipeline)} with {value:,.0f}/s" for value, pipeline in ranked)
+    parts = ", ".join(
+        f"{name_of(pipeline)} with {f'{value:,.0f}/s' if value else 'none that was tried'}"
+        for value, pipeline in ranked
+    )
     return [f"Clients, servers and workers sharing this machine, the highest rate kept up with: {parts}."]
 
 

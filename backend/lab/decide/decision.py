@@ -15,6 +15,8 @@ from backend.lab.bench.figures import Better, Figure
 from backend.lab.bench.harness import MILLION, periodic
 from backend.lab.bench.load_run import duration
 from backend.lab.bench.result import Result
+from backend.lab.bench.size import SIZES
+from backend.lab.bench.steps_table import RUN_FIGURE, TABLE_PIPELINE
 from backend.lab.bench.verdict import curve, name_of, reach
 from backend.lab.decide.question import SERVERS, Loss, Question
 from backend.lab.page.page import Sentence
@@ -23,6 +25,7 @@ from coffee_core.pipelines import LogKind, Pipeline
 
 ROUND_TRIP = "round_trip_ms"
 """Among the facts of a report: milliseconds between every two parts, where that was measured."""
+_DAY_S = 86_400
 HOURS = 730
 """Of a month."""
 _FLUSHED = f"{FLUSH_MESSAGES}=1"
@@ -76,6 +79,10 @@ class Reading:
     keeps_at_power_cut: bool
     round_trip_ms: float
     """Milliseconds between its parts while it was measured."""
+    run_us: float | None = None
+    """What a row of its table adds to each run that adds them all up, in µs; None where that was not measured."""
+    interval_s: float = 0.0
+    """Seconds from one such run to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +184,7 @@ def decide(question: Question, result: Result) -> Decision:
         for each in candidates
         if each.fit is not Fit.YES or each.pipeline not in (pick, *close)
     ]
+    sentences += _growth(question, readings, outcome)
     sentences += _flips(question, readings, outcome)
     return Decision(question, candidates, pick, close, tuple(sentences))
 
@@ -219,7 +227,14 @@ def read(result: Result, pipeline: Pipeline) -> Reading:
         result.figures.middle(f"{pipeline}.own.memory"),
         keeps_at_power_cut(pipeline, result),
         measured_round_trip_ms(result),
+        *_run_us(result, pipeline),
     )
+
+
+def _run_us(result: Result, pipeline: Pipeline) -> tuple[float | None, float]:
+    run_s = result.figures.middle(RUN_FIGURE) if pipeline == TABLE_PIPELINE else None
+    per_row_us = None if run_s is None else run_s * 1e6 / SIZES[result.size].table_rows
+    return per_row_us, float(result.facts["aggregator_interval_s"])
 
 
 def _late_us(result: Result, pipeline: Pipeline) -> list[tuple[float, Range]]:
@@ -288,7 +303,9 @@ def _judge(question: Question, reading: Reading, late_us: Range | None) -> tuple
             "it was not seen to keep up with any of the rates that were tried",
             "late",
         )
-    if broke is not None and question.peak_per_s > broke:
+    if broke is None:
+        return Fit.OPEN, f"whether it keeps up with {rate} was not measured", "missing"
+    if question.peak_per_s > broke:
         too_many = capacity(question, reading)[1]
         if too_many is not None and question.peak_per_s >= too_many:
             return Fit.NO, f"{rate} are more than it keeps up with: {broke:,.0f} orders/s", "late"
@@ -334,6 +351,11 @@ def lateness(question: Question, reading: Reading, rate: float) -> Range | None:
         return points[-1][1] if points and points[-1][1].low > question.late_ms * 1e3 else None
     if rate <= points[0][0]:
         return points[0][1]
+    return _on_the_way(points, rate)
+
+
+def _on_the_way(points: Sequence[tuple[float, Range]], rate: float) -> Range | None:
+    """Return what lies at a rate between two points, straight on logarithmic axes; None between none."""
     for (low, before), (high, after) in pairwise(points):
         if low <= rate <= high:
             share = math.log(rate / low) / math.log(high / low)
@@ -352,20 +374,28 @@ def capacity(question: Question, reading: Reading) -> tuple[float, float | None]
     for rate, late_us in _points(question, reading):
         if late_us.low > bound_us:
             return takes, rate
-        if late_us.high <= bound_us and (broke is None or rate <= broke):
+        if late_us.high <= bound_us and broke is not None and rate <= broke:
             takes = rate
     return takes, None
 
 
-def _nearest(reading: Reading, rate: float) -> Range | None:
-    """Return the processor seconds of a million orders at the nearest rate at which they were measured."""
-    if not reading.cpu_s:
+def _cpu_at(reading: Reading, rate: float) -> Range | None:
+    """Return the processor seconds of a million orders at a rate: between two as lateness, above the highest None.
+
+    Below the lowest they may take as much an order as there, up to as much an hour.
+    """
+    points = sorted(reading.cpu_s.items())
+    if not points or rate > points[-1][0]:
         return None
-    return reading.cpu_s[min(reading.cpu_s, key=lambda each: abs(math.log(each / rate)))]
+    lowest, there = points[0]
+    if rate <= lowest:
+        more = lowest / rate
+        return Range(there.low, there.middle * math.sqrt(more), there.high * more)
+    return _on_the_way(points, rate)
 
 
 def _month(question: Question, reading: Reading) -> Range | None:
-    used, memory = _nearest(reading, question.now_per_s), reading.memory_bytes
+    used, memory = _cpu_at(reading, question.now_per_s), reading.memory_bytes
     if used is None or memory is None:
         return None
     scale = question.now_per_s / MILLION * HOURS * question.vcpu_hour
@@ -375,7 +405,7 @@ def _month(question: Question, reading: Reading) -> Range | None:
 
 
 def _vcpus(question: Question, reading: Reading) -> tuple[float, float] | None:
-    now, peak = (_nearest(reading, rate) for rate in (question.now_per_s, question.peak_per_s))
+    now, peak = (_cpu_at(reading, rate) for rate in (question.now_per_s, question.peak_per_s))
     if now is None or peak is None:
         return None
     return now.middle * question.now_per_s / MILLION, peak.middle * question.peak_per_s / MILLION
@@ -444,6 +474,33 @@ def _why_not(candidate: Candidate, candidates: Sequence[Candidate], first: Pipel
         costs = f"costs {money(candidate.month.middle)} a month against {money(chosen.month.middle)}"
         reasons.append(costs if reasons else f"it {costs}")
     return Sentence(f"Not {name}: it is enough, but {', and '.join(reasons) or 'another comes first'}.", "month")
+
+
+def _growth(question: Question, readings: Sequence[Reading], outcome: Outcome) -> Iterator[Sentence]:
+    """Return how long a pipeline that reads its whole table at each run stays what it is."""
+    for reading in readings:
+        if reading.pipeline not in (outcome.pick, *outcome.close) or not reading.pipeline.info.shown_in_runs:
+            continue
+        name = name_of(reading.pipeline)
+        late_us = lateness(question, reading, question.peak_per_s)
+        if reading.run_us is None or late_us is None:
+            words = "it adds up its whole table at every run, and was measured with a small one"
+            yield Sentence(f"How long {name} stays so is not known: {words}.", "missing")
+            continue
+        bound_us = question.late_ms * 1e3
+        rows = max(0.0, bound_us - late_us.high) / reading.run_us
+        days = rows / (question.now_per_s * _DAY_S)
+        share = min(1.0, rows * reading.run_us / 1e6 / reading.interval_s)
+        yield Sentence(
+            f"{name} adds up its whole table at every run, {reading.run_us:.2g} s a million rows here: with all"
+            f" orders kept, {question.now_per_s:,} a second, it is later than {duration(bound_us)} after"
+            f" {_days(days)}, and takes {share:.0%} of a processor for that by then.",
+            "late",
+        )
+
+
+def _days(days: float) -> str:
+    return f"{days * 24:.2g} hours" if days < 2 else f"{_rounded(days):,.0f} days"
 
 
 # Where it flips.

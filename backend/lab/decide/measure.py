@@ -33,6 +33,7 @@ from backend.lab.bench.size import DECIDE, TINY, Size
 from backend.lab.bench.steps_idle import measure_memory_after, measure_memory_before, wait_for_rest
 from backend.lab.bench.steps_kill import KillTimeline, kill_processors
 from backend.lab.bench.steps_load import baselines, breakpoint_of, closed, rate
+from backend.lab.bench.steps_table import RUN_FIGURE, TABLE_PIPELINE, runs_over_big_table
 from backend.lab.bench.usage import facts, machine
 from backend.lab.decide.decision import ROUND_TRIP, keeps_at_power_cut, measured_round_trip_ms
 from backend.lab.decide.question import Loss, Question
@@ -47,6 +48,10 @@ FRESH = timedelta(hours=24)
 """Age at which a report is measured anew."""
 _LONGEST_LOAD_S = 12
 _LOAD_ORDERS = 500
+_LEAST_ORDERS = 100
+"""Of which one may be later than the p99."""
+_LOWEST_PER_S = 10
+"""Lower rates are measured at this one: so few orders do not wait for one another, and 100 would take a while."""
 _ABOVE = (1.5, 2.0, 3.0)
 """How far above the peak is looked for where the outcome flips, as factors."""
 _KILL_RATE_PER_S = 200
@@ -69,7 +74,7 @@ class Measurement:
     @classmethod
     def of(cls, question: Question, pipelines: Sequence[Pipeline], *, tiny: bool = False) -> "Measurement":
         """Return what a question needs of these pipelines."""
-        rates = tuple(sorted({question.now_per_s, question.peak_per_s}))
+        rates = tuple(sorted({max(_LOWEST_PER_S, rate) for rate in (question.now_per_s, question.peak_per_s)}))
         strict = question.loss is Loss.NOTHING and any(map(_on_topic, pipelines))
         return cls(rates, tuple(pipelines), "strict" if strict else DEFAULT, question.round_trip_ms, tiny)
 
@@ -82,7 +87,7 @@ class Measurement:
         return replace(
             DECIDE,
             rates=self.rates,
-            load_orders=min(_LOAD_ORDERS, least * _LONGEST_LOAD_S),
+            load_orders=min(_LOAD_ORDERS, max(_LEAST_ORDERS, least * _LONGEST_LOAD_S)),
             ladder=(*self.rates, *(round(peak * factor) for factor in _ABOVE)),
             fault_rate=min(peak, _KILL_RATE_PER_S),
         )
@@ -239,6 +244,9 @@ def _steps(
             ladder_s = sum(map(size.step_s_at, size.ladder))
             yield Step(f"where {pipeline} ends", ladder_s + 5, partial(breakpoint_of, harness, pipeline))
             yield Step(f"where {pipeline} ends is kept", 6, partial(_keep, harness, timeline, file, round_trip_ms))
+    if TABLE_PIPELINE in pipelines and harness.figures.get(RUN_FIGURE) is None:
+        rows = f"{TABLE_PIPELINE} with {size.table_rows:,} rows"
+        yield Step(rows, size.table_rows * 15e-6, partial(runs_over_big_table, harness))
     kills_s = 2 + size.fault_s * len(pipelines) + 8
     yield Step("workers killed under load", kills_s, partial(kill_processors, harness, timeline))
     yield Step("memory afterwards", 0.5, partial(measure_memory_after, harness))

@@ -38,6 +38,8 @@ def result(**changes: Any) -> Result:
         figures.add(f"{target}.closed.32.rate", rate, "/s", Better.HIGHER)
     for pipeline, cost, most in (("v1", 300, 2_000), ("v2", 450, 3_200), ("v3", 900, 2_000)):
         figures.add(f"{pipeline}.cost.cpu", cost, "s per million")
+        for rate in (20, 200, 1_000):
+            figures.add(f"{pipeline}.alone.{rate}.cpu", cost, "s per million")
         figures.add(f"{pipeline}.breakpoint", most, "/s", Better.HIGHER)
         figures.add(f"{pipeline}.own.memory", cost * 1e6, "bytes")
         figures.add(f"{pipeline}.own.parts", 5 if pipeline == "v3" else 1, "parts")

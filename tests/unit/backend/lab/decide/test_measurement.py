@@ -38,8 +38,10 @@ def test_nothing_lost_is_measured_with_a_topic_that_is_synced() -> None:
 @pytest.mark.parametrize(("now", "peak"), [(1, 1), (20, 200), (50, 5_000), (300, 300)])
 def test_it_takes_a_quarter_of_an_hour_at_most(now: int, peak: int) -> None:
     size = Measurement.of(Question(now, peak, 50), (V1, V2)).size
+    now, peak = (max(10, rate) for rate in (now, peak))
     assert set(size.rates) == {now, peak}
     assert size.ladder == (*sorted({now, peak}), *(round(peak * factor) for factor in (1.5, 2, 3)))
+    assert all(size.load_s_at(rate) * rate >= 100 for rate in size.rates), "else a p99 is the maximum"
     rounds_s = size.rounds * sum(size.load_s_at(rate) + 1 for rate in size.rates)
     ladder_s = sum(size.step_s_at(rate) + 1 for rate in size.ladder)
     assert 5 * (rounds_s + ladder_s + size.fault_s) + 120 < 15 * 60, "five pipelines, and a start"
