@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import signal
 from collections.abc import Generator, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -93,6 +94,13 @@ def _group_of(item: pytest.Item) -> str:
     if "broker" in fixtures:
         return str(item.path.relative_to(_TESTS).parts[:3])
     return str(item.path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_hang_up() -> None:
+    """Let what the tests start end with its terminal also under ``nohup``, which would be passed on to it."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # our own stays; a handler is not passed on
 
 
 @pytest.fixture(scope="session", autouse=True)
