@@ -89,7 +89,7 @@ def test_a_whole_run_is_reported_as_its_schema_says(bench: Bench) -> None:
 def test_a_soak_has_a_value_a_slice(bench: Bench) -> None:
     said, told = bench.start("--soak", "3s", "--json").communicate()
     figures = json.loads(said)
-    for name in ("soak.memory", "v2.soak.dashboard.p999", "v2.soak.disk", "v2.soak.failed"):
+    for name in ("soak.memory", "v2.soak.dashboard.p99", "v2.soak.disk", "v2.soak.failed"):
         assert len(figures[name]["values"]) == 3, told
 
 
