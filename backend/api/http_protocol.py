@@ -261,13 +261,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self._headers_timer = None
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
             raise ValueError("Host is missing, or given twice")
-        unanswered = self.cycle is not None and not self.cycle.response_complete
         if self.parser.should_upgrade():
+            if self._is_unanswered:
+                # A websocket would take the connection over, and the application never learn of its end; no real
+                # client sends one then, nor another upgrade.
+                raise ValueError("an upgrade behind an unanswered request")
             if self._offers_unsupported_upgrade():
                 return
-            if unanswered:
-                # The websocket would take the connection over, and the application never learn of its end.
-                raise ValueError("an upgrade behind an unanswered request")
         admission = self._admissions.get(self.url)
         if admission is not None and self._refused_at_once(admission):
             return
@@ -275,7 +275,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if way is not None and self._is_plain_post() and way.passes(self.headers):
             self._short_way, self._whole_body = way, b""
             return
-        if unanswered:
+        if self._is_unanswered:
             self._unanswered.append(self.cycle)
         self._hand_over()
 
@@ -382,7 +382,7 @@ class LimitedProtocol(HttpToolsProtocol):
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
             and not self.expect_100_continue
-            and (self.cycle is None or self.cycle.response_complete)
+            and not self._is_unanswered
         )
 
     def _refused_at_once(self, admission: Admission) -> bool:
@@ -418,7 +418,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
         Returns whether there is one.
         """
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._is_unanswered:
             return False
         if self.cycle.more_body and not self.pipeline:
             return False  # the request without an answer is this one
@@ -436,9 +436,6 @@ class LimitedProtocol(HttpToolsProtocol):
         uvicorn calls this to log a warning. llhttp stops behind the headers of such a request; its exception
         carries the offset at which the rest begins.
         """
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.send_400_response("")  # an upgrade behind an unanswered request: no real client sends one
-            return
         (offset,) = sys.exception().args  # type: ignore[union-attr]
         lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
         for name, value in self.headers:
@@ -458,12 +455,16 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
+    @property
+    def _is_unanswered(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
     def _is_idle(self) -> bool:
         return (
             self.timeout_keep_alive_task is None
             and not self._request_unfinished
             and self in self.connections  # no websocket has taken over
-            and (self.cycle is None or self.cycle.response_complete)
+            and not self._is_unanswered
             and not self.transport.is_closing()
         )
 

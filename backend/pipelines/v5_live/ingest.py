@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PACKAGE = "backend.pipelines.v5_live"
-_ADD = sql(_PACKAGE, "add_orders")
-_ADD_FRESH = sql(_PACKAGE, "add_fresh")
+_BEGIN, _KEEP_FIRST, _COUNT = (sql(_PACKAGE, name) for name in ("add", "add_keep_first", "add_count"))
+ADD = f"{_BEGIN}\n{_KEEP_FIRST}\n{_COUNT}"
+"""The statement that adds orders which may be repeats."""
+ADD_FRESH = f"{_BEGIN}\n{_COUNT}"
+"""The same of orders whose message ids the API has just made."""
 _CONTENTS = sql(_PACKAGE, "contents")
 _NOTIFY = sql(_PACKAGE, "notify")
 _REST_S, _LONGEST_REST_S = 0.0005, 0.02
@@ -46,7 +49,7 @@ class LiveIngest:
         self._groups = Groups(self._commit)
         self._untold = 0
         self._telling: asyncio.Task[None] | None = None
-        self._postgres.prepared += (_ADD, _ADD_FRESH)
+        self._postgres.prepared += (ADD, ADD_FRESH)
         self.health = self._postgres.health
         """PostgreSQL's."""
 
@@ -62,7 +65,7 @@ class LiveIngest:
         """Add them in one transaction, which a conflict rolls back."""
 
         async def write(connection: Connection) -> UUID | None:
-            added = await self._add(connection, _ADD, orders)
+            added = await self._add(connection, ADD, orders)
             repeated = [] if added is None else [order for order in orders if order.message_id not in added]
             # A second statement: it sees what others have committed while the first one waited for them.
             ids = [order.message_id for order in repeated]
@@ -79,7 +82,7 @@ class LiveIngest:
         Raises UnavailableError where certainly none was stored, OutcomeUnknownError where all may have been.
         """
         orders = [order for order, _ in items]
-        statement = _ADD if any(keyed for _, keyed in items) else _ADD_FRESH
+        statement = ADD if any(keyed for _, keyed in items) else ADD_FRESH
         async with self._postgres.connection() as connection:
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):

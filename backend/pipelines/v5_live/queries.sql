@@ -1,7 +1,7 @@
 -- v5's statements: the API's, then the projector's, then those of the audit and the repair.
 
 
--- name: add_orders
+-- name: add
 -- Orders, and what they add to the totals, in one transaction. A repeat of an order adds nothing to either: what is
 -- added up is what was inserted. Returns the message ids of these, or null where all of them were.
 -- $1 to $6: message id, drink, store, cents, time of order and of acceptance (µs since 1970), one array each.
@@ -17,8 +17,17 @@ with added as (
         ''
     from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
         as given (message_id, drink, store, price_cents, ordered_us, accepted_us)
+
+
+-- name: add_keep_first
+-- Goes on with the statement above where orders may be repeats; of those whose message ids the API has just made one
+-- that is there already refuses all. Looking for repeats takes 75 of 510 µs for 16 orders.
     order by message_id
     on conflict (version, message_id) do nothing
+
+
+-- name: add_count
+-- Its end.
     returning message_id, drink, store, price_cents, accepted_at
 ),
 
@@ -39,42 +48,6 @@ counted as (
 )
 
 select case when count(*) < cardinality($1::uuid[]) then coalesce(array_agg(message_id), '{}') end from added
-
-
--- name: add_fresh
--- As add_orders, of orders whose message ids the API has just made: one of them that is there already refuses all.
--- Looking for repeats takes 75 of 510 µs for 16 orders. Returns null, as add_orders where all were added.
--- $1 to $7: as of add_orders.
-with added as (
-    insert into orders (version, message_id, drink, store, price_cents, ordered_at, accepted_at, source_id)
-    select
-        'v5', message_id, drink, store, price_cents,
-        'epoch'::timestamptz + ordered_us / 1000000 * interval '1 s' + ordered_us % 1000000 * interval '1 us',
-        'epoch'::timestamptz + accepted_us / 1000000 * interval '1 s' + accepted_us % 1000000 * interval '1 us',
-        ''
-    from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
-        as given (message_id, drink, store, price_cents, ordered_us, accepted_us)
-    returning message_id, drink, store, price_cents, accepted_at
-),
-
-counted as (
-    insert into v5_totals as kept (slot, drink, store, orders, cents, accepted_us)
-    select
-        case when $7::boolean then 0 else pg_backend_pid() % 32 + 1 end,
-        coalesce(drink, ''), coalesce(store, ''),
-        count(*), sum(price_cents), extract(epoch from sum(accepted_at - 'epoch'::timestamptz)) * 1000000
-    from added
-    group by grouping sets ((), (drink), (store))
-    having count(*) > 0
-    order by 2, 3
-    on conflict (slot, drink, store) do update set
-        orders = kept.orders + excluded.orders,
-        cents = kept.cents + excluded.cents,
-        accepted_us = kept.accepted_us + excluded.accepted_us
-)
-
--- All of them were.
-select null::uuid[]
 
 
 -- name: notify

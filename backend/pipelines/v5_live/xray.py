@@ -1,11 +1,11 @@
 """v5 under X-ray: one statement that stores the order and adds up the totals, and the projector's question."""
 
+from backend.pipelines.v5_live.ingest import ADD
 from backend.pipelines.xray import RowXRay, StoredOrder, psql
 from coffee_core.resources import sql
 from coffee_core.xray import Step
 
 _PACKAGE = "backend.pipelines.v5_live"
-_ADD = sql(_PACKAGE, "add_orders")
 _NOTIFY = sql(_PACKAGE, "notify")
 _TOTALS = sql(_PACKAGE, "kept_totals")
 
@@ -21,7 +21,7 @@ class LiveXRay(RowXRay):
         return [
             psql(
                 "insert",
-                _ADD,
+                ADD,
                 *(*columns, False),
                 at_us=stored.stored_us,
                 note="row and totals in one transaction; a repeat inserts nothing, so it adds nothing",

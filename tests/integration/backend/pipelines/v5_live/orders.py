@@ -4,13 +4,10 @@ import random
 from uuid import UUID
 
 from backend.clients.daemon import Database
+from backend.pipelines.v5_live.ingest import ADD, ADD_FRESH
 from coffee_core.clock import now_us
 from coffee_core.ids import new_message_id
 from coffee_core.menu import DRINKS, STORES
-from coffee_core.resources import sql
-
-_PACKAGE = "backend.pipelines.v5_live"
-_ADD, _ADD_FRESH = sql(_PACKAGE, "add_orders"), sql(_PACKAGE, "add_fresh")
 
 
 async def place(
@@ -25,7 +22,7 @@ async def place(
     drinks, stores = ([dice.choice(names) for _ in ids] for names in (DRINKS, STORES))
     prices = [dice.randint(1, 1_000) for _ in ids]
     moments = [now - late_us] * count
-    statement = _ADD if repeatable else _ADD_FRESH
+    statement = ADD if repeatable else ADD_FRESH
     added = await connection.fetchval(statement, ids, drinks, stores, prices, moments, moments, hot)
     assert added is None, "one of them was there"
     return ids
