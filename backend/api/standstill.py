@@ -15,6 +15,7 @@ from backend.api.answer_counters import accepted
 from backend.api.live_audit import LiveAudit
 from backend.api.pipelines import RunningPipelines
 from backend.clients.counters import Counters
+from backend.clients.postgres import BROKEN
 from backend.pipelines.operations import operations_of
 from backend.pipelines.standstill import Judge, Sight, StandstillWatch, Verdict
 from coffee_core.clock import now_us
@@ -266,7 +267,7 @@ class _Blocker:
     async def _refresh(self) -> None:
         try:
             self._found = await self._ask()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except BROKEN as error:
             _log.debug("nobody can tell whether a lock is waited for: %s", error)
             self._found = None
 

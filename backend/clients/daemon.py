@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from backend import logs
+from backend.clients.postgres import BROKEN
 from backend.clients.redis import RedisLink, ReplyError, Script, connect
 from coffee_core.backoff import Backoff
 from coffee_core.errors import CoffeeError, ConfigError, OutcomeUnknownError, UnavailableError
@@ -33,7 +34,7 @@ Database: TypeAlias = "asyncpg.Connection[Any]"
 RunScript: TypeAlias = Callable[[Sequence[str], Sequence[str | int | bytes]], Awaitable[Any]]
 """Runs a Lua script with these keys and arguments: ``RedisScript``, or one that redis-py has registered."""
 
-OUTAGES = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
+OUTAGES = (*BROKEN, RedisError)
 """Errors of a server that is unreachable, starting, full or wrongly set up: retried for ever."""
 
 SOCKET_TIMEOUT_S = 5.0

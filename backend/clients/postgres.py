@@ -40,7 +40,11 @@ _READ_ONLY = "25006"
 _UNCERTAIN_STATES = ("08", "57", "XX", "40003")
 """Beginnings of SQLSTATEs after which a statement may yet have been committed: lost, shut down, broken inside."""
 BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What asyncpg raises where the server is away (a TimeoutError is an OSError), refuses, or breaks off."""
+"""What asyncpg raises where the server is away (a TimeoutError is an OSError), refuses, or breaks off.
+
+An InternalClientError, too: it is raised where a statement is sent after the last words of a session that
+PostgreSQL ends, and before the end of its connection (asyncpg 0.32, coreproto.pyx, ``_set_state``).
+"""
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection of the pool."""

@@ -22,6 +22,7 @@ _POSTGRES_UNREACHABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 _REDIS_UNREACHABLE = (RedisConnectionError, RedisTimeoutError, BusyLoadingError)
 

@@ -3,8 +3,7 @@
 import asyncio
 import sys
 
-import asyncpg
-
+from backend.clients.postgres import BROKEN
 from backend.db.migrations import HEAD, current_revision, migrate
 from coffee_core.errors import CoffeeError
 from coffee_core.settings import Settings
@@ -21,7 +20,7 @@ def main() -> int:
     """Return the exit code: 0 where the schema is at the newest revision, else 1 with one line on stderr."""
     try:
         print(asyncio.run(_run()))  # noqa: T201
-    except (CoffeeError, OSError, asyncpg.PostgresError) as error:
+    except (CoffeeError, *BROKEN) as error:
         print(f"cannot migrate: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import asyncpg
 
+from backend.clients.postgres import BROKEN
 from coffee_core.errors import CoffeeError, StackError
 from coffee_core.pipelines import PIPELINES
 from coffee_core.resources import sql
@@ -39,7 +40,7 @@ async def is_current(database_url: str) -> bool:
     """Tell whether ``migrate`` would find nothing to do; no, where the database cannot be asked."""
     try:
         return not _schemas() and await current_revision(database_url) == HEAD
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, CoffeeError):
+    except (CoffeeError, ValueError, *BROKEN):
         return False  # what is wrong is told by whoever migrates
 
 

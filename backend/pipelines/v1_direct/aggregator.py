@@ -17,11 +17,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import psutil
 from redis.asyncio import Redis
 
 from backend.clients.daemon import OUTAGES, Database, Outage, Report, open_postgres, open_redis, run_daemon, sleep
+from backend.clients.postgres import BROKEN
 from backend.pipelines.reconciler import run_reconciliations
 from backend.pipelines.schedule import Schedule
 from backend.pipelines.v1_direct.fence import METRICS, Fence
@@ -134,7 +134,7 @@ async def open_scanner(url: str, statement_timeout_s: float) -> Database:
     connection = await open_postgres(url, statement_timeout_s)
     try:
         row = await connection.fetchrow("select pg_backend_pid(), inet_client_port()")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except BROKEN:
         connection.terminate()
         raise
     assert row is not None, "a select of two functions has a row"
