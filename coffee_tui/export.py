@@ -25,10 +25,11 @@ from coffee_tui.data.live import Publish
 from coffee_tui.data.recording import Frame, ReplayedOrders
 from coffee_tui.data.snapshot import OrdersView, Snapshot
 from coffee_tui.data.sources import Sources
+from coffee_tui.screens.live import columns_cells
 from coffee_tui.theme import DEFAULT, GROUND, PALETTES, TEXT
 
-SIZE = (120, 40)
-"""Columns and rows."""
+_CELLS, _ROWS = 120, 40
+"""Of the screen: wider where so many columns would not stand beside one another."""
 _EVERY_S = 0.25
 """Seconds from one frame to the next at least: what is shown for less nobody reads."""
 _FORMAT = "coffee-rt frames 1"
@@ -40,7 +41,7 @@ async def player_page(
     pipelines: tuple[Pipeline, ...], frames: Sequence[Frame], title: str, announce: Announce
 ) -> str:
     """Return a recording as a page."""
-    screens = _Screens()
+    screens = _Screens((max(_CELLS, columns_cells(len(pipelines))), _ROWS))
     await _render(pipelines, _thinned(frames), screens, announce)
     packed = gzip.compress(
         json.dumps(screens.as_json(), separators=(",", ":"), ensure_ascii=False).encode(), mtime=0
@@ -83,7 +84,7 @@ async def _render(
 ) -> None:
     feed, orders = _Silent(), ReplayedOrders()
     app = CoffeeApp(Sources(pipelines, feed, orders))
-    async with app.run_test(size=SIZE) as pilot:
+    async with app.run_test(size=screens.size) as pilot:
         while not hasattr(feed, "publish"):
             await pilot.pause()
         for at_s, snapshot, view in shown:
@@ -97,7 +98,9 @@ async def _render(
 class _Screens:
     """Frames: of each, the rows that differ from the frame before."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+        """Columns and rows."""
         self._styles: dict[tuple[Any, ...], int] = {}
         self._rows: dict[str, int] = {}
         self._last: list[int] = []
@@ -136,7 +139,7 @@ class _Screens:
         """Return all frames as the player reads them."""
         return {
             "format": _FORMAT,
-            "size": SIZE,
+            "size": self.size,
             "styles": list(self._styles),
             "rows": [json.loads(row) for row in self._rows],
             "frames": self._frames,

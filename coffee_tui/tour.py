@@ -49,19 +49,20 @@ class Tour:
         self._done: set[int] = set()
         self._moved = asyncio.Event()
         self._own_load = False
-        self._plan = LoadPlan()
+        self._plan: LoadPlan | None = None
+        """The user's own, once the talk has put another in its place."""
+        self._ended = False
 
     async def run(self, hold_s: float | None = None) -> None:
         """Begin, and go through the steps until the last has been left.
 
         With ``hold_s`` it goes on by itself: each step stands so many seconds once it is done.
         """
-        self._plan = self._orders().plan
         self._steps = steps(self._sources.pipelines, await self._faults())
         player = self._sources.player
         self._moments = moments(self._steps, player.frames) if player else ()
         try:
-            while self._at < len(self._steps):
+            while not self._ended and self._at < len(self._steps):
                 await self._stand(hold_s)
         finally:
             await self._leave()
@@ -72,8 +73,9 @@ class Tour:
         self._moved.set()
 
     def end(self) -> None:
-        """End it where it stands."""
-        self.move(len(self._steps) or 1)
+        """End it where it stands, also before its first step."""
+        self._ended = True
+        self._moved.set()
 
     async def _faults(self) -> list[str]:
         """Return the names of the faults that can be had: of a recording, those that it was asked to show."""
@@ -130,6 +132,7 @@ class Tour:
             await self._one_each(orders.order)
         elif step.deed is Deed.LOAD:
             here = self._sources.pipelines
+            self._plan = self._plan or self._orders().plan
             orders.follow(replace(self._plan, rate_per_s=RATE_PER_S, pattern=Pattern.STEADY, pipelines=here))
             if not self._orders().running:
                 orders.toggle()
@@ -169,6 +172,10 @@ class Tour:
         if faults is None or why:
             self._say(f"nothing can be broken here: {why}", Doing.FAILED)
             return
+        while faults.view.running:
+            # Of the step before, which somebody has left: it is ending, and one at a time is broken.
+            self._say(f"{faults.view.name} is ending first", Doing.BUSY)
+            await asyncio.sleep(_LOOK_EVERY_S)
         running = asyncio.create_task(faults.run(step.fault, no_load=self._orders().running))
         try:
             while not running.done():
@@ -214,7 +221,8 @@ class Tour:
             self._sources.player.play_on()
         else:
             self._stop_load()
-            self._sources.orders.follow(self._plan)
+            if self._plan is not None:
+                self._sources.orders.follow(self._plan)
         if self._sources.faults is not None and self._sources.faults.view.running:
             self._sources.faults.cancel()
 

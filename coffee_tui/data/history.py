@@ -24,6 +24,10 @@ FINISHED_UNSHOWN = ("duplicates", "dead")
 """Counters: entries of a log that a processor has finished without showing an order."""
 LAST_UPDATE = "last_update_us"
 """Counter: when the metric keys were last written, microseconds since the epoch."""
+NEXT_RUN = "next_run_us"
+"""Counter of a pipeline that is shown in runs: when the next one is due, microseconds since the epoch."""
+LAST_RUN = "last_run_us"
+"""Counter of a pipeline that is shown in runs: how long the last one took, µs."""
 _Value = TypeVar("_Value")
 
 
@@ -82,12 +86,17 @@ class Meter:
         self._now = count
         self._changes.add(at_s, count)
 
-    def rate(self, now_s: float) -> float | None:
-        """Return the growth per second, never below 0; None where there is only one reading."""
+    def slope(self, now_s: float) -> float | None:
+        """Return the growth per second, below 0 where it shrinks; None where there is only one reading."""
         before = self._changes.at(now_s - self._span_s)
         if before is None or self._first_s is None or now_s <= self._first_s:
             return None
-        return max(0.0, (self._now - before[1]) / min(self._span_s, max(1.0, now_s - self._first_s)))
+        return (self._now - before[1]) / min(self._span_s, max(1.0, now_s - self._first_s))
+
+    def rate(self, now_s: float) -> float | None:
+        """Return the growth per second, never below 0; None where there is only one reading."""
+        slope = self.slope(now_s)
+        return None if slope is None else max(0.0, slope)
 
 
 class Histogram:
@@ -125,6 +134,7 @@ class PipelineHistory:
         # Such a pipeline is written by a run every few seconds: between two runs nothing is slow or has stopped.
         self._in_runs = pipeline.info.shown_in_runs
         self._orders, self._finished, self._accepted = Meter(RATE_S), Meter(RATE_S), Meter(RATE_S)
+        self._queued = Meter(RATE_S)
         self._runs: Changes[tuple[int, int]] = Changes(0.0)
         self._api, self._dashboard = Histogram(), Histogram()
         self._slot_s: float | None = None
@@ -145,15 +155,24 @@ class PipelineHistory:
         self._api.add(at_s, latency)
         self._accepted.add(at_s, accepted)
 
-    def slot(self, now_s: float) -> None:
-        """Close one second of the sparklines."""
-        self.rates.append(self.rate(now_s))
+    def add_queued(self, at_s: float, queued: int) -> None:
+        """Note how many orders wait for the processor at a moment (monotonic seconds)."""
+        self._queued.add(at_s, queued)
+
+    def begin_anew(self) -> None:
+        """Forget what was read of Redis: what has come while nobody could read came at nobody knows which rate."""
+        self._orders, self._finished, self._queued = Meter(RATE_S), Meter(RATE_S), Meter(RATE_S)
+        self._dashboard = Histogram()
+
+    def slot(self, now_s: float, *, unread: bool = False) -> None:
+        """Close one second of the sparklines; ``unread``: in which Redis could not be read."""
+        self.rates.append(None if unread else self.rate(now_s))
         # The API is asked once a second: over a single second every other answer would fall into a gap.
         self.api_p99.append(quantile_us(self._api.within(now_s, 2.0), 0.99))
         since_s = now_s - self._slot_s if self._slot_s is not None else 1.0
         recent = self._dashboard.last_change() if self._in_runs else self._dashboard.within(now_s, since_s)
         self._slot_s = now_s
-        self.dashboard_p99.append(quantile_us(recent, 0.99))
+        self.dashboard_p99.append(None if unread else quantile_us(recent, 0.99))
 
     @property
     def interval_us(self) -> int | None:
@@ -176,6 +195,10 @@ class PipelineHistory:
     def accepted(self, now_s: float) -> float | None:
         """Return the 2xx answers per second, or None where it cannot be known yet."""
         return self._accepted.rate(now_s)
+
+    def queue_growth(self, now_s: float) -> float | None:
+        """Return by how much what waits grows a second, below 0 where it drains; None where that is not known."""
+        return self._queued.slope(now_s)
 
     def finished(self, now_s: float) -> float | None:
         """Return how many entries of its log the processor finishes per second; of runs, what they show."""

@@ -49,7 +49,9 @@ class LiveFeed:
         """``fault`` names the fault on purpose that is felt now, an empty text where there is none."""
         self._attachment = attachment
         self._fault = fault
-        self._state = DashboardState(attachment.settings.pipelines)
+        # Those that there are columns for: another stack may be started later, with others.
+        self._pipelines = attachment.settings.pipelines
+        self._state = DashboardState(self._pipelines)
         self._reads = Throttle(FRAME_S)
         self._frames = Throttle(FRAME_S)
 
@@ -100,7 +102,7 @@ class LiveFeed:
             self._state.mode = LIVE
 
         settings = self._attachment.settings
-        pipelines = settings.pipelines
+        pipelines = self._pipelines
         async with (
             redis_reader.connect(settings.redis_url) as client,
             redis_reader.pubsub(client) as pubsub,
@@ -152,7 +154,8 @@ class LiveFeed:
                 await asyncio.sleep(TICK_S)
 
     async def _read_parts(self) -> None:
-        self._state.read_parts(await asyncio.to_thread(_local_parts, self._attachment.settings))
+        parts = await asyncio.to_thread(_local_parts, self._attachment.settings)
+        self._state.read_parts(Moment(), parts)
 
 
 def _local_parts(settings: Settings) -> list[PartState]:

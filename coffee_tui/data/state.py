@@ -1,7 +1,7 @@
 """The state behind the dashboard: readings and their history, put together into a snapshot."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from coffee_core.menu import DRINKS, STORES
@@ -20,6 +20,8 @@ _WAITS_AT = 1
 """In every chain orders wait on the second link: before the cron, the worker, the job."""
 _GRACE_S = 2.0
 """The API is read once a second and Redis at once: less than this is the reading, not the pipeline."""
+_RESTART_SEEN_S = 2.0
+"""A killed worker is back within 0.2 s, between two looks at the parts: so long it is shown that it was gone."""
 _ONE_MOMENT_S = 3.0
 """The API counts once a second, and is asked once a second: counts that are older than this say so."""
 _HEALTH = {
@@ -67,6 +69,11 @@ class Stall:
             self._progress_s = moment.at_s
         self._shown = progress
 
+    def nothing_waits(self) -> None:
+        """Note that no order waits: what was accepted and is not shown were repeats, which change nothing."""
+        self.waiting = 0
+        self._waiting_since_s = None
+
     def seconds(self, moment: Moment) -> int | None:
         """Return the whole seconds for which accepted orders have waited; None below ``_GRACE_S``."""
         if self._waiting_since_s is None:
@@ -80,6 +87,13 @@ class _Column:
     history: PipelineHistory
     stall: Stall = field(default_factory=Stall)
 
+    def note_queued(self, moment: Moment, queued: int | None) -> None:
+        """Take how many orders wait; None where this reading does not say."""
+        if queued is not None:
+            self.history.add_queued(moment.at_s, queued)
+        if queued == 0:
+            self.stall.nothing_waits()
+
 
 class DashboardState:
     """What was read last, and the histories of what was read before."""
@@ -90,6 +104,7 @@ class DashboardState:
         self._lab: LabReading | None = None
         self._counted: tuple[float, LabReading] | None = None
         self._parts: tuple[PartState, ...] = ()
+        self._restarted_s: dict[str, float] = {}
         self.redis = Link()
         self.api = Link()
         self.mode = "connecting"
@@ -100,26 +115,35 @@ class DashboardState:
     def read_metrics(self, moment: Moment, reading: RedisReading) -> None:
         """Take a reading of Redis."""
         self._metrics = reading
+        was_lost = self.redis.up is False
         self.redis = _link_up(self.redis, moment)
         for pipeline, column in self._columns.items():
+            if was_lost:
+                column.history.begin_anew()
             column.history.add_metrics(moment.at_s, reading.metrics[pipeline])
             column.stall.note_shown(moment, reading.metrics[pipeline])
+            column.note_queued(moment, waiting(pipeline, None, reading.stream_entries))
 
     def read_lab(self, moment: Moment, reading: LabReading) -> None:
         """Take a reading of the API."""
         self._lab = reading
         # An API that counts at the moment nothing (PostgreSQL is away) says so: then there are none.
         self._counted = moment.at_s - reading.counts_age_s, reading
-        self._parts = reading.parts
+        self.read_parts(moment, reading.parts)
         self.api = _link_up(self.api, moment)
         for pipeline, column in self._columns.items():
             column.history.add_api(moment.at_s, reading.latency.get(pipeline, {}), reading.accepted(pipeline))
             column.stall.note_accepted(moment, reading.accepted(pipeline))
+            column.note_queued(moment, waiting(pipeline, reading.counts.get(pipeline), None))
         accepted = {str(pipeline): reading.accepted(pipeline) for pipeline in map(Pipeline, reading.answers)}
         self._load_costs.note(moment.at_s, reading.costs, accepted)
 
-    def read_parts(self, parts: Sequence[PartState]) -> None:
-        """Take the parts as the run files have them, while the API does not answer."""
+    def read_parts(self, moment: Moment, parts: Sequence[PartState]) -> None:
+        """Take the parts as their wrappers have published them."""
+        restarts = {part.name: part.restarts for part in self._parts}
+        for part in parts:
+            if part.restarts > restarts.get(part.name, part.restarts):
+                self._restarted_s[part.name] = moment.at_s
         self._parts = tuple(parts)
 
     def lost_redis(self, moment: Moment, why: str) -> None:
@@ -134,12 +158,13 @@ class DashboardState:
         """Close one second of the sparklines."""
         self._faults.append(bool(self.fault))
         for column in self._columns.values():
-            column.history.slot(moment.at_s)
+            column.history.slot(moment.at_s, unread=self.redis.up is False)
 
     def snapshot(self, moment: Moment) -> Snapshot:
         """Return what is to be shown now."""
         lab = self._lab if self.api.up else None
-        parts = part_views(self._parts, lab)
+        just_restarted = {name for name, at_s in self._restarted_s.items() if moment.at_s - at_s < _RESTART_SEEN_S}
+        parts = part_views(self._parts, lab, just_restarted)
         return Snapshot(
             pipelines=tuple(
                 self._view(pipeline, column, parts, moment) for pipeline, column in self._columns.items()
@@ -167,7 +192,12 @@ class DashboardState:
         age_s = moment.at_s - self._counted[0] if self._counted else 0.0
         counts_age_s = int(age_s) if counts is not None and age_s >= _ONE_MOMENT_S else None
         history = column.history
-        rate = history.rate(moment.at_s)
+        # What nobody can read is not known: neither that nothing comes, nor that nothing is shown.
+        unread = self.redis.up is False
+        rate = None if unread else history.rate(moment.at_s)
+        streams = self._metrics.stream_entries if self._metrics and not unread else None
+        queued = waiting(pipeline, counts if lab else None, streams)
+        never_stalls = pipeline.info.shown_in_runs or unread
         stages = pipeline.info.chain
         inputs = StatusInputs(
             pipeline=pipeline,
@@ -178,10 +208,10 @@ class DashboardState:
             metrics=metrics,
             troubled=[part for stage in stages for part in parts_of(stage, parts) if not part.good],
             ready=ready.get(pipeline),
-            stalled_s=None if pipeline.info.shown_in_runs else column.stall.seconds(moment),
-            queued=waiting(
-                pipeline, counts if lab else None, self._metrics.stream_entries if self._metrics else {}
-            ),
+            runs=not (lab and lab.ready) or pipeline in ready,
+            stalled_s=None if never_stalls else column.stall.seconds(moment),
+            queued=queued,
+            queue_growth=history.queue_growth(moment.at_s),
             counts=counts,
             counts_age_s=counts_age_s,
             rate=rate,
@@ -205,7 +235,11 @@ class DashboardState:
             stalled_s=inputs.stalled_s,
             chain=with_links(
                 chain(pipeline, parts, self.redis, self.api, ready),
-                (history.accepted(moment.at_s) if lab else None, history.finished(moment.at_s), rate),
+                (
+                    history.accepted(moment.at_s) if lab else None,
+                    None if unread else history.finished(moment.at_s),
+                    rate,
+                ),
                 inputs.queued,
             ),
             status_line=status_line(inputs),
@@ -223,8 +257,13 @@ def _link_down(link: Link, moment: Moment, why: str) -> Link:
     return Link(False, link.since_us if link.up is False else moment.time_us, why)
 
 
-def part_views(parts: Sequence[PartState], lab: LabReading | None) -> tuple[PartView, ...]:
-    """Return how every part stands: the state its wrapper notes, corrected where the API cannot reach the part."""
+def part_views(
+    parts: Sequence[PartState], lab: LabReading | None, just_restarted: Collection[str] = ()
+) -> tuple[PartView, ...]:
+    """Return how every part stands: the state its wrapper notes, corrected where the API cannot reach the part.
+
+    Of those in ``just_restarted`` one that is up says that it was gone.
+    """
     dependencies = lab.dependencies if lab else {}
     views = {part.name: _part_view(part) for part in parts}
     for name, dependency in dependencies.items():
@@ -235,6 +274,9 @@ def part_views(parts: Sequence[PartState], lab: LabReading | None) -> tuple[Part
         elif known.health is Health.GOOD and not dependency.up:
             detail = dependency.detail or "the API cannot reach it"
             views[name] = PartView(name, Health.BROKEN, "no answer", detail, dependency.since_us)
+    for name, view in views.items():
+        if name in just_restarted and view.good:
+            views[name] = replace(view, health=Health.STARTING, word="restarted, up")
     return tuple(views.values())
 
 
@@ -284,11 +326,14 @@ def _worst(healths: Iterable[Health]) -> Health:
 
 
 def waiting(
-    pipeline: Pipeline, counts: PipelineCounts | None, stream_entries: Mapping[Pipeline, int]
+    pipeline: Pipeline, counts: PipelineCounts | None, stream_entries: Mapping[Pipeline, int] | None
 ) -> int | None:
-    """Return the orders that wait for the processor; a Redis stream knows them itself, else the API must."""
+    """Return the orders that wait for the processor; a Redis stream knows them itself, else the API must.
+
+    None where nobody knows: ``stream_entries`` is, where Redis cannot be read.
+    """
     if stream_of(pipeline) is not None:
-        return stream_entries.get(pipeline, 0)
+        return None if stream_entries is None else stream_entries.get(pipeline, 0)
     return counts.in_flight if counts is not None else None
 
 

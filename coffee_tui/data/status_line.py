@@ -7,9 +7,12 @@ from datetime import datetime
 from coffee_core.pipelines import Pipeline
 from coffee_core.standstill import Standstill
 from coffee_core.totals import PipelineCounts
-from coffee_tui.data.history import LAST_UPDATE, OVERDUE
+from coffee_tui.data.history import LAST_RUN, LAST_UPDATE, NEXT_RUN, OVERDUE
 from coffee_tui.data.readings import MetricsReading, stream_of
 from coffee_tui.data.snapshot import Health, Link, Mood, PartView, StatusLine
+
+_LATE_US = 2_000_000
+"""A run that is due may be under way: it is overdue after this, and twice the time that the last one took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class StatusInputs:
     """Orders that the API has accepted since anything was last shown."""
     counts_age_s: int | None = None
     """Whole seconds by which the counts are older than the metrics; None where they are of one moment."""
+    queue_growth: float | None = None
+    """Orders by which those that wait grow a second, below 0 where they drain; None where that is not known."""
+    runs: bool = True
+    """Whether the stack runs this pipeline at all; it may be started with others than this dashboard has."""
     standstill: Standstill | None = None
     """Why accepted orders wait and nobody works on them, as the API finds it; else None."""
 
@@ -83,6 +90,8 @@ def _links(inputs: StatusInputs) -> StatusLine | None:
         return StatusLine(_silent("Redis", inputs.redis), Mood.BROKEN)
     if inputs.metrics is None:
         return StatusLine("waiting for Redis", Mood.BUSY)
+    if not inputs.runs:
+        return StatusLine(f"{inputs.pipeline} does not run in this stack")
     if inputs.api.up is False:
         return StatusLine(_silent("API", inputs.api), Mood.BROKEN)
     if inputs.ready is False:
@@ -117,9 +126,7 @@ def _progress(inputs: StatusInputs) -> StatusLine:
         what = f"{queued:,} queued" if queued else "orders accepted"
         return StatusLine(f"{what}, none shown for {inputs.stalled_s} s", Mood.BUSY)
     if queued > (inputs.rate or 0):
-        left = f", {queued / inputs.rate:.1f} s left" if inputs.rate else ""
-        draining = f", draining at {inputs.rate:,.0f}/s" if inputs.rate else ""
-        return StatusLine(f"{queued:,} queued{draining}{left}", Mood.BUSY)
+        return StatusLine(f"{queued:,} queued{_trend(queued, inputs.queue_growth or 0.0)}", Mood.BUSY)
     if not inputs.metrics.orders:
         return StatusLine("no order yet")
     dead = inputs.metrics.counters.get("dead", 0)
@@ -134,16 +141,26 @@ def _progress(inputs: StatusInputs) -> StatusLine:
     return StatusLine(f"last order shown {_ago(inputs)}{refused}", Mood.GOOD)
 
 
+def _trend(queued: int, growth: float) -> str:
+    if growth <= -1:
+        return f", draining at {-growth:,.0f}/s, {queued / -growth:.1f} s left"
+    return f", growing by {growth:,.0f}/s" if growth >= 1 else ""
+
+
 def _runs(inputs: StatusInputs, metrics: MetricsReading) -> StatusLine:
     updated_us = metrics.counters.get(LAST_UPDATE)
     if not updated_us:
         return StatusLine("no run of the aggregator seen yet" if metrics.orders else "no order yet")
     age_us = inputs.now_us - updated_us
-    if inputs.interval_us is None:
-        return StatusLine(f"last run {seconds(age_us)} ago")
-    if age_us > OVERDUE * inputs.interval_us:
+    # The last two updates tell an interval only where no reconciliation was one of them.
+    due_us, late_us = metrics.counters.get(NEXT_RUN), _LATE_US + 2 * metrics.counters.get(LAST_RUN, 0)
+    if not due_us:
+        if inputs.interval_us is None:
+            return StatusLine(f"last run {seconds(age_us)} ago")
+        due_us, late_us = updated_us + inputs.interval_us, round((OVERDUE - 1) * inputs.interval_us)
+    if inputs.now_us - due_us > late_us:
         return StatusLine(f"a run is overdue, last {seconds(age_us)} ago", Mood.BROKEN)
-    next_s = max(0, round((inputs.interval_us - age_us) / 1e6))
+    next_s = max(0, round((due_us - inputs.now_us) / 1e6))
     if inputs.accepted_since_run:
         return StatusLine(f"in step at next run, in {next_s} s", Mood.CALM)
     if not metrics.orders:

@@ -82,7 +82,7 @@ KEYS: tuple[Binding, ...] = (
     Binding("T", "tour", "tour", tooltip="a talk of ten minutes that drives the lab, or the recording", id="tour"),
     Binding("right", "tour_move(1)", "on", show=False, tooltip="talk: on", key_display="→", id="tour-on"),
     Binding("left", "tour_move(-1)", "back", show=False, tooltip="talk: back", key_display="←", id="tour-back"),
-    Binding("escape", "tour", "end", show=False, tooltip="talk: end it", key_display="esc", id="tour-end"),
+    Binding("escape", "tour_end", "end", show=False, tooltip="talk: end it", key_display="esc", id="tour-end"),
     *BaseScreen.COMMON_KEYS,
     Binding("full_stop", "step", "step", key_display=".", tooltip="recording: one snapshot on", id="step"),
     Binding(
@@ -280,7 +280,7 @@ class LiveScreen(BaseScreen):
         """Hide the keys of pipelines that are not run here, and those of a recording where there is none."""
         if action in ("step", "faster"):
             return self._sources.player is not None
-        if action == "tour_move":
+        if action in ("tour_move", "tour_end"):
             return self._tour is not None
         return action != "order" or bool(self._named(str(parameters[0])))
 
@@ -307,6 +307,11 @@ class LiveScreen(BaseScreen):
         else:
             self.app.run_worker(self.talk(), name="tour", exit_on_error=True)
 
+    def action_tour_end(self) -> None:
+        """End the talk, where one is under way."""
+        if self._tour is not None:
+            self._tour.end()
+
     def action_tour_move(self, by: int) -> None:
         """Go on in the talk, or back."""
         if self._tour is not None:
@@ -316,7 +321,7 @@ class LiveScreen(BaseScreen):
         """Give the talk to its end; with ``hold_s`` by itself, so many seconds a step once it is done."""
         self._tour = Tour(
             self._sources,
-            lambda: self._newest or self.snapshot,
+            self._read_newest,
             lambda: self.orders,
             self._show_step,
             partial(named, self),
@@ -382,13 +387,11 @@ class LiveScreen(BaseScreen):
 
     def action_faults(self) -> None:
         """Break something on purpose."""
-        self.app.push_screen(
-            FaultsScreen(self._sources.faults, lambda: self.snapshot, lambda: self.orders.running)
-        )
+        self.app.push_screen(FaultsScreen(self._sources.faults, self._read_newest, lambda: self.orders.running))
 
     def action_compare(self) -> None:
         """Compare what is claimed with what was measured."""
-        self.app.push_screen(CompareScreen(self._pipelines, lambda: self.snapshot))
+        self.app.push_screen(CompareScreen(self._pipelines, self._read_newest))
 
     def action_sent(self) -> None:
         """Show the latest orders."""
@@ -417,11 +420,11 @@ class LiveScreen(BaseScreen):
     def action_lag(self) -> None:
         """Show what waits before each consumer."""
         attachment = self._sources.attachment
-        self.app.push_screen(LagScreen(lambda: attachment.settings if attachment else None, lambda: self.snapshot))
+        self.app.push_screen(LagScreen(lambda: attachment.settings if attachment else None, self._read_newest))
 
     def action_costs(self) -> None:
         """Show what each part costs."""
-        self.app.push_screen(CostsScreen(self._pipelines, lambda: self.snapshot))
+        self.app.push_screen(CostsScreen(self._pipelines, self._read_newest))
 
     def action_logs(self) -> None:
         """Show the log of each process."""

@@ -55,6 +55,8 @@ class SentOrdersScreen(Page):
         self._following = True
         self._listed: list[SentOrder] = []
         self._journeys: dict[SentOrder, Journey] = {}
+        self._asking: tuple[SentOrder] | None = None
+        """The order that the API is asked for now."""
 
     def body(self) -> Iterable[Widget]:
         """Return the filter, the table and the journey."""
@@ -78,7 +80,12 @@ class SentOrdersScreen(Page):
 
     def _tick(self) -> None:
         self._fill()
-        self._follow_journey()
+        self._ask()
+
+    def _ask(self) -> None:
+        # An answer may take longer than a tick: asked again meanwhile, or for a newer one, it would never come.
+        if self._asking is None or not (self._following or self._asking[0] == self._chosen()):
+            self._follow_journey()
 
     def _fill(self, chosen: SentOrder | None = None) -> None:
         chosen = chosen or self._chosen()
@@ -108,7 +115,13 @@ class SentOrdersScreen(Page):
         elif settings is None:
             message.update("a recording: there is nobody to ask")
         else:
-            journey = (await fetch_journey(settings, order)).with_shown_time(self._journeys.get(order), now_us())
+            asking = self._asking = (order,)
+            try:
+                found = await fetch_journey(settings, order)
+            finally:
+                if self._asking is asking:
+                    self._asking = None
+            journey = found.with_shown_time(self._journeys.get(order), now_us())
             # Of the chosen one alone: what nobody watches, nobody has seen arrive.
             self._journeys = {order: journey}
             message.update(journey_rows(order, journey))
@@ -117,7 +130,7 @@ class SentOrdersScreen(Page):
         """Stay with an order that was chosen; the first row follows the newest."""
         if event.cursor_row > 0 and event.cursor_row < len(self._listed):
             self._follow(on=False)
-        self._follow_journey()
+        self._ask()
 
     def text(self) -> str:
         """Return the orders that are listed, and the journey of the chosen one where it is known."""

@@ -69,6 +69,8 @@ class XRayScreen(Page):
         self._views: dict[Pipeline, tuple[SentOrder, XRayView]] = {}
         self._watches: dict[Pipeline, KeysWatch] = {}
         self._drawn: object = None
+        self._asking: tuple[SentOrder] | None = None
+        """The order that the API is asked for now."""
 
     @property
     def _pipeline(self) -> Pipeline:
@@ -89,7 +91,7 @@ class XRayScreen(Page):
         """Follow the last order of the chosen pipeline."""
         self.query_one(DataTable).focus()
         self.call_after_refresh(self._show)
-        self.set_interval(_EVERY_S, self._look)
+        self.set_interval(_EVERY_S, self._tick)
 
     def on_resize(self) -> None:
         """Fit the table to the cells there are."""
@@ -105,15 +107,27 @@ class XRayScreen(Page):
             text.append(" ")
         return text
 
+    def _last(self) -> SentOrder | None:
+        return next(iter(self._journal.latest(1, f"{self._pipeline} acknowledged")), None)
+
+    def _tick(self) -> None:
+        # An answer may take longer than a tick: asked again meanwhile, or for a newer one, it would never come.
+        if self._asking is None or self._asking[0].pipeline != self._pipeline:
+            self._look()
+
     @work(exclusive=True)
     async def _look(self) -> None:
-        settings, pipeline = self._settings(), self._pipeline
-        last = next(iter(self._journal.latest(1, f"{pipeline} acknowledged")), None)
+        settings, pipeline, last = self._settings(), self._pipeline, self._last()
         known = self._views.get(pipeline)
         if settings is None or last is None or last.message_id is None:
             return
         if known is None or known[0] != last or not known[1].steps:
-            self._views[pipeline] = last, await fetch_xray(settings, pipeline, last.message_id)
+            asking = self._asking = (last,)
+            try:
+                self._views[pipeline] = last, await fetch_xray(settings, pipeline, last.message_id)
+            finally:
+                if self._asking is asking:
+                    self._asking = None
         self._show()
 
     def _steps(self) -> tuple[Step, ...]:
@@ -162,6 +176,8 @@ class XRayScreen(Page):
         known = self._views.get(self._pipeline)
         if known is not None:
             return Text(f"… {known[1].trouble}", GREY)
+        if self._last() is not None:
+            return Text("… the API is asked for it", GREY)
         sends = named(self, "{xray-send} sends one and watches it")
         return Text(f"no order sent into {self._pipeline} from here yet: {sends}", GREY)
 

@@ -237,6 +237,7 @@ _DIGITS = {
     ",": (" ", " ", ","),
     " ": ("   ", "   ", "   "),
     "—": ("   ", "╶─╴", "   "),
+    "-": ("   ", "╶─╴", "   "),
 }
 
 
@@ -245,7 +246,7 @@ def large(text: str, width: int) -> list[str]:
 
     Every digit is three cells wide: a number that grows does not move the others.
 
-    Raises KeyError of a character that is no digit, comma, space or dash.
+    Raises KeyError of a character that is no digit, comma, space, dash or minus.
     """
     return ["".join(_DIGITS[character][row] for character in text).ljust(width) for row in range(3)]
 

@@ -13,17 +13,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from coffee_core.pipelines import PIPELINES
 from coffee_tui.__main__ import command
 from coffee_tui.app import CoffeeApp
 from coffee_tui.data import sources
 from coffee_tui.data.recording import Frame
-from coffee_tui.data.snapshot import Snapshot
-from coffee_tui.export import SIZE, player_page
+from coffee_tui.data.snapshot import PipelineView, Snapshot
+from coffee_tui.export import player_page
 from tests.browser import DESK, PHONE, open_browser
 from tests.unit.coffee_tui.scripted import ALL, app, screen_text, snapshot
 from tests.waiting import until
 
 _TITLE = "<b>coffee</b> & co"
+_SIZE = (120, 40)
 
 
 def _frames() -> list[Frame]:
@@ -45,7 +47,7 @@ def _recorded(page: str) -> dict[str, Any]:
 
 def _text(recorded: dict[str, Any], place: int) -> str:
     """Return a frame as text, as the player puts it together."""
-    rows = [-1] * SIZE[1]
+    rows = [-1] * recorded["size"][1]
     for _, changed in recorded["frames"][: place + 1]:
         for y, row in changed:
             rows[y] = row
@@ -64,11 +66,21 @@ async def test_each_frame_is_the_screen_that_the_dashboard_shows() -> None:
     assert [at for at, _ in recorded["frames"]] == [0, 1, 2]
     assert len(recorded["frames"][1][1]) < 5, "a second more changes few rows"
     dashboard, feed, _ = app()
-    async with dashboard.run_test(size=SIZE):
+    async with dashboard.run_test(size=_SIZE):
         for place, value in enumerate(shown):
             feed.queue.put_nowait(replace(value, mode=f"recording {place:3.0f} s"))
             wanted = _body(_text(recorded, place))
             await until(partial(_shows, dashboard, wanted), what=f"the same as frame {place}")
+
+
+async def test_as_many_columns_as_there_are_stand_beside_one_another() -> None:
+    five = tuple(PIPELINES)
+    shown = replace(snapshot(), pipelines=tuple(PipelineView(pipeline) for pipeline in five))
+    recorded = _recorded(await player_page(five, [Frame(0.0, shown)], _TITLE, lambda _done_s, _whole_s: None))
+    text = _text(recorded, 0)
+    assert recorded["size"] == [170, 40]
+    assert all(pipeline.info.title in text for pipeline in five)
+    assert "tab" not in text.lower()
 
 
 def _shows(dashboard: CoffeeApp, body: list[str]) -> bool:

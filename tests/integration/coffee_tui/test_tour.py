@@ -119,6 +119,47 @@ async def test_what_is_not_exact_is_said(tmp_path: Path) -> None:
         await until(lambda: "NOT EXACT" in screen_text(stage.app))
 
 
+async def test_what_is_still_ending_is_waited_for(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.faults.view = FaultView("freeze-redis", Phase.OVER)
+    async with stage.app.run_test(size=(100, 30)) as pilot:
+        await until(lambda: stage.app.live.is_current)
+        await pilot.press("T")
+        await until(lambda: "ways to take an order" in screen_text(stage.app))
+        for number in range(2, 6):
+            await pilot.press("right")
+            await until(lambda number=number: f"{number}/8" in screen_text(stage.app))
+        await until(lambda: "freeze-redis is ending first" in screen_text(stage.app))
+        assert stage.faults.asked == []
+        stage.faults.view = FaultView()
+        await until(lambda: "kill-stream-worker: not one order lost" in screen_text(stage.app))
+
+
+async def test_escape_begins_no_talk_and_ends_one_that_is_about_to_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path)
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def menu() -> list[FaultInfo]:
+        asked.set()
+        await go.wait()
+        return []
+
+    monkeypatch.setattr(stage.faults, "menu", menu)
+    async with stage.app.run_test(size=(100, 30)) as pilot:
+        await until(lambda: stage.app.live.is_current)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert stage.app.live._tour is None
+        await pilot.press("T")
+        await asked.wait()
+        await pilot.press("escape")
+        go.set()
+        await until(lambda: stage.app.live._tour is None)
+    assert not [each for each in stage.orders.asked if each == ("order", *ALL)]
+
+
 async def test_of_a_recording_it_shows_the_moments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tour, "whole_menu", page_scenes.whole_menu)
     app = CoffeeApp(sources.demo(speed=20.0), tour=True, auto_speed=20.0)

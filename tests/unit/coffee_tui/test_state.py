@@ -1,5 +1,7 @@
 """Readings put together: the chain of each pipeline, what a lost link looks like, equality of idle snapshots."""
 
+from dataclasses import replace
+
 import pytest
 
 from coffee_core.pipelines import DEFAULT_PIPELINES, Pipeline
@@ -76,6 +78,24 @@ def test_a_broken_part_is_seen_where_it_stands() -> None:
     assert set(_healths(views[V2]).values()) == {Health.GOOD}
 
 
+def test_a_part_that_is_back_before_anybody_looks_was_gone_all_the_same() -> None:
+    state = _fresh_state()
+    back = tuple(replace(part, restarts=part.name == "stream-worker") for part in PARTS)
+    state.read_lab(_at(1), LabReading(uptime_s=2, ready=READY, parts=back))
+    snapshot = state.snapshot(_at(2))
+    views = _views(snapshot)
+    assert _healths(views[V2])["worker"] is Health.STARTING
+    assert views[V2].status_line.text == "stream-worker restarted, up for 2 s"
+    assert [part.name for part in snapshot.parts if not part.good] == ["stream-worker"]
+    state.read_lab(_at(2), LabReading(uptime_s=3, ready=READY, parts=back))
+    assert not state.snapshot(_at(3)).coming_up, "told once"
+
+
+def test_a_part_that_was_restarted_long_ago_is_no_news() -> None:
+    parts = tuple(replace(part, restarts=3) for part in PARTS)
+    assert not _fresh_state(LabReading(uptime_s=1, ready=READY, parts=parts)).snapshot(_at(0)).coming_up
+
+
 def test_a_server_that_the_api_cannot_reach_is_broken_whatever_its_wrapper_says() -> None:
     silent = {"kafka": Dependency(False, "no broker answers", 1_700_000_000_000_000)}
     snapshot = _fresh_state(LabReading(uptime_s=1, ready=READY, parts=PARTS, dependencies=silent)).snapshot(_at(1))
@@ -107,6 +127,57 @@ def test_a_lost_link_keeps_the_figures_and_the_time_of_its_loss() -> None:
     assert snapshot.pipelines[0].orders == 42
     state.read_metrics(_at(11), RedisReading(dict.fromkeys(ALL, shown), {V2: 0}))
     assert state.snapshot(_at(11)).redis.up is True
+
+
+def _reads(state: DashboardState, at_s: float, orders: int, queued: int = 0) -> None:
+    state.read_metrics(_at(at_s), RedisReading(dict.fromkeys(ALL, MetricsReading(orders=orders)), {V2: queued}))
+
+
+def test_while_redis_is_silent_nobody_knows_how_fast_anything_is() -> None:
+    state = _fresh_state()
+    for second in range(5):
+        _reads(state, second, 100 * second, 7)
+        state.slot(_at(second))
+    state.lost_redis(_at(5), "connection refused")
+    for second in range(5, 65):
+        # Orders flow on: the API takes them, and says so.
+        answers = {str(each): {"202": 100 * second} for each in ALL}
+        state.read_lab(_at(second), LabReading(uptime_s=1, ready=READY, parts=PARTS, answers=answers))
+        state.slot(_at(second))
+    view = _views(state.snapshot(_at(65)))[V2]
+    assert (view.rate, view.stalled_s) == (None, None)
+    assert {stage.waiting for stage in view.chain} == {None}
+    assert view.rate_history[-60:] == (None,) * 60
+    _reads(state, 65, 6_500)
+    _reads(state, 66, 6_600)
+    assert _views(state.snapshot(_at(66)))[V2].rate == pytest.approx(100)
+
+
+def test_a_repeat_that_changes_nothing_is_no_stall() -> None:
+    state = _fresh_state()
+    for second, accepted, queued in ((1, 0, 0), (2, 1, 0), (30, 1, 0), (40, 2, 1), (50, 2, 1)):
+        answers = {str(V2): {"202": accepted}}
+        state.read_lab(_at(second), LabReading(uptime_s=1, ready=READY, parts=PARTS, answers=answers))
+        _reads(state, second, 0, queued)
+        view = _views(state.snapshot(_at(second)))[V2]
+        assert (view.stalled_s is not None) == (second == 50)
+
+
+def test_what_waits_is_said_with_its_trend() -> None:
+    state = _fresh_state()
+    for second in range(5):
+        _reads(state, second, 1 + 3_000 * second, 20_000 + 2_000 * second)
+    line = _views(state.snapshot(_at(4)))[V2].status_line
+    assert line.text == "28,000 queued, growing by 2,000/s"
+
+
+def test_a_stack_with_other_pipelines_is_shown_as_far_as_there_are_columns() -> None:
+    state = DashboardState(ALL)
+    state.read_metrics(_at(0), RedisReading(dict.fromkeys(ALL, MetricsReading()), {V2: 0}))
+    state.read_lab(_at(0), LabReading(uptime_s=1, ready={str(V1): True, "v5": True}, parts=PARTS))
+    views = _views(state.snapshot(_at(1)))
+    assert views[V3].status_line.text == "v3 does not run in this stack"
+    assert "does not run" not in views[V1].status_line.text
 
 
 def test_an_idle_stack_gives_equal_snapshots() -> None:

@@ -28,6 +28,14 @@ GOOD = StatusInputs(
     accepted_since_run=0,
 )
 IN_RUNS = replace(GOOD, pipeline=V1, interval_us=10_000_000)
+
+
+def due(in_s: int, took_s: int = 0) -> MetricsReading:
+    """Return what v1 shows whose next run is due then, and whose last one took so long."""
+    counters = {"next_run_us": NOW_US + in_s * 1_000_000, "last_run_us": took_s * 1_000_000}
+    return MetricsReading(orders=5, counters=counters | {"last_update_us": NOW_US - 6_000_000})
+
+
 STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US - 3_000_000)
 
 
@@ -38,7 +46,18 @@ STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US
         (replace(GOOD, metrics=MetricsReading()), "no order yet", Mood.CALM),
         (replace(GOOD, metrics=None), "waiting for Redis", Mood.BUSY),
         (replace(GOOD, queued=1369, rate=9_800), "in step, less than a second queued", Mood.GOOD),
-        (replace(GOOD, queued=13_690, rate=9_800), "13,690 queued, draining at 9,800/s, 1.4 s left", Mood.BUSY),
+        (
+            replace(GOOD, queued=13_690, rate=11_800, queue_growth=-9_800),
+            "13,690 queued, draining at 9,800/s, 1.4 s left",
+            Mood.BUSY,
+        ),
+        (
+            replace(GOOD, queued=20_000, rate=3_000, queue_growth=2_000),
+            "20,000 queued, growing by 2,000/s",
+            Mood.BUSY,
+        ),
+        (replace(GOOD, queued=20_000, rate=3_000, queue_growth=0.2), "20,000 queued", Mood.BUSY),
+        (replace(GOOD, runs=False), "v2 does not run in this stack", Mood.CALM),
         (replace(GOOD, queued=3, rate=0.0), "3 queued", Mood.BUSY),
         (replace(GOOD, stalled_s=4), "orders accepted, none shown for 4 s", Mood.BUSY),
         (replace(GOOD, troubled=[STARTING]), "flink-taskmanager starting for 3 s", Mood.BUSY),
@@ -47,6 +66,10 @@ STARTING = PartView("flink-taskmanager", Health.STARTING, "starting", "", NOW_US
         (replace(IN_RUNS, accepted_since_run=7), "in step at next run, in 4 s", Mood.CALM),
         (replace(IN_RUNS, interval_us=None), "last run 6 s ago", Mood.CALM),
         (replace(IN_RUNS, interval_us=2_000_000), "a run is overdue, last 6 s ago", Mood.BROKEN),
+        (replace(IN_RUNS, metrics=due(3)), "in step · next run in 3 s", Mood.GOOD),
+        (replace(IN_RUNS, interval_us=1_000_000, metrics=due(3)), "in step · next run in 3 s", Mood.GOOD),
+        (replace(IN_RUNS, interval_us=60_000_000, metrics=due(-3)), "a run is overdue, last 6 s ago", Mood.BROKEN),
+        (replace(IN_RUNS, metrics=due(-3, took_s=2)), "in step · next run in 0 s", Mood.GOOD),
         (replace(IN_RUNS, metrics=MetricsReading()), "no order yet", Mood.CALM),
         (replace(GOOD, pipeline=V3), "last order shown 6 s ago", Mood.GOOD),
     ],
