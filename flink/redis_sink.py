@@ -122,7 +122,8 @@ class RedisWindows(_Writer):
     """Writes the windows of one job, or of one of its subtasks: absolute sums, one Lua call for a changed window.
 
     Flink reports a window only when an order falls into it. The writer therefore keeps a copy of the windows, and
-    writes them again with the next order after a flush of Redis.
+    writes them again with the next order after a flush of Redis. Of the windows of another subtask the copy is as
+    old as its start: so a window that is there may still show less than its own writer has counted.
     """
 
     def __init__(self, redis_url: str, epoch: str, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
@@ -130,7 +131,7 @@ class RedisWindows(_Writer):
         self._shown: dict[int, tuple[int, ...]] | None = None
         """First second of a window → orders and cents of each store, as they stand in Redis; None until read."""
         self._unchecked: list[int] = []
-        """Windows whose existence in Redis is yet to be checked, one with each write."""
+        """Windows yet to be compared with Redis, one with each write."""
         self._whole = True
         """False from a flush until all windows are written again."""
 
@@ -151,10 +152,10 @@ class RedisWindows(_Writer):
             return SHOWN
         self._unchecked = self._unchecked or list(self._shown)
         checked = self._unchecked.pop() if self._unchecked else None
-        answer, exists = self._call(start_s, cells, checked)
+        answer, found = self._call(start_s, cells, checked)
         if answer < 0:
             return answer
-        self._whole = self._whole and exists
+        self._whole = self._whole and (checked is None or found >= sum(self._shown[checked][::2]))
         if not self._whole:
             for known, sums in self._shown.items():
                 self._call(known, sums, None)
@@ -163,13 +164,13 @@ class RedisWindows(_Writer):
             self._shown[start_s] = cells
         return answer
 
-    def _call(self, start_s: int, cells: tuple[int, ...], checked: int | None) -> tuple[int, bool]:
-        """Return the answer of the script, and whether the window to be checked exists."""
+    def _call(self, start_s: int, cells: tuple[int, ...], checked: int | None) -> tuple[int, int]:
+        """Return the answer of the script, and how many orders the window to be checked shows."""
         answer: Any = self._script(
             keys=[KEYS.epoch, KEYS.window(start_s), KEYS.window(checked or start_s), KEYS.counters],
             args=[self._epoch, _expires_at_s(start_s), *_fields(STORES, cells)],
         )
-        return int(answer[0]), checked is None or bool(answer[1])
+        return int(answer[0]), int(answer[1])
 
     def _forget_expired(self) -> None:
         assert self._shown is not None

@@ -1,5 +1,6 @@
 """Dead letters of pipelines with a log, and the message id under which one goes back on it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from coffee_core.pipelines import Pipeline
 
 KEY_CONFLICT = "key-conflict"
 """Reason of an order whose message id belongs to another order."""
+
+_IDENTITY = ("message_id", "drink", "store", "price_cents", "ordered_at_us")
+"""What makes an order the same as another: its key and its content (``Order.content``)."""
 
 KEPT = "kept"
 """How the outcome of a letter begins that could not go back."""
@@ -48,12 +52,22 @@ def new_message_id(pipeline: Pipeline, origin: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"coffee-rt:{pipeline}:{origin}")
 
 
-def requeued_id(pipeline: Pipeline, letter: Letter) -> UUID | None:
+def conflicting_id(pipeline: Pipeline, fields: Mapping[str, Any]) -> UUID:
+    """Return the message id of an order whose own belongs to another order.
+
+    It is made from that id and its content: an order that was sent twice under such a key dies twice, and is one.
+    """
+    return uuid5(NAMESPACE_URL, f"coffee-rt:{pipeline}:{json.dumps([fields.get(name) for name in _IDENTITY])}")
+
+
+def requeued_id(pipeline: Pipeline, letter: Letter, repairs: Mapping[str, str]) -> UUID | None:
     """Return the message id that a letter must be given, or None where it can keep its own.
 
     A key conflict can never keep it: that id belongs to another order.
     """
-    if letter.reason != KEY_CONFLICT and parse_uuid(letter.fields.get("message_id")) is not None:
+    if letter.reason == KEY_CONFLICT:
+        return conflicting_id(pipeline, {**letter.fields, **repairs})
+    if parse_uuid(letter.fields.get("message_id")) is not None:
         return None
     return new_message_id(pipeline, letter.origin)
 

@@ -16,7 +16,7 @@ from backend.pipelines.dead_letters import (
     Letter,
     LetterError,
     choose,
-    new_message_id,
+    conflicting_id,
     requeued_id,
 )
 from backend.pipelines.topic.compare import look_up
@@ -150,7 +150,7 @@ def record_of(
     if len(letter.text) >= LONGEST_TEXT:
         raise LetterError(f"it was cut off at {LONGEST_TEXT:,} characters: it can only be dropped")
     fields = {**letter.fields, **repairs}
-    new_id = new_message_id(pipeline, letter.origin) if taken else requeued_id(pipeline, letter)
+    new_id = conflicting_id(pipeline, fields) if taken else requeued_id(pipeline, letter, repairs)
     if new_id is not None and "message_id" not in repairs:
         fields["message_id"] = str(new_id)
     return str(fields["message_id"]).encode(), json.dumps(fields, separators=(",", ":")).encode()

@@ -230,7 +230,7 @@ async def requeue(client: Redis, letter: Letter, repairs: Mapping[str, str]) -> 
     Raises an error of Redis; afterwards it has been moved or not, and can be moved again if it is still there.
     """
     changes = dict(repairs)
-    if "message_id" not in changes and (new_id := requeued_id(V2, letter)) is not None:
+    if "message_id" not in changes and (new_id := requeued_id(V2, letter, repairs)) is not None:
         changes["message_id"] = str(new_id)
     flat = [text for pair in changes.items() for text in pair]
     answer: Any = await client.register_script(lua("backend.pipelines.v2_streams", "requeue"))(

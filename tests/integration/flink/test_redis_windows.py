@@ -122,6 +122,24 @@ def test_they_come_back_also_where_the_job_was_restarted_before_the_flush(
     assert (orders(client, before), orders(client, now)) == (5, 2)
 
 
+def test_what_another_subtask_writes_from_an_older_copy_is_put_right_by_its_own(
+    client: "redis.Redis[str]", windows: RedisWindows, redis_url: str
+) -> None:
+    closed, theirs, ours = starts(now_us(), 3)
+    windows.show(row(closed, 5))
+    other = RedisWindows(redis_url, "7")
+    other.show(row(theirs, 1))
+    windows.show(row(closed, 9))
+    client.flushall()
+    client.set(KEYS.epoch, "7")
+    other.show(row(theirs, 2))
+    assert orders(client, closed) == 5
+    for count in (1, 2):
+        windows.show(row(ours, count))
+    other.close()
+    assert [orders(client, start_s) for start_s in (closed, theirs, ours)] == [9, 2, 2]
+
+
 def test_a_successor_in_another_epoch_takes_nothing_over(
     client: "redis.Redis[str]", windows: RedisWindows, redis_url: str
 ) -> None:

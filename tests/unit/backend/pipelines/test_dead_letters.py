@@ -1,12 +1,21 @@
 """Under which message id a dead letter goes back."""
 
 import json
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from backend.clients.kafka import Record
-from backend.pipelines.dead_letters import KEY_CONFLICT, Letter, LetterError, choose, new_message_id, requeued_id
+from backend.pipelines.dead_letters import (
+    KEY_CONFLICT,
+    Letter,
+    LetterError,
+    choose,
+    conflicting_id,
+    new_message_id,
+    requeued_id,
+)
 from backend.pipelines.topic.letters import _parse_letter, record_of
 from coffee_core.clock import from_datetime, to_datetime
 from coffee_core.pipelines import PIPELINES
@@ -20,22 +29,35 @@ def letter(reason: str = "malformed", **fields: object) -> Letter:
 
 
 def test_a_letter_keeps_an_id_that_is_its_own() -> None:
-    assert requeued_id(V2, letter(message_id=OWN)) is None
+    assert requeued_id(V2, letter(message_id=OWN), {}) is None
 
 
 @pytest.mark.parametrize(
     "bad", [letter(), letter(message_id="nope"), letter(message_id=7), letter(message_id=OWN.replace("-", ""))]
 )
 def test_without_a_usable_id_it_gets_one_made_from_its_origin(bad: Letter) -> None:
-    made = requeued_id(V2, bad)
+    made = requeued_id(V2, bad, {})
     assert made == new_message_id(V2, "2:7")
     assert made is not None
     assert made.version == 5
 
 
 def test_a_key_conflict_never_keeps_its_id() -> None:
-    made = requeued_id(V2, letter(KEY_CONFLICT, message_id=OWN))
+    made = requeued_id(V2, letter(KEY_CONFLICT, message_id=OWN), {})
     assert made not in (None, UUID(OWN))
+
+
+def test_an_order_that_was_sent_twice_under_the_key_of_another_is_one() -> None:
+    dead = letter(
+        KEY_CONFLICT, message_id=OWN, drink="latte", store="uptown", price_cents="500", ordered_at_us="7"
+    )
+    again = replace(dead, id="2:9", origin="2:9", fields={**dead.fields, "accepted_at_us": "9"})
+    other = replace(dead, fields={**dead.fields, "price_cents": "501"})
+    assert requeued_id(V2, dead, {}) == requeued_id(V2, again, {})
+    assert requeued_id(V2, dead, {}) != requeued_id(V2, other, {})
+    assert requeued_id(V2, dead, {"price_cents": "501"}) == requeued_id(V2, other, {})
+    assert requeued_id(V2, dead, {}) != requeued_id(V3, dead, {})
+    assert requeued_id(V2, dead, {"drink": "caf\udce9"}) is not None
 
 
 def test_pipelines_and_origins_do_not_share_ids() -> None:
@@ -48,7 +70,7 @@ def test_a_record_carries_the_original_fields_and_the_repairs() -> None:
     assert key == OWN.encode()
     assert json.loads(value) == {"message_id": OWN, "drink": "latte", "price_cents": "500"}
     _, other = record_of(V3, letter(message_id=OWN), {}, taken=True)
-    assert json.loads(other)["message_id"] == str(new_message_id(V3, "2:7"))
+    assert json.loads(other)["message_id"] == str(conflicting_id(V3, {"message_id": OWN}))
 
 
 def test_what_is_no_object_or_was_cut_off_cannot_go_back() -> None:

@@ -4,7 +4,7 @@ from redis.asyncio import Redis
 
 from backend.clients.daemon import Database
 from backend.pipelines.audit import audit
-from backend.pipelines.dead_letters import Letter, new_message_id
+from backend.pipelines.dead_letters import Letter, new_message_id, requeued_id
 from backend.pipelines.v2_streams.repair import requeue
 from coffee_core import keys
 from coffee_core.ids import new_message_id as fresh_id
@@ -59,13 +59,13 @@ async def test_a_key_conflict_gets_an_id_of_its_own_for_good(
     settings: Settings, connection: Database, client: Redis
 ) -> None:
     key = fresh_id()
-    _, origin = await post(client, order(key), order(key, price_cents=700))
+    await post(client, order(key), order(key, price_cents=700), order(key, price_cents=700))
     await work(connection, client)
-    ((letter, _),) = await letters(settings)
+    ((letter, _), _) = await letters(settings)
     await letters(settings, "requeue")
     await work(connection, client)
-    made = new_message_id(V2, origin)
-    assert await connection.fetchval("select price_cents from orders_v2 where message_id = $1", made) == 700
+    made = requeued_id(V2, letter, {})
+    assert await connection.fetch("select message_id from orders_v2 where price_cents = 700") == [(made,)]
     assert await requeue(client, letter, {}) is None
     await assert_balanced(settings)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from backend.clients.kafka import open_logs
-from backend.pipelines.dead_letters import Letter, new_message_id
+from backend.pipelines.dead_letters import Letter, conflicting_id
 from coffee_core.keys import TOPIC
 from coffee_core.pipelines.constants import V3
 from tests.integration.backend.pipelines.job import Job, done_with
@@ -38,12 +38,13 @@ async def test_letters_go_back_once_and_are_not_listed_again(job: Job) -> None:
 
 async def test_a_letter_does_not_hide_behind_another_order_of_its_id(job: Job) -> None:
     orders, _ = await done_with(job)
-    text = json.dumps({**orders[0].to_fields(), "price_cents": 0})
+    fields: dict[str, object] = {**orders[0].to_fields(), "price_cents": 0}
+    text = json.dumps(fields)
     origin = await job.put(b"x", text.encode())
     await job.bury(origin, text)
     await letters(job, "requeue", origin, price_cents="999")
     found = [json.loads(value) async for value in values(job)]
-    assert found[-1]["message_id"] == str(new_message_id(V3, origin))
+    assert found[-1]["message_id"] == str(conflicting_id(V3, {**fields, "price_cents": "999"}))
 
 
 async def values(job: Job) -> AsyncIterator[bytes]:
