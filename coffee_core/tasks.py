@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 _ASK_AGAIN_S = 0.25
+_T = TypeVar("_T")
 
 
 async def end_tasks(*tasks: "asyncio.Future[Any]", ask_again_s: float = _ASK_AGAIN_S) -> None:
@@ -21,6 +22,24 @@ async def end_tasks(*tasks: "asyncio.Future[Any]", ask_again_s: float = _ASK_AGA
             task.cancel()
         await asyncio.wait(pending, timeout=ask_again_s)
     await asyncio.gather(*tasks, return_exceptions=True)  # how they ended is nobody's news any more
+
+
+async def finish(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run this to its end and return what it returns, also where whoever waits for it is cancelled meanwhile.
+
+    That is raised then, when the work has ended, in the place of its result.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        await asyncio.gather(task, return_exceptions=True)
+        raise cancelled
+    return task.result()
 
 
 async def run_together(*work: Coroutine[Any, Any, None]) -> None:

@@ -308,16 +308,20 @@ def _weather(
     wanted, missing = supported_pipelines(replace(settings, pipelines=pipelines or settings.pipelines))
     if missing:
         announce(missing)
-    run = partial(run_storm, settings.home, shelf=Shelf.of(settings), announce=announce)
+    shelf = Shelf.of(settings)
+    run = partial(run_storm, settings.home, announce=announce)
     plan = StormPlan(seed, for_s, wanted.pipelines, rate_per_s, only)
-    storm = asyncio.run(run_unless_stopped(run(plan)))
+    storm = asyncio.run(run_unless_stopped(run(plan, shelf=shelf)))
     if storm is None:
         raise CoffeeError("interrupted: nothing was compared")
     failing = [storm]
     if not storm.exact:
         announce(f"not exact: {'; '.join(storm.wrong())}")
+        # Of a failure by chance the evidence of the first run is the only one.
+        folders = frozenset(result.evidence for result in storm.results if result.evidence is not None)
+        again = partial(run, shelf=shelf and replace(shelf, spared=folders))
         # Ended by a signal, it has still found what it has found.
-        asyncio.run(run_unless_stopped(make_smaller(storm, run, failing.append, announce)))
+        asyncio.run(run_unless_stopped(make_smaller(storm, again, failing.append, announce)))
     least = failing[-1]
     report = {
         "exact": storm.exact,

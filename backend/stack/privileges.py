@@ -46,8 +46,10 @@ def account_obstacle(uid: int) -> str:
     return ""
 
 
-def run_as(argv: tuple[str, ...], uid: int, gid: int) -> tuple[str, ...]:
+def run_as(argv: tuple[str, ...], uid: int, gid: int, *, dies_with_parent: bool = True) -> tuple[str, ...]:
     """Return the command that runs ``argv`` as this account; ``argv`` itself where this process has it already.
+
+    ``dies_with_parent``: it is killed where the process that has started it ends.
 
     Raises StackError where setpriv is missing, which Linux alone has.
     """
@@ -60,8 +62,9 @@ def run_as(argv: tuple[str, ...], uid: int, gid: int) -> tuple[str, ...]:
             "(util-linux)"
         )
     command = [setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
-    # setpriv sets the parent-death signal again: the change of uid clears it.
-    command += ["--pdeathsig", "KILL"]
+    if dies_with_parent:
+        # setpriv sets the parent-death signal again: the change of uid clears it.
+        command += ["--pdeathsig", "KILL"]
     # COFFEE_HOME, and a clone under /root, are closed to that account: give it a capability to traverse them.
     if capability := _traversal_capability():
         command += [f"--inh-caps=-all,+{capability}", f"--ambient-caps=-all,+{capability}"]

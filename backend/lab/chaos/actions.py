@@ -24,6 +24,7 @@ from coffee_core.pipelines import Pipeline
 from coffee_core.resources import sql
 from coffee_core.runstate import PartState, State, read_state, read_states
 from coffee_core.settings import Settings
+from coffee_core.tasks import finish
 
 _BACK_WITHIN_S = 90.0
 """Seconds that what was broken may take to come back."""
@@ -150,10 +151,15 @@ async def _kill_everything(_fault: Fault, context: Context, _lasts_s: float) -> 
     supervisor = Supervisor.of(home)
     before = {part.name: part for part in read_states(home)}
     context.struck()
-    killed = await kill_all(supervisor.pid)
-    if left := locks.holders(home):
-        raise NotReadyError(f"not all of the lab is its supervisor's: {', '.join(left)} live on")
-    pid = supervisor.start_again(home)
+
+    async def kill_and_start() -> tuple[int, int]:
+        killed = await kill_all(supervisor.pid)
+        if left := locks.holders(home):
+            raise NotReadyError(f"not all of the lab is its supervisor's: {', '.join(left)} live on")
+        return killed, supervisor.start_again(home)
+
+    # Also after Ctrl-C: nobody else would start it again.
+    killed, pid = await finish(kill_and_start())
     what = f"killed all {killed} processes of the lab and started it again (pid {pid}, lines in logs/up.log)"
 
     def back() -> bool:

@@ -46,6 +46,8 @@ class Shelf:
     """Of all evidence together; the oldest goes first."""
     command: str = field(default_factory=lambda: " ".join(["coffee", *sys.argv[1:]]))
     """What the run was, as it was typed."""
+    spared: frozenset[Path] = frozenset()
+    """Evidence that stays, however much there is."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Shelf | None":
@@ -69,12 +71,12 @@ class Shelf:
         return path
 
     def make_room(self) -> None:
-        """Delete the oldest evidence that has no room; the newest always stays. Raises OSError."""
+        """Delete the oldest evidence that has no room; the newest and what is spared stay. Raises OSError."""
         kept = sorted((path for path in self.folder.iterdir() if path.is_dir()), reverse=True)
         room = self.most_bytes
         for place, path in enumerate(kept, 1):
             room -= sum(file.stat().st_size for file in path.iterdir())
-            if place > 1 and (room < 0 or place > _MOST_FOLDERS):
+            if place > 1 and (room < 0 or place > _MOST_FOLDERS) and path not in self.spared:
                 shutil.rmtree(path)
 
 
@@ -173,7 +175,7 @@ class Evidence:
         self._add("shown", {"pipeline": pipeline, **times, **asdict(totals)})
 
     def fault(self, fault: Fault, moment: str, text: str, lasts_s: float | None = None) -> None:
-        """Keep that a fault has struck, or is over."""
+        """Keep that a fault is begun, has struck, or is over."""
         self._add(
             "faults",
             {
@@ -201,11 +203,15 @@ class Evidence:
             return
         from backend.lab.chaos.pictures import draw
 
-        self._write("verdict", {"cells": list(cells)})
+        self.keep_verdict(cells)
         for lines in self._lines.values():
             lines.close()
         draw(self.folder)
         self._shelf.make_room()
+
+    def keep_verdict(self, cells: Iterable[Mapping[str, Any]]) -> None:
+        """Keep the verdict of the run, in the place of the one before."""
+        self._write("verdict", {"cells": list(cells)})
 
     def _add(self, name: str, line: Mapping[str, Any]) -> None:
         if self.folder is None:

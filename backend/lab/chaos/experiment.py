@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,7 +95,7 @@ class SingleFaultResult:
     def summary_line(self) -> str:
         """Return it in one line."""
         moving = f"moving again after {self.visible_s:.2f} s · standstill {self.still_s:.2f} s"
-        visible = "nobody sent an order" if self.visible_s is None else moving
+        visible = "no order was to be shown" if self.visible_s is None else moving
         return f"{summary_line(self.balance)} · {visible}" + (f" · {self.problem}" if self.problem else "")
 
     def as_json(self) -> dict[str, Any]:
@@ -176,6 +176,8 @@ async def _run_unless(
         return running.result()
     announce(f"{fault.name}: ending: what is frozen goes on, answers on their way are waited for")
     await end_tasks(running)
+    if not running.cancelled() and (error := running.exception()) is not None:
+        announce(f"{fault.name}: {error}")  # above all what could not be mended
     return None
 
 
@@ -198,7 +200,11 @@ async def run_under_load(fault: Fault, target: TargetStack, plan: Plan, announce
         evidence.describe(plan.rate_per_s, {pipeline: balance.shown for pipeline, balance in before.items()})
         results = await _load_and_strike(fault, target, plan, before, evidence, announce)
         await asyncio.to_thread(evidence.conclude, [result.as_json() for result in results])
-    return results if evidence.folder is None else await asyncio.to_thread(_judge_again, results, evidence.folder)
+    if evidence.folder is None:
+        return results
+    judged = await asyncio.to_thread(_judge_again, results, evidence.folder)
+    evidence.keep_verdict([result.as_json() for result in judged])
+    return judged
 
 
 def _judge_again(results: Sequence[FaultResult], folder: Path) -> list[FaultResult]:
@@ -296,6 +302,8 @@ async def _strike_under_load(
         announce(f"{fault.name}: now", moment="struck", lasts_s=lasts_s)
 
     context = Context(target, clients, struck, tuple(clients), note=evidence.fault)
+    # Totals go back some requests before a replay is known to have begun: who watches may see that.
+    evidence.fault(fault, "begun", fault.teaches)
     effect = await strike(fault, context, plan.lasts_s)
     evidence.fault(fault, "over", effect.what)
     announce(f"{fault.name}: {effect.what}", moment="over")
@@ -336,8 +344,17 @@ def _result(
         wrong.append(f"this fault must not fail requests of {pipeline}; they were told: {reasons}")
     elif reasons:
         notes.append(f"failed requests were told: {reasons}")
-    gone = balance.lost + balance.truncated
-    return FaultResult(fault.name, pipeline, verdict, settled.drift, visible_s, tuple(wrong), tuple(notes), gone)
+    return FaultResult(
+        fault.name,
+        pipeline,
+        verdict,
+        settled.drift,
+        visible_s,
+        tuple(wrong),
+        tuple(notes),
+        problem=effect.problem,
+        audited_lost=balance.lost + balance.truncated,
+    )
 
 
 # A pipeline before the load, and once it has digested what it was sent.
@@ -438,6 +455,7 @@ async def run_single_fault(
     if fault.action is Action.STORM:
         raise NotReadyError(f"{fault.name} repeats orders of its own load: it cannot go without one")
     await _require_up(target)
+    letters = await _dead_letters(target, fault) if fault.action is Action.POISON else 0
 
     struck_s = 0.0
     async with Watcher(target.settings.redis_url, pipelines) as watcher:
@@ -450,38 +468,53 @@ async def run_single_fault(
 
         effect = await strike(fault, Context(target, {}, struck, tuple(pipelines)), lasts_s)
         announce(f"{fault.name}: {effect.what}; waiting for the pipelines", moment="over")
-        visible_s = await _wait_until_moving(fault, watcher, struck_s, announce)
-        balances = await _wait_until_balanced(target, pipelines)
+        before, visible_s = dict(watcher.moves), dict[Pipeline, float]()
+
+        def all_move() -> bool:
+            watcher.check()
+            for pipeline in before.keys() - visible_s.keys():
+                if watcher.moves[pipeline] > before[pipeline]:
+                    visible_s[pipeline] = time.monotonic() - struck_s
+                    text = f"{fault.name}: {pipeline} moves again after {visible_s[pipeline]:.2f} s"
+                    announce(text, pipeline=str(pipeline), visible_again_s=round(visible_s[pipeline], 3))
+            return visible_s.keys() == before.keys()
+
+        def unfinished(balance: Balance) -> str:
+            all_move()
+            poison = effect.poison if balance.pipeline == fault.log else 0
+            if poison and (gained := (balance.dead_letters or 0) - letters) != poison:
+                return f"{gained:,} dead letters where {poison:,} belong"
+            if balance.in_flight and balance.pipeline not in visible_s:
+                return f"{balance.in_flight:,} orders are in flight, and its total does not move"
+            return ""
+
+        await poll(all_move, _MOVING_POLL_S, _MOVING_WITHIN_S)
+        balances = await _wait_until_finished(target, pipelines, unfinished)
         still_s = watcher.still_s
     return [
         SingleFaultResult(
-            fault.name, balance, visible_s.get(balance.pipeline), still_s[balance.pipeline], effect.problem
+            fault.name,
+            balance,
+            visible_s.get(balance.pipeline),
+            still_s[balance.pipeline],
+            effect.problem or unfinished(balance),
         )
         for balance in balances
     ]
 
 
-async def _wait_until_moving(
-    fault: Fault, watcher: Watcher, struck_s: float, announce: Announce
-) -> dict[Pipeline, float]:
-    """Return when the total of each pipeline moved again, in seconds since the fault; of some perhaps never."""
-    before, moved_s = dict(watcher.moves), dict[Pipeline, float]()
-
-    def all_moved() -> bool:
-        watcher.check()
-        for pipeline in before.keys() - moved_s.keys():
-            if watcher.moves[pipeline] > before[pipeline]:
-                moved_s[pipeline] = time.monotonic() - struck_s
-                text = f"{fault.name}: {pipeline} moves again after {moved_s[pipeline]:.2f} s"
-                announce(text, pipeline=str(pipeline), visible_again_s=round(moved_s[pipeline], 3))
-        return moved_s.keys() == before.keys()
-
-    await poll(all_moved, _MOVING_POLL_S, _MOVING_WITHIN_S)
-    return moved_s
+async def _dead_letters(target: TargetStack, fault: Fault) -> int:
+    assert fault.log is not None, "poison goes into a log"
+    return (await _balance(target.settings, fault.log)).dead_letters or 0
 
 
-async def _wait_until_balanced(target: TargetStack, pipelines: Sequence[Pipeline]) -> list[Balance]:
-    """Look until every pipeline balances, or the time is up; a server may still be on its way back."""
+async def _wait_until_finished(
+    target: TargetStack, pipelines: Sequence[Pipeline], unfinished: Callable[[Balance], str]
+) -> list[Balance]:
+    """Look until every pipeline balances and is finished with what it has, or the time is up.
+
+    A server may still be on its way back.
+    """
     deadline = time.monotonic() + _BALANCED_WITHIN_S
     while True:
         try:
@@ -490,6 +523,7 @@ async def _wait_until_balanced(target: TargetStack, pipelines: Sequence[Pipeline
             if time.monotonic() > deadline:
                 raise
         else:
-            if all(balance.balanced for balance in balances) or time.monotonic() > deadline:
+            done = all(balance.balanced and not unfinished(balance) for balance in balances)
+            if done or time.monotonic() > deadline:
                 return balances
         await asyncio.sleep(_SETTLE_POLL_S)

@@ -39,6 +39,8 @@ class FaultResult:
     """What else is wrong, in sentences."""
     notes: tuple[str, ...] = ()
     """Other remarks, in sentences."""
+    problem: str = ""
+    """What did not come back after the fault, in a sentence that is among the wrong, too; empty where all did."""
     audited_lost: int = 0
     """Orders that are lost at most, by the pipeline's own audit: those that it misses, and those of acknowledged
     records that a log has lost with its end."""
@@ -51,6 +53,18 @@ class FaultResult:
     def exact(self) -> bool:
         """Not one order lost, doubled or adrift, and nothing else wrong."""
         return self.verdict.exact and is_zero(self.drift) and not self.wrong
+
+    def kinds(self) -> frozenset[str]:
+        """Return what kinds of wrong there are: of orders, or else ``other``; none where it is exact."""
+        of_orders = {
+            "lost": self.verdict.lost,
+            "duplicated": self.verdict.duplicated,
+            "unexplained": self.verdict.unexplained,
+            "rejected": self.verdict.rejected,
+            "drift": not is_zero(self.drift),
+        }
+        found = frozenset(kind for kind, is_there in of_orders.items() if is_there)
+        return found or frozenset(() if self.exact else ("other",))
 
     def row(self) -> tuple[str, ...]:
         """Return its row of the table."""

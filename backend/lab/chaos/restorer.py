@@ -29,7 +29,8 @@ class Restorer:
         self._command: tuple[str, ...] = (sys.executable, "-S", "-P", standby.__file__)
         if account_of is not None:
             # Of the limits of a process even root may change only those of its own account, where it is confined.
-            self._command = run_as(self._command, *_account(account_of))
+            # It mends what is broken also where we are killed.
+            self._command = run_as(self._command, *_account(account_of), dies_with_parent=False)
 
     def __enter__(self) -> Self:
         """Start the standby process."""

@@ -23,7 +23,7 @@ from coffee_core.durability import DEFAULT, NOTCHES
 from coffee_core.errors import CoffeeError
 from coffee_core.pipelines import PIPELINES, LogKind, Pipeline
 from coffee_core.runstate import sync_file
-from coffee_core.tasks import end_tasks
+from coffee_core.tasks import end_tasks, finish
 
 NAME = "power-cut"
 _TEACHES = "every process killed at once, and what was not synced forgotten: what an answer was worth"
@@ -55,8 +55,16 @@ class CutResult:
 
     @property
     def kept(self) -> bool:
-        """Whether all that was promised was kept: what is lost by default, the audit knows of."""
-        return self.result.exact or (self.may_lose and not (self.unsaid and self.durability == DEFAULT))
+        """Whether all that was promised was kept: what is lost by default, the audit knows of.
+
+        Nobody has said that an order may be doubled or made up, or that what was cut off may stay so.
+        """
+        if self.result.exact:
+            return True
+        # What else is wrong then, as a log that does not balance, follows from what was lost.
+        lost_alone = self.result.kinds() <= {"lost", "drift", "other"} and not self.result.problem
+        is_back = lost_alone and self.result.visible_s is not None
+        return self.may_lose and is_back and not (self.unsaid and self.durability == DEFAULT)
 
     def sentence(self) -> str:
         """Return in one line what was lost of what was acknowledged, and whether that was promised."""
@@ -64,6 +72,8 @@ class CutResult:
         lost = f"{pipeline}, {self.durability}: lost {len(verdict.lost):,} of {verdict.accepted:,} acknowledged"
         if self.result.exact:
             return f"{lost}: exact"
+        if self.result.problem:
+            return f"{lost}, {self.result.problem}: the promise was NOT KEPT"
         said = f"the audit says {self.result.audited_lost:,} at most"
         return f"{lost}, {said}: {'no more was promised' if self.kept else 'the promise was NOT KEPT'}"
 
@@ -133,7 +143,8 @@ async def _run(
 async def _cut(stack: BenchStack, mount: ForgetfulMount, announce: Announce, context: StrikeContext) -> Effect:
     context.struck()
     killed = await kill_all(stack.pid)
-    await asyncio.to_thread(mount.cut)
+    # Cancelled in the middle of it, the file system would be unmounted, and mounted again by that thread.
+    await finish(asyncio.to_thread(mount.cut))
     announce(f"{NAME}: {killed} processes killed, and what was not synced is gone; starting again")
     await stack.start()
     what = "cut the power, forgot what was not synced and started again"

@@ -114,13 +114,16 @@ def recheck(folder: Path) -> list[Judged]:
         raise NoEvidenceError(f"{folder} has schema {about.get('schema')}, not {_SCHEMA}")
     if not (folder / "verdict.json").exists():
         raise NoEvidenceError(f"{folder} is of a run that did not come to its end")
+    for name in ("history", "shown"):
+        if not (folder / f"{name}.jsonl.gz").exists():
+            raise NoEvidenceError(f"{folder} has no {name}.jsonl.gz: what was sent, or seen, is not known")
     history, rows, shown, settled = (
         _by_pipeline(folder, name, about["pipelines"]) for name in ("history", "rows", "shown", "settled")
     )
     resets = [
         (line["at_us"], pipeline)
         for line in _lines(folder / "faults.jsonl.gz")
-        if line["moment"] == "struck"
+        if line["moment"] in ("begun", "struck")
         for pipeline in line["resets"]
     ]
     judged = []

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from coffee_core.tasks import end_tasks, run_together
+from coffee_core.tasks import end_tasks, finish, run_together
 
 
 async def test_all_of_it_is_done_at_once() -> None:
@@ -20,6 +20,35 @@ async def test_all_of_it_is_done_at_once() -> None:
 
     async with asyncio.timeout(10):
         await run_together(one(), other())
+
+
+async def test_what_is_to_be_finished_is_finished_however_often_it_is_cancelled() -> None:
+    go, done = asyncio.Event(), list[str]()
+
+    async def work() -> str:
+        await go.wait()
+        done.append("work")
+        return "result"
+
+    waiting = asyncio.create_task(finish(work()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert done == ["work"]
+    assert await finish(work()) == "result"
+
+
+async def test_the_error_of_what_is_finished_is_raised() -> None:
+    async def fails() -> None:
+        raise ValueError("of this one")
+
+    with pytest.raises(ValueError, match="of this one"):
+        await finish(fails())
 
 
 async def test_the_error_of_one_ends_the_others_first() -> None:

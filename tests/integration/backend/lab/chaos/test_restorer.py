@@ -1,6 +1,7 @@
 """A full disk is one for its processes alone, for the length of the block, and whatever happens to who made it."""
 
 import os
+import pwd
 import resource
 import signal
 import subprocess
@@ -8,10 +9,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from backend.lab.chaos.restorer import Restorer
 from backend.pipelines.faults import NotReadyError
+from backend.stack.privileges import run_as
 from tests.servers import free_port
 from tests.waiting import until_sync
 
@@ -29,7 +32,7 @@ for line in sys.stdin:
 LIMITER = """
 import sys
 from backend.lab.chaos.restorer import Restorer
-with Restorer() as restorer:
+with Restorer(account_of=int(sys.argv[1])) as restorer:
     restorer.keep_from_writing(int(sys.argv[1]))
     print("limited", flush=True)
     sys.stdin.read()
@@ -91,6 +94,29 @@ def test_who_limits_may_be_killed(writer: Writer) -> None:
         assert writer.write() == "File too large"
         os.kill(limiter.pid, signal.SIGKILL)
         until_sync(lambda: writer.write() == "written")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a process of another account: root alone has one")
+def test_who_limits_a_process_of_another_account_may_be_killed() -> None:
+    nobody = pwd.getpwnam("nobody")
+    command = run_as((sys.executable, "-S", "-c", "input()"), nobody.pw_uid, nobody.pw_gid)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as theirs:
+        until_sync(lambda: psutil.Process(theirs.pid).uids().real == nobody.pw_uid)
+        before = _size_limit(theirs.pid)
+        command = (sys.executable, "-c", LIMITER, str(theirs.pid))
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as limiter:
+            assert limiter.stdout is not None
+            assert limiter.stdout.readline() == "limited\n"
+            assert _size_limit(theirs.pid) == "0"
+            os.kill(limiter.pid, signal.SIGKILL)
+            until_sync(lambda: _size_limit(theirs.pid) == before)
+        theirs.communicate("\n")
+
+
+def _size_limit(pid: int) -> str:
+    """Return the soft RLIMIT_FSIZE of a process: prlimit() does not tell that of another account everywhere."""
+    lines = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()
+    return next(line for line in lines if line.startswith("Max file size")).split()[3]
 
 
 def test_who_was_started_in_between_may_write_again() -> None:

@@ -73,6 +73,8 @@ def test_the_oldest_goes_first_and_the_newest_stays(tmp_path: Path) -> None:
         (folder / "history.jsonl.gz").write_bytes(b"x" * 1_000)
     shelf.make_room()
     assert sorted(tmp_path.iterdir()) == folders[1:]
+    replace(shelf, most_bytes=1, spared=frozenset(folders[1:2])).make_room()
+    assert sorted(tmp_path.iterdir()) == folders[1:]
     replace(shelf, most_bytes=1).make_room()
     assert sorted(tmp_path.iterdir()) == folders[2:]
 

@@ -67,4 +67,13 @@ def test_a_failed_request_is_wrong_only_where_the_fault_must_not_cause_it() -> N
 )
 def test_what_else_is_wrong_is_reported(result: FaultResult, reason: str) -> None:
     assert not result.exact
+    assert result.kinds() == {"other"}
     assert reason in result.wrong[0]
+
+
+def test_what_is_wrong_with_orders_has_names() -> None:
+    assert judge().kinds() == frozenset()
+    found = judge(verdict=replace(VERDICT, lost=("one",), duplicated=("two",)), visible_s=None)
+    assert found.kinds() == {"lost", "duplicated"}
+    assert replace(found, drift=Totals(revenue_cents=1)).kinds() == {"lost", "duplicated", "drift"}
+    assert judge(effect=Effect("killed", problem="redis did not come back")).problem == "redis did not come back"

@@ -1,6 +1,8 @@
 """What was promised of a power cut, pipeline by pipeline and notch by notch, and what the command refuses."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -40,6 +42,26 @@ def test_what_is_lost_is_held_against_what_was_promised(notch: str, pipeline: Pi
     assert (lost.may_lose, lost.kept) == (may_lose, may_lose)
     assert "lost 2 of 90 acknowledged" in lost.sentence()
     assert ("NOT KEPT" in lost.sentence()) is not may_lose
+
+
+@pytest.mark.parametrize("notch", ["default", "relaxed"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"verdict": Verdict(100, 90, 89, ("one",), ("two",), (), 0, 0, ())},
+        {"verdict": Verdict(100, 90, 89, ("one",), (), ("two",), 0, 0, ())},
+        {"verdict": Verdict(100, 90, 89, ("one",), (), (), 0, 0, ("no drink",))},
+        {"problem": "it does not start again: kafka"},
+        {"visible_s": None},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_that_orders_may_be_lost_excuses_nothing_else(notch: str, wrong: dict[str, Any]) -> None:
+    lost = cut(notch, V3, "one")
+    assert lost.kept
+    other = replace(lost, result=replace(lost.result, **wrong))
+    assert not other.kept
+    assert "NOT KEPT" in other.sentence()
 
 
 @pytest.mark.parametrize(("notch", "kept"), [("default", False), ("relaxed", True)])

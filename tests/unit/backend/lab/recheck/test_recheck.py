@@ -202,14 +202,17 @@ def test_an_order_that_may_be_nowhere_may_be_missing(tmp_path: Path) -> None:
     assert judged.findings == []
 
 
-def test_what_a_fault_takes_back_on_purpose_is_no_finding(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moments", [{"struck": 2_000_000}, {"begun": 2_000_000, "struck": 3_000_000}])
+def test_what_a_fault_takes_back_on_purpose_is_no_finding(tmp_path: Path, moments: dict[str, int]) -> None:
     run = Run()
     _go_back(run)
-    flushed = {"at_us": 2_000_000, "fault": "flush-metrics", "moment": "struck", "resets": ["v2"]}
-    run.faults = [flushed]
+    run.faults = [
+        {"at_us": at_us, "fault": "flush-metrics", "moment": moment, "resets": ["v2"]}
+        for moment, at_us in moments.items()
+    ]
     (judged,) = recheck(run.write(tmp_path))
     assert judged.findings == []
-    run.faults = [flushed | {"resets": ["v1"]}]
+    run.faults = [each | {"resets": ["v1"]} for each in run.faults]
     (judged,) = recheck(run.write(tmp_path))
     assert [found.kind for found in judged.findings] == [judge.WENT_BACK]
 
@@ -255,7 +258,17 @@ def _nothing(folder: Path) -> None:
     (folder / "about.json").unlink()
 
 
-@pytest.mark.parametrize("spoil", [_no_verdict, _other_schema, _cut_off, _no_end, _nothing])
+def _no_history(folder: Path) -> None:
+    (folder / "history.jsonl.gz").unlink()
+
+
+def _not_watched(folder: Path) -> None:
+    (folder / "shown.jsonl.gz").unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil", [_no_verdict, _other_schema, _cut_off, _no_end, _nothing, _no_history, _not_watched]
+)
 def test_what_cannot_be_judged_is_not(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     folder = Run().write(tmp_path)
     spoil(folder)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,21 @@ def test_what_fails_once_only_stays_as_it_was() -> None:
     smaller, tried = shrink(6, lambda numbers: False)
     assert len(smaller.gusts) == 6
     assert tried[0] == set()
+
+
+def test_what_fails_otherwise_is_no_smaller_one() -> None:
+    """With fewer faults a request takes too long on a busy machine; an order is lost by number 2 alone."""
+    verdict = replace(VERDICT, lost=("an order",))
+
+    async def run(plan: StormPlan) -> StormResult:
+        assert plan.only is not None
+        late = result(plan, plan.only, fails=True)
+        lost = replace(late, results=[replace(late.results[0], verdict=verdict)])
+        return lost if 2 in plan.only else late
+
+    failing = [asyncio.run(run(replace(PLAN, only=frozenset({1, 2, 3}))))]
+    asyncio.run(make_smaller(failing[0], run, failing.append, lambda text, **facts: None))
+    assert [gust.number for gust in failing[-1].gusts] == [2]
 
 
 def test_a_run_that_does_not_end_proves_nothing() -> None:
