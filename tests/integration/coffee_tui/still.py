@@ -1,4 +1,4 @@
-"""The README's picture: Live at a second of the demo, ``python -m tests.integration.coffee_tui.still 40``."""
+"""The README's picture: Live at a second of the demo, ``python -m tests.integration.coffee_tui.still 28``."""
 
 import argparse
 import asyncio
