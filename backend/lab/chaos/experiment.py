@@ -81,7 +81,7 @@ class SingleFaultResult:
     fault: str
     balance: Balance
     visible_s: float | None
-    """Seconds from the fault until everything was back and its total moved; None where nobody sent an order."""
+    """Seconds from the fault until everything was back and its total moved; None where it did not."""
     still_s: float
     """Longest time after the fault in which its total did not move, in seconds."""
     problem: str
@@ -94,9 +94,10 @@ class SingleFaultResult:
 
     def summary_line(self) -> str:
         """Return it in one line."""
-        moving = f"moving again after {self.visible_s:.2f} s · standstill {self.still_s:.2f} s"
-        visible = "no order was to be shown" if self.visible_s is None else moving
-        return f"{summary_line(self.balance)} · {visible}" + (f" · {self.problem}" if self.problem else "")
+        moving = "its total did not move"
+        if self.visible_s is not None:
+            moving = f"moving again after {self.visible_s:.2f} s · standstill {self.still_s:.2f} s"
+        return f"{summary_line(self.balance)} · {moving}" + (f" · {self.problem}" if self.problem else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return what it shares with a result under load."""
@@ -485,7 +486,7 @@ async def run_single_fault(
             if poison and (gained := (balance.dead_letters or 0) - letters) != poison:
                 return f"{gained:,} dead letters where {poison:,} belong"
             if balance.in_flight and balance.pipeline not in visible_s:
-                return f"{balance.in_flight:,} orders are in flight, and its total does not move"
+                return "orders wait, and none is shown"
             return ""
 
         await poll(all_move, _MOVING_POLL_S, _MOVING_WITHIN_S)

@@ -7,7 +7,7 @@ import pytest
 
 from backend.lab.chaos.client import Client
 from backend.lab.chaos.comparison import Verdict
-from backend.lab.chaos.experiment import Settled, _result
+from backend.lab.chaos.experiment import Settled, SingleFaultResult, _result
 from backend.lab.chaos.fault_result import FaultResult
 from backend.lab.chaos.faults import FAULTS
 from backend.pipelines.balance import NOTHING, Balance
@@ -69,6 +69,21 @@ def test_what_else_is_wrong_is_reported(result: FaultResult, reason: str) -> Non
     assert not result.exact
     assert result.kinds() == {"other"}
     assert reason in result.wrong[0]
+
+
+@pytest.mark.parametrize(
+    ("visible_s", "problem", "says"),
+    [
+        (None, "", "its total did not move"),
+        (0.25, "", "moving again after 0.25 s · standstill 0.50 s"),
+        (None, "orders wait, and none is shown", "its total did not move · orders wait, and none is shown"),
+    ],
+)
+def test_a_fault_alone_is_told_in_a_line(visible_s: float | None, problem: str, says: str) -> None:
+    alone = SingleFaultResult("kill-redis", BALANCE, visible_s, 0.5, problem)
+    assert alone.summary_line() == f"v2: lost 0 · duplicated 0 · drift 0 · {says}"
+    assert alone.as_json()["visible_again_s"] == visible_s
+    assert alone.exact == (not problem)
 
 
 def test_what_is_wrong_with_orders_has_names() -> None:
