@@ -9,6 +9,7 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import DataTable, Input, Static
+from textual.worker import Worker
 
 from coffee_core.clock import now_us
 from coffee_core.settings import Settings
@@ -55,8 +56,9 @@ class SentOrdersScreen(Page):
         self._following = True
         self._listed: list[SentOrder] = []
         self._journeys: dict[SentOrder, Journey] = {}
-        self._asking: tuple[SentOrder] | None = None
-        """The order that the API is asked for now."""
+        self._asked: SentOrder | None = None
+        self._asking: Worker[None] | None = None
+        """Asks the API for the order that was asked for last."""
 
     def body(self) -> Iterable[Widget]:
         """Return the filter, the table and the journey."""
@@ -84,8 +86,9 @@ class SentOrdersScreen(Page):
 
     def _ask(self) -> None:
         # An answer may take longer than a tick: asked again meanwhile, or for a newer one, it would never come.
-        if self._asking is None or not (self._following or self._asking[0] == self._chosen()):
-            self._follow_journey()
+        chosen = self._chosen()
+        if self._asking is None or self._asking.is_finished or not (self._following or self._asked == chosen):
+            self._asked, self._asking = chosen, self._follow_journey()
 
     def _fill(self, chosen: SentOrder | None = None) -> None:
         chosen = chosen or self._chosen()
@@ -115,13 +118,7 @@ class SentOrdersScreen(Page):
         elif settings is None:
             message.update("a recording: there is nobody to ask")
         else:
-            asking = self._asking = (order,)
-            try:
-                found = await fetch_journey(settings, order)
-            finally:
-                if self._asking is asking:
-                    self._asking = None
-            journey = found.with_shown_time(self._journeys.get(order), now_us())
+            journey = (await fetch_journey(settings, order)).with_shown_time(self._journeys.get(order), now_us())
             # Of the chosen one alone: what nobody watches, nobody has seen arrive.
             self._journeys = {order: journey}
             message.update(journey_rows(order, journey))

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Click
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
+from textual.worker import Worker
 
 from coffee_core.pipelines import Pipeline
 from coffee_core.settings import Settings
@@ -69,8 +70,9 @@ class XRayScreen(Page):
         self._views: dict[Pipeline, tuple[SentOrder, XRayView]] = {}
         self._watches: dict[Pipeline, KeysWatch] = {}
         self._drawn: object = None
-        self._asking: tuple[SentOrder] | None = None
-        """The order that the API is asked for now."""
+        self._asked: Pipeline | None = None
+        self._asking: Worker[None] | None = None
+        """Asks the API for the last order of the pipeline that was asked for last."""
 
     @property
     def _pipeline(self) -> Pipeline:
@@ -91,7 +93,7 @@ class XRayScreen(Page):
         """Follow the last order of the chosen pipeline."""
         self.query_one(DataTable).focus()
         self.call_after_refresh(self._show)
-        self.set_interval(_EVERY_S, self._tick)
+        self.set_interval(_EVERY_S, self._ask)
 
     def on_resize(self) -> None:
         """Fit the table to the cells there are."""
@@ -110,10 +112,10 @@ class XRayScreen(Page):
     def _last(self) -> SentOrder | None:
         return next(iter(self._journal.latest(1, f"{self._pipeline} acknowledged")), None)
 
-    def _tick(self) -> None:
+    def _ask(self) -> None:
         # An answer may take longer than a tick: asked again meanwhile, or for a newer one, it would never come.
-        if self._asking is None or self._asking[0].pipeline != self._pipeline:
-            self._look()
+        if self._asking is None or self._asking.is_finished or self._asked != self._pipeline:
+            self._asked, self._asking = self._pipeline, self._look()
 
     @work(exclusive=True)
     async def _look(self) -> None:
@@ -122,12 +124,7 @@ class XRayScreen(Page):
         if settings is None or last is None or last.message_id is None:
             return
         if known is None or known[0] != last or not known[1].steps:
-            asking = self._asking = (last,)
-            try:
-                self._views[pipeline] = last, await fetch_xray(settings, pipeline, last.message_id)
-            finally:
-                if self._asking is asking:
-                    self._asking = None
+            self._views[pipeline] = last, await fetch_xray(settings, pipeline, last.message_id)
         self._show()
 
     def _steps(self) -> tuple[Step, ...]:
@@ -195,7 +192,7 @@ class XRayScreen(Page):
         """Show another pipeline."""
         self._index = (self._index + steps) % len(self._pipelines)
         self._show()
-        self._look()
+        self._ask()
 
     def action_send(self) -> None:
         """Send one order, and watch the keys around it."""

@@ -481,7 +481,6 @@ async def run_single_fault(
             return visible_s.keys() == before.keys()
 
         def unfinished(balance: Balance) -> str:
-            all_move()
             poison = effect.poison if balance.pipeline == fault.log else 0
             if poison and (gained := (balance.dead_letters or 0) - letters) != poison:
                 return f"{gained:,} dead letters where {poison:,} belong"
@@ -489,8 +488,12 @@ async def run_single_fault(
                 return "orders wait, and none is shown"
             return ""
 
+        def finished(balances: Sequence[Balance]) -> bool:
+            all_move()
+            return not any(map(unfinished, balances))
+
         await poll(all_move, _MOVING_POLL_S, _MOVING_WITHIN_S)
-        balances = await _wait_until_finished(target, pipelines, unfinished)
+        balances = await _wait_until_finished(target, pipelines, finished)
         still_s = watcher.still_s
     return [
         SingleFaultResult(
@@ -510,7 +513,7 @@ async def _dead_letters(target: TargetStack, fault: Fault) -> int:
 
 
 async def _wait_until_finished(
-    target: TargetStack, pipelines: Sequence[Pipeline], unfinished: Callable[[Balance], str]
+    target: TargetStack, pipelines: Sequence[Pipeline], finished: Callable[[Sequence[Balance]], bool]
 ) -> list[Balance]:
     """Look until every pipeline balances and is finished with what it has, or the time is up.
 
@@ -524,7 +527,7 @@ async def _wait_until_finished(
             if time.monotonic() > deadline:
                 raise
         else:
-            done = all(balance.balanced and not unfinished(balance) for balance in balances)
+            done = finished(balances) and all(balance.balanced for balance in balances)
             if done or time.monotonic() > deadline:
                 return balances
         await asyncio.sleep(_SETTLE_POLL_S)

@@ -25,7 +25,6 @@ from tests.unit.coffee_tui.scripted import ALL, app, screen_text, snapshot
 from tests.waiting import until
 
 _TITLE = "<b>coffee</b> & co"
-_SIZE = (120, 40)
 
 
 def _frames() -> list[Frame]:
@@ -66,7 +65,7 @@ async def test_each_frame_is_the_screen_that_the_dashboard_shows() -> None:
     assert [at for at, _ in recorded["frames"]] == [0, 1, 2]
     assert len(recorded["frames"][1][1]) < 5, "a second more changes few rows"
     dashboard, feed, _ = app()
-    async with dashboard.run_test(size=_SIZE):
+    async with dashboard.run_test(size=tuple(recorded["size"])):
         for place, value in enumerate(shown):
             feed.queue.put_nowait(replace(value, mode=f"recording {place:3.0f} s"))
             wanted = _body(_text(recorded, place))

@@ -106,16 +106,22 @@ async def test_by_keys_it_goes_on_and_back_and_does_nothing_twice(tmp_path: Path
         await until(lambda: "Orders" in screen_text(stage.app))
 
 
+async def _walk(stage: Stage, number: int, pilot: Pilot[Any]) -> None:
+    """Begin the talk, and go on by keys to a step."""
+    await pilot.press("T")
+    await until(lambda: "ways to take an order" in screen_text(stage.app))
+    for at in range(1, number + 1):
+        await until(lambda at=at: f"{at}/{len(STEPS)} " in screen_text(stage.app))
+        if at < number:
+            await pilot.press("right")
+
+
 async def test_what_is_not_exact_is_said(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.faults.exact = False
     async with stage.app.run_test(size=(100, 30)) as pilot:
         await until(lambda: stage.app.live.is_current)
-        await pilot.press("T")
-        await until(lambda: "ways to take an order" in screen_text(stage.app))
-        for number in range(2, 6):
-            await pilot.press("right")
-            await until(lambda number=number: f"{number}/8" in screen_text(stage.app))
+        await _walk(stage, 5, pilot)
         await until(lambda: "NOT EXACT" in screen_text(stage.app))
 
 
@@ -124,11 +130,7 @@ async def test_what_is_still_ending_is_waited_for(tmp_path: Path) -> None:
     stage.faults.view = FaultView("freeze-redis", Phase.OVER)
     async with stage.app.run_test(size=(100, 30)) as pilot:
         await until(lambda: stage.app.live.is_current)
-        await pilot.press("T")
-        await until(lambda: "ways to take an order" in screen_text(stage.app))
-        for number in range(2, 6):
-            await pilot.press("right")
-            await until(lambda number=number: f"{number}/8" in screen_text(stage.app))
+        await _walk(stage, 5, pilot)
         await until(lambda: "freeze-redis is ending first" in screen_text(stage.app))
         assert stage.faults.asked == []
         stage.faults.view = FaultView()
@@ -198,11 +200,7 @@ def test_picture_of_a_step(
 async def _go_to(stage: Stage, number: int, pilot: Pilot[Any]) -> None:
     stage.feed.queue.put_nowait(scenes.healthy())
     await until(lambda: stage.app.live.snapshot == scenes.healthy())
-    await pilot.press("T")
-    for at in range(1, number + 1):
-        await until(lambda at=at: f"{at}/{len(STEPS)} " in screen_text(stage.app))
-        if at < number:
-            await pilot.press("right")
+    await _walk(stage, number, pilot)
     wanted = {
         2: "on its way",
         3: "orders a second into each",

@@ -4,52 +4,43 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from backend.clients.daemon import OUTAGES, Database, open_postgres
 from backend.clients.servers import UnreachableError, naming_servers
+from backend.stack.relay import WHOLE, Condition, Link, Listener, listen
 from coffee_core.settings import Settings
+from tests.waiting import until
+
+HOST = "127.0.0.1"
+GONE = "select not exists (select from pg_stat_activity where pid = $1)"
 
 
 @contextlib.asynccontextmanager
-async def proxy(url: str, ended: asyncio.Event) -> AsyncIterator[str]:
-    """Forward to PostgreSQL; keep from the client that it has closed the connection, and set ``ended`` then.
+async def without_an_end(url: str) -> AsyncIterator[str]:
+    """Relay to PostgreSQL; keep from the client that it has closed the connection.
 
-    So between the two lies as much time as one likes, not the milliseconds that a process takes to end.
+    So between its last words and that lies as much time as one likes, not the milliseconds of a process that ends.
     """
-    login, _, server = url.partition("://")[2].rpartition("@")
-    place, _, rest = server.partition("/")
-    host, _, port = place.partition(":")
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            writer.write(data)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection(host, int(port))
-        answers = asyncio.create_task(forward(from_server, writer))
-        answers.add_done_callback(lambda _: ended.set())
-        with contextlib.suppress(ConnectionError):
-            await forward(reader, to_server)
-        to_server.close()
-        writer.close()
-        await answers
-
-    front = await asyncio.start_server(serve, "127.0.0.1")
-    async with front:
-        yield f"postgresql://{login}@127.0.0.1:{front.sockets[0].getsockname()[1]}/{rest}"
+    port, link = urlsplit(url).port, Link("client:postgres")
+    assert port is not None
+    link.put(WHOLE, Condition(closes_late=True))
+    async with await listen(Listener(0, port, link), HOST) as relay:
+        yield url.replace(f"{HOST}:{port}", f"{HOST}:{relay.sockets[0].getsockname()[1]}")
+        link.reset()
 
 
 async def test_it_is_an_outage_and_the_server_cannot_be_reached(
     database_url: str, connection: Database, tmp_path: Path
 ) -> None:
-    ended = asyncio.Event()
-    async with proxy(database_url, ended) as url:
+    async with without_an_end(database_url) as url:
         session = await open_postgres(url)
-        await connection.execute("select pg_terminate_backend($1)", session.get_server_pid())
-        await ended.wait()
-        for _ in range(3):  # what has arrived is read
+        pid = session.get_server_pid()
+        await connection.execute("select pg_terminate_backend($1)", pid)
+        await until(lambda: connection.fetchval(GONE, pid))
+        for _ in range(5):  # what has arrived is passed on, and read
             await asyncio.sleep(0)
         try:
             with pytest.raises(OUTAGES):
@@ -58,4 +49,3 @@ async def test_it_is_an_outage_and_the_server_cannot_be_reached(
                 await session.execute("select 1")
         finally:
             session.terminate()
-            await asyncio.sleep(0)
